@@ -1,0 +1,159 @@
+"""Mini-batches: resident tensors, gathered by row and trimmed to the longest clip present.
+
+Shapes: B clips, T frames, D features, L tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.data.corpus import LABELS, STREAMS, Split
+
+__all__ = ["Batch", "BatchSource", "Sequence", "Tokens", "epoch_order"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """A padded feature stream.
+
+    Args:
+        values: (B, T, D) float32, zero from each clip's length on.
+        lengths: (B,) int64, 1 to T.
+        frames: Padded length in the corpus, T before trimming.
+    """
+
+    values: Tensor
+    lengths: Tensor
+    frames: int
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, T) bool, True on frames that carry signal."""
+        steps = torch.arange(self.values.shape[1], device=self.values.device)
+        return steps < self.lengths.unsqueeze(1)
+
+    def untrimmed(self) -> Tensor:
+        """(B, frames, D): the padding restored, for layers whose weights depend on T."""
+        missing = self.frames - self.values.shape[1]
+        return torch.nn.functional.pad(self.values, (0, 0, 0, missing))
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Encoder input, each (B, L) int64: ids, attention mask (1 = token), segment ids."""
+
+    ids: Tensor
+    mask: Tensor
+    segments: Tensor
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Batch:
+    """B clips.
+
+    Args:
+        rows: (B,) int64, positions of the clips within their split.
+        text, audio, vision: Feature streams; None where the corpus lacks one.
+        tokens: Encoder input; None unless the system asked for it.
+        labels: (B,) float32.
+        unimodal: ``label_T``, ``label_A``, ``label_V`` -> (B,) float32, where the dataset has them.
+    """
+
+    rows: Tensor
+    text: Sequence | None = None
+    audio: Sequence | None = None
+    vision: Sequence | None = None
+    tokens: Tokens | None = None
+    labels: Tensor
+    unimodal: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class BatchSource:
+    """The resident tensors of one split.
+
+    Args:
+        split: Clips to serve.
+        inputs: Which of ``text, audio, vision, tokens`` the system reads.
+        tokens: (n, 3, L) int32 ids, mask, segments, when ``tokens`` is among the inputs.
+        device: Where batches are wanted.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        inputs: frozenset[str],
+        tokens: NDArray[np.int32] | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        self._device = device or torch.device("cpu")
+        self._streams = {
+            name: (torch.from_numpy(stream.values), torch.from_numpy(stream.lengths))
+            for name in STREAMS
+            if name in inputs and (stream := split.stream(name)) is not None
+        }
+        self._tokens = None if tokens is None else torch.from_numpy(np.ascontiguousarray(tokens))
+        self._labels = {
+            name: torch.from_numpy(split.clips[name].to_numpy(dtype=np.float32, copy=True))
+            for name in LABELS
+            if name in split.clips
+        }
+        self._size = len(split)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def gather(self, rows: Tensor) -> Batch:
+        """The clips at ``rows`` (B,), each stream trimmed to its longest clip among them."""
+        labels = {name: self._move(values[rows]) for name, values in self._labels.items()}
+        return Batch(
+            rows=self._move(rows),
+            **{name: self._sequence(name, rows) for name in self._streams},
+            tokens=self._gather_tokens(rows),
+            labels=labels.pop("label"),
+            unimodal=labels,
+        )
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """All clips once, in storage order."""
+        for rows in torch.arange(self._size).split(batch_size):
+            yield self.gather(rows)
+
+    def _sequence(self, name: str, rows: Tensor) -> Sequence:
+        values, lengths = self._streams[name]
+        chosen = lengths[rows]
+        longest = int(chosen.max())
+        trimmed = values[:, :longest].index_select(0, rows)
+        return Sequence(self._move(trimmed), self._move(chosen), int(values.shape[1]))
+
+    def _gather_tokens(self, rows: Tensor) -> Tokens | None:
+        if self._tokens is None:
+            return None
+        chosen = self._tokens[rows].long()  # (B, 3, L)
+        longest = max(int(chosen[:, 1].sum(1).max()), 1)
+        ids, mask, segments = self._move(chosen[:, :, :longest]).unbind(1)
+        return Tokens(ids, mask, segments)
+
+    def _move(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._device, non_blocking=True)
+
+
+def epoch_order(size: int, batch_size: int, generator: np.random.Generator) -> list[Tensor]:
+    """Rows of one epoch's batches in random order.
+
+    A last batch of one clip joins the batch before it: batch normalisation has no statistics for a
+    single clip, and dropping it would lose data.
+    """
+    batches = list(torch.from_numpy(generator.permutation(size)).split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches

@@ -1,0 +1,56 @@
+"""The command line: ``msa`` = ``python -m harness``.
+
+One module per group of commands. Modules import what they need inside the commands, so that
+``msa --help`` stays instant. Exit codes: 0 done, 1 the work failed, 2 wrong input.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli import boards, data, doctor, export, lists, run, score
+from harness.errors import HarnessError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="msa",
+    help="Benchmark harness and leaderboards for multimodal sentiment analysis.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (run, lists, data, score, boards, export, doctor):
+    group.register(app)
+
+
+@app.callback()
+def _options(
+    home: Annotated[
+        Path | None,
+        typer.Option(help="Folder of corpora, runs and boards.", envvar="MSA_HOME", metavar="DIR"),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    if home is not None:
+        os.environ["MSA_HOME"] = str(home)  # the one setting worker processes and libraries share
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
+
+
+def main() -> None:
+    """Run the command line; a deliberate error becomes one line and an exit code."""
+    try:
+        app()
+    except HarnessError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.secho(f"error: {error}", err=True, fg="red")
+        if error.hint:
+            typer.echo(f"next: {error.hint}", err=True)
+        sys.exit(error.exit_code)

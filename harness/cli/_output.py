@@ -1,0 +1,125 @@
+"""What commands share for output: tables, JSON, progress."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from harness.executors import Done
+
+__all__ = ["JsonFlag", "Progress", "echo_json", "echo_table", "progress"]
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON with unrounded numbers.")]
+
+
+def echo_json(value: object) -> None:
+    """Print JSON; undefined numbers become null."""
+    typer.echo(json.dumps(_defined(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _defined(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _defined(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_defined(item) for item in value]
+    return value
+
+
+def echo_table(
+    rows: Sequence[Mapping[str, object]], *, right: frozenset[str] = frozenset()
+) -> None:
+    """Print rows as a plain aligned table; columns in ``right`` are right-aligned."""
+    from tabulate import tabulate
+
+    if not rows:
+        typer.echo("(none)")
+        return
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    align = ["right" if column in right else "left" for column in columns]
+    typer.echo(tabulate(cells, columns, tablefmt="simple", disable_numparse=True, colalign=align))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return "undefined" if math.isnan(value) else f"{value:.4f}"
+    return str(value)
+
+
+class Progress:
+    """Counts finished cells on standard error: a bar in a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: Bar | None = None
+        self.total = self.count = 0
+
+    def start(self, total: int) -> None:
+        """Announce how many cells will run."""
+        self.total = total
+        if total and sys.stderr.isatty():
+            self._bar = _bar(total)
+        else:
+            typer.echo(f"{total} cells to run", err=True)
+
+    def advance(self, done: Done) -> None:
+        """Report one finished cell."""
+        self.count += 1
+        spec = done.job.spec
+        cell = f"{spec.system} on {spec.corpus}, seed {spec.seed}"
+        outcome = f"failed: {done.failure}"
+        if done.record is not None:
+            outcome = f"{_fit_seconds(done.record.manifest):.1f} s"
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], advance=1, description=cell)
+            if done.failure:
+                self._bar.console.print(f"{cell}: {outcome}", markup=False)
+        else:
+            width = len(str(self.total))
+            typer.echo(f"[{self.count:{width}}/{self.total}] {cell}: {outcome}", err=True)
+
+    def stop(self) -> None:
+        """Take the bar down."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _bar(total: int) -> Bar:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    description = TextColumn("{task.description}", markup=False)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), description)
+    bar = Bar(*columns, console=Console(stderr=True))
+    bar.add_task("", total=total)
+    bar.start()
+    return bar
+
+
+def _fit_seconds(manifest: Mapping[str, object]) -> float:
+    cost = manifest["cost"]
+    assert isinstance(cost, Mapping)
+    return float(cost["fit_seconds"])
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A ``Progress`` that is taken down however the block ends."""
+    shown = Progress()
+    try:
+        yield shown
+    finally:
+        shown.stop()

@@ -1,0 +1,133 @@
+"""``msa data``: bring corpora in, look at them, audit them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.errors import DataError
+
+if TYPE_CHECKING:
+    from harness.data.corpus import Corpus
+    from harness.data.datasets import Dataset
+    from harness.data.store import Draft
+
+__all__ = ["register"]
+
+_data = typer.Typer(help="Add, audit and describe corpora.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(_data, name="data")
+
+
+@_data.command("add")
+def _add(
+    file: Annotated[Path, typer.Argument(help="An MMSA feature pickle or a label.csv.")],
+    dataset: Annotated[str, typer.Option(help="mosi, mosei, sims or simsv2.")],
+    feature_set: Annotated[
+        str | None, typer.Option(help="Name of the feature set; public files name themselves.")
+    ] = None,
+) -> None:
+    """Convert a data file once into the memory-mapped store. Pickles are read by an allow-list."""
+    from harness.data.datasets import datasets
+    from harness.data.store import CorpusStore
+    from harness.home import Home
+
+    draft = _read(file, datasets[dataset], feature_set)
+    corpus = CorpusStore(Home.default().corpora).add(draft)
+    typer.echo(f"{corpus.name}: {len(corpus.clips)} clips, data {corpus.fingerprint[:12]}")
+    streams = ", ".join(f"{k} {s.frames}x{s.dim}" for k, s in corpus.streams.items())
+    typer.echo(f"streams: {streams or 'none (transcripts and labels)'}")
+
+
+def _read(file: Path, dataset: Dataset, feature_set: str | None) -> Draft:
+    from harness.data import label_csv, mmsa_pickle
+
+    if not file.is_file():
+        raise DataError(f"no such file: {file}")
+    if file.suffix == ".csv":
+        return label_csv.read(
+            file, dataset, **({"feature_set": feature_set} if feature_set else {})
+        )
+    if file.suffix in (".pkl", ".pickle"):
+        return mmsa_pickle.read(file, dataset, feature_set)
+    raise DataError(f"data files are .pkl (MMSA features) or .csv (MMSA labels); found {file.name}")
+
+
+@_data.command("check")
+def _check(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CORPUS]...", help="Default: every stored corpus."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Audit corpora: counts, ids, label grid, empty text, NaN, leakage, overlaps."""
+    from harness.data.audit import audit
+
+    checks = audit(_corpora(names))
+    rows = [
+        {
+            "corpus": check.corpus,
+            "check": check.name,
+            "verdict": check.verdict,
+            "expected": check.expected,
+            "found": check.found,
+            "detail": check.detail,
+        }
+        for check in checks
+    ]
+    if as_json:
+        echo_json(rows)
+    else:
+        echo_table(rows)
+    if any(check.verdict == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+@_data.command("info")
+def _info(
+    name: Annotated[str, typer.Argument(metavar="CORPUS")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Describe one corpus: sizes, fingerprint, and what its reader recorded."""
+    (corpus,) = _corpora([name])
+    facts: dict[str, object] = {
+        "corpus": corpus.name,
+        "dataset": corpus.dataset.title,
+        "data": corpus.fingerprint,
+        "clips": {split: len(corpus.split(split)) for split in corpus.splits},
+        "streams": {k: [s.frames, s.dim] for k, s in corpus.streams.items()},
+        "tokens": None if corpus.tokens is None else list(corpus.tokens.shape),
+        "columns": list(corpus.clips.columns),
+        "licence": corpus.dataset.licence,
+        "manifest": corpus.manifest,
+    }
+    if as_json:
+        echo_json(facts)
+        return
+    for key, value in facts.items():
+        typer.echo(f"{key:9} {_flat(value)}")
+
+
+def _flat(value: object) -> str:
+    from harness import canonical
+
+    return value if isinstance(value, str) else canonical.dumps(value, indent=1)
+
+
+def _corpora(names: list[str] | None) -> list[Corpus]:
+    from harness import data
+    from harness.data.store import CorpusStore
+    from harness.home import Home
+
+    home = Home.default()
+    chosen = names or CorpusStore(home.corpora).names()
+    if not chosen:
+        raise DataError("no corpus is stored yet", hint="msa data add FILE --dataset NAME")
+    return [data.load(name, home) for name in chosen]

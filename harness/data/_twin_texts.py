@@ -1,0 +1,175 @@
+"""Rendering a story as words: transcripts and explanations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harness.data._twin_story import Story
+from harness.data._twin_truth import Truth, clip_rng
+from harness.data._twin_words import CLUES, ENGLISH, MANDARIN, Lexicon
+from harness.data.datasets import Dataset
+
+__all__ = ["Telling", "Utterance", "explain", "lexicon_of", "speak"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telling:
+    """How closely words follow signals."""
+
+    unit: float = 0.6
+    """Valence that a text signal of 1 is put into."""
+    slip: float = 0.08
+    """Standard deviation of the whole utterance's valence about it."""
+    scatter: float = 0.25
+    """Standard deviation of the single claims about the utterance, summing to nothing."""
+    negated: float = -0.6
+    """Factor of a negated opinion word."""
+    truthful: float = 0.8
+    """Probability that an explanation states the signal's level; else it states a random one."""
+    levels: tuple[float, float] = (0.35, 1.1)
+    """Size of a signal at which it is called positive (negative), and strongly so."""
+
+
+class Utterance(NamedTuple):
+    """A transcript with what its W words carry."""
+
+    text: str
+    words: tuple[str, ...]
+    valences: tuple[float, ...]
+    """In context: of an opinion word after its modifier, of any other word 0."""
+    mean: float
+    """Mean valence of the claims."""
+
+
+class _Clause(NamedTuple):
+    words: tuple[str, ...]
+    valences: tuple[float, ...]
+
+
+def lexicon_of(dataset: Dataset) -> Lexicon:
+    """The vocabulary of the dataset's language."""
+    return MANDARIN if dataset.language == "zh" else ENGLISH
+
+
+def speak(
+    dataset: Dataset, story: Story, telling: Telling, truth: Truth, seed: int
+) -> list[Utterance]:
+    """One utterance per clip, saying what the clip's text signal shows."""
+    lexicon = lexicon_of(dataset)
+    return [
+        _utter(lexicon, story, telling, signal, clip_rng(seed, dataset.name, clip, "transcript"))
+        for clip, signal in zip(truth.clips["id"], truth.signals[:, 0].tolist(), strict=True)
+    ]
+
+
+def _utter(
+    lexicon: Lexicon, story: Story, telling: Telling, signal: float, rng: np.random.Generator
+) -> Utterance:
+    median, spread = story.length
+    stretch = float(np.exp(np.clip(spread * rng.standard_normal(), -2, 2)))
+    length = max(1, round(median * stretch))
+    aim = telling.unit * signal + telling.slip * rng.standard_normal()
+    scatter = telling.scatter * rng.standard_normal(1 + length // 9)
+    claims = [_claim(lexicon, telling, aim + d, rng) for d in scatter - scatter.mean()]
+    clauses = _clauses(lexicon, claims, length / len(claims), rng)
+    _pad(clauses, lexicon, length, rng)
+    return Utterance(
+        text=lexicon.comma.join(lexicon.space.join(clause.words) for clause in clauses),
+        words=tuple(word for clause in clauses for word in clause.words),
+        valences=tuple(valence for clause in clauses for valence in clause.valences),
+        mean=sum(sum(claim.valences) for claim in claims) / len(claims),
+    )
+
+
+@cache
+def _claims(lexicon: Lexicon, negated: float) -> tuple[tuple[_Clause, ...], NDArray[np.float64]]:
+    """Every opinion word with every modifier, sorted by valence, and these valences."""
+    found = [_Clause((word,), (valence,)) for word, valence in lexicon.valences.items()]
+    for modifier, factor in ((lexicon.negation, negated), *lexicon.intensifiers.items()):
+        found += [
+            _Clause((modifier, word), (0.0, factor * valence))
+            for word, valence in lexicon.valences.items()
+        ]
+    found.sort(key=lambda claim: claim.valences[-1])
+    return tuple(found), np.array([claim.valences[-1] for claim in found])
+
+
+def _claim(
+    lexicon: Lexicon, telling: Telling, aim: float, rng: np.random.Generator
+) -> _Clause:
+    """One of the eight claims next to a valence."""
+    claims, valences = _claims(lexicon, telling.negated)
+    start = int(np.searchsorted(valences, aim)) - 4
+    return claims[min(max(start, 0), len(claims) - 8) + int(rng.integers(8))]
+
+
+def _clauses(
+    lexicon: Lexicon, claims: list[_Clause], room: float, rng: np.random.Generator
+) -> list[_Clause]:
+    """Claims in frames, later ones sometimes with a connective that fits their sign."""
+    clauses: list[_Clause] = []
+    frames = lexicon.frames if room >= 6 else lexicon.short_frames
+    for i, claim in enumerate(claims):
+        clause = _framed(_pick(frames, rng), claim, _pick(lexicon.topics, rng))
+        if i > 0 and rng.random() < 0.6:
+            agree = claim.valences[-1] * claims[i - 1].valences[-1] >= 0
+            link = _plain(_pick(lexicon.agreeing if agree else lexicon.opposing, rng))
+            clause = _Clause(link.words + clause.words, link.valences + clause.valences)
+        clauses.append(clause)
+    return clauses
+
+
+def _framed(frame: str, claim: _Clause, topic: str) -> _Clause:
+    parts = {"*": _plain(topic), "#": claim}
+    pieces = [parts.get(word) or _plain(word) for word in frame.split()]
+    return _Clause(
+        tuple(word for piece in pieces for word in piece.words),
+        tuple(valence for piece in pieces for valence in piece.valences),
+    )
+
+
+def _plain(phrase: str) -> _Clause:
+    words = tuple(phrase.split())
+    return _Clause(words, (0.0,) * len(words))
+
+
+def _pad(
+    clauses: list[_Clause], lexicon: Lexicon, length: int, rng: np.random.Generator
+) -> None:
+    """Insert remarks and fillers until the utterance has its length."""
+    missing = length - sum(_length(lexicon, clause) for clause in clauses)
+    while missing > 0:
+        extra = _plain(_pick(lexicon.remarks if missing > 4 else lexicon.fillers, rng))
+        clauses.insert(int(rng.integers(len(clauses) + 1)), extra)
+        missing -= _length(lexicon, extra)
+
+
+def _length(lexicon: Lexicon, clause: _Clause) -> int:
+    return sum(map(len, clause.words)) if lexicon.counts_characters else len(clause.words)
+
+
+def _pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
+    return options[int(rng.integers(len(options)))]
+
+
+def explain(dataset: Dataset, telling: Telling, truth: Truth, seed: int) -> pd.DataFrame:
+    """Explanation columns: a clue to the audio and the vision signal, and a summary of all three."""
+    shown = np.column_stack([truth.signals[:, 1:], truth.signals.mean(axis=1)])
+    rows = []
+    for clip, levels in zip(truth.clips["id"], _levels(telling, shown), strict=True):
+        rng = clip_rng(seed, dataset.name, clip, "explanations")
+        said = np.where(rng.random(3) < telling.truthful, levels, rng.integers(5, size=3))
+        rows.append([_pick(CLUES[column][k], rng) for column, k in zip(CLUES, said, strict=True)])
+    return pd.DataFrame(rows, columns=list(CLUES))
+
+
+def _levels(telling: Telling, signals: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Index into ``LEVELS`` of each signal."""
+    mild, strong = telling.levels
+    return np.searchsorted([-strong, -mild, mild, strong], signals)

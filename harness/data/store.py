@@ -1,0 +1,230 @@
+"""The canonical corpus store: one folder per corpus, plain arrays that are memory-mapped.
+
+``manifest.json`` · ``clips.parquet`` · ``<stream>.npy``, ``<stream>_lengths.npy`` · ``tokens.npy``.
+A folder appears by one rename, so a half-converted corpus does not exist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harness import canonical
+from harness.canonical import Json
+from harness.data.corpus import LABELS, Corpus, Stream
+from harness.data.datasets import SPLITS, datasets
+from harness.errors import DataError
+from harness.files import commit_folder
+
+__all__ = ["CorpusStore", "Draft", "fingerprint"]
+
+FORMAT = 1
+_REQUIRED = ("id", "video", "clip", "split", "text", "label")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Draft:
+    """What a reader hands over: everything of a corpus but its fingerprint. See ``Corpus``."""
+
+    name: str
+    clips: pd.DataFrame
+    streams: Mapping[str, Stream]
+    tokens: NDArray[np.int32] | None = None
+    manifest: Mapping[str, Json]
+
+
+class CorpusStore:
+    """Corpora under one folder.
+
+    Args:
+        root: ``Home.corpora``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def names(self) -> list[str]:
+        """Stored corpora, sorted."""
+        if not self.root.is_dir():
+            return []
+        return sorted(p.parent.name for p in self.root.glob("*@*/manifest.json"))
+
+    def __contains__(self, name: str) -> bool:
+        return (self.root / name / "manifest.json").is_file()
+
+    def load(self, name: str) -> Corpus:
+        """Open a stored corpus; arrays are memory-mapped, nothing large is read.
+
+        Raises:
+            DataError: When the corpus is not stored or its folder is damaged.
+        """
+        folder = self.root / name
+        if name not in self:
+            known = ", ".join(self.names()) or "none yet"
+            raise DataError(
+                f"corpus {name!r} is not here (stored: {known})", hint="msa data add FILE"
+            )
+        try:
+            return self._open(name, folder)
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(
+                f"corpus {name!r} is damaged: {error}",
+                hint=f"delete its folder and run `msa data add` again: {folder}",
+            ) from error
+
+    def _open(self, name: str, folder: Path) -> Corpus:
+        record = json.loads((folder / "manifest.json").read_text("utf-8"))
+        if record["format"] != FORMAT:
+            raise ValueError(f"format {record['format']}, expected {FORMAT}")
+        streams = {
+            stream: Stream(
+                np.load(folder / f"{stream}.npy", mmap_mode="c"),
+                np.load(folder / f"{stream}_lengths.npy"),
+            )
+            for stream in record["streams"]
+        }
+        tokens = np.load(folder / "tokens.npy", mmap_mode="c") if record["tokens"] else None
+        return Corpus(
+            name=name,
+            dataset=datasets[record["dataset"]],
+            fingerprint=record["fingerprint"],
+            clips=pd.read_parquet(folder / "clips.parquet"),
+            streams=streams,
+            tokens=tokens,
+            manifest=record["manifest"],
+        )
+
+    def add(self, draft: Draft) -> Corpus:
+        """Validate, order by split, fingerprint and store a draft.
+
+        Storing the same content again is a no-op.
+
+        Raises:
+            DataError: For a draft that breaks the corpus contract, or a stored corpus of that name
+                with other content.
+        """
+        ordered = _ordered(draft)
+        _check(ordered)
+        mark = fingerprint(ordered.clips, ordered.streams, ordered.tokens)
+        if draft.name in self:
+            stored = self.load(draft.name)
+            if stored.fingerprint != mark:
+                raise DataError(
+                    f"corpus {draft.name!r} is already stored with other content"
+                    f" ({stored.fingerprint[:12]}, new {mark[:12]})",
+                    hint="choose another --feature-set, or delete the stored corpus first",
+                )
+            return stored
+        with commit_folder(self.root / draft.name) as folder:
+            self._write(ordered, mark, folder)
+        return self.load(draft.name)
+
+    def _write(self, draft: Draft, mark: str, folder: Path) -> None:
+        for name, stream in draft.streams.items():
+            np.save(folder / f"{name}.npy", np.ascontiguousarray(stream.values, dtype=np.float32))
+            np.save(folder / f"{name}_lengths.npy", stream.lengths.astype(np.int64))
+        if draft.tokens is not None:
+            np.save(folder / "tokens.npy", np.ascontiguousarray(draft.tokens, dtype=np.int32))
+        draft.clips.to_parquet(folder / "clips.parquet", index=False)
+        record = {
+            "format": FORMAT,
+            "dataset": _dataset_name(draft.name),
+            "fingerprint": mark,
+            "streams": list(draft.streams),
+            "tokens": draft.tokens is not None,
+            "manifest": draft.manifest,
+        }
+        (folder / "manifest.json").write_text(canonical.dumps(record, indent=1), "utf-8")
+
+
+def fingerprint(
+    clips: pd.DataFrame, streams: Mapping[str, Stream], tokens: NDArray[np.int32] | None
+) -> str:
+    """SHA-256 over the content of a corpus, independent of file formats and names.
+
+    Strings enter as UTF-8 with lengths, numbers as little-endian bytes, missing cells as a marker.
+    """
+    state = hashlib.sha256()
+    for column in clips.columns:
+        state.update(f"column {column}\x1f".encode())
+        for chunk in _column_bytes(clips[column]):
+            state.update(chunk)
+    for name in sorted(streams):
+        values, lengths = streams[name].values, streams[name].lengths
+        state.update(f"stream {name} {values.shape}\x1f".encode())
+        state.update(np.ascontiguousarray(lengths, dtype="<i8").data)
+        for start in range(0, len(values), 512):  # a bounded copy even of a 10 GB array
+            state.update(np.ascontiguousarray(values[start : start + 512], dtype="<f4").data)
+    if tokens is not None:
+        state.update(f"tokens {tokens.shape}\x1f".encode())
+        state.update(np.ascontiguousarray(tokens, dtype="<i4").data)
+    return state.hexdigest()
+
+
+def _column_bytes(column: pd.Series) -> Iterable[bytes]:
+    if pd.api.types.is_numeric_dtype(column):
+        yield np.ascontiguousarray(column.to_numpy(dtype="<f8", na_value=np.nan)).tobytes()
+        return
+    for value in column:
+        text = b"\x00" if pd.isna(value) else str(value).encode()
+        yield len(text).to_bytes(8, "little") + text
+
+
+def _ordered(draft: Draft) -> Draft:
+    """Rows sorted by split, keeping the source order within each split."""
+    rank = draft.clips["split"].map({name: i for i, name in enumerate(SPLITS)})
+    if rank.isna().any():
+        found = sorted(set(draft.clips["split"]) - set(SPLITS))
+        raise DataError(f"splits are {', '.join(SPLITS)}; found {', '.join(map(repr, found))}")
+    order = np.argsort(rank.to_numpy(), kind="stable")
+    clips = draft.clips.iloc[order].reset_index(drop=True)
+    labels = [name for name in LABELS if name in clips]
+    clips = clips.assign(**{name: clips[name].astype("float64").round(6) for name in labels})
+    if np.array_equal(order, np.arange(len(order))):
+        return Draft(
+            name=draft.name,
+            clips=clips,
+            streams=draft.streams,
+            tokens=draft.tokens,
+            manifest=draft.manifest,
+        )
+    return Draft(
+        name=draft.name,
+        clips=clips,
+        streams={k: Stream(s.values[order], s.lengths[order]) for k, s in draft.streams.items()},
+        tokens=None if draft.tokens is None else draft.tokens[order],
+        manifest=draft.manifest,
+    )
+
+
+def _check(draft: Draft) -> None:
+    clips, n = draft.clips, len(draft.clips)
+    missing = [name for name in _REQUIRED if name not in clips]
+    if missing:
+        raise DataError(f"{draft.name}: clips lack the columns {', '.join(missing)}")
+    if n == 0:
+        raise DataError(f"{draft.name}: no clips")
+    if clips["id"].duplicated().any():
+        twice = clips["id"][clips["id"].duplicated()].head(3).tolist()
+        raise DataError(f"{draft.name}: clip ids occur twice: {', '.join(twice)}")
+    if not np.isfinite(clips["label"]).all():
+        raise DataError(f"{draft.name}: some clips have no finite label")
+    for name, stream in draft.streams.items():
+        if stream.values.ndim != 3 or len(stream.values) != n or len(stream.lengths) != n:
+            raise DataError(
+                f"{draft.name}: {name} should be (clips, frames, features) with {n} clips,"
+                f" found {stream.values.shape}"
+            )
+        if ((stream.lengths < 1) | (stream.lengths > stream.frames)).any():
+            raise DataError(f"{draft.name}: {name} lengths leave 1..{stream.frames}")
+
+
+def _dataset_name(corpus: str) -> str:
+    return corpus.partition("@")[0].removesuffix("-twin")

@@ -1,0 +1,67 @@
+"""The errors a user can cause or must know about.
+
+Each message says what was expected, what was found and where; ``hint`` is the next thing to do.
+The command line turns them into one line and an exit code; only ``--debug`` shows a traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "DataError",
+    "HarnessError",
+    "RunFailed",
+    "SpecError",
+    "StoreError",
+    "SubmissionError",
+]
+
+
+class HarnessError(Exception):
+    """Base of every deliberate error.
+
+    Args:
+        message: What was expected, what was found, where.
+        hint: The next command to type or change to make.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the hint when the error crosses a process border."""
+        return (_rebuild, (type(self), str(self), self.hint))
+
+
+def _rebuild(kind: type[HarnessError], message: str, hint: str | None) -> HarnessError:
+    return kind(message, hint=hint)
+
+
+class SpecError(HarnessError):
+    """A suite, protocol, system name or hyper-parameter is not valid (exit code 2)."""
+
+    exit_code = 2
+
+
+class DataError(HarnessError):
+    """A data file is missing, unsafe, damaged or not what it claims to be (exit code 2)."""
+
+    exit_code = 2
+
+
+class SubmissionError(HarnessError):
+    """A predictions file cannot be scored (exit code 2)."""
+
+    exit_code = 2
+
+
+class StoreError(HarnessError):
+    """The run store cannot be read or written (exit code 1)."""
+
+
+class RunFailed(HarnessError):
+    """One or more cells of a suite failed (exit code 1)."""

@@ -1,0 +1,162 @@
+"""One cell, from specification to record: what a worker does, and all that it does."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from harness import canonical, provenance
+from harness.canonical import Json
+from harness.data.corpus import Corpus, Split
+from harness.data.store import CorpusStore
+from harness.errors import DataError, RunFailed
+from harness.home import Home
+from harness.specs import RunSpec
+from harness.store import RunRecord
+from harness.system import Fitted, Params, System, Task, TrainingParams, systems
+from harness.text import Encoder, find_encoder
+from harness.training import fit_network
+
+__all__ = ["Job", "execute", "limit_threads"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A cell to execute and where its inputs are; ``names`` locates what ``spec.artifacts`` pins.
+
+    Args:
+        spec: What to run.
+        home: Where corpora and caches are.
+        names: Role -> encoder name or folder as the user gave it.
+        device: ``cpu`` or ``cuda`` / ``cuda:1``.
+    """
+
+    spec: RunSpec
+    home: Home
+    names: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+
+
+def limit_threads() -> None:
+    """One thread per worker: small models run faster so, and bits do not depend on cores."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
+
+def execute(job: Job) -> RunRecord:
+    """Train or fit one system on one corpus with one seed and predict valid and test.
+
+    Raises:
+        DataError: When the stored corpus or encoder is not the one the specification pins.
+        RunFailed: When training diverges or the predictions are not finite.
+    """
+    corpus, encoder = _pinned_corpus(job), _pinned_encoder(job)
+    system = systems[job.spec.system]
+    params = system.params(**job.spec.params, **job.names)
+    provenance.reset_peak_memory()
+    began = time.perf_counter()
+    fitted = _fit(system, params, _task(job, corpus, encoder))
+    trained = time.perf_counter()
+    predictions = pd.concat(
+        [_predict(fitted, corpus.split(name)) for name in ("valid", "test")], ignore_index=True
+    )
+    cost: dict[str, Json] = {
+        "fit_seconds": trained - began,
+        "predict_seconds": time.perf_counter() - trained,
+        "peak_memory_bytes": provenance.peak_memory(),
+    }
+    return RunRecord(
+        key=job.spec.key,
+        manifest={
+            "spec": _spec_record(job.spec),
+            "encoder": None if encoder is None else encoder.name,
+            "result": _result_record(fitted, len(corpus.split("train"))),
+            "provenance": {**provenance.environment(), "device": torch.device(job.device).type},
+            "cost": cost,
+        },
+        predictions=predictions,
+        history=tuple(dataclasses.asdict(epoch) for epoch in fitted.history),
+        curves={name: _curve_table(curve) for name, curve in fitted.curves.items()},
+    )
+
+
+def _pinned_corpus(job: Job) -> Corpus:
+    corpus = CorpusStore(job.home.corpora).load(job.spec.corpus)
+    if corpus.fingerprint != job.spec.data:
+        raise DataError(
+            f"corpus {corpus.name} changed since the run was planned:"
+            f" {corpus.fingerprint[:12]}, planned {job.spec.data[:12]}",
+            hint="plan again with `msa run SUITE`",
+        )
+    return corpus
+
+
+def _pinned_encoder(job: Job) -> Encoder | None:
+    planned = job.spec.artifacts.get("encoder")
+    if planned is None:
+        return None
+    encoder = find_encoder(job.names["encoder"], job.home.cache)
+    if encoder.digest != planned:
+        raise DataError(f"encoder {encoder.name} changed since the run was planned")
+    return encoder
+
+
+def _task(job: Job, corpus: Corpus, encoder: Encoder | None) -> Task:
+    return Task(
+        train=corpus.split("train"),
+        valid=corpus.split("valid"),
+        watched=corpus.split("test"),
+        protocol=job.spec.protocol,
+        seed=job.spec.seed,
+        device=torch.device(job.device),
+        encoder=encoder,
+        cache=job.home.cache,
+    )
+
+
+def _fit(system: System, params: Params, task: Task) -> Fitted:
+    if system.fit is not None:
+        return system.fit(task, params)
+    assert isinstance(params, TrainingParams)  # System.build takes nothing else
+    return fit_network(system, task, params)
+
+
+def _predict(fitted: Fitted, split: Split) -> pd.DataFrame:
+    values = fitted.predict(split)
+    broken = int((~np.isfinite(values)).sum())
+    if broken or len(values) != len(split):
+        raise RunFailed(
+            f"{len(split)} finite predictions expected on {split.name},"
+            f" found {len(values)} of which {broken} are not finite"
+        )
+    return pd.DataFrame(
+        {"id": split.ids, "split": split.name, "condition": "clean", "pred": values}
+    )
+
+
+def _curve_table(curve: NDArray[np.float32]) -> pd.DataFrame:
+    return pd.DataFrame({str(epoch): row for epoch, row in enumerate(curve, start=1)})
+
+
+def _spec_record(spec: RunSpec) -> dict[str, Json]:
+    record = canonical.plain(spec)
+    assert isinstance(record, dict)
+    return record | {"protocol_digest": spec.protocol.digest}
+
+
+def _result_record(fitted: Fitted, train_clips: int) -> dict[str, Json]:
+    return {
+        "parameters": fitted.parameters,
+        "trainable": fitted.trainable,
+        "epochs": len(fitted.history),
+        "selected_epoch": fitted.selected_epoch,
+        "train_clips": train_clips,
+    }

@@ -1,0 +1,75 @@
+"""Writing so that a kill at any moment leaves the old file or the new one, never half of either."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["commit_folder", "sweep", "sync_folder", "write_atomic"]
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write ``content`` to ``path``: temporary file beside it, fsync, rename, fsync the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode() if isinstance(content, str) else content
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def commit_folder(target: Path) -> Iterator[Path]:
+    """Fill a temporary folder that becomes ``target`` in one rename when the block ends well.
+
+    An error, or ``target`` appearing meanwhile (same content by construction), drops the temporary
+    folder. What a kill leaves behind begins with ``.new-``; ``sweep`` removes it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".new-{target.name}-"))
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+        sync_folder(temporary)
+        temporary.chmod(0o755)
+        with contextlib.suppress(FileExistsError):
+            _rename_folder(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    sync_folder(target.parent)
+
+
+def _rename_folder(source: Path, target: Path) -> None:
+    if target.exists():
+        raise FileExistsError(target)
+    source.rename(target)
+
+
+def sweep(root: Path) -> None:
+    """Remove what killed commits left anywhere under ``root``; call only as its sole writer."""
+    for leftover in root.rglob(".new-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries durable (needed after a rename)."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,55 @@
+"""Where a working tree keeps its corpora, runs, caches and boards.
+
+Everything lives under one folder, ``runs/`` of the current directory unless ``MSA_HOME`` says
+otherwise. Nothing here enters an identity or a record.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Home"]
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders of one working tree, made when first written to."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> Home:
+        """``$MSA_HOME``, else ``runs/`` in the current directory."""
+        return cls(Path(os.environ.get("MSA_HOME", "runs")).absolute())
+
+    @property
+    def corpora(self) -> Path:
+        """Converted corpora, one folder each."""
+        return self.root / "corpora"
+
+    @property
+    def store(self) -> Path:
+        """Committed runs, plans and label tables."""
+        return self.root / "store"
+
+    @property
+    def cache(self) -> Path:
+        """What can be made again: encoder weights, frozen features."""
+        return self.root / "cache"
+
+    @property
+    def boards(self) -> Path:
+        """Rendered boards."""
+        return self.root / "boards"
+
+    @property
+    def suites(self) -> Path:
+        """Suite files addressed by bare name."""
+        return self.root / "suites"
+
+    @property
+    def mlflow_db(self) -> Path:
+        """The default MLflow database."""
+        return self.root / "mlflow.db"

@@ -1,0 +1,315 @@
+"""Acc-2, F1 and their companions as each named repository computes them.
+
+Published tables disagree on five points: whether zero counts as negative, which clips enter Acc-2,
+whether F1 is weighted by labels or (arguments swapped) by predictions, whether MAE and Corr see the
+zero-labelled clips, and which metrics are reported at all. A ``Convention`` states these points, so
+that a printed number can be compared with stored predictions scored the same way.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from numpy.typing import ArrayLike
+
+from harness.data.datasets import Dataset, datasets
+from harness.metrics.base import Family, Score, Values, metrics_for, prepare
+from harness.metrics.classification import (
+    Classes,
+    ClassScore,
+    Code,
+    Keep,
+    Rate,
+    accuracy,
+    non_negative,
+    non_zero,
+    positive,
+    weighted_f1,
+)
+
+__all__ = ["CONVENTIONS", "Convention", "Row", "Rules", "score_conventions", "swapped_f1"]
+
+Row: TypeAlias = dict[str, str | int | float | None]
+
+
+def swapped_f1(pred: Classes, truth: Classes) -> float:
+    """Weighted F1 with its arguments swapped: weights are the class's share of the *predictions*.
+
+    Source:
+        thuiar/MMSA#17; the LNLN corrigendum.
+
+    Example:
+        >>> import numpy as np
+        >>> round(swapped_f1(np.array([0, 0, 0, 0]), np.array([0, 0, 0, 1])), 4)
+        0.8571
+    """
+    return weighted_f1(truth, pred)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How one repository scores one dataset family."""
+
+    all_clips: Code | None = None
+    """Classes of its Acc-2 over all clips, None when it has no such Acc-2."""
+    non_zero_clips: Code | None = None
+    """Classes of its Acc-2 over clips with a non-zero label, None when it has no such Acc-2."""
+    f1: Rate | None = weighted_f1
+    """F1 of the same classes, None when it reports none."""
+    others: tuple[str, ...] = ()
+    """Metrics it reports by canonical definition."""
+    others_keep: Keep | None = None
+    """The clips that enter ``others``; all when None."""
+
+    def clips(self, truth: Values) -> int:
+        """Number of clips in its Acc-2, in the wider one where it has two."""
+        return truth.size if self.all_clips is not None else int(non_zero(truth).sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convention:
+    """The metric code of one repository, as composition of the same few parts."""
+
+    name: str
+    title: str
+    rules: Mapping[Family, Rules]
+    """One entry per dataset family that the repository scores."""
+    note: str
+    """What sets it apart, short enough for a table."""
+
+    def functions(self, dataset: Dataset) -> dict[str, Score]:
+        """Column -> function, for a dataset of a family in ``rules``.
+
+        A column says which clips the number is over: ``acc2_has0`` (``acc2`` on CH-SIMS) all clips,
+        ``acc2_non0`` those with a non-zero label. What counts as positive is the convention's.
+        """
+        rules = self.rules[dataset.family]
+        canonical = {metric.name: metric.on(dataset) for metric in metrics_for(dataset)}
+        others = {name: _among(rules.others_keep, canonical[name]) for name in rules.others}
+        return dict(_binary(rules, dataset.family)) | others
+
+
+def _binary(rules: Rules, family: Family) -> Iterator[tuple[str, Score]]:
+    everything = "_has0" if family == "mosi" else ""
+    for suffix, code, keep in (
+        (everything, rules.all_clips, None),
+        ("_non0", rules.non_zero_clips, non_zero),
+    ):
+        if code is not None:
+            yield f"acc2{suffix}", ClassScore(accuracy, code, keep)
+        if code is not None and rules.f1 is not None:
+            yield f"f1{suffix}", ClassScore(rules.f1, code, keep)
+
+
+def _among(keep: Keep | None, function: Score) -> Score:
+    return function if keep is None else functools.partial(_keep_then, keep, function)
+
+
+def _keep_then(keep: Keep, function: Score, pred: Values, truth: Values) -> float:
+    kept = keep(truth)
+    return function(pred[kept], truth[kept])
+
+
+def _mosi_rules(f1: Rate, *more: str) -> Rules:
+    others = ("mae", "corr", *more, "acc5", "acc7")
+    return Rules(all_clips=non_negative, non_zero_clips=positive, f1=f1, others=others)
+
+
+def _sims_rules(f1: Rate, *more: str) -> Rules:
+    return Rules(all_clips=positive, f1=f1, others=("mae", "corr", "acc3", "acc5", *more))
+
+
+def _swapped(name: str, title: str, note: str) -> Convention:
+    rules: Mapping[Family, Rules] = {
+        "mosi": _mosi_rules(swapped_f1),
+        "sims": _sims_rules(swapped_f1),
+    }
+    return Convention(name=name, title=title, rules=rules, note=note)
+
+
+CANONICAL = Convention(
+    name="canonical",
+    title="canonical",
+    rules={
+        "mosi": _mosi_rules(weighted_f1, "acc3"),
+        "sims": Rules(
+            all_clips=positive, non_zero_clips=positive, others=("mae", "corr", "acc3", "acc5")
+        ),
+    },
+    note="the definitions of this harness",
+)
+
+MMSA = Convention(
+    name="mmsa",
+    title="MMSA",
+    rules={"mosi": _mosi_rules(weighted_f1), "sims": _sims_rules(weighted_f1)},
+    note="since its F1 fix; also Self-MM, LNLN, ALMT, ConFEDE",
+)
+
+CHSIMS_V2 = Convention(
+    name="chsims_v2",
+    title="ch-sims-v2",
+    rules={"sims": _sims_rules(weighted_f1, "acc2_weak", "r2")},
+    note="MMSA's, with Acc-2 weak and R²",
+)
+
+MMSA_BEFORE_FIX = _swapped("mmsa_before_fix", "MMSA before its fix", "F1 weighted by predictions")
+
+TEXT = Convention(
+    name="text",
+    title="TEXT",
+    rules={"mosi": _mosi_rules(swapped_f1, "acc3"), "sims": _sims_rules(swapped_f1)},
+    note="F1 weighted by predictions; reports Acc-3",
+)
+
+KUDA = _swapped("kuda", "KuDA", "F1 weighted by predictions")
+
+TFR_NET = _swapped("tfr_net", "TFR-Net", "F1 weighted by predictions")
+
+MULT = Convention(
+    name="mult",
+    title="MulT",
+    rules={
+        "mosi": Rules(
+            non_zero_clips=positive, f1=swapped_f1, others=("mae", "corr", "acc5", "acc7")
+        )
+    },
+    note="as its scripts call it: zero labels left out; F1 weighted by predictions",
+)
+
+MULT_ZEROS_KEPT = Convention(
+    name="mult_zeros_kept",
+    title="MulT, zeros kept",
+    rules={
+        "mosi": Rules(all_clips=positive, f1=swapped_f1, others=("mae", "corr", "acc5", "acc7"))
+    },
+    note="its function's default: zero counts as negative; F1 weighted by predictions",
+)
+
+MISA = Convention(
+    name="misa",
+    title="MISA",
+    rules={
+        "mosi": Rules(
+            all_clips=non_negative, non_zero_clips=positive, others=("mae", "corr", "acc7")
+        )
+    },
+    note="prints both Acc-2, returns has-0",
+)
+
+MMIM = Convention(
+    name="mmim",
+    title="MMIM",
+    rules={"mosi": _mosi_rules(weighted_f1)},
+    note="author's code: prints both Acc-2, returns has-0",
+)
+
+CENET = Convention(
+    name="cenet",
+    title="CENet",
+    rules={
+        "mosi": Rules(all_clips=non_negative, non_zero_clips=non_negative, others=("mae", "corr"))
+    },
+    note="author's code: a prediction of exactly 0 is positive, also among non-zero labels",
+)
+
+MAG_BERT = Convention(
+    name="mag_bert",
+    title="MAG-BERT",
+    rules={
+        "mosi": Rules(non_zero_clips=non_negative, others=("mae", "corr"), others_keep=non_zero)
+    },
+    note="zero labels left out of MAE and Corr too; a prediction of exactly 0 is positive",
+)
+
+MULTIBENCH = Convention(
+    name="multibench",
+    title="MultiBench",
+    rules={"mosi": Rules(non_zero_clips=positive, f1=None)},
+    note="its loader drops clips with empty text; here the clips given are scored",
+)
+
+DLF = Convention(
+    name="dlf",
+    title="DLF",
+    rules={"mosi": Rules(non_zero_clips=positive, others=("mae", "corr", "acc5", "acc7"))},
+    note="non-zero Acc-2 only",
+)
+
+MERBENCH = Convention(
+    name="merbench",
+    title="MERBench",
+    rules={"mosi": Rules(non_zero_clips=positive), "sims": Rules(non_zero_clips=positive)},
+    note="also MER-UniBench; weighted F1 is its main number; no MAE, no Corr",
+)
+
+MMLA = Convention(
+    name="mmla",
+    title="MMLA",
+    rules={"mosi": Rules(non_zero_clips=positive)},
+    note="on MOSI it compares class words, neutral left out; here the sign stands for the word",
+)
+
+CONVENTIONS: tuple[Convention, ...] = (
+    CANONICAL,
+    MMSA,
+    CHSIMS_V2,
+    MMSA_BEFORE_FIX,
+    TEXT,
+    KUDA,
+    TFR_NET,
+    MULT,
+    MULT_ZEROS_KEPT,
+    MISA,
+    MMIM,
+    CENET,
+    MAG_BERT,
+    MULTIBENCH,
+    DLF,
+    MERBENCH,
+    MMLA,
+)
+"""The canonical definitions, then every named repository."""
+
+
+def score_conventions(pred: ArrayLike, truth: ArrayLike, dataset: Dataset | str) -> list[Row]:
+    """One prediction vector under every convention that scores the dataset's family.
+
+    Args:
+        pred: (N,) predictions on the dataset's label scale.
+        truth: (N,) labels of the same clips in the same order.
+        dataset: A dataset or its name.
+
+    Returns:
+        One row per convention, canonical first, all with the same keys: ``convention`` (name),
+        ``n`` (clips in its Acc-2, in the wider one where it has two), one key per metric (None
+        when the convention does not report it, NaN when undefined) and ``note``.
+
+    Raises:
+        SubmissionError: As for ``harness.metrics.score``.
+        SpecError: For an unknown dataset name.
+
+    Example:
+        >>> rows = score_conventions([0.0, 1.2], [0.4, 1.0], "mosi")
+        >>> [(r["convention"], r["acc2_non0"]) for r in rows if r["convention"] in ("dlf", "cenet")]
+        [('cenet', 1.0), ('dlf', 0.5)]
+    """
+    known = datasets[dataset] if isinstance(dataset, str) else dataset
+    values, labels = prepare(pred, truth, known)
+    chosen = [(c, c.functions(known)) for c in CONVENTIONS if known.family in c.rules]
+    columns = dict.fromkeys(name for _, functions in chosen for name in functions)
+    return [
+        {
+            "convention": convention.name,
+            "n": convention.rules[known.family].clips(labels),
+            **{
+                name: functions[name](values, labels) if name in functions else None
+                for name in columns
+            },
+            "note": convention.note,
+        }
+        for convention, functions in chosen
+    ]

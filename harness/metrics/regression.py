@@ -1,0 +1,282 @@
+"""Metrics of the predicted intensity itself: errors and correlations.
+
+On the CH-SIMS family predictions and labels are first clipped to [-1, 1], as its authors do; on
+MOSI and MOSEI nothing is clipped. Sums of squares are over deviations from the mean.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from harness.metrics.base import Family, Metric, Score, Values
+
+__all__ = [
+    "calibration_slope",
+    "ccc",
+    "clipped",
+    "constant",
+    "corr",
+    "mae",
+    "r2",
+    "spearman",
+]
+
+
+def mae(pred: Values, truth: Values) -> float:
+    """Mean absolute error: mean |p - y|.
+
+    Args:
+        pred: (N,) predictions.
+        truth: (N,) labels.
+
+    Returns:
+        0 or more, in label units; NaN without clips.
+
+    Example:
+        >>> mae(np.array([0.5, -1.0]), np.array([1.0, -1.0]))
+        0.25
+    """
+    return float(np.abs(pred - truth).mean()) if truth.size else math.nan
+
+
+def corr(pred: Values, truth: Values) -> float:
+    """Pearson correlation: Σ dp·dy / sqrt(Σ dp² · Σ dy²), d the deviation from the mean.
+
+    Args:
+        pred: (N,) predictions.
+        truth: (N,) labels.
+
+    Returns:
+        -1 to 1; NaN when predictions or labels are constant.
+
+    Source:
+        MMSA, LNLN, MMIM and most others report it as Corr.
+
+    Example:
+        >>> round(corr(np.array([0.0, 1.0, 3.0]), np.array([0.0, 2.0, 6.0])), 12)
+        1.0
+        >>> corr(np.array([0.2, 0.2]), np.array([0.0, 1.0]))
+        nan
+    """
+    if _is_constant(pred) or _is_constant(truth):
+        return math.nan
+    dp, dy = pred - pred.mean(), truth - truth.mean()
+    value = float(dp @ dy) / math.sqrt(float(dp @ dp) * float(dy @ dy))
+    return max(-1.0, min(1.0, value))  # rounding can overshoot by one unit in the last place
+
+
+def spearman(pred: Values, truth: Values) -> float:
+    """Spearman correlation: Pearson correlation of average ranks.
+
+    Args:
+        pred: (N,) predictions.
+        truth: (N,) labels.
+
+    Returns:
+        -1 to 1; NaN when predictions or labels are constant.
+
+    Source:
+        Spearman. American Journal of Psychology 15, 1904.
+
+    Example:
+        >>> round(spearman(np.array([0.1, 0.2, 3.0]), np.array([-1.0, 0.0, 1.0])), 12)
+        1.0
+    """
+    return corr(_ranks(pred), _ranks(truth))
+
+
+def ccc(pred: Values, truth: Values) -> float:
+    """Concordance correlation: 2·cov / (var p + var y + (mean p - mean y)²), variances over N.
+
+    A correlation that also falls with any shift or change of scale.
+
+    Args:
+        pred: (N,) predictions.
+        truth: (N,) labels.
+
+    Returns:
+        -1 to 1, 0 for constant predictions; NaN when the labels are constant.
+
+    Source:
+        Lin. Biometrics 45(1), 1989.
+
+    Example:
+        >>> round(ccc(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 2.0])), 3)
+        0.571
+    """
+    if _is_constant(truth):
+        return math.nan
+    dp, dy = pred - pred.mean(), truth - truth.mean()
+    shift = float(pred.mean() - truth.mean())
+    spread = float(dp @ dp) + float(dy @ dy) + truth.size * shift**2
+    return 2.0 * float(dp @ dy) / spread
+
+
+def r2(pred: Values, truth: Values) -> float:
+    """Coefficient of determination: 1 - Σ (y - p)² / Σ dy².
+
+    Args:
+        pred: (N,) predictions.
+        truth: (N,) labels.
+
+    Returns:
+        At most 1, negative for predictions worse than the label mean; NaN when labels are constant.
+
+    Source:
+        The code of CH-SIMS v2 reports it.
+
+    Example:
+        >>> r2(np.array([0.0, 0.0]), np.array([-1.0, 1.0]))
+        0.0
+    """
+    if _is_constant(truth):
+        return math.nan
+    error, dy = truth - pred, truth - truth.mean()
+    return 1.0 - float(error @ error) / float(dy @ dy)
+
+
+def calibration_slope(pred: Values, truth: Values) -> float:
+    """Slope of labels regressed on predictions: Σ dp·dy / Σ dp².
+
+    1 is calibrated, below 1 means predictions are too extreme, above 1 too timid.
+
+    Args:
+        pred: (N,) predictions.
+        truth: (N,) labels.
+
+    Returns:
+        Any real number; NaN when the predictions are constant.
+
+    Source:
+        Cox. Biometrika 45(3/4), 1958, for the least-squares case.
+
+    Example:
+        >>> calibration_slope(np.array([-2.0, 2.0]), np.array([-1.0, 1.0]))
+        0.5
+    """
+    if _is_constant(pred):
+        return math.nan
+    dp, dy = pred - pred.mean(), truth - truth.mean()
+    return float(dp @ dy) / float(dp @ dp)
+
+
+def constant(pred: Values, truth: Values) -> float:
+    """1 when all predictions are equal, else 0; its mean over runs is the share that collapsed.
+
+    Args:
+        pred: (N,) predictions.
+        truth: (N,) labels, not looked at.
+
+    Example:
+        >>> constant(np.array([0.2, 0.2]), np.array([0.0, 1.0]))
+        1.0
+    """
+    return float(_is_constant(pred))
+
+
+def clipped(function: Score) -> Score:
+    """``function`` of predictions and labels clipped to [-1, 1].
+
+    Example:
+        >>> clipped(mae)(np.array([3.0]), np.array([0.5]))
+        0.5
+    """
+    return functools.partial(_clip_then, function)
+
+
+def _clip_then(function: Score, pred: Values, truth: Values) -> float:
+    return function(pred.clip(-1.0, 1.0), truth.clip(-1.0, 1.0))
+
+
+def _is_constant(values: Values) -> bool:
+    return not values.size or bool(values.min() == values.max())
+
+
+def _ranks(values: Values) -> Values:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: Values = (last - (counts - 1) / 2)[inverse]
+    return ranks
+
+
+def _everywhere(function: Score) -> Mapping[Family, Score]:
+    return {"mosi": function, "sims": clipped(function)}
+
+
+MAE = Metric(
+    name="mae",
+    title="MAE",
+    definition="mean |p - y|",
+    functions=_everywhere(mae),
+    higher_is_better=False,
+    high=math.inf,
+    source="MMSA, regression metrics",
+    primary=True,
+)
+
+CORR = Metric(
+    name="corr",
+    title="Corr",
+    definition="Pearson correlation of p and y",
+    functions=_everywhere(corr),
+    low=-1.0,
+    undefined="predictions or labels are constant",
+    source="MMSA, regression metrics",
+    primary=True,
+)
+
+CCC = Metric(
+    name="ccc",
+    title="CCC",
+    definition="concordance correlation: 2 cov / (var p + var y + (mean p - mean y)²)",
+    functions=_everywhere(ccc),
+    low=-1.0,
+    undefined="labels are constant",
+    source="Lin. Biometrics 45(1), 1989",
+)
+
+SPEARMAN = Metric(
+    name="spearman",
+    title="Spearman",
+    definition="Pearson correlation of the average ranks of p and y",
+    functions=_everywhere(spearman),
+    low=-1.0,
+    undefined="predictions or labels are constant",
+    source="Spearman. American Journal of Psychology 15, 1904",
+)
+
+R2 = Metric(
+    name="r2",
+    title="R²",
+    definition="1 - Σ (y - p)² / Σ (y - mean y)²",
+    functions={"sims": clipped(r2)},
+    low=-math.inf,
+    undefined="labels are constant",
+    source="CH-SIMS v2, regression metrics",
+)
+
+CALIBRATION_SLOPE = Metric(
+    name="calibration_slope",
+    title="Slope",
+    definition="slope of y regressed on p; 1 is calibrated, below 1 predictions are too extreme",
+    functions=_everywhere(calibration_slope),
+    low=-math.inf,
+    high=math.inf,
+    ideal=1.0,
+    undefined="predictions are constant",
+    source="Cox. Biometrika 45(3/4), 1958, least-squares case",
+)
+
+CONSTANT = Metric(
+    name="constant",
+    title="Constant",
+    definition="1 when all predictions are equal, else 0",
+    functions=_everywhere(constant),
+    higher_is_better=False,
+    source="this harness: a collapsed run must be visible",
+    percent=True,
+)

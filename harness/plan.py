@@ -1,0 +1,225 @@
+"""From a suite to its cells: corpora opened, hyper-parameters resolved, identities computed.
+
+A plan is data. It is stored beside the runs, so boards know which cells a suite consists of, in
+which order, and which are not applicable, without importing a single model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from harness import data
+from harness.canonical import Json
+from harness.data.corpus import Corpus
+from harness.errors import SpecError
+from harness.execution import Job
+from harness.home import Home
+from harness.protocols import protocols
+from harness.provenance import code_fingerprint
+from harness.specs import Entry, Protocol, RunSpec, Scalar, Suite, refine
+from harness.system import System, systems
+from harness.text import find_encoder
+
+__all__ = ["Cell", "Plan", "find_suite", "make_plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One place in a suite's grid.
+
+    Args:
+        corpus: Corpus name.
+        label: The row it belongs to.
+        seed: Training seed; 0 for deterministic systems.
+        job: What to execute, None where the system does not apply.
+        reason: Why it does not apply.
+    """
+
+    corpus: str
+    label: str
+    seed: int
+    job: Job | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A suite resolved against the corpora and systems at hand."""
+
+    suite: Suite
+    protocol: Protocol
+    seeds: tuple[int, ...]
+    corpora: tuple[Corpus, ...]
+    cells: tuple[Cell, ...]
+
+    @cached_property
+    def jobs(self) -> dict[str, Job]:
+        """Key -> job of every applicable cell, each once, in plan order."""
+        return {cell.job.spec.key: cell.job for cell in self.cells if cell.job is not None}
+
+    def record(self) -> dict[str, Json]:
+        """The plan as JSON, for the store."""
+        entries = {entry.label: entry for entry in self.suite.entries}
+        return {
+            "suite": self.suite.name,
+            "title": self.suite.title,
+            "protocol": {
+                "name": self.protocol.name,
+                "title": self.protocol.title,
+                "digest": self.protocol.digest,
+                **self.protocol.identity,
+            },
+            "seeds": list(self.seeds),
+            "corpora": [_corpus_record(corpus) for corpus in self.corpora],
+            "rows": [_row_record(systems[entry.system], entry) for entry in entries.values()],
+            "cells": [_cell_record(cell) for cell in self.cells],
+        }
+
+
+def find_suite(name: str, home: Home) -> Suite:
+    """The suite in file ``name``, or ``name.toml`` of the suites folder.
+
+    Raises:
+        SpecError: When there is no such file, or it is not a valid suite.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = home.suites / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in home.suites.glob("*.toml"))) or "none"
+        raise SpecError(
+            f"no suite {name!r} (known: {known})", hint="name one of those, or give a .toml file"
+        )
+    return Suite.load(path)
+
+
+def make_plan(suite: Suite, home: Home, *, device: str = "cpu") -> Plan:
+    """Resolve every cell of a suite; twins are generated when they are not stored yet.
+
+    Raises:
+        SpecError: For an unknown system, protocol, parameter or seed list.
+        DataError: For a corpus or encoder that is not here.
+    """
+    protocol = refine(protocols[suite.protocol], suite.protocol_changes, f"{suite.name}: protocol")
+    seeds = _seeds(suite, protocol)
+    corpora = tuple(data.load(name, home) for name in suite.corpora)
+    suite = _with_references(suite)
+    maker = _CellMaker(protocol=protocol, seeds=seeds, home=home, device=device)
+    cells = tuple(
+        cell
+        for corpus in corpora
+        for entry in suite.entries
+        if entry.corpora is None or corpus.name in entry.corpora
+        for cell in maker.cells(corpus, entry)
+    )
+    return Plan(suite=suite, protocol=protocol, seeds=seeds, corpora=corpora, cells=cells)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CellMaker:
+    protocol: Protocol
+    seeds: tuple[int, ...]
+    home: Home
+    device: str
+
+    def cells(self, corpus: Corpus, entry: Entry) -> Iterator[Cell]:
+        system = systems[entry.system]
+        missing = system.missing(corpus)
+        for seed in (0,) if system.deterministic else self.seeds:
+            yield Cell(
+                corpus=corpus.name,
+                label=entry.label,
+                seed=seed,
+                job=None if missing else self._job(corpus, system, entry, seed),
+                reason=f"needs {', '.join(sorted(missing))} features" if missing else None,
+            )
+
+    def _job(self, corpus: Corpus, system: System, entry: Entry, seed: int) -> Job:
+        params = system.resolve(corpus.dataset.name, entry.params)
+        values: dict[str, Scalar] = dataclasses.asdict(params)
+        names, artifacts = {}, {}
+        encoder = values.pop("encoder", "")
+        if encoder:
+            names["encoder"] = str(encoder)
+            artifacts["encoder"] = find_encoder(str(encoder), self.home.cache).digest
+        spec = RunSpec(
+            corpus=corpus.name,
+            data=corpus.fingerprint,
+            protocol=self.protocol,
+            system=system.name,
+            params=values,
+            artifacts=artifacts,
+            seed=seed,
+            code=code_fingerprint(systems.module_of(system.name)),
+        )
+        return Job(spec=spec, home=self.home, names=names, device=self.device)
+
+
+def _with_references(suite: Suite) -> Suite:
+    """Constant predictors lead every board: no number can be read without them."""
+    listed = {entry.system for entry in suite.entries}
+    added = [
+        Entry(system=name, label=name)
+        for name, system in systems.items()
+        if system.reference and name not in listed
+    ]
+    return dataclasses.replace(suite, entries=(*added, *suite.entries))
+
+
+def _seeds(suite: Suite, protocol: Protocol) -> tuple[int, ...]:
+    if isinstance(suite.seeds, tuple):
+        return suite.seeds
+    if suite.seeds > len(protocol.seeds):
+        raise SpecError(
+            f"suite {suite.name} asks for {suite.seeds} seeds; protocol {protocol.name} lists"
+            f" {len(protocol.seeds)}",
+            hint="give the seeds as a list",
+        )
+    return protocol.seeds[: suite.seeds]
+
+
+def _corpus_record(corpus: Corpus) -> dict[str, Json]:
+    dataset = corpus.dataset
+    return {
+        "name": corpus.name,
+        "data": corpus.fingerprint,
+        "dataset": dataset.name,
+        "title": dataset.title,
+        "feature_set": corpus.feature_set,
+        "twin": corpus.is_twin,
+        "clips": {name: len(corpus.split(name)) for name in dataset.splits},
+        "videos": {name: int(s.clips["video"].nunique()) for name, s in corpus.splits.items()},
+        "streams": {name: [s.frames, s.dim] for name, s in corpus.streams.items()},
+        "ceilings": corpus.manifest.get("ceilings"),
+        "manifest": dict(corpus.manifest),
+    }
+
+
+def _row_record(system: System, entry: Entry) -> dict[str, Json]:
+    return {
+        "label": entry.label,
+        "system": system.name,
+        "changed": dict(entry.params),
+        "title": system.card.title,
+        "paper": system.card.paper,
+        "text": system.card.text,
+        "inputs": sorted(system.inputs),
+        "deterministic": system.deterministic,
+        "reference": system.reference,
+        "deviations": list(system.card.deviations),
+        "declares": dict(system.card.declares),
+    }
+
+
+def _cell_record(cell: Cell) -> dict[str, Json]:
+    return {
+        "corpus": cell.corpus,
+        "label": cell.label,
+        "seed": cell.seed,
+        "key": None if cell.job is None else cell.job.spec.key,
+        "reason": cell.reason,
+    }

@@ -1,0 +1,125 @@
+"""Registries without registration: a noun is whatever its package's files define.
+
+A registry scans the modules of some packages for top-level objects of one type. Adding a system,
+dataset, protocol or metric is adding a file; nothing is edited, nothing happens at import. Plug-ins
+come from entry points and are looked up last. ``registry["tfn"]`` imports only ``tfn.py``; listing
+the names imports them all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from types import ModuleType
+from typing import Generic, Protocol, TypeVar
+
+from harness.errors import SpecError
+
+__all__ = ["Named", "Registry"]
+
+
+class Named(Protocol):
+    """Anything with a name unique in its registry."""
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """A read-only mapping from name to object, in file order.
+
+    Args:
+        noun: Singular, for messages ("system").
+        kind: The type collected from the modules.
+        packages: Dotted packages whose public modules are scanned.
+        group: Entry-point group of plug-ins.
+    """
+
+    def __init__(
+        self, noun: str, kind: type[T], *, packages: tuple[str, ...], group: str | None = None
+    ) -> None:
+        self.noun = noun
+        self._kind = kind
+        self._packages = packages
+        self._group = group
+
+    def __getitem__(self, name: str) -> T:
+        found = self._from_own_file(name)
+        if found is not None:
+            return found
+        try:
+            return self._all[name]
+        except KeyError:
+            raise SpecError(self._unknown(name), hint=f"msa list {self.noun}s") from None
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and (
+            self._from_own_file(name) is not None or name in self._all
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def module_of(self, name: str) -> str:
+        """Dotted name of the module that defines ``name``."""
+        self[name]
+        for module in self._modules():
+            if name in self._defined(module):
+                return module.__name__
+        return next(p.module for p in self._entry_points() if p.load().name == name)
+
+    @cached_property
+    def _all(self) -> dict[str, T]:
+        found: dict[str, T] = {}
+        origin: dict[str, str] = {}
+        sources = [(m.__name__, self._defined(m)) for m in self._modules()]
+        sources += [(p.value, {(o := p.load()).name: o}) for p in self._entry_points()]
+        for where, objects in sources:
+            for name, item in objects.items():
+                if name in found and found[name] is not item:
+                    message = f"two {self.noun}s are called {name!r}: {origin[name]} and {where}"
+                    raise SpecError(message)
+                found.setdefault(name, item)
+                origin.setdefault(name, where)
+        return found
+
+    def _from_own_file(self, name: str) -> T | None:
+        stem = name.partition("@")[0]
+        if not stem.isidentifier() or stem.startswith("_"):
+            return None
+        for package in self._packages:
+            if importlib.util.find_spec(f"{package}.{stem}") is not None:
+                found = self._defined(importlib.import_module(f"{package}.{stem}")).get(name)
+                if found is not None:
+                    return found
+        return None
+
+    def _modules(self) -> Iterator[ModuleType]:
+        for package in self._packages:
+            parent = importlib.import_module(package)
+            for info in sorted(pkgutil.iter_modules(parent.__path__), key=lambda i: i.name):
+                if not info.name.startswith("_") and not info.ispkg:
+                    yield importlib.import_module(f"{package}.{info.name}")
+
+    def _defined(self, module: ModuleType) -> dict[str, T]:
+        return {v.name: v for v in vars(module).values() if isinstance(v, self._kind)}
+
+    def _entry_points(self) -> tuple[importlib.metadata.EntryPoint, ...]:
+        return tuple(importlib.metadata.entry_points(group=self._group)) if self._group else ()
+
+    def _unknown(self, name: str) -> str:
+        close = difflib.get_close_matches(name, self._all, n=3)
+        guess = f"; did you mean {' or '.join(close)}?" if close else ""
+        return f"unknown {self.noun} {name!r}{guess}"

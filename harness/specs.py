@@ -1,0 +1,287 @@
+"""What is run, as data: protocols, run specifications and suites.
+
+A run's identity is the digest of everything that can change its result: data fingerprint, protocol,
+every resolved hyper-parameter, external artifacts by content, seed, and the fingerprint of the
+source. No path, host, device or display name takes part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from harness import canonical
+from harness.canonical import Json
+from harness.errors import SpecError
+
+__all__ = ["Entry", "Protocol", "RunSpec", "Scalar", "Suite", "check_keys", "refine"]
+
+Scalar = str | int | float | bool
+KEY_VERSION = 1
+_DISPLAY = ("name", "title", "seeds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """Everything that must be equal for two numbers to share a table.
+
+    ``seeds`` is the official list, of which a suite uses the first n; the seed itself enters a
+    run's identity, the list does not. ``name`` and ``title`` are for display.
+    """
+
+    name: str
+    title: str
+    kind: Literal["in_domain"] = "in_domain"
+    split: Literal["official"] = "official"
+    selection_metric: str = "mae"
+    """Metric that chooses the epoch; every metric of a row comes from that one checkpoint."""
+    selection_split: Literal["valid"] = "valid"
+    selection_ties: Literal["earliest"] = "earliest"
+    max_epochs: int = 100
+    """Ceiling on training epochs; a system may stop sooner by its own published schedule."""
+    patience: int = 8
+    """Epochs without a new best before training stops (MMSA's early stop)."""
+    corruption: Literal["none"] = "none"
+    side_info: Literal["none"] = "none"
+    """What a system may know of a clip besides transcript, audio and vision."""
+    metric_set: Literal["canonical"] = "canonical"
+    seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "patience"):
+            if getattr(self, name) < 1:
+                raise SpecError(f"protocol {self.name}: {name} must be at least 1")
+
+    @cached_property
+    def identity(self) -> Mapping[str, Json]:
+        """The fields that change results."""
+        return {
+            f.name: canonical.plain(getattr(self, f.name))
+            for f in dataclasses.fields(self)
+            if f.name not in _DISPLAY
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits; equal digests may share a table."""
+        return canonical.digest(self.identity)[:12]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One cell: dataset × protocol × system × hyper-parameters × seed.
+
+    Args:
+        corpus: Corpus name, for finding and display only.
+        data: The corpus's content fingerprint.
+        protocol: The protocol.
+        system: Registered name of the system.
+        params: Every resolved hyper-parameter, defaults included.
+        artifacts: Role -> content digest of external inputs (text encoder weights).
+        seed: Training seed; 0 for systems without randomness.
+        code: Fingerprint of the source that can change the result.
+    """
+
+    corpus: str
+    data: str
+    protocol: Protocol
+    system: str
+    params: Mapping[str, Scalar]
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    seed: int
+    code: str
+
+    @cached_property
+    def key(self) -> str:
+        """Identity of the run, 32 hexadecimal digits."""
+        payload = {
+            "version": KEY_VERSION,
+            "data": self.data,
+            "protocol": self.protocol.identity,
+            "system": self.system,
+            "params": self.params,
+            "artifacts": self.artifacts,
+            "seed": self.seed,
+            "code": self.code,
+        }
+        return canonical.digest(payload)[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One row of a suite: a system, its changed hyper-parameters, and where it runs."""
+
+    system: str
+    label: str
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    corpora: tuple[str, ...] | None = None
+    """None: every corpus of the suite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A TOML file naming corpora, systems, a protocol and seeds: the unit people run and cite."""
+
+    name: str
+    title: str
+    corpora: tuple[str, ...]
+    protocol: str
+    protocol_changes: Mapping[str, Scalar] = field(default_factory=dict)
+    seeds: int | tuple[int, ...]
+    """A count (the first n of the protocol's list) or an explicit list."""
+    entries: tuple[Entry, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Suite:
+        """Read and validate a suite file.
+
+        Raises:
+            SpecError: Naming the file, the key and the nearest valid key.
+        """
+        try:
+            table = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SpecError(f"cannot read suite {path}: {error}", hint="msa list suites") from error
+        return cls.parse(table, name=path.stem, where=path.name)
+
+    @classmethod
+    def parse(cls, table: Mapping[str, object], *, name: str, where: str) -> Suite:
+        """Validate a suite given as nested tables (see ``runs/suites`` for examples)."""
+        check_keys(table, {"title", "corpora", "seeds", "protocol", "systems"}, where)
+        changes = dict(_table(table.get("protocol", {}), f"{where}: protocol"))
+        protocol = changes.pop("name", "in_domain")
+        entries = tuple(
+            _entry(item, f"{where}: systems[{i}]")
+            for i, item in enumerate(_list(table.get("systems"), f"{where}: systems"))
+        )
+        suite = cls(
+            name=name,
+            title=_text(table.get("title", name), f"{where}: title"),
+            corpora=_texts(table.get("corpora"), f"{where}: corpora"),
+            protocol=_text(protocol, f"{where}: protocol.name"),
+            protocol_changes=_scalars(changes, f"{where}: protocol"),
+            seeds=_seeds(table.get("seeds", 5), f"{where}: seeds"),
+            entries=entries,
+        )
+        suite._check(where)
+        return suite
+
+    def _check(self, where: str) -> None:
+        labels = [entry.label for entry in self.entries]
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise SpecError(
+                f"{where}: two rows are labelled {', '.join(map(repr, twice))}",
+                hint='give each row its own label = "…"',
+            )
+        for entry in self.entries:
+            stray = set(entry.corpora or ()) - set(self.corpora)
+            if stray:
+                raise SpecError(
+                    f"{where}: row {entry.label!r} names corpora outside the suite:"
+                    f" {', '.join(sorted(stray))}"
+                )
+
+    def with_seeds(self, seeds: int | tuple[int, ...] | None) -> Suite:
+        """The suite with another seed count or list; None changes nothing."""
+        return self if seeds is None else dataclasses.replace(self, seeds=seeds)
+
+
+def refine(protocol: Protocol, changes: Mapping[str, Scalar], where: str) -> Protocol:
+    """``protocol`` with some fields replaced, names and types checked.
+
+    Raises:
+        SpecError: For a field that does not exist, may not change, or has the wrong type or value.
+    """
+    allowed = {f.name for f in dataclasses.fields(Protocol)} - {"name", "title", "seeds", "kind"}
+    check_keys(changes, allowed, where)
+    for name, value in changes.items():
+        default = getattr(protocol, name)
+        if type(value) is not type(default):
+            kind = type(default).__name__
+            raise SpecError(f"{where}: {name} should be a {kind}, found {value!r}")
+        field_type = Protocol.__annotations__[name]
+        if field_type.startswith("Literal") and repr(value).replace("'", '"') not in field_type:
+            raise SpecError(f"{where}: {name} should be one of {field_type[7:]}, found {value!r}")
+    return dataclasses.replace(protocol, **changes)  # type: ignore[arg-type]  # checked above
+
+
+def check_keys(table: Mapping[str, object], allowed: Iterable[str], where: str) -> None:
+    """Refuse unknown keys with the nearest known one.
+
+    Raises:
+        SpecError: For the first unknown key.
+    """
+    known = sorted(allowed)
+    for key in table:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            guess = f"; did you mean {close[0]!r}?" if close else ""
+            raise SpecError(f"{where}: unknown key {key!r}{guess} (known: {', '.join(known)})")
+
+
+def _entry(item: object, where: str) -> Entry:
+    table = _table(item, where)
+    check_keys(table, {"name", "label", "params", "corpora"}, where)
+    name = _text(table.get("name"), f"{where}: name")
+    corpora = table.get("corpora")
+    return Entry(
+        system=name,
+        label=_text(table.get("label", name), f"{where}: label"),
+        params=_scalars(_table(table.get("params", {}), where), f"{where}: params"),
+        corpora=None if corpora is None else _texts(corpora, f"{where}: corpora"),
+    )
+
+
+def _table(value: object, where: str) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise SpecError(f"{where} should be a table, found {value!r}")
+    return value
+
+
+def _list(value: object, where: str) -> list[object]:
+    if not isinstance(value, list) or not value:
+        raise SpecError(f"{where} should be a non-empty list, found {value!r}")
+    return value
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise SpecError(f"{where} should be text, found {value!r}")
+    return value
+
+
+def _texts(value: object, where: str) -> tuple[str, ...]:
+    items = tuple(_text(item, where) for item in _list(value, where))
+    if len(set(items)) < len(items):
+        raise SpecError(f"{where} names one item twice")
+    return items
+
+
+def _scalars(table: Mapping[str, object], where: str) -> Mapping[str, Scalar]:
+    checked: dict[str, Scalar] = {}
+    for name, value in table.items():
+        if not isinstance(value, Scalar):
+            raise SpecError(
+                f"{where}.{name} should be text, a number or a boolean, found {value!r}"
+            )
+        checked[name] = value
+    return checked
+
+
+def _seeds(value: object, where: str) -> int | tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    if isinstance(value, list) and value and all(type(item) is int and item >= 0 for item in value):
+        if len(set(value)) < len(value):
+            raise SpecError(f"{where} names one seed twice")
+        return tuple(value)
+    raise SpecError(
+        f"{where} should be a count or a list of non-negative integers, found {value!r}"
+    )
