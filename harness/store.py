@@ -22,6 +22,8 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness import canonical
@@ -72,9 +74,11 @@ class StoredRun:
 
     def predictions(self, split: str = "test", condition: str = "clean") -> pd.Series:
         """Clip id -> float64 prediction, in the order of the corpus."""
-        table = _read_table(self.folder / "predictions.parquet")
-        chosen = table[(table["split"] == split) & (table["condition"] == condition)]
-        return pd.Series(chosen["pred"].to_numpy(), index=chosen["id"].to_numpy(), name=self.key)
+        table = _read_table(
+            self.folder / "predictions.parquet",
+            (pc.field("split") == split) & (pc.field("condition") == condition),
+        )
+        return table.set_index("id")["pred"].rename(self.key)
 
     def history(self) -> list[dict[str, Json]]:
         """One record per epoch."""
@@ -252,11 +256,15 @@ def _read_json(path: Path) -> dict[str, Json]:
     return content
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(path: Path, rows: pc.Expression | None = None) -> pd.DataFrame:
+    """A Parquet file, or those of its rows for which an expression holds."""
     try:
-        return pd.read_parquet(path)
+        with pq.ParquetFile(path) as file:  # a third of the time of `pandas.read_parquet`
+            table = file.read(use_threads=False)
+        chosen: pd.DataFrame = (table if rows is None else table.filter(rows)).to_pandas()
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         raise StoreError(
             f"damaged table {path.name} in {path.parent.name}: {error}",
             hint="delete that folder and run the suite again",
         ) from error
+    return chosen

@@ -14,7 +14,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -241,7 +241,8 @@ class System:
         optional: The inputs it can do without.
         deterministic: True when no seed changes the result; such systems run once.
         reference: True for constant predictors, which every board must show.
-        build: (dims, params) -> network, for systems trained by the one loop.
+        build: (dims, params) -> network, for systems trained by the one loop. ``params`` is an
+            instance of the system's own class, which a ``Callable`` type cannot say.
         fit: (task, params) -> fitted, for everything else.
     """
 
@@ -253,8 +254,8 @@ class System:
     optional: frozenset[str] = frozenset()
     deterministic: bool = False
     reference: bool = False
-    build: Callable[[Dims, TrainingParams], Network] | None = None
-    fit: Callable[[Task, Params], Fitted] | None = None
+    build: Callable[[Dims, Any], Network] | None = None
+    fit: Callable[[Task, Any], Fitted] | None = None
 
     def __post_init__(self) -> None:
         if (self.build is None) == (self.fit is None):

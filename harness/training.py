@@ -24,7 +24,7 @@ from harness.seeds import derive
 from harness.system import Dims, Epoch, Fitted, Network, Output, System, Task, TrainingParams
 from harness.text import tokenize
 
-__all__ = ["MAX_TOKENS", "fit_network", "predict"]
+__all__ = ["MAX_TOKENS", "batches_of", "fit_network", "predict", "total_loss"]
 
 MAX_TOKENS = 128  # longer transcripts are cut; MMSA keeps 50, its files hold no more
 EVALUATION_BATCH = 256
@@ -47,7 +47,7 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
     loop.run()
 
     def predict_split(split: Split) -> NDArray[np.float64]:
-        return predict(network, _source(system, task, split)).astype(np.float64)
+        return predict(network, batches_of(system, split, task)).astype(np.float64)
 
     return Fitted(
         predict=predict_split,
@@ -65,6 +65,22 @@ def predict(network: Network, source: BatchSource) -> NDArray[np.float32]:
     with torch.inference_mode():
         parts = [network(batch).prediction for batch in source.in_order(EVALUATION_BATCH)]
     return torch.cat(parts).float().cpu().numpy()
+
+
+def total_loss(output: Output, batch: Batch, params: TrainingParams) -> Tensor:
+    """The scalar one training step minimises: task loss plus the network's own losses."""
+    losses = dict(output.losses)
+    if "task" not in losses:
+        losses["task"] = _LOSSES[params.loss](output.prediction, batch.labels)
+    return torch.stack(list(losses.values())).sum()
+
+
+def batches_of(system: System, split: Split, task: Task) -> BatchSource:
+    """The split with everything the system reads, tokenised by the task's encoder if need be."""
+    tokens = None
+    if "tokens" in system.inputs and task.encoder is not None:
+        tokens = tokenize(task.encoder, split.texts, MAX_TOKENS)
+    return BatchSource(split, inputs=system.inputs, tokens=tokens, device=task.device)
 
 
 @dataclass
@@ -133,18 +149,12 @@ class _Loop:
 
     def _step(self, batch: Batch) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(self.network(batch), batch)
+        loss = total_loss(self.network(batch), batch, self.params)
         loss.backward()
         self._clip()
         self.optimizer.step()
         self.schedule.step()
         return loss.detach()
-
-    def _loss(self, output: Output, batch: Batch) -> Tensor:
-        losses = dict(output.losses)
-        if "task" not in losses:
-            losses["task"] = _LOSSES[self.params.loss](output.prediction, batch.labels)
-        return torch.stack(list(losses.values())).sum()
 
     def _clip(self) -> None:
         weights = [p for p in self.network.parameters() if p.grad is not None]
@@ -191,14 +201,7 @@ def _schedule(
 
 def _sources(system: System, task: Task) -> dict[str, BatchSource]:
     splits = [task.train, task.valid, *([task.watched] if task.watched is not None else [])]
-    return {split.name: _source(system, task, split) for split in splits}
-
-
-def _source(system: System, task: Task, split: Split) -> BatchSource:
-    tokens = None
-    if "tokens" in system.inputs and task.encoder is not None:
-        tokens = tokenize(task.encoder, split.texts, MAX_TOKENS)
-    return BatchSource(split, inputs=system.inputs, tokens=tokens, device=task.device)
+    return {split.name: batches_of(system, split, task) for split in splits}
 
 
 def _seed_torch(seed: int) -> None:

@@ -37,7 +37,7 @@ def _run(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
 ) -> None:
-    """Run what is missing of a suite, then write its board; after a stop, the same command goes on."""
+    """Run what is missing of a suite, then write its board; stopped, the same command goes on."""
     from harness.driver import carry_out
     from harness.executors.local import LocalExecutor
     from harness.home import Home

@@ -40,6 +40,10 @@ class Lengths:
     source: str
     binding: bool
 
+    def fits(self, frames: int) -> bool:
+        """Whether all lengths lie in 0 to ``frames``."""
+        return bool(((self.frames >= 0) & (self.frames <= frames)).all())
+
 
 def frames_and_dim(name: str, parts: Mapping[str, object]) -> tuple[int, int]:
     """(T, D) of one stream over its splits; vectors without frames count as one frame.
@@ -86,12 +90,13 @@ def to_stream(
 
 
 def _with_frames(where: str, part: object) -> NDArray[np.generic]:
-    if not isinstance(part, np.ndarray) or part.dtype.kind not in "fiub" or part.ndim not in (2, 3):
-        found = (
-            f"{part.dtype} {part.shape}" if isinstance(part, np.ndarray) else type(part).__name__
-        )
-        raise DataError(f"{where} should be numbers of shape (clips, frames, features): {found}")
-    return part[:, None, :] if part.ndim == 2 else part
+    """(n, T, D) view of an array of numbers."""
+    if isinstance(part, np.ndarray) and part.dtype.kind in "fiub" and part.ndim in (2, 3):
+        array: NDArray[np.generic] = part[:, None, :] if part.ndim == 2 else part
+        if array.size:
+            return array
+    found = f"{part.dtype} {part.shape}" if isinstance(part, np.ndarray) else type(part).__name__
+    raise DataError(f"{where} should be numbers of shape (clips, frames, features), found {found}")
 
 
 def _joined(name: str, parts: Mapping[str, object]) -> tuple[NDArray[np.float32], dict[str, Json]]:
@@ -138,7 +143,7 @@ def _occupied(values: NDArray[np.float32]) -> NDArray[np.bool_]:
 def _pad_at_end(values: NDArray[np.float32], occupied: NDArray[np.bool_]) -> int:
     """Shift clips that are padded at the front, in place, where most clips are; how many."""
     first = occupied.argmax(axis=1)
-    front = (first > 0) & occupied[:, -1] if occupied.shape[1] else first > 0
+    front = (first > 0) & occupied[:, -1]
     if front.mean() <= 0.5:
         return 0
     for row in np.flatnonzero(front):
@@ -152,13 +157,14 @@ def _settled(
 ) -> tuple[NDArray[np.int64], dict[str, Json]]:
     """Lengths of 1 to T; zeroes in place what lies beyond them."""
     last = _last_signal(occupied)
-    if stated is None or stated.frames.min() < 0 or stated.frames.max() > occupied.shape[1]:
-        lengths, source = last, "last non-zero frame"
-    else:
-        lengths, source = stated.frames, stated.source
+    lengths, source, binding = last, "last non-zero frame", False
+    if stated is not None and stated.fits(occupied.shape[1]):
+        lengths, source, binding = stated.frames, stated.source, stated.binding
+    elif stated is not None:
+        source += f" ({stated.source} leaves 0..{occupied.shape[1]})"
     beyond = last > lengths
     extended = 0
-    if beyond.mean() > _SYSTEMATIC and not (stated is not None and stated.binding):
+    if beyond.mean() > _SYSTEMATIC and not binding:
         extended = int(beyond.sum())
         lengths, beyond = np.maximum(lengths, last), np.zeros_like(beyond)
     cut = 0

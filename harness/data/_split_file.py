@@ -111,6 +111,8 @@ def open_split_file(path: Path) -> SplitFile:
         if "id" not in splits[split]:
             raise DataError(f"{path.name}: {split} lacks id; it has {_some(splits[split])}")
         counts[split] = len(_entries(f"{path.name}: {split}.id", splits[split]["id"]))
+        if counts[split] == 0:
+            raise DataError(f"{path.name}: {split} holds no clips")
     return SplitFile(name=path.name, splits={s: splits[s] for s in SPLITS}, counts=counts)
 
 
@@ -142,7 +144,7 @@ def _text(where: str, entry: object) -> str:
             entry.encode()  # half characters cannot be stored
             return str(entry)
     except UnicodeError as error:
-        raise DataError(f"{where} is not valid text: {error.reason}") from error
+        raise DataError(f"{where} is not valid text: {error}") from error
     if isinstance(entry, _NUMBERS):
         return str(entry)
     raise DataError(f"{where} should be a text, found a {type(entry).__name__}")

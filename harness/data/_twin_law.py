@@ -60,15 +60,18 @@ class Law:
         inside = np.clip(steps * self.story.grid, self.dataset.low, self.dataset.high)
         return np.round(inside, 6) + 0.0  # no negative zero
 
-    def shown(self, latent: NDArray[np.float64], conflict: NDArray[np.int64]) -> NDArray[np.float64]:
+    def shown(
+        self, latent: NDArray[np.float64], conflict: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
         """(n, 3) signals without error; ``conflict`` (n,) indexes ``CONFLICTS``."""
         sign = np.where(conflict[:, None] == np.arange(1, 4), -1.0, 1.0)
-        return sign * np.array(self.story.reliability) * latent[:, None] / self.story.spread
+        gain = np.array(self.story.reliability) / self.story.spread
+        return np.asarray(sign * gain * latent[:, None])
 
     def errors(self, normals: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 3) errors made of independent standard normals (n, 3)."""
         factor = np.linalg.cholesky(self.error_covariance)
-        return (normals[:, None, :] * factor).sum(axis=2)
+        return np.asarray((normals[:, None, :] * factor).sum(axis=2))
 
     @property
     def error_covariance(self) -> NDArray[np.float64]:
@@ -76,7 +79,7 @@ class Law:
         ta, tv, av = self.story.errors
         correlation = np.array([[1.0, ta, tv], [ta, 1.0, av], [tv, av, 1.0]])
         size = np.sqrt(1 - np.square(self.story.reliability))
-        return size[:, None] * correlation * size
+        return np.asarray(size[:, None] * correlation * size)
 
     @property
     def conflict_shares(self) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
@@ -10,30 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.data._twin_story import Story
-from harness.data._twin_truth import Truth, clip_rng
+from harness.data._twin_recipe import Recipe, Telling
+from harness.data._twin_truth import Truth
 from harness.data._twin_words import CLUES, ENGLISH, MANDARIN, Lexicon
-from harness.data.datasets import Dataset
 
-__all__ = ["Telling", "Utterance", "explain", "lexicon_of", "speak"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Telling:
-    """How closely words follow signals."""
-
-    unit: float = 0.6
-    """Valence that a text signal of 1 is put into."""
-    slip: float = 0.08
-    """Standard deviation of the whole utterance's valence about it."""
-    scatter: float = 0.25
-    """Standard deviation of the single claims about the utterance, summing to nothing."""
-    negated: float = -0.6
-    """Factor of a negated opinion word."""
-    truthful: float = 0.8
-    """Probability that an explanation states the signal's level; else it states a random one."""
-    levels: tuple[float, float] = (0.35, 1.1)
-    """Size of a signal at which it is called positive (negative), and strongly so."""
+__all__ = ["Utterance", "explain", "speak"]
 
 
 class Utterance(NamedTuple):
@@ -52,38 +32,29 @@ class _Clause(NamedTuple):
     valences: tuple[float, ...]
 
 
-def lexicon_of(dataset: Dataset) -> Lexicon:
-    """The vocabulary of the dataset's language."""
-    return MANDARIN if dataset.language == "zh" else ENGLISH
-
-
-def speak(
-    dataset: Dataset, story: Story, telling: Telling, truth: Truth, seed: int
-) -> list[Utterance]:
+def speak(recipe: Recipe, truth: Truth) -> list[Utterance]:
     """One utterance per clip, saying what the clip's text signal shows."""
-    lexicon = lexicon_of(dataset)
+    lexicon = MANDARIN if recipe.dataset.language == "zh" else ENGLISH
     return [
-        _utter(lexicon, story, telling, signal, clip_rng(seed, dataset.name, clip, "transcript"))
+        _utter(recipe, lexicon, signal, recipe.rng(clip, "transcript"))
         for clip, signal in zip(truth.clips["id"], truth.signals[:, 0].tolist(), strict=True)
     ]
 
 
-def _utter(
-    lexicon: Lexicon, story: Story, telling: Telling, signal: float, rng: np.random.Generator
-) -> Utterance:
-    median, spread = story.length
-    stretch = float(np.exp(np.clip(spread * rng.standard_normal(), -2, 2)))
-    length = max(1, round(median * stretch))
+def _utter(recipe: Recipe, lexicon: Lexicon, signal: float, rng: np.random.Generator) -> Utterance:
+    (median, spread), telling = recipe.story.length, recipe.telling
+    length = max(1, round(median * np.exp(np.clip(spread * rng.standard_normal(), -2, 2))))
     aim = telling.unit * signal + telling.slip * rng.standard_normal()
     scatter = telling.scatter * rng.standard_normal(1 + length // 9)
-    claims = [_claim(lexicon, telling, aim + d, rng) for d in scatter - scatter.mean()]
+    aims = aim + scatter - scatter.mean()
+    claims = [_claim(lexicon, telling.negated, each, rng) for each in aims.tolist()]
     clauses = _clauses(lexicon, claims, length / len(claims), rng)
     _pad(clauses, lexicon, length, rng)
     return Utterance(
         text=lexicon.comma.join(lexicon.space.join(clause.words) for clause in clauses),
         words=tuple(word for clause in clauses for word in clause.words),
         valences=tuple(valence for clause in clauses for valence in clause.valences),
-        mean=sum(sum(claim.valences) for claim in claims) / len(claims),
+        mean=sum(claim.valences[-1] for claim in claims) / len(claims),
     )
 
 
@@ -100,11 +71,9 @@ def _claims(lexicon: Lexicon, negated: float) -> tuple[tuple[_Clause, ...], NDAr
     return tuple(found), np.array([claim.valences[-1] for claim in found])
 
 
-def _claim(
-    lexicon: Lexicon, telling: Telling, aim: float, rng: np.random.Generator
-) -> _Clause:
+def _claim(lexicon: Lexicon, negated: float, aim: float, rng: np.random.Generator) -> _Clause:
     """One of the eight claims next to a valence."""
-    claims, valences = _claims(lexicon, telling.negated)
+    claims, valences = _claims(lexicon, negated)
     start = int(np.searchsorted(valences, aim)) - 4
     return claims[min(max(start, 0), len(claims) - 8) + int(rng.integers(8))]
 
@@ -139,9 +108,7 @@ def _plain(phrase: str) -> _Clause:
     return _Clause(words, (0.0,) * len(words))
 
 
-def _pad(
-    clauses: list[_Clause], lexicon: Lexicon, length: int, rng: np.random.Generator
-) -> None:
+def _pad(clauses: list[_Clause], lexicon: Lexicon, length: int, rng: np.random.Generator) -> None:
     """Insert remarks and fillers until the utterance has its length."""
     missing = length - sum(_length(lexicon, clause) for clause in clauses)
     while missing > 0:
@@ -158,14 +125,14 @@ def _pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
     return options[int(rng.integers(len(options)))]
 
 
-def explain(dataset: Dataset, telling: Telling, truth: Truth, seed: int) -> pd.DataFrame:
-    """Explanation columns: a clue to the audio and the vision signal, and a summary of all three."""
+def explain(recipe: Recipe, truth: Truth) -> pd.DataFrame:
+    """Explanation columns: clues to the audio and the vision signal, a summary of all three."""
     shown = np.column_stack([truth.signals[:, 1:], truth.signals.mean(axis=1)])
     rows = []
-    for clip, levels in zip(truth.clips["id"], _levels(telling, shown), strict=True):
-        rng = clip_rng(seed, dataset.name, clip, "explanations")
-        said = np.where(rng.random(3) < telling.truthful, levels, rng.integers(5, size=3))
-        rows.append([_pick(CLUES[column][k], rng) for column, k in zip(CLUES, said, strict=True)])
+    for clip, levels in zip(truth.clips["id"], _levels(recipe.telling, shown), strict=True):
+        rng = recipe.rng(clip, "explanations")
+        told = np.where(rng.random(3) < recipe.telling.truthful, levels, rng.integers(5, size=3))
+        rows.append([_pick(CLUES[column][k], rng) for column, k in zip(CLUES, told, strict=True)])
     return pd.DataFrame(rows, columns=list(CLUES))
 
 

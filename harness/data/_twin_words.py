@@ -12,7 +12,7 @@ from dataclasses import dataclass
 __all__ = ["CLUES", "ENGLISH", "LEVELS", "MANDARIN", "Lexicon"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Lexicon:
     """One language of the twins."""
 
@@ -121,7 +121,7 @@ MANDARIN = Lexicon(
         "大家 都 在 门口 等 着", "明天 早上 再 说", "我 给 你 打 过 电话",
     ),
     fillers=("嗯", "那个", "其实", "就是", "你 知道", "怎么 说 呢"),
-    agreeing=("而且", "也是", "再说"),
+    agreeing=("而且", "再说", "并且"),
     opposing=("但是", "不过", "可是"),
     space="",
     comma="，",

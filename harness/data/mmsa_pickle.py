@@ -8,7 +8,6 @@ Source: thuiar/MMSA and fip-lab/TEXT, the keys their data loaders read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from harness.data._frames import CLEANING, Lengths, frames_and_dim, to_stream
 from harness.data._split_file import SplitFile, open_split_file
 from harness.data.corpus import STREAMS
 from harness.data.datasets import Dataset
-from harness.data.store import Draft
+from harness.data.store import Draft, corpus_name
 from harness.errors import DataError
 
 __all__ = ["read"]
@@ -65,6 +64,8 @@ def read(path: Path, dataset: Dataset, feature_set: str | None = None) -> Draft:
         DataError: For an unsafe or damaged file, missing keys, arrays that do not fit together, or
             a feature set that is unknown or not what its name says.
     """
+    if feature_set is not None:
+        corpus_name(dataset, feature_set)  # a bad name is refused before any work
     file = open_split_file(path)
     parts = {name: file.entries(name) for name in STREAMS if name in file.keys}
     shapes = {name: frames_and_dim(name, arrays) for name, arrays in parts.items()}
@@ -76,7 +77,7 @@ def read(path: Path, dataset: Dataset, feature_set: str | None = None) -> Draft:
         for name, arrays in parts.items()
     }
     return Draft(
-        name=f"{dataset.name}@{feature_set}",
+        name=corpus_name(dataset, feature_set),
         clips=clips,
         streams={name: stream for name, (stream, _) in converted.items()},
         tokens=tokens,
@@ -99,11 +100,6 @@ def _feature_set(dataset: Dataset, shapes: Mapping[str, tuple[int, int]], name: 
         raise DataError(
             f"no public feature set of {dataset.title} has {_spelled(shapes)}",
             hint="name it: --feature-set NAME (lower-case letters, digits, hyphens)",
-        )
-    if not re.fullmatch(r"[a-z0-9-]+", name):
-        raise DataError(
-            f"a feature set is named by lower-case letters, digits and hyphens, found {name!r}",
-            hint="--feature-set NAME",
         )
     if dataset.shapes.get(name, shapes) != shapes:
         raise DataError(

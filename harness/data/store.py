@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +20,15 @@ from numpy.typing import NDArray
 from harness import canonical
 from harness.canonical import Json
 from harness.data.corpus import LABELS, Corpus, Stream
-from harness.data.datasets import SPLITS, datasets
+from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.errors import DataError
 from harness.files import commit_folder
 
-__all__ = ["CorpusStore", "Draft", "fingerprint"]
+__all__ = ["CorpusStore", "Draft", "corpus_name", "fingerprint"]
 
 FORMAT = 1
 _REQUIRED = ("id", "video", "clip", "split", "text", "label")
+_NAME = re.compile(r"[a-z0-9-]+@[a-z0-9-]+")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,7 +59,8 @@ class CorpusStore:
         return sorted(p.parent.name for p in self.root.glob("*@*/manifest.json"))
 
     def __contains__(self, name: str) -> bool:
-        return (self.root / name / "manifest.json").is_file()
+        known = _NAME.fullmatch(name)  # anything else could leave the folder
+        return known is not None and (self.root / name / "manifest.json").is_file()
 
     def load(self, name: str) -> Corpus:
         """Open a stored corpus; arrays are memory-mapped, nothing large is read.
@@ -73,7 +76,7 @@ class CorpusStore:
             )
         try:
             return self._open(name, folder)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"corpus {name!r} is damaged: {error}",
                 hint=f"delete its folder and run `msa data add` again: {folder}",
@@ -110,8 +113,9 @@ class CorpusStore:
             DataError: For a draft that breaks the corpus contract, or a stored corpus of that name
                 with other content.
         """
+        _check_clips(draft)
         ordered = _ordered(draft)
-        _check(ordered)
+        _check_arrays(ordered)
         mark = fingerprint(ordered.clips, ordered.streams, ordered.tokens)
         if draft.name in self:
             stored = self.load(draft.name)
@@ -144,6 +148,21 @@ class CorpusStore:
         (folder / "manifest.json").write_text(canonical.dumps(record, indent=1), "utf-8")
 
 
+def corpus_name(dataset: Dataset, feature_set: str) -> str:
+    """``dataset@feature-set``.
+
+    Raises:
+        DataError: For a feature set of other than lower-case letters, digits and hyphens.
+    """
+    name = f"{dataset.name}@{feature_set}"
+    if not _NAME.fullmatch(name):
+        raise DataError(
+            f"a feature set is named by lower-case letters, digits, hyphens; found {feature_set!r}",
+            hint="--feature-set NAME",
+        )
+    return name
+
+
 def fingerprint(
     clips: pd.DataFrame, streams: Mapping[str, Stream], tokens: NDArray[np.int32] | None
 ) -> str:
@@ -160,8 +179,8 @@ def fingerprint(
         values, lengths = streams[name].values, streams[name].lengths
         state.update(f"stream {name} {values.shape}\x1f".encode())
         state.update(np.ascontiguousarray(lengths, dtype="<i8").data)
-        for start in range(0, len(values), 512):  # a bounded copy even of a 10 GB array
-            state.update(np.ascontiguousarray(values[start : start + 512], dtype="<f4").data)
+        for block in _blocks(values):
+            state.update(np.ascontiguousarray(block, dtype="<f4").data)
     if tokens is not None:
         state.update(f"tokens {tokens.shape}\x1f".encode())
         state.update(np.ascontiguousarray(tokens, dtype="<i4").data)
@@ -204,18 +223,24 @@ def _ordered(draft: Draft) -> Draft:
     )
 
 
-def _check(draft: Draft) -> None:
-    clips, n = draft.clips, len(draft.clips)
+def _check_clips(draft: Draft) -> None:
+    clips = draft.clips
+    if not _NAME.fullmatch(draft.name):
+        raise DataError(f"a corpus is named dataset@feature-set, found {draft.name!r}")
     missing = [name for name in _REQUIRED if name not in clips]
     if missing:
         raise DataError(f"{draft.name}: clips lack the columns {', '.join(missing)}")
-    if n == 0:
+    if clips.empty:
         raise DataError(f"{draft.name}: no clips")
     if clips["id"].duplicated().any():
         twice = clips["id"][clips["id"].duplicated()].head(3).tolist()
         raise DataError(f"{draft.name}: clip ids occur twice: {', '.join(twice)}")
-    if not np.isfinite(clips["label"]).all():
+    if not np.isfinite(clips["label"].astype("float64")).all():
         raise DataError(f"{draft.name}: some clips have no finite label")
+
+
+def _check_arrays(draft: Draft) -> None:
+    n = len(draft.clips)
     for name, stream in draft.streams.items():
         if stream.values.ndim != 3 or len(stream.values) != n or len(stream.lengths) != n:
             raise DataError(
@@ -224,6 +249,18 @@ def _check(draft: Draft) -> None:
             )
         if ((stream.lengths < 1) | (stream.lengths > stream.frames)).any():
             raise DataError(f"{draft.name}: {name} lengths leave 1..{stream.frames}")
+        if not all(np.isfinite(block).all() for block in _blocks(stream.values)):
+            raise DataError(f"{draft.name}: {name} holds NaN or infinite values")
+    if draft.tokens is not None and (draft.tokens.shape[:2] != (n, 3) or draft.tokens.ndim != 3):
+        raise DataError(
+            f"{draft.name}: tokens should be (clips, 3, tokens) with {n} clips,"
+            f" found {draft.tokens.shape}"
+        )
+
+
+def _blocks(values: NDArray[np.float32]) -> Iterable[NDArray[np.float32]]:
+    """Rows in blocks: a bounded copy even of a 10 GB array."""
+    return (values[start : start + 512] for start in range(0, len(values), 512))
 
 
 def _dataset_name(corpus: str) -> str:
