@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["commit_folder", "sweep", "sync_folder", "write_atomic"]
+__all__ = ["commit_folder", "is_plain_name", "sweep", "sync_folder", "write_atomic"]
+
+_LONGEST_NAME = 200  # bytes; file systems allow 255, temporary names and suffixes take some
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a file may be called ``name``: no separators, no leading dot, not too long.
+
+    Example:
+        >>> is_plain_name("mosi demo-2"), is_plain_name("../mosi")
+        (True, False)
+    """
+    plain = re.fullmatch(r"\w[\w .+=@-]*", name) is not None
+    return plain and len(name.encode()) <= _LONGEST_NAME
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write ``content`` to ``path``: temporary file beside it, fsync, rename, fsync the folder."""
+    """Write ``content`` to ``path``: temporary file beside it, fsync, rename, fsync the folder.
+
+    What a kill leaves behind begins with ``.new-``; ``sweep`` removes it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".new-{path.name}-")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -47,23 +64,27 @@ def commit_folder(target: Path) -> Iterator[Path]:
                 os.fsync(handle.fileno())
         sync_folder(temporary)
         temporary.chmod(0o755)
-        with contextlib.suppress(FileExistsError):
-            _rename_folder(temporary, target)
+        _rename_folder(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     sync_folder(target.parent)
 
 
 def _rename_folder(source: Path, target: Path) -> None:
-    if target.exists():
-        raise FileExistsError(target)
-    source.rename(target)
+    try:
+        source.rename(target)
+    except OSError:
+        if not target.is_dir():  # else another writer was faster
+            raise
 
 
 def sweep(root: Path) -> None:
     """Remove what killed commits left anywhere under ``root``; call only as its sole writer."""
-    for leftover in root.rglob(".new-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in list(root.rglob(".new-*")):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +22,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.errors import SubmissionError
+from harness.parquet import read_parquet
 
 __all__ = ["Aligned", "align", "read_predictions"]
 
-_READERS = (".csv", ".parquet", ".jsonl")
+_HALF_PAIR = re.compile("[\ud800-\udfff]")  # JSON can spell half a UTF-16 pair, UTF-8 cannot
+_LARGEST_SEED = 2**53  # beyond it, neighbouring integers are one float64
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -59,7 +66,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     ids = _ids(table, path)
     columns = {"id": ids, "pred": _numbers(table, "pred", path, ids)}
     if "seed" in table:
-        columns["seed"] = _numbers(table, "seed", path, ids).astype("int64")
+        columns["seed"] = _seeds(_numbers(table, "seed", path, ids), path, ids)
     if "label" in table:
         columns["label"] = _numbers(table, "label", path, ids)
     checked = pd.DataFrame(columns)
@@ -94,34 +101,45 @@ def align(pred: Mapping[str, float], truth: Mapping[str, float]) -> Aligned:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    if path.suffix not in _READERS:
+    readers = {".csv": _read_csv, ".parquet": read_parquet, ".jsonl": _read_json_lines}
+    if path.suffix not in readers:
         raise SubmissionError(
-            f"predictions come as {', '.join(_READERS)}; found {path.name}",
+            f"predictions come as {', '.join(readers)}; found {path.name}",
             hint="columns: id (or video_id and clip_id), pred, optional seed and label",
         )
     try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix == ".jsonl":
-            return pd.DataFrame(_json_lines(path))
-        return _read_csv(path)
+        table = readers[path.suffix](path)
     except FileNotFoundError:
         raise SubmissionError(f"no such file: {path}") from None
-    except (OSError, ValueError, csv.Error) as error:  # pyarrow's and json's errors are ValueErrors
+    except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise SubmissionError(f"{path.name} cannot be read: {error}") from error
+    if table.columns.has_duplicates:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise SubmissionError(f"{path.name} has two columns {twice}")
+    return table
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file, strict=True))
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise ValueError(f"line {number} has another number of cells than the header")
-    return pd.DataFrame(rows)
+        lines = csv.reader(file, strict=True)
+        header = next(lines, [])
+        rows = []
+        for row in filter(None, lines):
+            if len(row) != len(header):
+                raise ValueError(
+                    f"line {lines.line_num} has {len(row)} cells, the header {len(header)}"
+                )
+            rows.append(row)
+    return pd.DataFrame(rows, columns=header)
+
+
+def _read_json_lines(path: Path) -> pd.DataFrame:
+    return pd.DataFrame(_json_lines(path), dtype=object)  # numbers and ids stay as they are written
 
 
 def _json_lines(path: Path) -> Iterable[dict[str, object]]:
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    lines = path.read_text("utf-8-sig").split("\n")  # str.splitlines would also cut inside texts
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             row = json.loads(line)
             if not isinstance(row, dict):
@@ -144,7 +162,7 @@ def _ids(table: pd.DataFrame, path: Path) -> list[str]:
 
 
 def _text(value: object, path: Path) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or _HALF_PAIR.search(value):
         raise SubmissionError(
             f"{path.name}: clip ids must be text, found {value!r}",
             hint="numbers lose leading zeros; store ids as text",
@@ -156,13 +174,36 @@ def _numbers(table: pd.DataFrame, column: str, path: Path, ids: list[str]) -> ND
     if column not in table:
         found = ", ".join(map(str, table.columns))
         raise SubmissionError(f"{path.name}: expected a column {column}; found {found}")
-    values = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64)
+    values = np.array([_number(cell) for cell in table[column]], dtype=np.float64)
     broken = np.flatnonzero(~np.isfinite(values))
     if broken.size:
         first = int(broken[0])
         raise SubmissionError(
             f"{path.name}: {column} of clip {ids[first]} is not a finite number"
-            f" ({table[column].iloc[first]!r}; {broken.size} such clips)",
+            f" ({reprlib.repr(table[column].iloc[first])}; {broken.size} such clips)",
             hint="leave a missing prediction out; it is shown as a hole",
         )
     return values
+
+
+def _number(cell: object) -> float:
+    """The number in a cell, NaN for anything else: booleans, dates, ids that look like numbers."""
+    if isinstance(cell, bool) or not isinstance(cell, str | Real | Decimal):
+        return math.nan
+    if isinstance(cell, str) and "_" in cell:  # Python reads the id 12_3 as 123
+        return math.nan
+    try:
+        return float(cell)
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def _seeds(values: NDArray[np.float64], path: Path, ids: list[str]) -> NDArray[np.int64]:
+    broken = np.flatnonzero((values < 0) | (values > _LARGEST_SEED) | (values % 1 != 0))
+    if broken.size:
+        first = int(broken[0])
+        raise SubmissionError(
+            f"{path.name}: seed of clip {ids[first]} should be an integer from 0 to 2^53,"
+            f" found {values[first]:g}"
+        )
+    return values.astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -18,7 +19,12 @@ from harness.canonical import Json
 
 __all__ = ["code_fingerprint", "environment", "peak_memory", "reset_peak_memory"]
 
-_FIRST_PARTY = ("harness", "baselines", "text_model", "mllm_eval")
+_FIRST_PARTY = frozenset({"harness", "baselines", "text_model", "mllm_eval"})
+_EXECUTION = (
+    "harness.execution",
+    "harness.metrics.classification",  # selection metrics are found by name, not by import
+    "harness.metrics.regression",
+)
 _RECORDED = ("torch", "transformers", "numpy", "scipy", "pandas", "scikit-learn", "msa-harness")
 
 
@@ -26,8 +32,9 @@ _RECORDED = ("torch", "transformers", "numpy", "scipy", "pandas", "scikit-learn"
 def code_fingerprint(module: str) -> str:
     """Digest of the source that can change what ``module`` computes.
 
-    The module and everything first-party it imports, directly or through others, with comments and
-    docstrings removed: formatting and prose do not invalidate runs, any change of code does.
+    The module, the execution path of a run, and everything these import from this project or the
+    module's own package, directly or through others, with comments and docstrings removed:
+    formatting and prose do not invalidate runs, any change of code does.
 
     Args:
         module: Dotted name of the file that defines a system.
@@ -41,9 +48,9 @@ def code_fingerprint(module: str) -> str:
 
 
 def _closure(module: str) -> set[str]:
-    """First-party modules reachable by imports, the execution path of a run included."""
+    """The modules a fingerprint covers."""
     seen: set[str] = set()
-    waiting = [module, "harness.execution"]
+    waiting = [module, *_EXECUTION]
     while waiting:
         name = waiting.pop()
         if name not in seen:
@@ -54,33 +61,49 @@ def _closure(module: str) -> set[str]:
 
 @functools.cache
 def _imports(module: str) -> tuple[str, ...]:
+    ours = _FIRST_PARTY | {_top(module)}
     nodes = ast.walk(ast.parse(_source(module)))
-    return tuple(name for node in nodes for name in _imported(node) if _is_module(name))
+    pairs = (pair for node in nodes for pair in _imported(node, module))
+    names = (part if _file(part) else source for source, part in pairs if _top(source) in ours)
+    return tuple(name for name in names if _file(name) is not None)
 
 
-def _imported(node: ast.AST) -> Iterator[str]:
+def _imported(node: ast.AST, module: str) -> Iterator[tuple[str, str]]:
+    """What an import statement takes from where: (source, part), the part a module or not."""
     if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-        yield node.module
-        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        yield from ((alias.name, alias.name) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        source = _absolute(node, module)
+        yield from ((source, f"{source}.{alias.name}") for alias in node.names)
+
+
+def _absolute(node: ast.ImportFrom, module: str) -> str:
+    file = _file(module)
+    is_package = file is not None and file.name == "__init__.py"
+    package = module if is_package else module.rpartition(".")[0]
+    return importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 @functools.cache
-def _is_module(name: str) -> bool:
-    if name.partition(".")[0] not in _FIRST_PARTY:
-        return False
+def _file(module: str) -> Path | None:
+    """The source file of a module, None for what is no module or not written in Python."""
     try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # the parent is a module, so `name` is one of its attributes
-        return False
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # the parent is a module, so `module` is one of its attributes
+        return None
+    origin = None if spec is None else spec.origin
+    return Path(origin) if origin is not None and origin.endswith(".py") else None
 
 
 def _source(module: str) -> str:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
+    file = _file(module)
+    if file is None:
         raise ModuleNotFoundError(module)
-    return Path(spec.origin).read_text("utf-8")
+    return file.read_text("utf-8")
 
 
 def _normalised(source: str) -> str:
@@ -148,9 +171,8 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 def reset_peak_memory() -> None:
     """Start a new high-water mark for this process (Linux; elsewhere the mark is the process's)."""
-    control = Path("/proc/self/clear_refs")
-    if control.exists():
-        control.write_text("5")
+    with contextlib.suppress(OSError):  # no such file elsewhere, no permission in some containers
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory() -> int:

@@ -53,18 +53,16 @@ class Registry(Mapping[str, T], Generic[T]):
         self._group = group
 
     def __getitem__(self, name: str) -> T:
-        found = self._from_own_file(name)
-        if found is not None:
-            return found
+        own = self._own_file(name)
+        if own is not None:
+            return self._defined(own)[name]
         try:
             return self._all[name]
         except KeyError:
             raise SpecError(self._unknown(name), hint=f"msa list {self.noun}s") from None
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (
-            self._from_own_file(name) is not None or name in self._all
-        )
+        return isinstance(name, str) and (self._own_file(name) is not None or name in self._all)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all)
@@ -73,19 +71,26 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self._all)
 
     def module_of(self, name: str) -> str:
-        """Dotted name of the module that defines ``name``."""
+        """Dotted name of the module that defines ``name``.
+
+        Raises:
+            SpecError: For an unknown name.
+        """
+        own = self._own_file(name)
+        if own is not None:
+            return own.__name__
         self[name]
         for module in self._modules():
             if name in self._defined(module):
                 return module.__name__
-        return next(p.module for p in self._entry_points() if p.load().name == name)
+        return next(point.module for point, item in self._plugins() if item.name == name)
 
     @cached_property
     def _all(self) -> dict[str, T]:
         found: dict[str, T] = {}
         origin: dict[str, str] = {}
         sources = [(m.__name__, self._defined(m)) for m in self._modules()]
-        sources += [(p.value, {(o := p.load()).name: o}) for p in self._entry_points()]
+        sources += [(point.value, {item.name: item}) for point, item in self._plugins()]
         for where, objects in sources:
             for name, item in objects.items():
                 if name in found and found[name] is not item:
@@ -95,15 +100,15 @@ class Registry(Mapping[str, T], Generic[T]):
                 origin.setdefault(name, where)
         return found
 
-    def _from_own_file(self, name: str) -> T | None:
+    def _own_file(self, name: str) -> ModuleType | None:
         stem = name.partition("@")[0]
         if not stem.isidentifier() or stem.startswith("_"):
             return None
         for package in self._packages:
             if importlib.util.find_spec(f"{package}.{stem}") is not None:
-                found = self._defined(importlib.import_module(f"{package}.{stem}")).get(name)
-                if found is not None:
-                    return found
+                module = importlib.import_module(f"{package}.{stem}")
+                if name in self._defined(module):
+                    return module
         return None
 
     def _modules(self) -> Iterator[ModuleType]:
@@ -116,8 +121,19 @@ class Registry(Mapping[str, T], Generic[T]):
     def _defined(self, module: ModuleType) -> dict[str, T]:
         return {v.name: v for v in vars(module).values() if isinstance(v, self._kind)}
 
-    def _entry_points(self) -> tuple[importlib.metadata.EntryPoint, ...]:
-        return tuple(importlib.metadata.entry_points(group=self._group)) if self._group else ()
+    def _plugins(self) -> Iterator[tuple[importlib.metadata.EntryPoint, T]]:
+        for point in importlib.metadata.entry_points(group=self._group) if self._group else ():
+            try:
+                item = point.load()
+            except (ImportError, AttributeError) as error:
+                raise SpecError(
+                    f"{self.noun} plug-in {point.value} cannot be loaded: {error}",
+                    hint="upgrade or uninstall the package that brings it",
+                ) from error
+            if not isinstance(item, self._kind):
+                kind, found = self._kind.__name__, type(item).__name__
+                raise SpecError(f"{self.noun} plug-in {point.value} is no {kind} but a {found}")
+            yield point, item
 
     def _unknown(self, name: str) -> str:
         close = difflib.get_close_matches(name, self._all, n=3)

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args, get_type_hints
 
 from harness import canonical
 from harness.canonical import Json
 from harness.errors import SpecError
+from harness.files import is_plain_name
 
 __all__ = ["Entry", "Protocol", "RunSpec", "Scalar", "Suite", "check_keys", "refine"]
 
@@ -146,13 +148,17 @@ class Suite:
         """
         try:
             table = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise SpecError(f"cannot read suite {path}: {error}", hint="msa list suites") from error
         return cls.parse(table, name=path.stem, where=path.name)
 
     @classmethod
     def parse(cls, table: Mapping[str, object], *, name: str, where: str) -> Suite:
-        """Validate a suite given as nested tables (see ``runs/suites`` for examples)."""
+        """Validate a suite given as nested tables (see ``runs/suites`` for examples).
+
+        Raises:
+            SpecError: Naming ``where``, the key and the nearest valid key.
+        """
         check_keys(table, {"title", "corpora", "seeds", "protocol", "systems"}, where)
         changes = dict(_table(table.get("protocol", {}), f"{where}: protocol"))
         protocol = changes.pop("name", "in_domain")
@@ -173,6 +179,12 @@ class Suite:
         return suite
 
     def _check(self, where: str) -> None:
+        if not is_plain_name(self.name):
+            raise SpecError(
+                f"{where}: a suite is called by letters, digits and . _ + = @ - or space;"
+                f" found {self.name!r}",
+                hint="rename the file",
+            )
         labels = [entry.label for entry in self.entries]
         twice = sorted({label for label in labels if labels.count(label) > 1})
         if twice:
@@ -206,9 +218,10 @@ def refine(protocol: Protocol, changes: Mapping[str, Scalar], where: str) -> Pro
         if type(value) is not type(default):
             kind = type(default).__name__
             raise SpecError(f"{where}: {name} should be a {kind}, found {value!r}")
-        field_type = Protocol.__annotations__[name]
-        if field_type.startswith("Literal") and repr(value).replace("'", '"') not in field_type:
-            raise SpecError(f"{where}: {name} should be one of {field_type[7:]}, found {value!r}")
+        choices = get_args(get_type_hints(Protocol)[name])
+        if choices and value not in choices:
+            one_of = ", ".join(map(repr, choices))
+            raise SpecError(f"{where}: {name} should be one of {one_of}; found {value!r}")
     return dataclasses.replace(protocol, **changes)  # type: ignore[arg-type]  # checked above
 
 
@@ -234,7 +247,7 @@ def _entry(item: object, where: str) -> Entry:
     return Entry(
         system=name,
         label=_text(table.get("label", name), f"{where}: label"),
-        params=_scalars(_table(table.get("params", {}), where), f"{where}: params"),
+        params=_scalars(_table(table.get("params", {}), f"{where}: params"), f"{where}: params"),
         corpora=None if corpora is None else _texts(corpora, f"{where}: corpora"),
     )
 
@@ -267,9 +280,9 @@ def _texts(value: object, where: str) -> tuple[str, ...]:
 def _scalars(table: Mapping[str, object], where: str) -> Mapping[str, Scalar]:
     checked: dict[str, Scalar] = {}
     for name, value in table.items():
-        if not isinstance(value, Scalar):
+        if not isinstance(value, Scalar) or (isinstance(value, float) and not math.isfinite(value)):
             raise SpecError(
-                f"{where}.{name} should be text, a number or a boolean, found {value!r}"
+                f"{where}.{name} should be text, a finite number or a boolean, found {value!r}"
             )
         checked[name] = value
     return checked

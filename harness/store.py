@@ -18,23 +18,26 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import filelock
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness import canonical
 from harness.canonical import Json
 from harness.data.corpus import LABELS, Corpus
 from harness.errors import StoreError
-from harness.files import commit_folder, sweep, write_atomic
+from harness.files import commit_folder, is_plain_name, sweep, write_atomic
+from harness.parquet import read_parquet
 
 __all__ = ["RunRecord", "RunStore", "StoredRun"]
 
 FORMAT = 1
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,7 +73,7 @@ class StoredRun:
     @property
     def manifest(self) -> dict[str, Json]:
         """Spec, result and provenance."""
-        return _read_json(self.folder / "manifest.json")
+        return _read_json(self.folder / "manifest.json", dict)
 
     def predictions(self, split: str = "test", condition: str = "clean") -> pd.Series:
         """Clip id -> float64 prediction, in the order of the corpus."""
@@ -82,8 +85,7 @@ class StoredRun:
 
     def history(self) -> list[dict[str, Json]]:
         """One record per epoch."""
-        epochs: list[dict[str, Json]] = json.loads((self.folder / "history.json").read_text())
-        return epochs
+        return _read_json(self.folder / "history.json", list)
 
     def curve(self, split: str) -> NDArray[np.float32] | None:
         """(E, n) predictions after each epoch, None for systems without epochs."""
@@ -121,7 +123,8 @@ class RunStore:
         except OSError as error:
             raise StoreError(f"the run store cannot be written: {error}") from error
         try:
-            (self.root / ".holder").write_text(str(os.getpid()))
+            with _refusals("the driver's process id"):
+                (self.root / ".holder").write_text(str(os.getpid()))
             sweep(self.root)
             yield
         finally:
@@ -162,15 +165,10 @@ class RunStore:
         """
         if record.key in self:
             return
-        try:
+        with _refusals(f"run {record.key}"):
             with commit_folder(self._folder(record.key)) as folder:
                 _write_record(record, folder)
-        except OSError as error:
-            raise StoreError(
-                f"run {record.key} could not be stored: {error}",
-                hint="free some space or fix the permissions; the same command continues",
-            ) from error
-        self._failure(record.key).unlink(missing_ok=True)
+            self._failure(record.key).unlink(missing_ok=True)
 
     # Failures
 
@@ -178,19 +176,31 @@ class RunStore:
         return self.root / "failures" / f"{key}.json"
 
     def fail(self, key: str, reason: str) -> None:
-        """Remember why a cell failed; a later success forgets it."""
-        write_atomic(self._failure(key), canonical.dumps({"key": key, "reason": reason}))
+        """Remember why a cell failed; a later success forgets it.
+
+        Raises:
+            StoreError: When the disk refuses.
+        """
+        with _refusals(f"the failure of run {key}"):
+            write_atomic(self._failure(key), canonical.dumps({"key": key, "reason": reason}))
 
     def failure(self, key: str) -> str | None:
         """Why the cell failed last time, None when it did not."""
         path = self._failure(key)
-        return str(_read_json(path)["reason"]) if path.is_file() else None
+        if key in self or not path.is_file():  # a kill may part a commit from its forgetting
+            return None
+        return str(_read_json(path, dict).get("reason"))
 
     # Plans
 
     def put_plan(self, suite: str, plan: Mapping[str, Json]) -> None:
-        """Remember what a suite consists of."""
-        write_atomic(self.root / "plans" / f"{suite}.json", canonical.dumps(plan, indent=1))
+        """Remember what a suite consists of.
+
+        Raises:
+            StoreError: When the disk refuses, or the name is no plain file name.
+        """
+        with _refusals(f"the plan of suite {suite!r}"):
+            write_atomic(self._plan(suite), canonical.dumps(plan, indent=1))
 
     def plan(self, suite: str) -> dict[str, Json]:
         """The cells of a suite as last planned.
@@ -198,28 +208,38 @@ class RunStore:
         Raises:
             StoreError: When the suite was never planned here.
         """
-        path = self.root / "plans" / f"{suite}.json"
+        path = self._plan(suite)
         if not path.is_file():
             known = ", ".join(self.plans()) or "none"
             raise StoreError(
                 f"suite {suite!r} has not been run here (run so far: {known})",
                 hint=f"msa run {suite}",
             )
-        return _read_json(path)
+        return _read_json(path, dict)
 
     def plans(self) -> list[str]:
         """Suites planned here, sorted."""
         return sorted(path.stem for path in self.root.glob("plans/*.json"))
 
+    def _plan(self, suite: str) -> Path:
+        if not is_plain_name(suite):
+            raise StoreError(f"a suite's name is a plain file name, found {suite!r}")
+        return self.root / "plans" / f"{suite}.json"
+
     # Labels
 
     def put_truth(self, corpus: Corpus) -> None:
-        """Keep a corpus's ids, source videos, splits and labels beside the runs."""
+        """Keep a corpus's ids, source videos, splits and labels beside the runs.
+
+        Raises:
+            StoreError: When the disk refuses.
+        """
         path = self._truth(corpus.fingerprint)
         if path.is_file():
             return
         columns = ["id", "video", "split", *(name for name in LABELS if name in corpus.clips)]
-        write_atomic(path, corpus.clips[columns].to_parquet(index=False))
+        with _refusals(f"the labels of {corpus.name}"):
+            write_atomic(path, corpus.clips[columns].to_parquet(index=False))
 
     def truth(self, data: str) -> pd.DataFrame:
         """Columns ``id, video, split, label`` (and label_T/A/V) of the corpus ``data`` marks.
@@ -245,9 +265,23 @@ def _write_record(record: RunRecord, folder: Path) -> None:
     (folder / "manifest.json").write_text(canonical.dumps(manifest, indent=1), "utf-8")
 
 
-def _read_json(path: Path) -> dict[str, Json]:
+@contextlib.contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """What the disk refuses inside the block (full, read-only) becomes a store error."""
     try:
-        content: dict[str, Json] = json.loads(path.read_text("utf-8"))
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{what} could not be stored: {error}",
+            hint="free some space or fix the permissions; the same command continues",
+        ) from error
+
+
+def _read_json(path: Path, kind: type[T]) -> T:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        if not isinstance(content, kind):
+            raise ValueError(f"expected a {kind.__name__}, found a {type(content).__name__}")
     except (OSError, ValueError) as error:
         raise StoreError(
             f"damaged record {path.name} in {path.parent.name}: {error}",
@@ -257,14 +291,10 @@ def _read_json(path: Path) -> dict[str, Json]:
 
 
 def _read_table(path: Path, rows: pc.Expression | None = None) -> pd.DataFrame:
-    """A Parquet file, or those of its rows for which an expression holds."""
     try:
-        with pq.ParquetFile(path) as file:  # a third of the time of `pandas.read_parquet`
-            table = file.read(use_threads=False)
-        chosen: pd.DataFrame = (table if rows is None else table.filter(rows)).to_pandas()
-    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        return read_parquet(path, rows)
+    except (OSError, ValueError) as error:
         raise StoreError(
             f"damaged table {path.name} in {path.parent.name}: {error}",
             hint="delete that folder and run the suite again",
         ) from error
-    return chosen

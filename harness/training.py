@@ -24,7 +24,7 @@ from harness.seeds import derive
 from harness.system import Dims, Epoch, Fitted, Network, Output, System, Task, TrainingParams
 from harness.text import tokenize
 
-__all__ = ["MAX_TOKENS", "batches_of", "fit_network", "predict", "total_loss"]
+__all__ = ["MAX_TOKENS", "batches_of", "fit_network", "predict", "total_loss", "untrained"]
 
 MAX_TOKENS = 128  # longer transcripts are cut; MMSA keeps 50, its files hold no more
 EVALUATION_BATCH = 256
@@ -39,9 +39,7 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
     Raises:
         RunFailed: When the training loss stops being finite.
     """
-    assert system.build is not None
-    _seed_torch(derive(task.seed, "weights"))
-    network = system.build(Dims.of(task.train.corpus, task.encoder), params).to(task.device)
+    network = untrained(system, task, params)
     _seed_torch(derive(task.seed, "training"))
     loop = _Loop(network, _sources(system, task), task, params)
     loop.run()
@@ -57,6 +55,13 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
         selected_epoch=loop.best.epoch,
         curves={name: np.stack(rows) for name, rows in loop.curves.items()},
     )
+
+
+def untrained(system: System, task: Task, params: TrainingParams) -> Network:
+    """The network of a system before its first step, as the task's seed draws it."""
+    assert system.build is not None
+    _seed_torch(derive(task.seed, "weights"))
+    return system.build(Dims.of(task.train.corpus, task.encoder), params).to(task.device)
 
 
 def predict(network: Network, source: BatchSource) -> NDArray[np.float32]:

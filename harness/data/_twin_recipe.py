@@ -42,7 +42,8 @@ class Story:
     conflict: float = 0.15
     """Share of clips in which one modality, each equally often, shows the opposite sentiment."""
     length: tuple[float, float] = (14.0, 0.6)
-    """Median and log standard deviation of the transcript length: English words or characters."""
+    """Median and log standard deviation of the length, in English words or Chinese characters,
+    that a transcript is given at least (its last clause may exceed it)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,8 @@ class Telling:
     """Standard deviation of an utterance's mean valence about its signal."""
     scatter: float = 0.25
     """Standard deviation of the single claims about that mean."""
+    room: int = 12
+    """Words (or characters) of an utterance for each claim after the first."""
     negated: float = -0.6
     """Factor of a negated opinion word."""
     truthful: float = 0.8
@@ -153,7 +156,7 @@ _STORIES = {
         positive=(0.53, 0.37),
         icc=0.04,
         reliability=(0.70, 0.54, 0.60),
-        length=(15.0, 0.45),
+        length=(11.0, 0.45),
     ),
     "simsv2": Story(
         grid=0.2,
@@ -163,7 +166,7 @@ _STORIES = {
         icc=0.09,
         shared=128 / 145,
         reliability=(0.70, 0.54, 0.60),
-        length=(16.0, 0.45),
+        length=(12.5, 0.45),
     ),
 }
 

@@ -45,7 +45,7 @@ def _utter(recipe: Recipe, lexicon: Lexicon, signal: float, rng: np.random.Gener
     (median, spread), telling = recipe.story.length, recipe.telling
     length = max(1, round(median * np.exp(np.clip(spread * rng.standard_normal(), -2, 2))))
     aim = telling.unit * signal + telling.slip * rng.standard_normal()
-    scatter = telling.scatter * rng.standard_normal(1 + length // 9)
+    scatter = telling.scatter * rng.standard_normal(1 + length // telling.room)
     aims = aim + scatter - scatter.mean()
     claims = [_claim(lexicon, telling.negated, each, rng) for each in aims.tolist()]
     clauses = _clauses(lexicon, claims, length / len(claims), rng)

@@ -259,7 +259,7 @@ def _agreement(shared: pd.DataFrame) -> tuple[int, int]:
 def _same_dataset(first: Corpus, second: Corpus, shared: pd.DataFrame) -> Iterator[Check]:
     labels, splits = _agreement(shared)
     claims: dict[str, tuple[int, int, Verdict]] = {
-        "clips": (len(second.clips), len(shared), "warn"),
+        "clips": (max(len(first.clips), len(second.clips)), len(shared), "warn"),
         "labels": (len(shared), labels, "fail"),
         "split": (len(shared), splits, "warn"),
     }

@@ -114,8 +114,8 @@ class CorpusStore:
                 with other content.
         """
         _check_clips(draft)
+        _check_arrays(draft)
         ordered = _ordered(draft)
-        _check_arrays(ordered)
         mark = fingerprint(ordered.clips, ordered.streams, ordered.tokens)
         if draft.name in self:
             stored = self.load(draft.name)

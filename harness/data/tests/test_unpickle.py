@@ -33,7 +33,10 @@ CONTENT = {
     "no rows": np.empty((0, 3), dtype=np.float32),
     "scalar": np.float64(2.5),
     "text scalar": np.str_("clip"),
-    "nested": {"list": [1, -7, 2**40, -(2**62), 0.5, None, True], "tuple": ((), (1,), (1, 2, 3, 4))},
+    "nested": {
+        "list": [1, -7, 2**40, -(2**62), 0.5, None, True],
+        "tuple": ((), (1,), (1, 2, 3, 4)),
+    },
     "text": "naïve 😀",
     "bytes": b"x" * 300,
     "no bytes": b"",
@@ -316,7 +319,9 @@ def test_mutation_is_a_data_error_or_a_value(tmp_path_factory, data, protocol):
     except DataError as error:
         assert "features.pkl" in str(error)
     else:
-        assert isinstance(found, (dict, list, tuple, str, bytes, int, float, type(None), np.ndarray))
+        assert isinstance(
+            found, (dict, list, tuple, str, bytes, int, float, type(None), np.ndarray)
+        )
 
 
 @settings(max_examples=300, deadline=None)

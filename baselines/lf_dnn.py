@@ -1,0 +1,97 @@
+"""LF-DNN: one small network per stream, joined late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from baselines._blocks import StreamNets, StreamParams
+from baselines._mmsa import mmsa_results
+from harness.batching import Batch
+from harness.system import Card, Dims, Network, Output, System, param
+
+__all__ = ["LF_DNN", "LFDNNParams", "LateFusion"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LFDNNParams(StreamParams):
+    """Hyper-parameters of LF-DNN."""
+
+    text_out: int = param(256, low=1, source="MMSA, MOSI")
+    fusion_size: int = param(128, low=1, source="MMSA, MOSI")
+    fusion_dropout: float = param(0.2, low=0.0, high=1.0, source="MMSA, MOSI")
+
+
+class LateFusion(Network):
+    """y = W3 ReLU(W2 ReLU(W1 dropout([h_t; h_a; h_v])))."""
+
+    def __init__(self, dims: Dims, params: LFDNNParams) -> None:
+        super().__init__()
+        self.nets = StreamNets(dims, params, params.text_out)
+        joined = params.text_out + params.audio_hidden + params.vision_hidden
+        self.head = nn.Sequential(
+            nn.Dropout(params.fusion_dropout),
+            *(nn.Linear(joined, params.fusion_size), nn.ReLU()),
+            *(nn.Linear(params.fusion_size, params.fusion_size), nn.ReLU()),
+            nn.Linear(params.fusion_size, 1),
+        )
+
+    def forward(self, batch: Batch) -> Output:
+        """Predict one batch."""
+        joined = torch.cat(self.nets(batch), dim=1)  # (B, text_out + H_a + H_v)
+        return Output(self.head(joined).squeeze(1))
+
+
+LF_DNN = System(
+    name="lf_dnn",
+    card=Card(
+        title="LF-DNN",
+        paper="Cambria, Hazarika, Poria, Young, Subramanyam. Benchmarking Multimodal Sentiment"
+        " Analysis. CICLing 2017; as implemented in MMSA",
+        year=2017,
+        url="https://github.com/thuiar/MMSA",
+        text="T-feat",
+        published=mmsa_results(
+            mosi=(77.52, 77.46, 78.63, 78.63, 38.05, 34.52, 0.9548, 0.6584),
+            mosei=(80.60, 80.85, 82.74, 82.52, 51.97, 50.83, 0.5802, 0.7087),
+            sims=(77.02, 64.33, 39.74, 77.27, 0.4463, 0.5551),
+            simsv2=(79.36, 72.59, 52.76, 79.46, 0.3014, 0.7120),
+        ),
+        deviations=(
+            "quirk=fixed: audio and vision are averaged over true frames, the LSTM stops at the"
+            " last word; MMSA includes the padding in both",
+            "MMSA's text dropout is not a parameter: its single-layer LSTM switches it off",
+        ),
+    ),
+    params=LFDNNParams,
+    presets={
+        "mosi": {
+            **{"text_hidden": 128, "audio_hidden": 16, "vision_hidden": 128},
+            **{"text_out": 256, "fusion_size": 128},
+            **{"audio_dropout": 0.2, "vision_dropout": 0.2, "fusion_dropout": 0.2},
+            **{"batch_size": 128, "lr": 1e-3, "weight_decay": 0.01},
+        },
+        "mosei": {
+            **{"text_hidden": 128, "audio_hidden": 32, "vision_hidden": 128},
+            **{"text_out": 128, "fusion_size": 128},
+            **{"audio_dropout": 0.2, "vision_dropout": 0.2, "fusion_dropout": 0.2},
+            **{"batch_size": 64, "lr": 2e-3, "weight_decay": 1e-3},
+        },
+        "sims": {
+            **{"text_hidden": 128, "audio_hidden": 32, "vision_hidden": 128},
+            **{"text_out": 256, "fusion_size": 32},
+            **{"audio_dropout": 0.3, "vision_dropout": 0.3, "fusion_dropout": 0.5},
+            **{"batch_size": 128, "lr": 5e-3, "weight_decay": 5e-3},
+        },
+        "simsv2": {
+            **{"text_hidden": 64, "audio_hidden": 32, "vision_hidden": 64},
+            **{"text_out": 256, "fusion_size": 32},
+            **{"audio_dropout": 0.4, "vision_dropout": 0.4, "fusion_dropout": 0.4},
+            **{"batch_size": 128, "lr": 5e-3, "weight_decay": 0.0},
+        },
+    },
+    inputs=frozenset({"text", "audio", "vision"}),
+    build=LateFusion,
+)

@@ -1,0 +1,59 @@
+"""Mean-pooled vectors of a frozen sentence encoder and a ridge: the text-only anchor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines._ridge import RidgeParams, fit_ridge, standardised
+from harness.data.corpus import Split
+from harness.errors import SpecError
+from harness.system import Card, Fitted, System, Task, param
+from harness.text import sentence_vectors
+
+__all__ = ["SENTENCE_RIDGE", "SentenceRidgeParams"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentenceRidgeParams(RidgeParams):
+    """The encoder besides the strengths."""
+
+    encoder: str = param("minilm-l6", source="ours: small, permissive, fetched as a package")
+
+
+def fit(task: Task, params: SentenceRidgeParams) -> Fitted:
+    """Encode, scale to unit length, standardise on train, fit the ridge.
+
+    Raises:
+        SpecError: Without an encoder.
+    """
+    encoder = task.encoder
+    if encoder is None:
+        raise SpecError("sentence_ridge needs a text encoder", hint='encoder = "minilm-l6"')
+
+    def vectors(split: Split) -> NDArray[np.float64]:
+        pooled = sentence_vectors(encoder, split.texts, cache=task.cache).astype(np.float64)
+        unit: NDArray[np.float64] = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+        return unit
+
+    return fit_ridge(task, params, standardised(vectors, task.train))
+
+
+_ENGLISH, _CHINESE = {"encoder": "minilm-l6"}, {"encoder": "m3e-small"}
+
+SENTENCE_RIDGE = System(
+    name="sentence_ridge",
+    card=Card(
+        title="Sentence vectors + ridge",
+        paper="text-only anchor, no paper",
+        year=None,
+        text="transcript",
+    ),
+    params=SentenceRidgeParams,
+    presets={"mosi": _ENGLISH, "mosei": _ENGLISH, "sims": _CHINESE, "simsv2": _CHINESE},
+    inputs=frozenset({"transcript"}),
+    deterministic=True,
+    fit=fit,
+)

@@ -1,0 +1,111 @@
+"""TFN: the outer product of the three streams, so that every interaction has its own weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from baselines._blocks import StreamNets, StreamParams, with_one
+from baselines._mmsa import mmsa_results
+from harness.batching import Batch
+from harness.system import Card, Dims, Network, Output, System, param
+
+__all__ = ["TFN", "TFNParams", "TensorFusion", "tensor_product"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TFNParams(StreamParams):
+    """Hyper-parameters of TFN."""
+
+    audio_hidden: int = param(32, low=1, source="MMSA, MOSI")
+    text_out: int = param(32, low=1, source="MMSA, MOSI")
+    fusion_size: int = param(64, low=1, source="MMSA, MOSI")
+    fusion_dropout: float = param(0.5, low=0.0, high=1.0, source="MMSA, MOSI")
+
+
+class TensorFusion(Network):
+    """z = [1; h_a] ⊗ [1; h_v] ⊗ [1; h_t]; y = low + (high - low) σ(MLP(dropout(z)))."""
+
+    def __init__(self, dims: Dims, params: TFNParams) -> None:
+        super().__init__()
+        self.nets = StreamNets(dims, params, params.text_out)
+        volume = (params.audio_hidden + 1) * (params.vision_hidden + 1) * (params.text_out + 1)
+        self.head = nn.Sequential(
+            nn.Dropout(params.fusion_dropout),
+            *(nn.Linear(volume, params.fusion_size), nn.ReLU()),
+            *(nn.Linear(params.fusion_size, params.fusion_size), nn.ReLU()),
+            *(nn.Linear(params.fusion_size, 1), nn.Sigmoid()),
+        )
+        published = params.quirk == "published"  # the range of MOSI on every dataset
+        self.low, self.high = (-3.0, 3.0) if published else (dims.low, dims.high)
+
+    def forward(self, batch: Batch) -> Output:
+        """Predict one batch."""
+        text, audio, vision = self.nets(batch)
+        product = tensor_product(text, audio, vision)  # (B, volume)
+        share = self.head(product).squeeze(1)  # (B,) in (0, 1)
+        return Output(self.low + (self.high - self.low) * share)
+
+
+def tensor_product(text: Tensor, audio: Tensor, vision: Tensor) -> Tensor:
+    """(B, H_t), (B, H_a), (B, H_v) -> (B, (H_a + 1) (H_v + 1) (H_t + 1))."""
+    pairs = with_one(audio).unsqueeze(2) * with_one(vision).unsqueeze(1)  # (B, H_a + 1, H_v + 1)
+    triples = pairs.unsqueeze(3) * with_one(text)[:, None, None, :]
+    return torch.flatten(triples, start_dim=1)
+
+
+TFN = System(
+    name="tfn",
+    card=Card(
+        title="TFN",
+        paper="Zadeh, Chen, Poria, Cambria, Morency. Tensor Fusion Network for Multimodal"
+        " Sentiment Analysis. EMNLP 2017; as implemented in MMSA",
+        year=2017,
+        url="https://aclanthology.org/D17-1115",
+        text="T-feat",
+        published=mmsa_results(
+            mosi=(77.99, 77.95, 79.08, 79.11, 39.39, 34.46, 0.9473, 0.6733),
+            mosei=(78.50, 78.96, 81.89, 81.74, 53.10, 51.60, 0.5726, 0.7141),
+            sims=(78.38, 65.12, 39.30, 78.62, 0.4322, 0.5910),
+            simsv2=(80.14, 72.21, 52.55, 80.14, 0.3031, 0.7073),
+        ),
+        deviations=(
+            "quirk=fixed: audio and vision are averaged over true frames, the LSTM stops at the"
+            " last word; MMSA includes the padding in both",
+            "quirk=fixed: the output spans the dataset's label range; MMSA keeps -3 to 3 on"
+            " CH-SIMS too, where labels lie in -1 to 1",
+            "MMSA's text dropout is not a parameter: its single-layer LSTM switches it off",
+        ),
+    ),
+    params=TFNParams,
+    presets={
+        "mosi": {
+            **{"text_hidden": 128, "audio_hidden": 32, "vision_hidden": 128},
+            **{"text_out": 32, "fusion_size": 64},
+            **{"audio_dropout": 0.3, "vision_dropout": 0.3, "fusion_dropout": 0.5},
+            **{"batch_size": 32, "lr": 1e-3},
+        },
+        "mosei": {
+            **{"text_hidden": 128, "audio_hidden": 16, "vision_hidden": 128},
+            **{"text_out": 128, "fusion_size": 16},
+            **{"audio_dropout": 0.4, "vision_dropout": 0.4, "fusion_dropout": 0.4},
+            **{"batch_size": 128, "lr": 5e-3},
+        },
+        "sims": {
+            **{"text_hidden": 128, "audio_hidden": 32, "vision_hidden": 128},
+            **{"text_out": 256, "fusion_size": 32},
+            **{"audio_dropout": 0.4, "vision_dropout": 0.4, "fusion_dropout": 0.4},
+            **{"batch_size": 32, "lr": 5e-4},
+        },
+        "simsv2": {
+            **{"text_hidden": 128, "audio_hidden": 32, "vision_hidden": 128},
+            **{"text_out": 128, "fusion_size": 32},
+            **{"audio_dropout": 0.3, "vision_dropout": 0.3, "fusion_dropout": 0.5},
+            **{"batch_size": 128, "lr": 2e-3},
+        },
+    },
+    inputs=frozenset({"text", "audio", "vision"}),
+    build=TensorFusion,
+)

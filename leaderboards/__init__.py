@@ -1,0 +1,74 @@
+"""Boards: pure functions of the run store, rebuilt in seconds, without a model or a tracker.
+
+The board of a suite is Markdown whose bytes depend on stored predictions, labels and plans alone.
+What differs between equal runs (seconds, memory) goes into a file of its own beside it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from harness.canonical import Json
+from harness.errors import StoreError
+from harness.files import write_atomic
+from harness.store import RunStore
+from leaderboards.markdown import render_board, render_costs
+from leaderboards.select import gather
+from leaderboards.summary import records
+
+__all__ = ["as_records", "check", "render", "write"]
+
+
+def render(store: RunStore, suite: str) -> str:
+    """The board of a suite as Markdown.
+
+    Raises:
+        StoreError: When the suite was never run here, or a stored record is damaged.
+    """
+    return render_board(gather(store, suite))
+
+
+def write(store: RunStore, suite: str, path: Path) -> Path:
+    """Write the board to ``path`` and its measured costs to ``<name>.cost.md`` beside it.
+
+    Raises:
+        StoreError: As ``render``, or when the files cannot be written.
+    """
+    board = gather(store, suite)
+    try:
+        write_atomic(path, render_board(board))
+        write_atomic(path.with_suffix(".cost.md"), render_costs(board))
+    except OSError as error:
+        raise StoreError(f"board {path.name} cannot be written: {error}") from error
+    return path
+
+
+def check(store: RunStore, suite: str, path: Path) -> list[str]:
+    """Lines of a unified diff from the file to what the store gives now; empty when identical.
+
+    Raises:
+        StoreError: As ``render``, or when the file cannot be read.
+    """
+    try:
+        shown = path.read_bytes().decode("utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise StoreError(
+            f"board {path.name} cannot be read: {error}", hint=f"msa board {suite}"
+        ) from error
+    old, new = shown.splitlines(keepends=True), render(store, suite).splitlines(keepends=True)
+    diff = difflib.unified_diff(old, new, path.name, "from the run store")
+    return [line.removesuffix("\n") for line in diff]
+
+
+def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
+    """The board as data: one record per row, in board order, numbers unrounded.
+
+    Each record has ``corpus, data, twin, protocol, row, system, reference, deterministic, inputs,
+    n, N, seeds, runs, holes, metrics``; ``metrics`` maps every metric of the dataset to ``mean``,
+    ``sd`` and ``values`` (one per seed), null where undefined.
+
+    Raises:
+        StoreError: As ``render``.
+    """
+    return records(gather(store, suite))

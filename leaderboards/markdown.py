@@ -1,0 +1,190 @@
+"""A board as Markdown: the same store gives the same bytes.
+
+No time, host, path or measured cost is printed. Labels, titles and reasons are written by people,
+so every cell and every inserted text is escaped.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+
+from tabulate import tabulate
+
+from harness.data.datasets import SPLITS, Dataset, datasets
+from harness.metrics import metrics, metrics_for
+from leaderboards import tables
+from leaderboards.select import Board, CorpusFacts, Grid
+
+__all__ = ["escape", "render_board", "render_cost", "render_costs"]
+
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_MARKUP = re.compile(
+    r"[\\`*\[\]|~$#]"
+    r"|(?<!\w)_++|(?<!_)_++(?![^\W_])"  # underscores inside a word mark nothing up
+    r"|:(?=//)|(?<=www)\.",  # links nobody bracketed
+    re.IGNORECASE,
+)
+
+_FIRST = ("title", "name", "digest")  # of the protocol's fields
+
+_LEGEND = """\
+- A score is mean ± sample standard deviation (n - 1) over training seeds, averaged first and
+  rounded last. It is the spread between seeds, not a confidence interval.
+- Constant predictors come first; the other rows are ordered by mean test {selection}. There are no
+  ranks and no winners: no difference on this board has been tested for significance.
+- All metrics of a seed come from one checkpoint, chosen on the validation split as the protocol
+  says.
+- Seeds: runs present / planned. `n=1`: one run has no spread. `det.`: no seed changes the result.
+  `n/a`: the system does not apply.
+- `–`: undefined for at least one seed, so there is no mean. `·`: no run, or nothing to say.
+- Parameters: `a of b` means that a of b were trained. Training clips seen: epochs run times
+  training clips, a cost that does not depend on the machine."""
+
+
+def escape(text: str) -> str:
+    r"""``text`` on one line, with everything Markdown or HTML would read as markup taken literally.
+
+    Example:
+        >>> print(escape("a|b <i>x</i>"))
+        a\|b &lt;i&gt;x&lt;/i&gt;
+    """
+    visible = "".join(" " if unicodedata.category(char)[0] == "C" else char for char in text)
+    literal = _MARKUP.sub(_backslashed, " ".join(visible.split()))
+    return "".join(_ENTITIES.get(char, char) for char in literal)
+
+
+def _backslashed(found: re.Match[str]) -> str:
+    return "".join(f"\\{char}" for char in found.group())
+
+
+def render_board(board: Board) -> str:
+    """The whole board, ending in a newline."""
+    blocks = [
+        f"# {escape(board.title)}",
+        f"Suite {escape(board.suite)}, seeds {', '.join(map(str, board.seeds))}.",
+        *_protocol(board),
+        *(block for grid in board.grids for block in _section(grid)),
+        *_legend(board),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def render_costs(board: Board) -> str:
+    """Measured costs of the whole suite, ending in a newline."""
+    blocks = [
+        f"# Measured costs: {escape(board.title)}",
+        "As measured: equal runs differ here, even on one machine.",
+        *(render_cost(grid) for grid in board.grids),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def render_cost(grid: Grid) -> str:
+    """Heading and table of measured seconds and memory on one corpus."""
+    return f"{_heading(grid.corpus)}\n\n{_table(tables.costs(grid))}"
+
+
+def _heading(corpus: CorpusFacts) -> str:
+    what = "Twin of " if corpus.twin else ""
+    return f"## {what}{escape(corpus.dataset.title)}: {escape(corpus.name)}"
+
+
+def _protocol(board: Board) -> Iterator[str]:
+    yield "## Protocol"
+    yield "Results under another protocol (another digest) cannot be compared with these."
+    columns = (tables.Column("Field", "left"), tables.Column("Value", "left"))
+    names = [*_FIRST, *(name for name in board.protocol if name not in _FIRST)]
+    fields = tuple((name, str(board.protocol[name])) for name in names)
+    yield _table(tables.Table(columns=columns, rows=fields))
+
+
+def _table(table: tables.Table) -> str:
+    """A pipe table; left to itself, ``tabulate`` escapes nothing and rewrites numbers."""
+    drawn = tabulate(
+        [[escape(cell) for cell in row] for row in table.rows],
+        headers=[escape(column.title) for column in table.columns],
+        tablefmt="pipe",
+        colalign=[column.align for column in table.columns] if table.rows else None,
+        disable_numparse=True,
+    )
+    notes = [f"{number}. {escape(note)}" for number, note in enumerate(table.notes, start=1)]
+    return "\n\n".join([drawn, "\n".join(notes)]) if notes else drawn
+
+
+def _section(grid: Grid) -> Iterator[str]:
+    corpus = grid.corpus
+    yield _heading(corpus)
+    if corpus.twin:
+        yield f"> **SYNTHETIC TWIN: not a result on {escape(corpus.dataset.title)}**"
+    yield _data(corpus)
+    if not corpus.twin:
+        yield from _cautions(corpus)
+    yield _table(tables.results(grid))
+    yield from _part("### Planted ceilings (best MAE and best Corr apart)", tables.ceilings(grid))
+    yield from _part("### How the rows were made", tables.making(grid))
+    yield from _part("### Holes", tables.holes(grid))
+    titles = " / ".join(metric.title for metric in metrics_for(corpus.dataset, primary=True)[:2])
+    yield f"<details>\n<summary>Every seed: {escape(titles)}</summary>"
+    yield _table(tables.per_seed(grid))
+    yield "</details>"
+
+
+def _part(heading: str, table: tables.Table) -> Iterator[str]:
+    if table.rows:
+        yield heading
+        yield _table(table)
+
+
+def _data(corpus: CorpusFacts) -> str:
+    clips, videos = _per_split(corpus.clips), _per_split(corpus.videos)
+    return (
+        f"Data `{corpus.data[:12]}`. {' / '.join(SPLITS)}: {clips} clips"
+        f" from {videos} source videos."
+    )
+
+
+def _per_split(counts: Mapping[str, int]) -> str:
+    return " / ".join(str(counts[split]) for split in SPLITS)
+
+
+def _cautions(corpus: CorpusFacts) -> Iterator[str]:
+    """What a reader of a real dataset's numbers must know."""
+    dataset = corpus.dataset
+    official = {split: counts.clips for split, counts in dataset.splits.items()}
+    if dict(corpus.clips) != official:
+        yield (
+            f"**Own split, never comparable with the official one** ({_per_split(official)} clips)."
+        )
+    if dataset.splits_share_videos:
+        yield (
+            "Training and test clips come from the same source videos: speakers and scenes recur,"
+            " which flatters every row."
+        )
+    for part, whole in _containments(dataset):
+        yield (
+            f"All clips of {escape(part.title)} recur in {escape(whole.title)} with the same labels"
+            " and split: results on the two are not independent evidence."
+        )
+
+
+def _containments(dataset: Dataset) -> Iterator[tuple[Dataset, Dataset]]:
+    yield from ((datasets[name], dataset) for name in dataset.contains)
+    yield from ((dataset, other) for other in datasets.values() if dataset.name in other.contains)
+
+
+def _legend(board: Board) -> Iterator[str]:
+    yield "## How to read this"
+    selection = metrics[str(board.protocol["selection_metric"])]
+    yield _LEGEND.format(selection=escape(selection.title))
+    yield "## Metrics"
+    yield "p is the prediction, y the label."
+    shown = {
+        m: None for grid in board.grids for m in metrics_for(grid.corpus.dataset, primary=True)
+    }
+    yield "\n".join(
+        f"- {escape(metric.title)} {tables.arrow(metric)}: {escape(metric.definition)}."
+        f" Undefined: {escape(metric.undefined)}."
+        for metric in shown
+    )
