@@ -24,10 +24,9 @@ def read_parquet(path: Path, rows: pc.Expression | None = None) -> pd.DataFrame:
     """
     try:
         with pq.ParquetFile(path) as file:  # a third of the time of `pandas.read_parquet`
-            table = file.read(use_threads=False)
+            table = file.read(use_threads=False).replace_schema_metadata()
         table.validate(full=True)
-        chosen = table if rows is None else table.filter(rows)
-        frame: pd.DataFrame = chosen.to_pandas(ignore_metadata=True)
+        frame: pd.DataFrame = (table if rows is None else table.filter(rows)).to_pandas()
     except pa.ArrowException as error:  # some kinds are neither OSError nor ValueError
         raise ValueError(str(error)) from error
     return frame

@@ -18,6 +18,7 @@ from harness.data.corpus import Corpus
 from harness.errors import SpecError
 from harness.execution import Job
 from harness.home import Home
+from harness.metrics import metrics
 from harness.protocols import protocols
 from harness.provenance import code_fingerprint
 from harness.specs import Entry, Protocol, RunSpec, Scalar, Suite, refine
@@ -101,12 +102,14 @@ def make_plan(suite: Suite, home: Home, *, device: str = "cpu") -> Plan:
     """Resolve every cell of a suite; twins are generated when they are not stored yet.
 
     Raises:
-        SpecError: For an unknown system, protocol, parameter or seed list.
+        SpecError: For an unknown system, protocol, parameter, selection metric or seed list.
         DataError: For a corpus or encoder that is not here.
     """
     protocol = refine(protocols[suite.protocol], suite.protocol_changes, f"{suite.name}: protocol")
     seeds = _seeds(suite, protocol)
     corpora = tuple(data.load(name, home) for name in suite.corpora)
+    for corpus in corpora:
+        metrics[protocol.selection_metric].on(corpus.dataset)  # or fail before anything runs
     suite = _with_references(suite)
     maker = _CellMaker(protocol=protocol, seeds=seeds, home=home, device=device)
     cells = tuple(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from harness import canonical
 from harness.canonical import Json
 
 __all__ = ["code_fingerprint", "environment", "peak_memory", "reset_peak_memory"]
@@ -107,17 +108,20 @@ def _source(module: str) -> str:
 
 
 def _normalised(source: str) -> str:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if not isinstance(body, list):
-            continue
-        kept = [item for item in body if not _is_prose(item)]
-        node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]  # every `body` list is one
-    return ast.unparse(tree)
+    return canonical.dumps(_syntax(ast.parse(source)))
 
 
-def _is_prose(node: ast.stmt) -> bool:
+def _syntax(node: object) -> Json:
+    """A syntax tree as JSON; `ast.unparse` and `ast.dump` differ between versions of Python."""
+    if isinstance(node, ast.AST):
+        fields = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
+        return {type(node).__name__: {name: _syntax(value) for name, value in fields}}
+    if isinstance(node, list):
+        return [_syntax(item) for item in node if not _is_prose(item)]
+    return repr(node)
+
+
+def _is_prose(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 

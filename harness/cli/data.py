@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,8 +88,15 @@ def _check(
         echo_json(rows)
     else:
         echo_table(rows)
+        typer.echo(_tally(check.verdict for check in checks))
     if any(check.verdict == "fail" for check in checks):
         raise typer.Exit(1)
+
+
+def _tally(verdicts: Iterable[str]) -> str:
+    """How many of each verdict, in order of concern."""
+    counted = Counter(verdicts)
+    return ", ".join(f"{counted[name]} {name}" for name in ("fail", "warn", "note", "ok"))
 
 
 @_data.command("info")
