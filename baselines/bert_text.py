@@ -54,6 +54,7 @@ class BertText(Network):
         return Output(self.head(self.dropout(hidden[:, 0])).squeeze(1))  # (B, L, H) -> (B,)
 
 
+# Of 2e-5 and 1e-4 the larger wins for both, on the validation splits of MOSI and CH-SIMS, one seed.
 _ENGLISH: Mapping[str, Scalar] = {"encoder": "minilm-l6", "lr": 1e-4}
 _CHINESE: Mapping[str, Scalar] = {"encoder": "m3e-small", "lr": 1e-4}
 

@@ -24,6 +24,10 @@ class FeatureRidgeParams(RidgeParams):
 
     streams: str = param(_SUBSETS[0], choices=_SUBSETS, source="ours: every stream")
 
+    def reads(self, inputs: frozenset[str]) -> frozenset[str]:
+        """The named streams."""
+        return inputs & set(self.streams.split("+"))
+
 
 def fit(task: Task, params: FeatureRidgeParams) -> Fitted:
     """Average over time, join the streams, standardise on train, fit the ridge.
@@ -62,7 +66,6 @@ FEATURE_RIDGE = System(
     ),
     params=FeatureRidgeParams,
     inputs=frozenset(STREAMS),
-    optional=frozenset(STREAMS),
     deterministic=True,
     fit=fit,
 )

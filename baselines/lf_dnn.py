@@ -48,9 +48,9 @@ LF_DNN = System(
     name="lf_dnn",
     card=Card(
         title="LF-DNN",
-        paper="Cambria, Hazarika, Poria, Young, Subramanyam. Benchmarking Multimodal Sentiment"
-        " Analysis. CICLing 2017; as implemented in MMSA",
-        year=2017,
+        paper="Williams, Comanescu, Radu, Tian. DNN Multimodal Fusion Techniques for Predicting"
+        " Video Sentiment. Challenge-HML at ACL 2018; as implemented in MMSA",
+        year=2018,
         url="https://github.com/thuiar/MMSA",
         text="T-feat",
         published=mmsa_results(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import re
@@ -11,16 +12,17 @@ from typing import Any, TypeAlias
 
 from harness import canonical
 from harness.data.datasets import datasets
+from harness.errors import StoreError
 from harness.scoring import Truth
 from harness.store import RunStore, StoredRun
 
-__all__ = ["Tracked", "Tracker"]
+__all__ = ["Tracked", "Tracker", "corpus_of"]
 
 Value: TypeAlias = tuple[str, float, int]
 """Name, finite value, step (0 where steps mean nothing)."""
 
 _LONGEST_PARAM = 6000  # MLflow cuts longer values without a word
-_LONGEST_NAME = 250  # of a run, where the database enforces it
+_LONGEST_NAME = 200  # of a row; with its seed below the 250 that some databases enforce
 _FORBIDDEN = re.compile(r"[^\w\-. :/]", re.ASCII)  # in names of metrics and parameters
 
 
@@ -75,23 +77,23 @@ class Tracker:
         Raises:
             StoreError: When the run is damaged or does not fit the stored labels.
         """
+        with _nothing_lacking(run):
+            return self._describe(run)
+
+    def _describe(self, run: StoredRun) -> Tracked:
         manifest: Mapping[str, Any] = run.manifest
         spec, cost = manifest["spec"], manifest["cost"]
         row = self._labels.get(run.key, spec["system"])[:_LONGEST_NAME]
-        params, cut = _params(manifest)
-        values = [
-            *self._scores(run, spec),
-            *((f"result/{n}", v, 0) for n, v in manifest["result"].items() if v is not None),
-            *((f"cost/{n}", v, 0) for n, v in cost.items()),
-            *_epochs(run, spec["protocol"]["selection_metric"]),
-        ]
-        undefined = sorted({name for name, value, _ in values if not _is_finite(value)})
         row_tags = _row_tags(spec)
+        params, cut = _params(manifest)
+        values = list(self._values(run, manifest))
+        undefined = sorted({name for name, value, _ in values if not _is_finite(value)})
+        notes = {"undefined": ", ".join(undefined), "truncated": ", ".join(cut)}
         ended = int((run.folder / "manifest.json").stat().st_mtime * 1000)
         return Tracked(
             run_key=run.key,
             row_key=_row_key(spec),
-            name=f"{row}, seed {spec['seed']}"[-_LONGEST_NAME:],
+            name=f"{row}, seed {spec['seed']}",
             row=row,
             began=ended - int(1000 * (cost["fit_seconds"] + cost["predict_seconds"])),
             ended=ended,
@@ -99,12 +101,21 @@ class Tracker:
             tags={
                 **row_tags,
                 "commit": manifest["provenance"]["commit"] or "unknown",
-                **({"undefined": ", ".join(undefined)} if undefined else {}),
-                **({"truncated": ", ".join(cut)} if cut else {}),
+                **{name: text for name, text in notes.items() if text},
             },
             params=params,
             values=tuple((_name(n), float(v), step) for n, v, step in values if _is_finite(v)),
         )
+
+    def _values(self, run: StoredRun, manifest: Mapping[str, Any]) -> Iterator[Value]:
+        """Every value, undefined ones included; sizes that do not apply are left out."""
+        spec = manifest["spec"]
+        yield from self._scores(run, spec)
+        yield from _epochs(run, spec["protocol"]["selection_metric"])
+        for group in ("result", "cost"):
+            for name, value in manifest[group].items():
+                if value is not None:
+                    yield f"{group}/{name}", value, 0
 
     def _scores(self, run: StoredRun, spec: Mapping[str, Any]) -> Iterator[Value]:
         dataset = spec["corpus"].partition("@")[0].removesuffix("-twin")
@@ -112,6 +123,28 @@ class Tracker:
             truth = self._truth(spec["data"], dataset, split)
             for metric, value in truth.score(run, truth.predictions(run)).items():
                 yield f"{split}/{metric}", value, 0
+
+
+def corpus_of(run: StoredRun) -> str:
+    """The corpus a run was on.
+
+    Raises:
+        StoreError: When the run is damaged.
+    """
+    with _nothing_lacking(run):
+        manifest: Mapping[str, Any] = run.manifest
+        return str(manifest["spec"]["corpus"])
+
+
+@contextlib.contextmanager
+def _nothing_lacking(run: StoredRun) -> Iterator[None]:
+    try:
+        yield
+    except KeyError as error:
+        raise StoreError(
+            f"the record of run {run.key} lacks {error}",
+            hint="delete that run folder and run the suite again",
+        ) from error
 
 
 def _labels(store: RunStore) -> Iterator[tuple[str, str]]:

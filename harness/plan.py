@@ -22,10 +22,12 @@ from harness.metrics import metrics
 from harness.protocols import protocols
 from harness.provenance import code_fingerprint
 from harness.specs import Entry, Protocol, RunSpec, Scalar, Suite, refine
-from harness.system import System, systems
+from harness.system import Params, System, systems
 from harness.text import find_encoder
 
 __all__ = ["Cell", "Plan", "find_suite", "make_plan"]
+
+_TEXTUAL = {"text", "transcript", "tokens"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,6 @@ class Plan:
 
     def record(self) -> dict[str, Json]:
         """The plan as JSON, for the store."""
-        entries = {entry.label: entry for entry in self.suite.entries}
         return {
             "suite": self.suite.name,
             "title": self.suite.title,
@@ -76,7 +77,7 @@ class Plan:
             },
             "seeds": list(self.seeds),
             "corpora": [_corpus_record(corpus) for corpus in self.corpora],
-            "rows": [_row_record(systems[entry.system], entry) for entry in entries.values()],
+            "rows": [_row_record(systems[entry.system], entry) for entry in self.suite.entries],
             "cells": [_cell_record(cell) for cell in self.cells],
         }
 
@@ -131,18 +132,18 @@ class _CellMaker:
 
     def cells(self, corpus: Corpus, entry: Entry) -> Iterator[Cell]:
         system = systems[entry.system]
-        missing = system.missing(corpus)
+        params = system.resolve(corpus.dataset.name, entry.params)
+        missing = system.missing(corpus, params)
         for seed in (0,) if system.deterministic else self.seeds:
             yield Cell(
                 corpus=corpus.name,
                 label=entry.label,
                 seed=seed,
-                job=None if missing else self._job(corpus, system, entry, seed),
+                job=None if missing else self._job(corpus, system, params, seed),
                 reason=f"needs {', '.join(sorted(missing))} features" if missing else None,
             )
 
-    def _job(self, corpus: Corpus, system: System, entry: Entry, seed: int) -> Job:
-        params = system.resolve(corpus.dataset.name, entry.params)
+    def _job(self, corpus: Corpus, system: System, params: Params, seed: int) -> Job:
         values: dict[str, Scalar] = dataclasses.asdict(params)
         names, artifacts = {}, {}
         encoder = values.pop("encoder", "")
@@ -165,11 +166,15 @@ class _CellMaker:
 def _with_references(suite: Suite) -> Suite:
     """Constant predictors lead every board: no number can be read without them."""
     listed = {entry.system for entry in suite.entries}
+    labels = {entry.label for entry in suite.entries}
     added = [
         Entry(system=name, label=name)
         for name, system in systems.items()
         if system.reference and name not in listed
     ]
+    taken = sorted(labels & {entry.label for entry in added})
+    if taken:
+        raise SpecError(f"suite {suite.name}: {taken[0]!r} is the label of a reference row")
     return dataclasses.replace(suite, entries=(*added, *suite.entries))
 
 
@@ -203,14 +208,15 @@ def _corpus_record(corpus: Corpus) -> dict[str, Json]:
 
 
 def _row_record(system: System, entry: Entry) -> dict[str, Json]:
+    reads = system.params(**entry.params).reads(system.inputs)
     return {
         "label": entry.label,
         "system": system.name,
         "changed": dict(entry.params),
         "title": system.card.title,
         "paper": system.card.paper,
-        "text": system.card.text,
-        "inputs": sorted(system.inputs),
+        "text": system.card.text if reads & _TEXTUAL else "none",
+        "inputs": sorted(reads),
         "deterministic": system.deterministic,
         "reference": system.reference,
         "deviations": list(system.card.deviations),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
-import hashlib
 import importlib.metadata
 import importlib.util
 import platform
@@ -43,9 +42,7 @@ def code_fingerprint(module: str) -> str:
     Returns:
         16 hexadecimal digits.
     """
-    marks = {name: _normalised(_source(name)) for name in sorted(_closure(module))}
-    text = "\x1f".join(f"{name}\x1e{code}" for name, code in marks.items())
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return canonical.digest({name: _mark(name) for name in _closure(module)})[:16]
 
 
 def _closure(module: str) -> set[str]:
@@ -91,13 +88,19 @@ def _top(module: str) -> str:
 
 @functools.cache
 def _file(module: str) -> Path | None:
-    """The source file of a module, None for what is no module or not written in Python."""
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:  # the parent is a module, so `module` is one of its attributes
+    """The source file of a module, None for what is none; nothing of a package is imported."""
+    top, *parts = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or spec.origin is None:
         return None
-    origin = None if spec is None else spec.origin
-    return Path(origin) if origin is not None and origin.endswith(".py") else None
+    if spec.submodule_search_locations is None:
+        return None if parts else Path(spec.origin)
+    for folder in spec.submodule_search_locations:
+        place = Path(folder, *parts)
+        for file in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+            if file.is_file():
+                return file
+    return None
 
 
 def _source(module: str) -> str:
@@ -107,17 +110,19 @@ def _source(module: str) -> str:
     return file.read_text("utf-8")
 
 
-def _normalised(source: str) -> str:
-    return canonical.dumps(_syntax(ast.parse(source)))
+@functools.cache
+def _mark(module: str) -> str:
+    return canonical.digest(_syntax(ast.parse(_source(module))))
 
 
-def _syntax(node: object) -> Json:
-    """A syntax tree as JSON; `ast.unparse` and `ast.dump` differ between versions of Python."""
+def _syntax(node: object) -> str:
+    """A syntax tree as text; `ast.unparse` and `ast.dump` differ between versions of Python."""
     if isinstance(node, ast.AST):
         fields = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
-        return {type(node).__name__: {name: _syntax(value) for name, value in fields}}
+        inside = ",".join(f"{name}={_syntax(value)}" for name, value in fields)
+        return f"{type(node).__name__}({inside})"
     if isinstance(node, list):
-        return [_syntax(item) for item in node if not _is_prose(item)]
+        return f"[{','.join(_syntax(item) for item in node if not _is_prose(item))}]"
     return repr(node)
 
 

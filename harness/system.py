@@ -69,6 +69,10 @@ class Params:
         for item in dataclasses.fields(self):
             self._check(item, getattr(self, item.name))
 
+    def reads(self, inputs: frozenset[str]) -> frozenset[str]:
+        """Which of a system's inputs these values leave in use; all, unless overridden."""
+        return inputs
+
     def _check(self, item: dataclasses.Field[Scalar], value: Scalar) -> None:
         rule = item.metadata
         choices, low, high = rule.get("choices"), rule.get("low"), rule.get("high")
@@ -279,10 +283,10 @@ class System:
             values[name] = _coerce(self.name, name, value, fields[name].default)
         return self.params(**values)
 
-    def missing(self, corpus: Corpus) -> frozenset[str]:
+    def missing(self, corpus: Corpus, params: Params) -> frozenset[str]:
         """Inputs the system cannot do without and ``corpus`` lacks."""
         present = {"transcript", "tokens"} | set(corpus.streams)
-        return self.inputs - self.optional - present
+        return params.reads(self.inputs) - self.optional - present
 
 
 def _coerce(system: str, name: str, value: Scalar, default: object) -> Scalar:

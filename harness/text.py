@@ -119,7 +119,9 @@ class Encoder:
     def load(self) -> nn.Module:
         """The pretrained network, in evaluation mode, float32, on the CPU."""
         from transformers import AutoModel
+        from transformers.utils import logging as transformers_logging
 
+        transformers_logging.disable_progress_bar()  # many workers share one terminal
         network: nn.Module = AutoModel.from_pretrained(
             self.folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
         )

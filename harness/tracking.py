@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,8 @@ from urllib.parse import urlsplit
 
 import filelock
 
-from harness._tracked import Tracked, Tracker
+from harness._sqlite import check_database, write_ahead
+from harness._tracked import Tracked, Tracker, corpus_of
 from harness.errors import SpecError, StoreError
 from harness.store import RunStore, StoredRun
 
@@ -69,7 +69,12 @@ def export(store: RunStore, uri: str, *, suites: Sequence[str] | None = None) ->
     began = time.perf_counter()
     where = _absolute(uri)
     runs = _by_corpus(store, suites)
-    with _only_exporter(store, where), _quiet_mlflow(), _store_errors(where):
+    with (
+        _only_exporter(store, where),
+        _quiet_mlflow(),
+        _store_errors(where),
+        write_ahead(_database(where)),
+    ):
         projection = _Projection(where, Tracker(store))
         created = sum(projection.add(corpus, group) for corpus, group in runs.items())
     total = sum(map(len, runs.values()))
@@ -90,6 +95,11 @@ def _absolute(uri: str) -> str:
     )
 
 
+def _database(where: str) -> Path | None:
+    """The file that an absolute URI names, None for a server."""
+    return Path(where.removeprefix(_SQLITE)) if where.startswith(_SQLITE) else None
+
+
 def _shown(uri: str) -> str:
     """The URI without user and password."""
     parts = urlsplit(uri)
@@ -99,8 +109,7 @@ def _shown(uri: str) -> str:
 def _by_corpus(store: RunStore, suites: Sequence[str] | None) -> dict[str, list[StoredRun]]:
     grouped: dict[str, list[StoredRun]] = {}
     for run in store if suites is None else _of_suites(store, suites):
-        manifest: Mapping[str, Any] = run.manifest
-        grouped.setdefault(manifest["spec"]["corpus"], []).append(run)
+        grouped.setdefault(corpus_of(run), []).append(run)
     return grouped
 
 
@@ -113,7 +122,7 @@ def _of_suites(store: RunStore, suites: Sequence[str]) -> Iterator[StoredRun]:
 @contextlib.contextmanager
 def _only_exporter(store: RunStore, where: str) -> Iterator[None]:
     """Two exports at once would write runs twice, or wreck the database both are making."""
-    file = Path(where.removeprefix(_SQLITE)) if where.startswith(_SQLITE) else None
+    file = _database(where)
     path = store.root / ".export.lock" if file is None else file.with_name(f"{file.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,22 +136,10 @@ def _only_exporter(store: RunStore, where: str) -> Iterator[None]:
         raise StoreError(f"cannot export to {_shown(where)}: {error}") from error
     try:
         if file is not None:
-            _check_database(file)
+            check_database(file)
         yield
     finally:
         lock.release()
-
-
-def _check_database(file: Path) -> None:
-    """Refuse at once what MLflow would retry for minutes."""
-    try:
-        with contextlib.closing(sqlite3.connect(file)) as database:
-            database.execute("PRAGMA schema_version")
-    except sqlite3.Error as error:
-        raise StoreError(
-            f"{file.name} cannot be used as a database: {error}",
-            hint="move that file away, or export elsewhere with --uri sqlite:///FILE",
-        ) from error
 
 
 @contextlib.contextmanager

@@ -13,11 +13,12 @@ from harness.canonical import Json
 from harness.errors import StoreError
 from harness.files import write_atomic
 from harness.store import RunStore
+from leaderboards.figures import seed_strip
 from leaderboards.markdown import render_board, render_costs
 from leaderboards.select import gather
 from leaderboards.summary import records
 
-__all__ = ["as_records", "check", "render", "write"]
+__all__ = ["as_records", "check", "draw", "render", "write"]
 
 
 def render(store: RunStore, suite: str) -> str:
@@ -42,6 +43,24 @@ def write(store: RunStore, suite: str, path: Path) -> Path:
     except OSError as error:
         raise StoreError(f"board {path.name} cannot be written: {error}") from error
     return path
+
+
+def draw(store: RunStore, suite: str, folder: Path) -> list[Path]:
+    """Write one figure per corpus, ``<suite>.<corpus>.svg``, into ``folder``.
+
+    Raises:
+        StoreError: As ``write``.
+    """
+    figures = {
+        folder / f"{suite}.{grid.corpus.name}.svg": seed_strip(grid)
+        for grid in gather(store, suite).grids
+    }
+    try:
+        for path, figure in figures.items():
+            write_atomic(path, figure)
+    except OSError as error:
+        raise StoreError(f"figures cannot be written: {error}") from error
+    return list(figures)
 
 
 def check(store: RunStore, suite: str, path: Path) -> list[str]:

@@ -92,14 +92,16 @@ def _heading(metric: Metric) -> str:
 
 
 def _score(row: Row, metric: Metric, notes: list[str]) -> str:
-    """The cell; what cannot be averaged becomes a dash and a note appended to ``notes``."""
+    """The cell; what cannot be averaged becomes a dash that refers to one of ``notes``."""
     if not row.runs:
         return EMPTY
     summary = summarise(row, metric)
     if summary.undefined:
         of = f"{summary.undefined} of {len(summary.values)}"
-        notes.append(f"{metric.title} of {row.label}: undefined in {of} runs ({metric.undefined}).")
-        return UNDEFINED + str(len(notes)).translate(_SUPERSCRIPTS)
+        note = f"{metric.title} is undefined in {of} runs ({metric.undefined})."
+        if note not in notes:
+            notes.append(note)
+        return UNDEFINED + str(notes.index(note) + 1).translate(_SUPERSCRIPTS)
     mean = _number(summary.mean, metric)
     return mean if math.isnan(summary.sd) else f"{mean} ± {_number(summary.sd, metric)}"
 

@@ -26,6 +26,9 @@ def _board(
     check: Annotated[
         bool, typer.Option("--check", help="Compare with the written board; fail on any drift.")
     ] = False,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Draw one SVG per corpus beside the board.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Rebuild boards from stored predictions."""
@@ -46,6 +49,8 @@ def _board(
         path = out if out is not None and suite is not None else home.boards / f"{name}.md"
         if not check:
             typer.echo(f"board: {leaderboards.write(store, name, path)}")
+            for drawn in leaderboards.draw(store, name, path.parent) if figures else ():
+                typer.echo(f"figure: {drawn}")
             continue
         lines = leaderboards.check(store, name, path)
         drift += bool(lines)

@@ -44,9 +44,10 @@ class LocalExecutor:
                 worker.give(job)
                 busy[worker.pipe] = worker
             while busy:
-                for pipe in connection.wait(list(busy)):
-                    worker = busy.pop(pipe)  # type: ignore[call-overload]  # wait returns its arguments
+                ready = connection.wait(list(busy))
+                for worker in [worker for pipe, worker in busy.items() if pipe in ready]:
                     yield worker.collect()
+                    del busy[worker.pipe]
                     following = next(waiting, None)
                     if following is None:
                         worker.dismiss()

@@ -22,7 +22,7 @@ from harness.execution import _result_record, _spec_record
 from harness.plan import _corpus_record, _row_record
 from harness.specs import Entry, Protocol, RunSpec, Scalar
 from harness.store import RunRecord, RunStore
-from harness.system import Card, Epoch, Fitted, System
+from harness.system import Card, Epoch, Fitted, Params, System
 
 PROTOCOL = Protocol(name="in_domain", title="In-domain, official split", seeds=(1111, 1112, 1113))
 SEEDS = (1111, 1112, 1113)
@@ -65,6 +65,13 @@ Outcome = Off | Constant | Failed | NotRun | NotApplicable
 
 
 @dataclass(frozen=True, kw_only=True)
+class RowParams(Params):
+    """Hyper-parameters that rows may change."""
+
+    hidden: int = 16
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One row of a suite; ``cells`` maps seeds to outcomes and is the same on every corpus."""
 
@@ -85,6 +92,7 @@ class Row:
         return System(
             name=f"system_{zlib.crc32(self.label.encode()) % 1000}",
             card=Card(title=self.label, paper="none", year=None, text=self.text),
+            params=RowParams,
             inputs=self.inputs,
             deterministic=self.deterministic,
             reference=self.reference,

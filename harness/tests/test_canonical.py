@@ -23,7 +23,9 @@ SCALARS = (
 ) | st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcé中", max_size=3), inner),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text("abcé中", max_size=3), inner)
+    ),
     max_leaves=20,
 )
 

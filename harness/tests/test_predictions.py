@@ -34,8 +34,12 @@ def write(path: Path, columns: dict[str, list[Any]]) -> Path:
     elif path.suffix == ".parquet":
         table.to_parquet(path, index=False)
     else:
-        records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        path.write_text("\n".join(json.dumps(record, ensure_ascii=False) for record in records), "utf-8")
+        records = [
+            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+        ]
+        path.write_text(
+            "\n".join(json.dumps(record, ensure_ascii=False) for record in records), "utf-8"
+        )
     return path
 
 
@@ -66,7 +70,12 @@ def test_an_id_column_wins_over_video_and_clip(path: Path) -> None:
 
 
 def test_seeds_and_labels_are_kept_and_other_columns_left_out(path: Path) -> None:
-    columns = {**ROWS, "seed": [1, 1, 1, 2, 2**53], "label": [1, 0, 0.5, -1, 3], "note": list("abcde")}
+    columns = {
+        **ROWS,
+        "seed": [1, 1, 1, 2, 2**53],
+        "label": [1, 0, 0.5, -1, 3],
+        "note": list("abcde"),
+    }
     table = read_predictions(write(path, columns))
     assert list(table.columns) == ["id", "pred", "seed", "label"]
     assert table["seed"].dtype == np.int64
@@ -89,7 +98,9 @@ def test_a_byte_order_mark_is_not_part_of_the_first_word(tmp_path: Path) -> None
 def test_line_ends_blank_lines_and_quoted_cells(tmp_path: Path, end: str) -> None:
     (tmp_path / "a.csv").write_bytes(f'id,pred{end}{end}"a,1",1{end}"b""2", 2 {end}'.encode())
     assert read_predictions(tmp_path / "a.csv")["id"].tolist() == ["a,1", 'b"2']
-    (tmp_path / "a.jsonl").write_bytes(f'{{"id":"a","pred":1}}{end}{end}{{"id":"b","pred":2}}'.encode())
+    (tmp_path / "a.jsonl").write_bytes(
+        f'{{"id":"a","pred":1}}{end}{end}{{"id":"b","pred":2}}'.encode()
+    )
     assert read_predictions(tmp_path / "a.jsonl")["id"].tolist() == ["a", "b"]
 
 
@@ -116,7 +127,9 @@ def test_a_parquet_index_counts_as_a_column(tmp_path: Path) -> None:
     ],
     ids=lambda array: str(array.type)[:12],
 )
-def test_parquet_numbers_may_have_any_numeric_or_text_type(tmp_path: Path, values: pa.Array) -> None:
+def test_parquet_numbers_may_have_any_numeric_or_text_type(
+    tmp_path: Path, values: pa.Array
+) -> None:
     ids = pa.array(["a", "b"]).dictionary_encode()
     pq.write_table(pa.table({"id": ids, "pred": values}), tmp_path / "a.parquet")
     expected = [15.0, -20.0] if pa.types.is_decimal(values.type) else [1.5, -2.0]
@@ -165,7 +178,10 @@ def test_the_same_clip_twice_under_one_seed_is_refused(path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"clip": ["a"], "pred": [1.0]}, "expected a column id, or video_id and clip_id; found clip"),
+        (
+            {"clip": ["a"], "pred": [1.0]},
+            "expected a column id, or video_id and clip_id; found clip",
+        ),
         ({"video_id": ["a"], "pred": [1.0]}, "expected a column id, or video_id and clip_id"),
         ({"id": ["a"], "prediction": [1.0]}, "expected a column pred; found id, prediction"),
         ({"ID": ["a"], "pred": [1.0]}, "expected a column id"),
@@ -257,7 +273,7 @@ def test_faulty_parquet(tmp_path: Path, table: pa.Table, message: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.txt", "a", "a.csv.gz", "a.CSV", "a.pkl", ".csv"])
 def test_other_formats_are_refused_before_anything_is_opened(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SubmissionError, match="predictions come as .csv, .parquet, .jsonl") as caught:
+    with pytest.raises(SubmissionError, match=r"come as \.csv, \.parquet, \.jsonl") as caught:
         read_predictions(tmp_path / name)
     assert "id (or video_id and clip_id), pred" in str(caught.value.hint)
 
@@ -303,16 +319,21 @@ def test_any_bytes_are_a_csv_file_or_a_submission_error(tmp_path: Path, content:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2)
+    ),
     max_leaves=4,
 )
 COLUMNS = st.sampled_from(["id", "video_id", "clip_id", "pred", "seed", "label", "x"])
 
 
 @QUIET
-@given(st.binary() | st.lists(st.dictionaries(COLUMNS, JSON)).map(
-    lambda rows: "\n".join(map(json.dumps, rows)).encode()
-))
+@given(
+    st.binary()
+    | st.lists(st.dictionaries(COLUMNS, JSON)).map(
+        lambda rows: "\n".join(map(json.dumps, rows)).encode()
+    )
+)
 def test_any_bytes_are_json_lines_or_a_submission_error(tmp_path: Path, content: bytes) -> None:
     readable_or_refused(tmp_path / "a.jsonl", content)
 
@@ -331,7 +352,7 @@ def test_any_damage_to_a_parquet_file_is_harmless_or_a_submission_error(
 @pytest.mark.parametrize("length", [0, 4, 8, 100, len(PARQUET) - 1])
 def test_a_cut_parquet_file_is_refused(tmp_path: Path, length: int) -> None:
     (tmp_path / "a.parquet").write_bytes(PARQUET[:length])
-    with pytest.raises(SubmissionError, match="a.parquet cannot be read"):
+    with pytest.raises(SubmissionError, match=r"a\.parquet cannot be read"):
         read_predictions(tmp_path / "a.parquet")
 
 
@@ -364,7 +385,9 @@ CLIPS = st.dictionaries(st.sampled_from("abcdef"), st.floats(-3, 3))
 
 
 @given(CLIPS, CLIPS)
-def test_alignment_loses_and_invents_nothing(pred: dict[str, float], truth: dict[str, float]) -> None:
+def test_alignment_loses_and_invents_nothing(
+    pred: dict[str, float], truth: dict[str, float]
+) -> None:
     if not set(pred) & set(truth):
         with pytest.raises(SubmissionError, match="no clip id of the predictions"):
             align(pred, truth)

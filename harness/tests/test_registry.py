@@ -30,6 +30,7 @@ Basket = Callable[..., Registry[Fruit]]
 @pytest.fixture
 def basket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Basket]:
     """Write a package of fruit (stem -> source) and make a registry over it."""
+
     def make(files: Mapping[str, str], *, group: str | None = None) -> Registry[Fruit]:
         package = tmp_path / "basket"
         package.mkdir()
@@ -83,7 +84,9 @@ def test_it_is_a_read_only_mapping(basket: Basket) -> None:
         del fruits["apple"]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("look_up", ["fruits['pear']", "'pear' in fruits", "fruits.module_of('pear')"])
+@pytest.mark.parametrize(
+    "look_up", ["fruits['pear']", "'pear' in fruits", "fruits.module_of('pear')"]
+)
 def test_one_name_imports_its_own_file_only(tmp_path: Path, basket: Basket, look_up: str) -> None:
     basket(
         {

@@ -220,7 +220,10 @@ SYSTEM = '[[systems]]\nname = "tfn"\n'
         (START + 'systems = ["tfn"]', r"systems\[0\] should be a table, found 'tfn'"),
         (START + "[[systems]]", r"systems\[0\]: name should be text, found None"),
         (START + '[[systems]]\nname = " "', "name should be text"),
-        (START + SYSTEM + 'lable = "x"', r"systems\[0\]: unknown key 'lable'; did you mean 'label'"),
+        (
+            START + SYSTEM + 'lable = "x"',
+            r"systems\[0\]: unknown key 'lable'; did you mean 'label'",
+        ),
         (START + SYSTEM + "label = 3", "label should be text, found 3"),
         (START + SYSTEM + "params = 3", r"systems\[0\]: params should be a table, found 3"),
         (START + SYSTEM + "params = { lr = [1] }", r"params\.lr should be text, a finite number"),
@@ -250,7 +253,7 @@ def test_a_faulty_suite_is_refused_naming_the_place(text: str, message: str) -> 
     "seeds", ["0", "-1", "true", "1.5", '"5"', "[]", "[-1]", "[1.0]", "[true]", '["1"]', "[1, 1]"]
 )
 def test_seeds_are_a_count_or_distinct_non_negative_integers(seeds: str) -> None:
-    with pytest.raises(SpecError, match="demo.toml: seeds"):
+    with pytest.raises(SpecError, match=r"demo\.toml: seeds"):
         parse(f"{START}seeds = {seeds}\n{SYSTEM}")
 
 
@@ -314,7 +317,9 @@ NEARLY = st.fixed_dictionaries(
     {
         "corpora": st.lists(st.sampled_from(["mosi@x", "sims@x", ""]), max_size=3),
         "systems": st.lists(
-            st.dictionaries(st.sampled_from(["name", "label", "params", "corpora"]), TABLES | LEAVES),
+            st.dictionaries(
+                st.sampled_from(["name", "label", "params", "corpora"]), TABLES | LEAVES
+            ),
             max_size=3,
         ),
     },
@@ -333,7 +338,11 @@ def test_any_table_is_a_suite_or_a_spec_error(table: dict[str, Any], name: str) 
         assert dataclasses.replace(SPEC, params=entry.params).key
 
 
-@given(st.binary() | st.text().map(str.encode) | st.text("[]{}=\"'.\n a1#", max_size=30).map(str.encode))
+@given(
+    st.binary()
+    | st.text().map(str.encode)
+    | st.text("[]{}=\"'.\n a1#", max_size=30).map(str.encode)
+)
 def test_any_bytes_are_a_suite_or_a_spec_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:

@@ -141,7 +141,7 @@ def test_an_undefined_value_is_never_averaged_away(tmp_path) -> None:
     board = leaderboards.render(store, "small")
     shown = cells(board, "Collapsed")
     number = shown["Corr ↑"].removeprefix("–").translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789"))
-    assert f"{number}. Corr of Collapsed: undefined in 2 of 3 runs" in board
+    assert f"{number}. Corr is undefined in 2 of 3 runs" in board
     assert "±" in shown["MAE ↓"]
     record = next(r for r in leaderboards.as_records(store, "small") if r["row"] == "Collapsed")
     assert record["metrics"]["corr"]["mean"] is record["metrics"]["corr"]["sd"] is None
