@@ -45,7 +45,9 @@ def labels(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("noun", ["systems", "datasets", "corpora", "protocols", "metrics", "suites"])
+@pytest.mark.parametrize(
+    "noun", ["systems", "datasets", "corpora", "protocols", "metrics", "suites"]
+)
 def test_every_list_prints_and_parses(msa, noun: str) -> None:
     code, text, _ = msa("list", noun)
     assert code == 0
@@ -164,7 +166,11 @@ def test_help_needs_no_heavy_import(tmp_path: Path) -> None:
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}, check=False,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        check=False,
     )
     assert done.returncode == 0, done.stderr

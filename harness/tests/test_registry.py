@@ -131,8 +131,11 @@ def test_an_object_imported_by_another_file_is_one_object_of_its_own_file(basket
     assert fruits.module_of("pear") == "basket.pear"
 
 
-def test_two_objects_of_one_name_are_refused_naming_both_files(basket: Basket) -> None:
-    fruits = basket({"apple": 'A = Fruit("pear", "red")', "pear": 'B = Fruit("pear", "green")'})
+@pytest.mark.parametrize("colour", ["red", "green"])
+def test_two_objects_of_one_name_are_refused_even_when_equal(basket: Basket, colour: str) -> None:
+    fruits = basket(
+        {"apple": 'A = Fruit("pear", "green")', "pear": f'B = Fruit("pear", "{colour}")'}
+    )
     with pytest.raises(SpecError, match=r"'pear'.*basket\.apple and basket\.pear"):
         list(fruits)
 

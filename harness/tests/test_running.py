@@ -15,7 +15,7 @@ import pytest
 
 import leaderboards
 from harness.driver import carry_out, select_cells
-from harness.errors import SpecError, StoreError
+from harness.errors import SpecError
 from harness.executors.local import LocalExecutor
 from harness.home import Home
 from harness.plan import find_suite, make_plan
@@ -184,10 +184,3 @@ def test_only_names_what_it_cannot_match(home: Home) -> None:
     }
     with pytest.raises(SpecError, match="matches no row"):
         list(select_cells(plan, ["tfm"]))
-
-
-def test_a_second_driver_is_refused_with_the_first_ones_process(home: Home) -> None:
-    store = RunStore(home.store)
-    with store.writing(), pytest.raises(StoreError, match=str(os.getpid())):
-        with RunStore(home.store).writing():
-            pass

@@ -420,13 +420,13 @@ KILLS = """
                 store.commit(record(f"{n:032x}"))
 
     store, rng, kills, litter = RunStore(Path(sys.argv[1])), random.Random(7), 0, 0
-    while kills < 15 or (litter < 3 and kills < 60):
+    while kills < 15 or ((litter < 3 or len(list(store)) < 5) and kills < 150):
         seen = [path.stem for path in store.root.glob("failures/*.json")]
         first = 1 + max((int(key, 16) for key in [*seen, *(run.key for run in store)]), default=0)
         child = os.fork()
         if child == 0:
             commit_for_ever(first)
-        time.sleep(rng.uniform(0.005, 0.2))
+        time.sleep(rng.uniform(0.005, 0.4))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         kills += 1
