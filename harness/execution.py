@@ -19,8 +19,8 @@ from harness.data.corpus import Corpus, Split
 from harness.data.store import CorpusStore
 from harness.errors import DataError, RunFailed
 from harness.home import Home
+from harness.record import RunRecord
 from harness.specs import RunSpec
-from harness.store import RunRecord
 from harness.system import Fitted, Params, System, Task, TrainingParams, systems
 from harness.text import Encoder, find_encoder
 from harness.training import fit_network

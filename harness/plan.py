@@ -144,6 +144,7 @@ class _CellMaker:
             )
 
     def _job(self, corpus: Corpus, system: System, params: Params, seed: int) -> Job:
+        dataset = corpus.dataset
         values: dict[str, Scalar] = dataclasses.asdict(params)
         names, artifacts = {}, {}
         encoder = values.pop("encoder", "")
@@ -156,6 +157,7 @@ class _CellMaker:
             protocol=self.protocol,
             system=system.name,
             params=values,
+            labels={"low": dataset.low, "high": dataset.high, "family": dataset.family},
             artifacts=artifacts,
             seed=seed,
             code=code_fingerprint(systems.module_of(system.name)),
@@ -212,7 +214,7 @@ def _row_record(system: System, entry: Entry) -> dict[str, Json]:
     return {
         "label": entry.label,
         "system": system.name,
-        "changed": dict(entry.params),
+        "changed": {name: _shown(name, value) for name, value in entry.params.items()},
         "title": system.card.title,
         "paper": system.card.paper,
         "text": system.card.text if reads & _TEXTUAL else "none",
@@ -222,6 +224,12 @@ def _row_record(system: System, entry: Entry) -> dict[str, Json]:
         "deviations": list(system.card.deviations),
         "declares": dict(system.card.declares),
     }
+
+
+def _shown(name: str, value: Scalar) -> Scalar:
+    """A changed parameter as a record may show it: an encoder folder by its name alone."""
+    is_path = name == "encoder" and Path(str(value)).is_dir()
+    return Path(str(value)).resolve().name if is_path else value
 
 
 def _cell_record(cell: Cell) -> dict[str, Json]:

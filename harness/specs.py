@@ -85,6 +85,7 @@ class RunSpec:
         protocol: The protocol.
         system: Registered name of the system.
         params: Every resolved hyper-parameter, defaults included.
+        labels: What the system is told of the labels: ``low``, ``high``, metric ``family``.
         artifacts: Role -> content digest of external inputs (text encoder weights).
         seed: Training seed; 0 for systems without randomness.
         code: Fingerprint of the source that can change the result.
@@ -95,6 +96,7 @@ class RunSpec:
     protocol: Protocol
     system: str
     params: Mapping[str, Scalar]
+    labels: Mapping[str, Scalar]
     artifacts: Mapping[str, str] = field(default_factory=dict)
     seed: int
     code: str
@@ -108,6 +110,7 @@ class RunSpec:
             "protocol": self.protocol.identity,
             "system": self.system,
             "params": self.params,
+            "labels": self.labels,
             "artifacts": self.artifacts,
             "seed": self.seed,
             "code": self.code,

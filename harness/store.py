@@ -16,7 +16,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,31 +32,13 @@ from harness.data.corpus import LABELS, Corpus
 from harness.errors import StoreError
 from harness.files import commit_folder, is_plain_name, sweep, write_atomic
 from harness.parquet import read_parquet
+from harness.record import RunRecord
 
-__all__ = ["RunRecord", "RunStore", "StoredRun"]
+__all__ = ["RunStore", "StoredRun"]
 
 FORMAT = 1
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class RunRecord:
-    """What a worker returns and the driver commits.
-
-    Args:
-        key: The run's identity.
-        manifest: Spec, result and provenance, JSON values only.
-        predictions: Columns ``id, split, condition, pred`` (float64).
-        history: One mapping per epoch.
-        curves: Split -> table of one float32 column per epoch, rows in the order of the split.
-    """
-
-    key: str
-    manifest: Mapping[str, Json]
-    predictions: pd.DataFrame
-    history: tuple[Mapping[str, Json], ...] = ()
-    curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

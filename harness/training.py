@@ -7,6 +7,7 @@ A network sees batches and nothing else. After every epoch the loop predicts the
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import time
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from harness.batching import Batch, BatchSource, epoch_order
 from harness.data.corpus import Split
 from harness.errors import RunFailed
-from harness.metrics import better, metrics
+from harness.metrics.base import better, metrics  # not the conventions: they do not train
 from harness.seeds import derive
 from harness.system import Dims, Epoch, Fitted, Network, Output, System, Task, TrainingParams
 from harness.text import tokenize
@@ -77,7 +78,7 @@ def total_loss(output: Output, batch: Batch, params: TrainingParams) -> Tensor:
     losses = dict(output.losses)
     if "task" not in losses:
         losses["task"] = _LOSSES[params.loss](output.prediction, batch.labels)
-    return torch.stack(list(losses.values())).sum()
+    return functools.reduce(torch.add, losses.values())
 
 
 def batches_of(system: System, split: Split, task: Task) -> BatchSource:
@@ -165,11 +166,10 @@ class _Loop:
         return loss.detach()
 
     def _clip(self) -> None:
-        weights = [p for p in self.network.parameters() if p.grad is not None]
         if self.params.clip_value:
-            nn.utils.clip_grad_value_(weights, self.params.clip_value)
+            nn.utils.clip_grad_value_(self.network.parameters(), self.params.clip_value)
         if self.params.clip_norm:
-            nn.utils.clip_grad_norm_(weights, self.params.clip_norm)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
 
     def _evaluate(self) -> float:
         """Predict every split but train; return the selection metric on the validation split."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.execution import Job
-from harness.store import RunRecord
+from harness.record import RunRecord
 
 __all__ = ["Done", "Executor"]
 

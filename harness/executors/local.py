@@ -21,7 +21,7 @@ from multiprocessing.context import SpawnProcess
 from harness.errors import HarnessError
 from harness.execution import Job, execute, limit_threads
 from harness.executors import Done
-from harness.store import RunRecord
+from harness.record import RunRecord
 
 __all__ = ["LocalExecutor"]
 

@@ -20,8 +20,9 @@ from harness.data.corpus import Corpus, Stream
 from harness.data.datasets import SPLITS, datasets
 from harness.execution import _result_record, _spec_record
 from harness.plan import _corpus_record, _row_record
+from harness.record import RunRecord
 from harness.specs import Entry, Protocol, RunSpec, Scalar
-from harness.store import RunRecord, RunStore
+from harness.store import RunStore
 from harness.system import Card, Epoch, Fitted, Params, System
 
 PROTOCOL = Protocol(name="in_domain", title="In-domain, official split", seeds=(1111, 1112, 1113))
@@ -175,6 +176,7 @@ def make_spec(corpus: Corpus, row: Row, seed: int) -> RunSpec:
         protocol=PROTOCOL,
         system=row.system.name,
         params={**row.params, **row.changed},
+        labels={"low": corpus.dataset.low, "high": corpus.dataset.high},
         seed=seed,
         code="0123456789abcdef",
     )

@@ -30,7 +30,7 @@ FLOORS = {
     **dict.fromkeys(
         (
             *("harness.specs", "harness.metrics", "harness.predictions", "harness.stats"),
-            "harness.parquet",
+            *("harness.parquet", "harness.record"),
         ),
         1,
     ),

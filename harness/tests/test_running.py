@@ -109,14 +109,12 @@ def test_closing_the_executor_leaves_no_process_behind(home, faulty_systems) -> 
     assert [command for command in left if "resource_tracker" not in command] == []
 
 
-def driver(home: Home, *options: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "harness", "run", "small", *options]
-    environment = os.environ | {"MSA_HOME": str(home.root)}
+def driver(home: Home, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        command,
-        env=environment,
+        [sys.executable, "-m", "harness", "run", "small"],
+        env=os.environ | {"MSA_HOME": str(home.root)},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         start_new_session=True,
     )
 
@@ -159,7 +157,7 @@ def test_ctrl_c_stops_with_one_line_and_keeps_what_finished(home, faulty_systems
     environment = {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     os.environ.update(environment)
     try:
-        process = driver(home)
+        process = driver(home, subprocess.PIPE)
         deadline = time.monotonic() + 60
         store = RunStore(home.store)
         while len(list(store)) < 4 and time.monotonic() < deadline:  # the constants

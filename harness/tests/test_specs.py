@@ -37,6 +37,7 @@ SPEC = RunSpec(
     protocol=PROTOCOL,
     system="tfn",
     params={"lr": 0.001, "batch_size": 32, "loss": "l1", "use_bn": True},
+    labels={"low": -3.0, "high": 3.0, "family": "mosi"},
     artifacts={"encoder": "e" * 64},
     seed=1111,
     code="0123456789abcdef",
@@ -56,7 +57,7 @@ def changed(spec: RunSpec, **protocol: object) -> RunSpec:
 
 def test_the_key_of_a_fully_specified_run_is_pinned() -> None:
     """A change here orphans every stored run: raise KEY_VERSION and say so, or do not do it."""
-    assert SPEC.key == "d1fd0ae25898f907cd36227e1645438c"
+    assert SPEC.key == "f27cbd74bb618915af195d9ff0cd193f"
     assert PROTOCOL.digest == "113b16e5fccd"
 
 
@@ -66,6 +67,7 @@ def test_the_key_of_a_fully_specified_run_is_pinned() -> None:
         {"data": "c" * 64},
         {"system": "lmf"},
         {"seed": 1112},
+        {"labels": {"low": -1.0, "high": 1.0, "family": "sims"}},
         {"code": "0123456789abcdee"},
         {"artifacts": {}},
         {"artifacts": {"encoder": "f" * 64}},
@@ -87,7 +89,8 @@ def test_the_key_depends_on_everything_that_can_change_the_result(change: dict[s
 def test_every_field_of_a_specification_has_been_considered_here() -> None:
     names = {field.name for field in dataclasses.fields(RunSpec)}
     display, protocol = {"corpus"}, {"protocol"}
-    assert names == {"data", "system", "seed", "code", "artifacts", "params"} | display | protocol
+    content = {"data", "system", "seed", "code", "artifacts", "labels", "params"}
+    assert names == content | display | protocol
 
 
 DISPLAY = {"name", "title", "seeds"}

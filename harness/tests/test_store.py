@@ -20,7 +20,8 @@ from harness import files
 from harness.data.corpus import Corpus
 from harness.data.datasets import datasets
 from harness.errors import StoreError
-from harness.store import RunRecord, RunStore
+from harness.record import RunRecord
+from harness.store import RunStore
 
 KEY, OTHER = "0123456789abcdef" * 2, "f" * 32
 

@@ -1,0 +1,31 @@
+"""What carrying out one cell yields: the data that crosses from a worker to the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from harness.canonical import Json
+
+__all__ = ["RunRecord"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RunRecord:
+    """What a worker returns and the driver commits.
+
+    Args:
+        key: The run's identity.
+        manifest: Spec, result and provenance, JSON values only.
+        predictions: Columns ``id, split, condition, pred`` (float64).
+        history: One mapping per epoch.
+        curves: Split -> table of one float32 column per epoch, rows in the order of the split.
+    """
+
+    key: str
+    manifest: Mapping[str, Json]
+    predictions: pd.DataFrame
+    history: tuple[Mapping[str, Json], ...] = ()
+    curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)
