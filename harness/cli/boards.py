@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli._output import JsonFlag, echo_json
-from harness.errors import StoreError
+from harness.errors import SpecError, StoreError
 
 __all__ = ["register"]
 
@@ -36,6 +36,8 @@ def _board(
     from harness.home import Home
     from harness.store import RunStore
 
+    if out is not None and suite is None:
+        raise SpecError("--out takes one board", hint="msa board SUITE --out FILE")
     home = Home.default()
     store = RunStore(home.store)
     suites = store.plans() if suite is None else [suite]
@@ -46,7 +48,7 @@ def _board(
         return
     drift = 0
     for name in suites:
-        path = out if out is not None and suite is not None else home.boards / f"{name}.md"
+        path = out or home.boards / f"{name}.md"
         if not check:
             typer.echo(f"board: {leaderboards.write(store, name, path)}")
             for drawn in leaderboards.draw(store, name, path.parent) if figures else ():

@@ -122,6 +122,7 @@ MISTAKES = {
     ("run", "{small}", "--device", "abacus"): "--device takes",
     ("run", "{absent_corpus}"): "corpus 'mosi@unaligned-50' is not here",
     ("board", "nothing"): "suite 'nothing' has not been run here",
+    ("board", "--out", "x.md"): "--out takes one board",
     ("status", "nothing"): "suite 'nothing' has not been run here",
     ("list", "everything"): "msa list takes",
     ("data", "add", "{labels}", "--dataset", "moji"): "unknown dataset 'moji'",
