@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import boards, data, doctor, export, lists, run, score
+from harness.cli import boards, compare, data, doctor, export, lists, run, score
 from harness.errors import HarnessError
 
 __all__ = ["app", "main"]
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (run, lists, data, score, boards, export, doctor):
+for group in (run, lists, data, score, compare, boards, export, doctor):
     group.register(app)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._labels import LabelsOption, SplitOption, find_labels
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.errors import SubmissionError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +28,8 @@ def register(app: typer.Typer) -> None:
 def _score(
     file: Annotated[Path, typer.Argument(help="Predictions: .csv, .parquet or .jsonl.")],
     dataset: Annotated[str, typer.Option(help="mosi, mosei, sims or simsv2.")],
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="An MMSA label.csv; default: a stored corpus, else the file's own labels."
-        ),
-    ] = None,
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    labels: LabelsOption = None,
+    split: SplitOption = "test",
     as_json: JsonFlag = False,
 ) -> None:
     """Score predictions in the canonical definitions and in every named repository's convention."""
@@ -43,14 +39,14 @@ def _score(
 
     known = datasets[dataset]
     table = read_predictions(file)
-    truth, origin = _truth(table, known, labels, split)
+    found = find_labels(table, known, labels, split)
     rows: list[dict[str, object]] = []
     for seed, part in table.groupby("seed") if "seed" in table else [(None, table)]:
-        aligned = _align(part, truth)
+        aligned = _align(part, found.truth)
         rows.append(
             {
                 "seed": seed,
-                "labels": origin,
+                "labels": found.origin,
                 "clips": len(aligned.ids),
                 "missing": len(aligned.missing),
                 "extra": len(aligned.extra),
@@ -65,40 +61,10 @@ def _score(
             _show(row, known, split)
 
 
-def _align(table: pd.DataFrame, truth: dict[str, float]) -> Aligned:
+def _align(table: pd.DataFrame, truth: Mapping[str, float]) -> Aligned:
     from harness.predictions import align
 
     return align(dict(zip(table["id"], table["pred"], strict=True)), truth)
-
-
-def _truth(
-    table: pd.DataFrame, dataset: Dataset, labels: Path | None, split: str
-) -> tuple[dict[str, float], str]:
-    """Labels by clip id, and where they came from."""
-    from harness.data import label_csv
-    from harness.data.store import CorpusStore
-    from harness.home import Home
-
-    if labels is not None:
-        clips = label_csv.read(labels, dataset).clips
-        chosen = clips[clips["split"] == split]
-        return dict(zip(chosen["id"], chosen["label"].round(6), strict=True)), labels.name
-    store = CorpusStore(Home.default().corpora)
-    for name in store.names():
-        corpus = store.load(name)
-        official = {key: counts.clips for key, counts in dataset.splits.items()}
-        sizes = {key: len(part) for key, part in corpus.splits.items()}
-        if corpus.dataset is dataset and not corpus.is_twin and sizes == official:
-            part = corpus.split(split)
-            return dict(zip(part.ids, part.labels.tolist(), strict=True)), name
-    if "label" in table:
-        unique = table.drop_duplicates("id")
-        own = dict(zip(unique["id"], unique["label"].round(6), strict=True))
-        return own, "the file's own label column (unverified)"
-    raise SubmissionError(
-        f"no labels of {dataset.name} at hand to score against",
-        hint=f"msa data add LABEL.CSV --dataset {dataset.name}, or --labels LABEL.CSV",
-    )
 
 
 def _show(row: dict[str, object], dataset: Dataset, split: str) -> None:

@@ -1,0 +1,175 @@
+"""``msa compare``: two systems' predictions in, differences with their uncertainty out."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli._labels import LabelsOption, SplitOption, find_labels
+from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.errors import SubmissionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from harness.cli._labels import Labels
+    from harness.data.datasets import Dataset
+    from harness.stats import Comparison
+
+__all__ = ["register"]
+
+_CONFIRMATORY = ("mae", "corr")  # and the family's main Acc-2
+_MAIN_ACC2 = {"mosi": "acc2_non0", "sims": "acc2"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("compare")(_compare)
+
+
+def _compare(
+    a: Annotated[Path, typer.Argument(help="Predictions of A: .csv, .parquet or .jsonl.")],
+    b: Annotated[Path, typer.Argument(help="Predictions of B.")],
+    dataset: Annotated[str, typer.Option(help="mosi, mosei, sims or simsv2.")],
+    labels: LabelsOption = None,
+    split: SplitOption = "test",
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare two systems: A - B with interval and p over seeds and source videos."""
+    from harness.data.datasets import datasets
+    from harness.metrics import metrics_for
+    from harness.predictions import read_predictions
+    from harness.stats import compare
+
+    known = datasets[dataset]
+    tables = (read_predictions(a), read_predictions(b))
+    found = find_labels(tables[0], known, labels, split)
+    ids, left_out = _common(tables, found)
+    runs_a, runs_b = (_matrix(table, ids) for table in tables)
+    truth, videos = [found.truth[clip] for clip in ids], [found.videos[clip] for clip in ids]
+    comparisons = [
+        compare(runs_a, runs_b, truth, videos, metric, draws, seed, dataset=known)
+        for metric in metrics_for(known, primary=True)
+    ]
+    rows = _rows(comparisons, known)
+    if as_json:
+        echo_json(_facts(comparisons[0], found, left_out) | {"metrics": rows})
+    else:
+        _show(rows, comparisons[0], known, split, found, left_out)
+
+
+def _runs(table: pd.DataFrame) -> list[pd.Series[float]]:
+    """Predictions by clip id, one series per run."""
+    parts = [part for _, part in table.groupby("seed")] if "seed" in table else [table]
+    return [part.set_index("id")["pred"] for part in parts]
+
+
+def _common(tables: tuple[pd.DataFrame, pd.DataFrame], found: Labels) -> tuple[list[str], int]:
+    """Labelled clips that every run of both systems predicts, and how many others there are."""
+    shared = set(found.truth)
+    for table in tables:
+        for run in _runs(table):
+            shared &= set(run.index)
+    if not shared:
+        raise SubmissionError(
+            "no labelled clip is predicted by every run of both systems",
+            hint="ids are video and clip joined by an underscore; check --dataset and --split",
+        )
+    return [clip for clip in found.truth if clip in shared], len(found.truth) - len(shared)
+
+
+def _matrix(table: pd.DataFrame, ids: list[str]) -> NDArray[np.float64]:
+    """(S, N) predictions in the order of ``ids``."""
+    import numpy as np
+
+    return np.stack([run.loc[ids].to_numpy(dtype=np.float64) for run in _runs(table)])
+
+
+def _rows(comparisons: list[Comparison], dataset: Dataset) -> list[dict[str, object]]:
+    from harness.stats import declared_margin, holm, resolution
+
+    family = [c for c in comparisons if c.metric in (*_CONFIRMATORY, _MAIN_ACC2[dataset.family])]
+    adjusted = holm([c.p_value for c in family])
+    p_holm = {c.metric: float(p) for c, p in zip(family, adjusted, strict=True)}
+    rows: list[dict[str, object]] = []
+    for c in comparisons:
+        margin = declared_margin(dataset.name, c.metric)
+        rows.append(
+            {
+                "metric": c.metric,
+                "a": c.a,
+                "b": c.b,
+                "difference": c.effect,
+                "low": c.low,
+                "high": c.high,
+                "p": c.p_value,
+                "p_holm": p_holm.get(c.metric),
+                "probability_better": c.probability_better,
+                "detectable": resolution(c.standard_error),
+                "margin": margin,
+                "verdict": c.verdict(margin=margin),
+                "undefined_draws": c.undefined_draws,
+            }
+        )
+    return rows
+
+
+def _facts(any_metric: Comparison, found: Labels, left_out: int) -> dict[str, object]:
+    return {
+        "clips": any_metric.clips,
+        "left_out": left_out,
+        "videos": any_metric.videos,
+        "seeds_a": any_metric.seeds[0],
+        "seeds_b": any_metric.seeds[1],
+        "labels": found.origin,
+        "source_videos": found.videos_origin,
+        "method": any_metric.method,
+        "draws": any_metric.draws,
+        "conditional_on_one_run": any_metric.conditional_on_one_run,
+    }
+
+
+def _show(
+    rows: list[dict[str, object]],
+    any_metric: Comparison,
+    dataset: Dataset,
+    split: str,
+    found: Labels,
+    left_out: int,
+) -> None:
+    seeds_a, seeds_b = any_metric.seeds
+    typer.echo(
+        f"{dataset.title} {split}: {any_metric.clips} clips of {any_metric.videos} source videos,"
+        f" {left_out} labelled clips left out; runs: {seeds_a} of A, {seeds_b} of B"
+    )
+    typer.echo(f"labels: {found.origin}; source videos: {found.videos_origin}")
+    typer.echo(f"{any_metric.method}, {any_metric.draws} draws; differences are A - B")
+    if any_metric.conditional_on_one_run:
+        typer.echo("conditional on one run: a system has no second seed, its variation is unseen")
+    typer.echo()
+    echo_table([_printed(row) for row in rows], right=frozenset(("A", "B", "A - B", "p", "Holm p")))
+
+
+def _printed(row: dict[str, object]) -> dict[str, object]:
+    low, high, margin = row["low"], row["high"], row["margin"]
+    assert isinstance(low, float)
+    assert isinstance(high, float)
+    return {
+        "metric": row["metric"],
+        "A": row["a"],
+        "B": row["b"],
+        "A - B": row["difference"],
+        "95 % interval": "undefined" if math.isnan(low) else f"[{low:+.4f}, {high:+.4f}]",
+        "p": row["p"],
+        "Holm p": row["p_holm"],
+        "detectable": row["detectable"],
+        "verdict": row["verdict"],
+        "margin": "none" if margin is None else f"±{margin:g}",
+    }

@@ -1,0 +1,48 @@
+"""Statistics: is one system better than another, by how much, and could we have seen it?
+
+``compare`` is the test to use; ``crossed_t`` is its analytic check. ``holm`` goes with declared
+families, ``benjamini_hochberg`` with exploration, ``tost`` with claims of no difference.
+"""
+
+from harness.stats.analytic import TTest, crossed_t, crossed_variance_t
+from harness.stats.compare import Comparison, Verdict, compare
+from harness.stats.conditional import (
+    Conditional,
+    mcnemar,
+    paired_t_over_seeds,
+    probability_of_improvement,
+    sign_flip,
+    wilcoxon_over_seeds,
+)
+from harness.stats.equivalence import Equivalence, declared_margin, tost
+from harness.stats.multiple import benjamini_hochberg, holm
+from harness.stats.power import (
+    power,
+    resolution,
+    resolution_of_accuracy,
+    smallest_p_over_seeds,
+)
+
+__all__ = [
+    "Comparison",
+    "Conditional",
+    "Equivalence",
+    "TTest",
+    "Verdict",
+    "benjamini_hochberg",
+    "compare",
+    "crossed_t",
+    "crossed_variance_t",
+    "declared_margin",
+    "holm",
+    "mcnemar",
+    "paired_t_over_seeds",
+    "power",
+    "probability_of_improvement",
+    "resolution",
+    "resolution_of_accuracy",
+    "sign_flip",
+    "smallest_p_over_seeds",
+    "tost",
+    "wilcoxon_over_seeds",
+]
