@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import os
 import shutil
@@ -195,6 +197,73 @@ def test_a_killed_export_is_finished_by_the_next(store, database, monkeypatch) -
     assert len(runs) == 10 + 6
     assert {run.info.status for run in runs} == {"FINISHED"}
     agrees_with_the_board(store, uri_of(database))
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from harness import tracking
+from harness.store import RunStore
+fill, filled = tracking._Projection._fill, []
+def once(self, run_id, item):
+    if filled:
+        os._exit(9)
+    filled.append(run_id)
+    fill(self, run_id, item)
+tracking._Projection._fill = once
+tracking.export(RunStore(Path(sys.argv[1])), sys.argv[2])
+"""
+
+
+def test_a_process_killed_while_exporting_loses_nothing_written(store, database) -> None:
+    command = [sys.executable, "-c", KILLED, str(store.root), uri_of(database)]
+    assert subprocess.run(command, check=False).returncode == 9
+    report = tracking.export(store, uri_of(database))
+    assert (report.created, report.present) == (9, 1)
+    agrees_with_the_board(store, uri_of(database))
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_the_journal_is_afterwards_what_it_was(store, database, mode) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"PRAGMA journal_mode={mode}")
+    tracking.export(store, uri_of(database))
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == (mode,)
+    agrees_with_the_board(store, uri_of(database))
+
+
+def test_commits_do_not_wait_for_the_disk(store, database, monkeypatch) -> None:
+    create, seen = tracking._Projection._create_row, []
+
+    def spied(self, experiment, item) -> str:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            seen.append(connection.execute("PRAGMA journal_mode").fetchone()[0])
+        return create(self, experiment, item)
+
+    monkeypatch.setattr(tracking._Projection, "_create_row", spied)
+    tracking.export(store, uri_of(database))
+    assert set(seen) == {"wal"}
+
+
+def test_somebody_reading_the_database_is_not_in_the_way(store, database) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as reader:
+        assert reader.execute("SELECT count(*) FROM metrics").fetchone() == (0,)
+        tracking.export(store, uri_of(database))
+        assert reader.execute("SELECT count(*) FROM metrics").fetchone() > (0,)
+    tracking.export(store, uri_of(database))  # nobody reads now: one file again
+    left = sorted(path.name for path in database.parent.glob("mlflow.db*"))
+    assert left == ["mlflow.db", "mlflow.db.lock"]
+
+
+@pytest.mark.parametrize("lacking", ["spec", "cost", "result", "encoder", "provenance"])
+def test_a_manifest_that_lacks_a_field_is_a_damaged_run(store, database, lacking) -> None:
+    run = next(iter(store))
+    manifest = {name: value for name, value in run.manifest.items() if name != lacking}
+    (run.folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match=f"run {run.key} lacks '{lacking}'") as caught:
+        tracking.export(store, uri_of(database))
+    assert "delete that run folder" in (caught.value.hint or "")
 
 
 def test_later_seeds_join_their_row(store, database) -> None:

@@ -1,0 +1,114 @@
+"""Measuring two things alternately, and the row that comes of it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+__all__ = [
+    "FULL",
+    "TINY",
+    "Benchmark",
+    "Measure",
+    "Row",
+    "Scale",
+    "alternate",
+    "cpu",
+    "wall",
+]
+
+Measure: TypeAlias = Callable[[], float]
+"""Do it once; returns seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much work a benchmark does.
+
+    Args:
+        repeats: Pairs of measurements.
+        share: Suffix of the names of twins, ``-x5`` keeps five percent of their clips.
+        feature_clips: Clips of the feature file; each takes 0.2 MB.
+        board_runs: Stored runs a board is made of.
+        export_runs: Runs per export, in each repeat.
+        commits: Runs stored in each repeat.
+    """
+
+    repeats: int
+    share: str
+    feature_clips: int
+    board_runs: int
+    export_runs: int
+    commits: int
+
+
+FULL = Scale(repeats=5, share="", feature_clips=1000, board_runs=1600, export_runs=8, commits=20)
+TINY = Scale(repeats=1, share="-x5", feature_clips=6, board_runs=4, export_runs=1, commits=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One comparison.
+
+    Args:
+        what: What is measured.
+        reference: What it is measured against.
+        ours, theirs: One value per repeat, in the order of measurement.
+        unit: Seconds, or bytes.
+        target: The largest ratio aimed at, None without one.
+        note: What a reader needs beside the numbers.
+    """
+
+    what: str
+    reference: str
+    ours: Sequence[float]
+    theirs: Sequence[float]
+    unit: Literal["s", "B"] = "s"
+    target: float | None = None
+    note: str = ""
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Ours over theirs, per repeat."""
+        return tuple(a / b for a, b in zip(self.ours, self.theirs, strict=True))
+
+    @property
+    def ratio(self) -> float:
+        """The median ratio."""
+        return statistics.median(self.ratios)
+
+
+Benchmark: TypeAlias = Callable[[Path, Scale], list[Row]]
+"""Folder to work in, scale -> rows."""
+
+
+def alternate(*measures: Measure, repeats: int) -> list[tuple[float, ...]]:
+    """Values of each measure, taken in turns after one round that does not count.
+
+    The first round fills caches and imports what is imported late.
+    """
+    rounds = [tuple(measure() for measure in measures) for _ in range(repeats + 1)]
+    return list(zip(*rounds[1:], strict=True))
+
+
+def wall(work: Callable[[], object]) -> Measure:
+    """Elapsed seconds of ``work``."""
+    return _seconds(work, time.perf_counter)
+
+
+def cpu(work: Callable[[], object]) -> Measure:
+    """Processor seconds of ``work`` in this process: less of what other processes do is in them."""
+    return _seconds(work, time.process_time)
+
+
+def _seconds(work: Callable[[], object], clock: Callable[[], float]) -> Measure:
+    def measure() -> float:
+        began = clock()
+        work()
+        return clock() - began
+
+    return measure

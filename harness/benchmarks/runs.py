@@ -1,0 +1,77 @@
+"""Stored runs to work on: copies of one real run, each with predictions of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import data
+from harness.execution import execute
+from harness.home import Home
+from harness.plan import Plan, make_plan
+from harness.record import RunRecord
+from harness.specs import Suite
+from harness.store import RunStore
+
+__all__ = ["SUITE", "copies", "stored"]
+
+SUITE = "copies"
+_SEEDS_PER_ROW = 100
+
+
+def copies(folder: Path, share: str, count: int, *, first: int = 0) -> Iterator[RunRecord]:
+    """``count`` records of as many runs, numbered from ``first``; 686 test clips if unscaled."""
+    _, record = _original(folder, share)
+    for number in range(first, first + count):
+        noise = np.random.default_rng(number).normal(0, 0.5, len(record.predictions))
+        yield dataclasses.replace(
+            record,
+            key=f"{number:032x}",
+            predictions=record.predictions.assign(pred=record.predictions["pred"] + noise),
+        )
+
+
+def stored(folder: Path, root: Path, share: str, count: int) -> RunStore:
+    """A store at ``root`` with ``count`` runs and the suite that asks for them."""
+    plan, _ = _original(folder, share)
+    store = RunStore(root)
+    store.put_truth(plan.corpora[0])
+    store.put_plan(SUITE, _planned(plan, count))
+    for record in copies(folder, share, count):
+        store.commit(record)
+    return store
+
+
+@functools.cache
+def _original(folder: Path, share: str) -> tuple[Plan, RunRecord]:
+    """One run of LF-DNN and the plan it belongs to."""
+    home = Home(folder)
+    corpus = data.load(f"mosi-twin@compact{share}", home)
+    system = {"name": "lf_dnn", "params": {"epochs": 20}}
+    suite = {"corpora": [corpus.name], "seeds": 1, "systems": [system]}
+    plan = make_plan(Suite.parse(suite, name=SUITE, where="benchmarks"), home)
+    job = next(job for job in plan.jobs.values() if job.spec.system == "lf_dnn")
+    return plan, execute(job)
+
+
+def _planned(plan: Plan, count: int) -> dict[str, Any]:
+    """The plan with as many rows of ``_SEEDS_PER_ROW`` seeds as ``count`` runs fill."""
+    record: Mapping[str, Any] = plan.record()
+    (row,) = (row for row in record["rows"] if row["system"] == "lf_dnn")
+    places = [(f"row {i // _SEEDS_PER_ROW}", i % _SEEDS_PER_ROW) for i in range(count)]
+    labels = dict.fromkeys(label for label, _ in places)
+    cell = {"corpus": plan.corpora[0].name, "reason": None}
+    return {
+        **record,
+        "seeds": list(range(_SEEDS_PER_ROW)),
+        "rows": [{**row, "label": label} for label in labels],
+        "cells": [
+            {**cell, "label": label, "seed": seed, "key": f"{number:032x}"}
+            for number, (label, seed) in enumerate(places)
+        ],
+    }

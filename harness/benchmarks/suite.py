@@ -1,0 +1,29 @@
+"""Which benchmarks there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.benchmarks.conversion import conversion
+from harness.benchmarks.measure import Benchmark
+from harness.benchmarks.starting import start_up
+from harness.benchmarks.storing import board, commit, export
+from harness.benchmarks.training import loop_overhead, trimming
+
+__all__ = ["BENCHMARKS", "ON_A_GPU"]
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "training-loop": loop_overhead,
+    "trimming": trimming,
+    "conversion": conversion,
+    "board": board,
+    "mlflow": export,
+    "commit": commit,
+    "start-up": start_up,
+}
+
+ON_A_GPU = (
+    ("Training epoch, LF-DNN as published for MOSI, on a GPU", "the same steps, batches there"),
+    ("Epoch of LF-DNN on trimmed batches, on a GPU", "the same epoch on padded batches"),
+)
+"""What will be measured on a GPU, and against what."""

@@ -1,0 +1,143 @@
+"""Benchmarks run at a tiny scale, and what they found is shown right; no time is asserted."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import leaderboards
+from harness.benchmarks import __main__ as command
+from harness.benchmarks import storing
+from harness.benchmarks.elsewhere import SCORERS
+from harness.benchmarks.measure import TINY, Row, alternate
+from harness.benchmarks.report import conditions, render
+from harness.benchmarks.runs import SUITE, stored
+from harness.benchmarks.suite import BENCHMARKS, ON_A_GPU
+from harness.benchmarks.training import _loop, _Padded
+from harness.data import load
+from harness.home import Home
+from harness.metrics import score
+
+ROW = Row(
+    what="Sorting",
+    reference="bubbles",
+    ours=(0.25, 2.0, 0.5),
+    theirs=(0.5, 1.0, 2.0),
+    target=1.03,
+    note="of ten numbers",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_gives_rows_that_compare(name: str, tmp_path: Path) -> None:
+    rows = BENCHMARKS[name](tmp_path, TINY)
+    assert rows
+    for row in rows:
+        assert len(row.ours) == len(row.theirs) >= 1
+        assert all(math.isfinite(ratio) and ratio > 0 for ratio in row.ratios)
+    assert len({(row.what, row.reference) for row in rows}) == len(rows)
+
+
+def test_a_ratio_is_taken_between_neighbours() -> None:
+    assert ROW.ratios == (0.5, 2.0, 0.25)
+    assert ROW.ratio == 0.5
+
+
+def test_measures_take_turns_and_the_first_round_does_not_count() -> None:
+    turns: list[str] = []
+
+    def measure(name: str) -> float:
+        turns.append(name)
+        return float(len(turns))
+
+    values = alternate(lambda: measure("a"), lambda: measure("b"), repeats=2)
+    assert "".join(turns) == "ababab"
+    assert values == [(3.0, 5.0), (4.0, 6.0)]
+
+
+def cells_of(page: str) -> list[list[str]]:
+    lines = [line for line in page.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_the_page_shows_ratio_range_medians_and_aim() -> None:
+    page = render([dataclasses.replace(ROW, note="")], {"Date": "2026-01-01"})
+    assert cells_of(page)[2] == [
+        *("Sorting", "bubbles", "0.5", "0.25 to 2 (n=3)"),
+        *("500 ms", "1 s", "≤ 1.03"),
+    ]
+    assert "- Date: 2026-01-01." in page
+    assert "## Notes" not in page
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "shown"),
+    [
+        ("s", 12.345, "12.3 s"),
+        ("s", 0.0123, "12.3 ms"),
+        ("B", 3 * 2**20, "3 MiB"),
+        ("B", 3 * 2**29, "1.5 GiB"),
+    ],
+)
+def test_values_are_spelled_with_a_fitting_unit(unit, value, shown) -> None:
+    row = Row(what="x", reference="y", ours=(value,), theirs=(value,), unit=unit)
+    assert cells_of(render([row], {}))[2][4:6] == [shown, shown]
+
+
+def test_notes_follow_the_table() -> None:
+    assert "of ten numbers." in render([ROW], {}).partition("## Notes")[2]
+
+
+def test_what_needs_a_gpu_is_shown_as_not_measured() -> None:
+    page = render([], {})
+    assert page.count("not yet measured") == len(ON_A_GPU) > 0
+
+
+def test_conditions_name_hardware_versions_and_date() -> None:
+    facts = conditions()
+    assert "cores" in facts["Processor"]
+    assert {"torch", "mlflow", "python"} <= set(facts["Versions"].replace(",", "").split())
+    assert len(facts["Date"].split("-")) == 3
+
+
+def test_metrics_made_elsewhere_are_the_same_metrics() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.integers(-15, 16, 400) / 5
+    pred = (truth + rng.normal(0, 1, 400)).round(6)
+    ours = score(pred, truth, "mosi", secondary=True)
+    assert {name: scorer(pred, truth) for name, scorer in SCORERS.items()} == pytest.approx(ours)
+
+
+def test_padded_batches_hold_what_trimmed_ones_do(tmp_path: Path) -> None:
+    corpus = load("mosi-twin@compact-x5", Home(tmp_path))
+    loop = _loop(corpus, "lf_dnn", {})
+    picked = torch.arange(3)
+    trimmed = loop.sources["train"].gather(picked).text
+    padded = _Padded(corpus.split("train"), inputs=frozenset({"text"})).gather(picked).text
+    assert trimmed is not None and padded is not None
+    assert padded.values.shape[1] == corpus.streams["text"].frames
+    assert torch.equal(padded.values, trimmed.untrimmed())
+
+
+def test_stored_copies_make_a_board_without_holes(tmp_path: Path) -> None:
+    store = stored(tmp_path, tmp_path / "store", "-x5", 3)
+    (record,) = leaderboards.as_records(store, SUITE)
+    assert (record["n"], record["N"], record["holes"]) == (3, 3, [])
+    maes = record["metrics"]["mae"]["values"]
+    assert len(set(maes)) == 3
+    assert len(storing._test_labels(store).labels) > 0
+
+
+def test_the_command_writes_the_chosen_benchmarks(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(command, "BENCHMARKS", {"fake": lambda folder, scale: [ROW]})
+    command.main(["--only", "fake", "--out", str(tmp_path / "B.md")])
+    assert "bubbles" in (tmp_path / "B.md").read_text("utf-8")
+    assert "fake" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command.main(["--only", "other"])
