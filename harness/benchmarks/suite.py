@@ -24,6 +24,6 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 
 ON_A_GPU = (
     ("Training epoch, LF-DNN as published for MOSI, on a GPU", "the same steps, batches there"),
-    ("Epoch of LF-DNN on trimmed batches, on a GPU", "the same epoch on padded batches"),
+    ("Training epoch of LF-DNN on trimmed batches, on a GPU", "the same on padded batches"),
 )
 """What will be measured on a GPU, and against what."""
