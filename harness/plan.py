@@ -7,7 +7,7 @@ which order, and which are not applicable, without importing a single model.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -55,7 +55,8 @@ class Plan:
 
     suite: Suite
     protocol: Protocol
-    seeds: tuple[int, ...]
+    seeds: Mapping[str, tuple[int, ...]]
+    """Corpus -> the seeds of its rows that depend on one."""
     corpora: tuple[Corpus, ...]
     cells: tuple[Cell, ...]
 
@@ -75,7 +76,7 @@ class Plan:
                 "digest": self.protocol.digest,
                 **self.protocol.identity,
             },
-            "seeds": list(self.seeds),
+            "seeds": sorted({seed for seeds in self.seeds.values() for seed in seeds}),
             "corpora": [_corpus_record(corpus) for corpus in self.corpora],
             "rows": [_row_record(systems[entry.system], entry) for entry in self.suite.entries],
             "cells": [_cell_record(cell) for cell in self.cells],
@@ -107,18 +108,18 @@ def make_plan(suite: Suite, home: Home, *, device: str = "cpu") -> Plan:
         DataError: For a corpus or encoder that is not here.
     """
     protocol = refine(protocols[suite.protocol], suite.protocol_changes, f"{suite.name}: protocol")
-    seeds = _seeds(suite, protocol)
     corpora = tuple(data.load(name, home) for name in suite.corpora)
     for corpus in corpora:
         metrics[protocol.selection_metric].on(corpus.dataset)  # or fail before anything runs
     suite = _with_references(suite)
-    maker = _CellMaker(protocol=protocol, seeds=seeds, home=home, device=device)
+    seeds = {corpus.name: _seeds(suite, corpus.name, protocol) for corpus in corpora}
+    maker = _CellMaker(protocol=protocol, home=home, device=device)
     cells = tuple(
         cell
         for corpus in corpora
         for entry in suite.entries
         if entry.corpora is None or corpus.name in entry.corpora
-        for cell in maker.cells(corpus, entry)
+        for cell in maker.cells(corpus, entry, seeds[corpus.name])
     )
     return Plan(suite=suite, protocol=protocol, seeds=seeds, corpora=corpora, cells=cells)
 
@@ -126,15 +127,14 @@ def make_plan(suite: Suite, home: Home, *, device: str = "cpu") -> Plan:
 @dataclass(frozen=True, kw_only=True)
 class _CellMaker:
     protocol: Protocol
-    seeds: tuple[int, ...]
     home: Home
     device: str
 
-    def cells(self, corpus: Corpus, entry: Entry) -> Iterator[Cell]:
+    def cells(self, corpus: Corpus, entry: Entry, seeds: tuple[int, ...]) -> Iterator[Cell]:
         system = systems[entry.system]
         params = system.resolve(corpus.dataset.name, entry.params)
         missing = system.missing(corpus, params)
-        for seed in (0,) if system.deterministic else self.seeds:
+        for seed in (0,) if system.deterministic else seeds:
             yield Cell(
                 corpus=corpus.name,
                 label=entry.label,
@@ -180,16 +180,17 @@ def _with_references(suite: Suite) -> Suite:
     return dataclasses.replace(suite, entries=(*added, *suite.entries))
 
 
-def _seeds(suite: Suite, protocol: Protocol) -> tuple[int, ...]:
-    if isinstance(suite.seeds, tuple):
-        return suite.seeds
-    if suite.seeds > len(protocol.seeds):
+def _seeds(suite: Suite, corpus: str, protocol: Protocol) -> tuple[int, ...]:
+    asked = suite.seeds_on(corpus)
+    if isinstance(asked, tuple):
+        return asked
+    if asked > len(protocol.seeds):
         raise SpecError(
-            f"suite {suite.name} asks for {suite.seeds} seeds; protocol {protocol.name} lists"
+            f"suite {suite.name} asks for {asked} seeds; protocol {protocol.name} lists"
             f" {len(protocol.seeds)}",
             hint="give the seeds as a list",
         )
-    return protocol.seeds[: suite.seeds]
+    return protocol.seeds[:asked]
 
 
 def _corpus_record(corpus: Corpus) -> dict[str, Json]:

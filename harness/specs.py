@@ -25,6 +25,7 @@ from harness.files import is_plain_name
 __all__ = ["Entry", "Protocol", "RunSpec", "Scalar", "Suite", "check_keys", "refine"]
 
 Scalar = str | int | float | bool
+Seeds = int | tuple[int, ...]
 KEY_VERSION = 1
 _DISPLAY = ("name", "title", "seeds")
 
@@ -138,8 +139,10 @@ class Suite:
     corpora: tuple[str, ...]
     protocol: str
     protocol_changes: Mapping[str, Scalar] = field(default_factory=dict)
-    seeds: int | tuple[int, ...]
+    seeds: Seeds
     """A count (the first n of the protocol's list) or an explicit list."""
+    corpus_seeds: Mapping[str, Seeds] = field(default_factory=dict)
+    """Corpora that get other seeds than ``seeds``."""
     entries: tuple[Entry, ...]
 
     @classmethod
@@ -165,6 +168,7 @@ class Suite:
         check_keys(table, {"title", "corpora", "seeds", "protocol", "systems"}, where)
         changes = dict(_table(table.get("protocol", {}), f"{where}: protocol"))
         protocol = changes.pop("name", "in_domain")
+        seeds, corpus_seeds = _all_seeds(table.get("seeds", 5), f"{where}: seeds")
         entries = tuple(
             _entry(item, f"{where}: systems[{i}]")
             for i, item in enumerate(_list(table.get("systems"), f"{where}: systems"))
@@ -175,7 +179,8 @@ class Suite:
             corpora=_texts(table.get("corpora"), f"{where}: corpora"),
             protocol=_text(protocol, f"{where}: protocol.name"),
             protocol_changes=_scalars(changes, f"{where}: protocol"),
-            seeds=_seeds(table.get("seeds", 5), f"{where}: seeds"),
+            seeds=seeds,
+            corpus_seeds=corpus_seeds,
             entries=entries,
         )
         suite._check(where)
@@ -195,6 +200,7 @@ class Suite:
                 f"{where}: two rows are labelled {', '.join(map(repr, twice))}",
                 hint='give each row its own label = "…"',
             )
+        check_keys(self.corpus_seeds, self.corpora, f"{where}: seeds")
         for entry in self.entries:
             stray = set(entry.corpora or ()) - set(self.corpora)
             if stray:
@@ -203,9 +209,13 @@ class Suite:
                     f" {', '.join(sorted(stray))}"
                 )
 
-    def with_seeds(self, seeds: int | tuple[int, ...] | None) -> Suite:
-        """The suite with another seed count or list; None changes nothing."""
-        return self if seeds is None else dataclasses.replace(self, seeds=seeds)
+    def with_seeds(self, seeds: Seeds | None) -> Suite:
+        """The suite with another seed count or list on every corpus; None changes nothing."""
+        return self if seeds is None else dataclasses.replace(self, seeds=seeds, corpus_seeds={})
+
+    def seeds_on(self, corpus: str) -> Seeds:
+        """The seed count or list for a corpus."""
+        return self.corpus_seeds.get(corpus, self.seeds)
 
 
 def refine(protocol: Protocol, changes: Mapping[str, Scalar], where: str) -> Protocol:
@@ -291,7 +301,15 @@ def _scalars(table: Mapping[str, object], where: str) -> Mapping[str, Scalar]:
     return checked
 
 
-def _seeds(value: object, where: str) -> int | tuple[int, ...]:
+def _all_seeds(value: object, where: str) -> tuple[Seeds, Mapping[str, Seeds]]:
+    """Seeds of a suite: one choice for all corpora, or a table with a ``default``."""
+    if not isinstance(value, Mapping):
+        return _seeds(value, where), {}
+    chosen = {name: _seeds(item, f"{where}.{name}") for name, item in value.items()}
+    return chosen.pop("default", 5), chosen
+
+
+def _seeds(value: object, where: str) -> Seeds:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     if isinstance(value, list) and value and all(type(item) is int and item >= 0 for item in value):

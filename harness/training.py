@@ -82,9 +82,15 @@ def total_loss(output: Output, batch: Batch, params: TrainingParams) -> Tensor:
 
 
 def batches_of(system: System, split: Split, task: Task) -> BatchSource:
-    """The split with everything the system reads, tokenised by the task's encoder if need be."""
+    """The split with everything the system reads, tokenised by the task's encoder if need be.
+
+    Raises:
+        RunFailed: When the system reads tokens and the task has no text encoder to make them.
+    """
     tokens = None
-    if "tokens" in system.inputs and task.encoder is not None:
+    if "tokens" in system.inputs:
+        if task.encoder is None:
+            raise RunFailed(f"{system.name} reads tokens, and the task has no text encoder")
         tokens = tokenize(task.encoder, split.texts, MAX_TOKENS)
     return BatchSource(split, inputs=system.inputs, tokens=tokens, device=task.device)
 

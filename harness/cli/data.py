@@ -34,28 +34,34 @@ def _add(
     feature_set: Annotated[
         str | None, typer.Option(help="Name of the feature set; public files name themselves.")
     ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(help="Column of a label.csv to use as transcript, such as text_en."),
+    ] = None,
 ) -> None:
     """Convert a data file once into the memory-mapped store. Pickles are read by an allow-list."""
     from harness.data.datasets import datasets
     from harness.data.store import CorpusStore
     from harness.home import Home
 
-    draft = _read(file, datasets[dataset], feature_set)
+    draft = _read(file, datasets[dataset], feature_set, text)
     corpus = CorpusStore(Home.default().corpora).add(draft)
     typer.echo(f"{corpus.name}: {len(corpus.clips)} clips, data {corpus.fingerprint[:12]}")
     streams = ", ".join(f"{k} {s.frames}x{s.dim}" for k, s in corpus.streams.items())
     typer.echo(f"streams: {streams or 'none (transcripts and labels)'}")
 
 
-def _read(file: Path, dataset: Dataset, feature_set: str | None) -> Draft:
+def _read(file: Path, dataset: Dataset, feature_set: str | None, text: str | None) -> Draft:
     from harness.data import label_csv, mmsa_pickle
 
     if not file.is_file():
         raise DataError(f"no such file: {file}")
     if file.suffix == ".csv":
-        return label_csv.read(
-            file, dataset, **({"feature_set": feature_set} if feature_set else {})
-        )
+        column = text or "text"
+        name = "label-csv" if column == "text" else f"label-csv-{column.removeprefix('text_')}"
+        return label_csv.read(file, dataset, feature_set or name, text=column)
+    if text is not None:
+        raise DataError("--text names a column of a label.csv; feature files bring one transcript")
     if file.suffix in (".pkl", ".pickle"):
         return mmsa_pickle.read(file, dataset, feature_set)
     raise DataError(f"data files are .pkl (MMSA features) or .csv (MMSA labels); found {file.name}")

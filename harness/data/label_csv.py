@@ -38,7 +38,9 @@ _OPTIONAL_NUMBERS = (*LABELS[1:], "start", "stop")
 _RESERVED = ("id", "video", "clip", "split")  # of the corpus; a column of that name is left out
 
 
-def read(path: Path, dataset: Dataset, feature_set: str = "label-csv") -> Draft:
+def read(
+    path: Path, dataset: Dataset, feature_set: str = "label-csv", *, text: str = "text"
+) -> Draft:
     """Convert a label file: clips, texts and labels without feature streams.
 
     Columns ``video_id, clip_id, text, label, mode`` are required, in any order and letter case;
@@ -48,20 +50,21 @@ def read(path: Path, dataset: Dataset, feature_set: str = "label-csv") -> Draft:
         path: The ``.csv`` file, UTF-8 (GB 18030 only when it is not valid UTF-8).
         dataset: The dataset it claims to be.
         feature_set: Name of the feature set.
+        text: Column that serves as the transcript, for files with a translation beside it.
 
     Raises:
         DataError: For a missing or empty file, missing columns, and, with the line, for rows of
             another width, labels that are not numbers, unknown splits, empty or repeated ids.
     """
-    text, encoding = _decoded(path)
-    table = _parsed(path.name, text)
+    content, encoding = _decoded(path)
+    table = _parsed(path.name, content)
     clips = pd.DataFrame(
         {
             "id": table.ids(dataset),
             "video": table.column("video_id"),
             "clip": table.column("clip_id"),
             "split": table.splits(),
-            "text": table.column("text"),
+            "text": table.text(text),
             "label": table.numbers("label", empty=False),
         }
     )
@@ -79,6 +82,7 @@ def read(path: Path, dataset: Dataset, feature_set: str = "label-csv") -> Draft:
         manifest={
             "reader": "label-csv",
             "source": {"name": path.name, "sha256": file_digest(path), "encoding": encoding},
+            "text": text,
             "clips": {split: int((clips["split"] == split).sum()) for split in SPLITS},
             "ignored": [name for name in others if name in _RESERVED],
         },
@@ -97,6 +101,11 @@ class _Table:
     def column(self, name: str) -> list[str]:
         at = self.header[name]
         return [row[at] for row in self.rows]
+
+    def text(self, name: str) -> list[str]:
+        if name not in self.header:
+            raise DataError(f"{self.file} has no column {name}; it has {', '.join(self.header)}")
+        return self.column(name)
 
     def wrong(self, row: int, problem: str) -> DataError:
         return DataError(f"{self.file}, line {self.lines[row]}: {problem}")

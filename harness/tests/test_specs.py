@@ -260,6 +260,18 @@ def test_seeds_are_a_count_or_distinct_non_negative_integers(seeds: str) -> None
         parse(f"{START}seeds = {seeds}\n{SYSTEM}")
 
 
+def test_corpora_may_have_seeds_of_their_own() -> None:
+    suite = parse(f'{START}seeds = {{ default = 3, "mosi@x" = [7, 8] }}\n{SYSTEM}')
+    assert (suite.seeds_on("mosi@x"), suite.seeds_on("another")) == ((7, 8), 3)
+    assert suite.with_seeds(2).seeds_on("mosi@x") == 2
+
+
+@pytest.mark.parametrize("seeds", ['{ "mosi@y" = 3 }', '{ "mosi@x" = 0 }', "{ default = [] }"])
+def test_faulty_seeds_of_a_corpus_are_refused(seeds: str) -> None:
+    with pytest.raises(SpecError, match=r"demo\.toml: seeds"):
+        parse(f"{START}seeds = {seeds}\n{SYSTEM}")
+
+
 @pytest.mark.parametrize("name", ["../demo", "a/b", "..", ".demo", "a\\b", "", "a\nb", "x" * 300])
 def test_a_suite_whose_name_could_leave_its_folder_is_refused(name: str) -> None:
     with pytest.raises(SpecError, match="a suite is called by letters"):

@@ -55,6 +55,16 @@ def test_a_label_file(tmp_path):
     canonical.dumps(draft.manifest)
 
 
+def test_a_translation_can_be_the_transcript(tmp_path):
+    path = tmp_path / "label.csv"
+    path.write_text(table(*ROWS), "utf-8")
+    draft = label_csv.read(path, datasets["sims"], "label-csv-en", text="text_en")
+    assert draft.clips["text"].tolist() == ["I do not", "Hello", ""]
+    assert draft.manifest["text"] == "text_en"
+    with pytest.raises(DataError, match=r"no column text_fr; it has video_id"):
+        label_csv.read(path, datasets["sims"], text="text_fr")
+
+
 def test_texts_that_look_like_missing_values_stay(tmp_path):
     header = "video_id,clip_id,text,label,mode"
     draft = read(tmp_path, table("v,1,NA,0,train", "v,2,null,0,train", header=header))
