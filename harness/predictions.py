@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from harness.errors import SubmissionError
 from harness.parquet import read_parquet
 
-__all__ = ["Aligned", "align", "read_predictions"]
+__all__ = ["Aligned", "align", "check_predictions", "read_predictions", "read_table"]
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")  # JSON can spell half a UTF-16 pair, UTF-8 cannot
 _LARGEST_SEED = 2**53  # beyond it, neighbouring integers are one float64
@@ -62,7 +62,43 @@ def read_predictions(path: Path) -> pd.DataFrame:
     Raises:
         SubmissionError: Naming the file, the line and what was expected there.
     """
-    table = _read(path)
+    return check_predictions(read_table(path), path)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Any table in one of the three formats, cells as the file has them (text in CSV).
+
+    Raises:
+        SubmissionError: For another format, a missing or damaged file, or a repeated column.
+    """
+    readers = {".csv": _read_csv, ".parquet": read_parquet, ".jsonl": _read_json_lines}
+    if path.suffix not in readers:
+        raise SubmissionError(
+            f"predictions come as {', '.join(readers)}; found {path.name}",
+            hint="columns: id (or video_id and clip_id), pred, optional seed and label",
+        )
+    try:
+        table = readers[path.suffix](path)
+    except FileNotFoundError:
+        raise SubmissionError(f"no such file: {path}") from None
+    except (OSError, ValueError, csv.Error, RecursionError) as error:
+        raise SubmissionError(f"{path.name} cannot be read: {error}") from error
+    if table.columns.has_duplicates:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise SubmissionError(f"{path.name} has two columns {twice}")
+    return table
+
+
+def check_predictions(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Check a table of predictions as read; see ``read_predictions`` for what comes back.
+
+    Args:
+        table: Cells as the file has them.
+        path: The file, for messages.
+
+    Raises:
+        SubmissionError: Naming the file, the clip and what was expected there.
+    """
     ids = _ids(table, path)
     columns = {"id": ids, "pred": _numbers(table, "pred", path, ids)}
     if "seed" in table:
@@ -73,7 +109,10 @@ def read_predictions(path: Path) -> pd.DataFrame:
     keys = [name for name in ("seed", "id") if name in checked]
     twice = checked[checked.duplicated(keys)]
     if len(twice):
-        raise SubmissionError(f"{path.name}: clip {twice['id'].iloc[0]} is predicted twice")
+        raise SubmissionError(
+            f"{path.name}: clip {twice['id'].iloc[0]} is predicted twice",
+            hint="one row per clip and run; a column seed tells runs apart",
+        )
     return checked
 
 
@@ -98,25 +137,6 @@ def align(pred: Mapping[str, float], truth: Mapping[str, float]) -> Aligned:
         missing=[clip for clip in truth if clip not in pred],
         extra=[clip for clip in pred if clip not in truth],
     )
-
-
-def _read(path: Path) -> pd.DataFrame:
-    readers = {".csv": _read_csv, ".parquet": read_parquet, ".jsonl": _read_json_lines}
-    if path.suffix not in readers:
-        raise SubmissionError(
-            f"predictions come as {', '.join(readers)}; found {path.name}",
-            hint="columns: id (or video_id and clip_id), pred, optional seed and label",
-        )
-    try:
-        table = readers[path.suffix](path)
-    except FileNotFoundError:
-        raise SubmissionError(f"no such file: {path}") from None
-    except (OSError, ValueError, csv.Error, RecursionError) as error:
-        raise SubmissionError(f"{path.name} cannot be read: {error}") from error
-    if table.columns.has_duplicates:
-        twice = table.columns[table.columns.duplicated()][0]
-        raise SubmissionError(f"{path.name} has two columns {twice}")
-    return table
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from harness.canonical import Json
 from harness.errors import StoreError
 from harness.files import write_atomic
 from harness.store import RunStore
-from leaderboards.figures import seed_strip
+from leaderboards import figures
 from leaderboards.markdown import render_board, render_costs
 from leaderboards.select import gather
 from leaderboards.summary import records
@@ -46,21 +46,12 @@ def write(store: RunStore, suite: str, path: Path) -> Path:
 
 
 def draw(store: RunStore, suite: str, folder: Path) -> list[Path]:
-    """Write one figure per corpus, ``<suite>.<corpus>.svg``, into ``folder``.
+    """Write the figures of every corpus, ``<suite>.<corpus>.<kind>.{png,svg}``, into ``folder``.
 
     Raises:
         StoreError: As ``write``.
     """
-    figures = {
-        folder / f"{suite}.{grid.corpus.name}.svg": seed_strip(grid)
-        for grid in gather(store, suite).grids
-    }
-    try:
-        for path, figure in figures.items():
-            write_atomic(path, figure)
-    except OSError as error:
-        raise StoreError(f"figures cannot be written: {error}") from error
-    return list(figures)
+    return figures.draw(gather(store, suite), folder)
 
 
 def check(store: RunStore, suite: str, path: Path) -> list[str]:

@@ -15,7 +15,7 @@ from tabulate import tabulate
 from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.metrics import metrics, metrics_for
 from leaderboards import tables
-from leaderboards.select import Board, CorpusFacts, Grid
+from leaderboards.board import Board, CorpusFacts, Grid
 
 __all__ = ["escape", "render_board", "render_cost", "render_costs"]
 
@@ -32,8 +32,14 @@ _FIRST = ("title", "name", "digest")  # of the protocol's fields
 _LEGEND = """\
 - A score is mean ± sample standard deviation (n - 1) over training seeds, averaged first and
   rounded last. It is the spread between seeds, not a confidence interval.
-- Constant predictors come first; the other rows are ordered by mean test {selection}. There are no
-  ranks and no winners: no difference on this board has been tested for significance.
+- Constant predictors come first; the other rows are ordered by mean test {selection}.
+- Rank: the ranks that the data do not exclude, when all complete rows are compared pairwise on new
+  seeds and new source videos (two-way bootstrap, 10,000 draws, Holm over all pairs of a table):
+  with 95 % probability every true rank lies in its set. Order within a set means nothing.
+- {tied}: tie group at the top; no other row is significantly better in this metric. There is no
+  bold, for most winners on boards of this size are not.
+- Rows with one run only (`det.`, `n=1`) show no variation over seeds; comparisons with an `n=1` row
+  are conditional on that run.
 - All metrics of a seed come from one checkpoint, chosen on the validation split as the protocol
   says.
 - Seeds: runs present / planned. `n=1`: one run has no spread. `det.`: no seed changes the result.
@@ -66,6 +72,8 @@ def render_board(board: Board) -> str:
         f"Suite {escape(board.suite)}, seeds {', '.join(map(str, board.seeds))}.",
         *_protocol(board),
         *(block for grid in board.grids for block in _section(grid)),
+        *_across(board),
+        *_literature(board),
         *_legend(board),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -122,13 +130,77 @@ def _section(grid: Grid) -> Iterator[str]:
     if not corpus.twin:
         yield from _cautions(corpus)
     yield _table(tables.results(grid))
+    yield from _resolution(grid)
+    yield from _folded(f"Pairwise: {grid.selection.title}", tables.pairwise(grid))
+    yield from _submissions(grid)
     yield from _part("### Planted ceilings (best MAE and best Corr apart)", tables.ceilings(grid))
     yield from _part("### How the rows were made", tables.making(grid))
     yield from _part("### Holes", tables.holes(grid))
     titles = " / ".join(metric.title for metric in metrics_for(corpus.dataset, primary=True)[:2])
-    yield f"<details>\n<summary>Every seed: {escape(titles)}</summary>"
-    yield _table(tables.per_seed(grid))
-    yield "</details>"
+    yield from _folded(f"Every seed: {titles}", tables.per_seed(grid))
+
+
+def _folded(title: str, table: tables.Table) -> Iterator[str]:
+    if table.rows:
+        yield f"<details>\n<summary>{escape(title)}</summary>"
+        yield _table(table)
+        yield "</details>"
+
+
+def _resolution(grid: Grid) -> Iterator[str]:
+    detectable = tables.resolution(grid)
+    if detectable:
+        yield (
+            "**Resolution:** one comparison on this table finds a true difference with 80 %"
+            f" probability from about {escape(detectable)} (median over pairs). Smaller gaps are"
+            " noise unless the pairwise table says otherwise."
+        )
+
+
+def _submissions(grid: Grid) -> Iterator[str]:
+    table = tables.submissions(grid)
+    if table.rows:
+        yield "### Submissions"
+        yield (
+            "Predictions made elsewhere, scored here on the clips they cover. Never ranked with the"
+            " rows above: `msa compare` tests any two on their common clips."
+        )
+        yield _table(table)
+
+
+def _literature(board: Board) -> Iterator[str]:
+    shown = {
+        grid.corpus.dataset.name: grid.corpus.dataset
+        for grid in board.grids
+        if grid.corpus.official and not grid.corpus.twin
+    }
+    if not shown:
+        return
+    yield "## Literature"
+    yield (
+        "Numbers as printed by their sources, which nobody here measured and no rank above counts."
+        " Another convention, selection rule or text encoder makes them another quantity:"
+        " `msa reproduce` sets them beside what was run here."
+    )
+    for dataset in shown.values():
+        yield from _folded(f"{dataset.title}: published", tables.literature(dataset))
+
+
+def _across(board: Board) -> Iterator[str]:
+    found = board.across
+    if found is None or not found.rows:
+        return
+    yield "## Across datasets"
+    yield (
+        f"Average rank in {escape(metrics[found.metric].title)}, equal weights, ranked anew in"
+        " every bootstrap draw. No critical-difference diagram: on so few datasets nothing could"
+        " differ."
+    )
+    yield _table(tables.average_ranks(found))
+    if found.left_out:
+        yield "\n".join(
+            f"- {escape(name)} is left out: {escape(why)}." for name, why in found.left_out.items()
+        )
 
 
 def _part(heading: str, table: tables.Table) -> Iterator[str]:
@@ -152,8 +224,8 @@ def _per_split(counts: Mapping[str, int]) -> str:
 def _cautions(corpus: CorpusFacts) -> Iterator[str]:
     """What a reader of a real dataset's numbers must know."""
     dataset = corpus.dataset
-    official = {split: counts.clips for split, counts in dataset.splits.items()}
-    if dict(corpus.clips) != official:
+    if not corpus.official:
+        official = {split: counts.clips for split, counts in dataset.splits.items()}
         yield (
             f"**Own split, never comparable with the official one** ({_per_split(official)} clips)."
         )
@@ -177,7 +249,7 @@ def _containments(dataset: Dataset) -> Iterator[tuple[Dataset, Dataset]]:
 def _legend(board: Board) -> Iterator[str]:
     yield "## How to read this"
     selection = metrics[str(board.protocol["selection_metric"])]
-    yield _LEGEND.format(selection=escape(selection.title))
+    yield _LEGEND.format(selection=escape(selection.title), tied=tables.TIED)
     yield "## Metrics"
     yield "p is the prediction, y the label."
     shown = {

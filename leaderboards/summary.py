@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.canonical import Json
 from harness.metrics import Metric, metrics_for
-from leaderboards.select import Board, Grid, Row
+from leaderboards.board import Board, Grid, Row
 
 __all__ = ["Summary", "ordered", "records", "summarise"]
 

@@ -11,22 +11,33 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.metrics import Metric, metrics_for
-from leaderboards.select import Facts, Grid, Row
+from harness.data.datasets import Dataset
+from harness.metrics import Metric, metrics, metrics_for
+from harness.stats import Pairing
+from harness.submissions import NOT_STATED
+from leaderboards.analysis import Across
+from leaderboards.board import Facts, Grid, Row
+from leaderboards.published_numbers import PublishedRow, for_board, lines
 from leaderboards.summary import Summary, ordered, summarise
 
 __all__ = [
     "EMPTY",
+    "TIED",
     "UNDEFINED",
     "Column",
     "Table",
     "arrow",
+    "average_ranks",
     "ceilings",
     "costs",
     "holes",
+    "literature",
     "making",
+    "pairwise",
     "per_seed",
+    "resolution",
     "results",
+    "submissions",
 ]
 
 EMPTY = "·"
@@ -34,6 +45,9 @@ EMPTY = "·"
 
 UNDEFINED = "–"
 """A run exists and its value is mathematically undefined."""
+
+TIED = "●"
+"""Marks values of the tie group at the top: no other row is significantly better."""
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _VIEWS = ("text", "audio", "vision", "all")
@@ -64,15 +78,16 @@ def arrow(metric: Metric) -> str:
 
 
 def results(grid: Grid) -> Table:
-    """Mean ± sample standard deviation of every primary metric, with text encoder and seeds."""
+    """Rank set and mean ± sample standard deviation of every primary metric of each row."""
     shown = metrics_for(grid.corpus.dataset, primary=True)
     notes: list[str] = []
     rows = []
     for row in ordered(grid):
-        scores = (_score(row, metric, notes) for metric in shown)
-        rows.append((row.label, _text(row), _seeds(row), *scores))
+        scores = (_tied(row, metric, grid) + _score(row, metric, notes) for metric in shown)
+        rows.append((row.label, _text(row), _seeds(row), _rank(row, grid), *scores))
+    rank = f"Rank, {grid.selection.title}"
     return Table(
-        columns=(*_left("System", "Text"), *_right("Seeds", *map(_heading, shown))),
+        columns=(*_left("System", "Text"), *_right("Seeds", rank, *map(_heading, shown))),
         rows=tuple(rows),
         notes=tuple(notes),
     )
@@ -91,6 +106,77 @@ def _heading(metric: Metric) -> str:
     return f"{metric.title}{unit} {arrow(metric)}"
 
 
+def _rank(row: Row, grid: Grid) -> str:
+    """The row's rank set in the selection metric: ``2`` or ``1–3``."""
+    ranking = grid.analysis.rankings.get(grid.selection.name)
+    if ranking is None or row.label not in ranking.names:
+        return EMPTY
+    best, worst = ranking.rank_of(row.label)
+    return str(best) if best == worst else f"{best}–{worst}"
+
+
+def _tied(row: Row, metric: Metric, grid: Grid) -> str:
+    ranking = grid.analysis.rankings.get(metric.name)
+    return f"{TIED} " if ranking is not None and row.label in ranking.leaders else ""
+
+
+def resolution(grid: Grid) -> str:
+    """The smallest difference this table can detect, metric by metric; empty without pairs."""
+    found = (
+        (metrics[name], ranking.resolution) for name, ranking in grid.analysis.rankings.items()
+    )
+    return ", ".join(
+        f"{metric.title} {_number(value, metric)}" + (" points" if metric.percent else "")
+        for metric, value in found
+        if not math.isnan(value)
+    )
+
+
+def pairwise(grid: Grid) -> Table:
+    """Row minus column in the selection metric, with what the Holm-adjusted test says."""
+    metric = grid.selection
+    ranking = grid.analysis.rankings.get(metric.name)
+    if ranking is None:
+        return Table(columns=(), rows=())
+    found = {(pair.a, pair.b): pair for pair in ranking.pairs}
+    rows = [
+        (a, *(_pair(a, found.get((a, b)) or found.get((b, a)), metric) for b in ranking.names))
+        for a in ranking.names
+    ]
+    return Table(
+        columns=(*_left(f"{metric.title}: row - column"), *_right(*ranking.names)),
+        rows=tuple(rows),
+    )
+
+
+def _pair(row: str, pair: Pairing | None, metric: Metric) -> str:
+    """Effect of ``row`` minus the other of the pair, adjusted p and verdict."""
+    if pair is None:
+        return EMPTY
+    first = pair.a == row
+    effect = pair.effect if first else -pair.effect
+    shown = f"{100 * effect:+.2f}" if metric.percent else f"{effect:+.3f}"
+    p = "p < .001" if pair.p_holm < 0.001 else f"p = {pair.p_holm:.3f}"
+    verdict = pair.verdict()
+    return f"{shown}, {p}: {'worse' if verdict == 'better' and not first else verdict}"
+
+
+def average_ranks(found: Across) -> Table:
+    """Average rank over datasets with its interval, and the rank on each."""
+    return Table(
+        columns=(*_left("System"), *_right("Average rank", "95 % interval", *found.corpora)),
+        rows=tuple(
+            (
+                row.name,
+                f"{row.mean:.2f}",
+                f"{row.low:.2f} – {row.high:.2f}",
+                *(f"{rank:g}" for rank in row.ranks),
+            )
+            for row in found.rows
+        ),
+    )
+
+
 def _score(row: Row, metric: Metric, notes: list[str]) -> str:
     """The cell; what cannot be averaged becomes a dash that refers to one of ``notes``."""
     if not row.runs:
@@ -99,9 +185,7 @@ def _score(row: Row, metric: Metric, notes: list[str]) -> str:
     if summary.undefined:
         of = f"{summary.undefined} of {len(summary.values)}"
         note = f"{metric.title} is undefined in {of} runs ({metric.undefined})."
-        if note not in notes:
-            notes.append(note)
-        return UNDEFINED + str(notes.index(note) + 1).translate(_SUPERSCRIPTS)
+        return UNDEFINED + _numbered([note], notes)
     mean = _number(summary.mean, metric)
     return mean if math.isnan(summary.sd) else f"{mean} ± {_number(summary.sd, metric)}"
 
@@ -123,8 +207,80 @@ def _seeds(row: Row) -> str:
 
 
 def _text(row: Row) -> str:
-    encoders = sorted({run.facts.encoder for run in row.runs if run.facts.encoder})
+    encoders = sorted({fact.encoder for fact in row.facts if fact.encoder})
     return ": ".join(part for part in (row.text, ", ".join(encoders)) if part) or EMPTY
+
+
+def submissions(grid: Grid) -> Table:
+    """Submissions that are never ranked with the rows above, with what sets them apart."""
+    shown = metrics_for(grid.corpus.dataset, primary=True)
+    notes: list[str] = []
+    rows = []
+    for row in grid.submissions:
+        name = row.label + _numbered(row.flags, notes)
+        stated = (row.badge, row.text, ", ".join(row.inputs) or EMPTY, row.side_info, row.selection)
+        counts = (f"{row.clips}/{len(grid.truth.ids)}", str(len(row.runs)))
+        scores = (_score(row, metric, notes) for metric in shown)
+        rows.append((name, *stated, *counts, *scores, row.outside))
+    stated_columns = ("Submission", "Badge", "Text", "Inputs", "Side information", "Selection")
+    return Table(
+        columns=(
+            *_left(*stated_columns),
+            *_right("Clips", "Runs", *map(_heading, shown)),
+            *_left("Apart because it"),
+        ),
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def literature(dataset: Dataset) -> Table:
+    """Published numbers as printed, one line per system and source; nobody here measured them."""
+    shown = metrics_for(dataset, primary=True)
+    notes: list[str] = []
+    rows = []
+    for line in lines(for_board(dataset.name)):
+        first = line[0]
+        printed = {row.metric: _published(row) for row in line}
+        stated = (first.text, first.features, first.side_info or "none", first.selection)
+        rows.append(
+            (
+                first.title + _numbered(dict.fromkeys(row.note for row in line if row.note), notes),
+                *(text or NOT_STATED for text in stated),
+                NOT_STATED if first.seeds is None else str(first.seeds),
+                *(printed.get(metric.name, EMPTY) for metric in shown),
+                first.convention or NOT_STATED,
+                first.source,
+                first.reliability,
+            )
+        )
+    return Table(
+        columns=(
+            *_left("System", "Text", "Features", "Side information", "Selection"),
+            *_right("Runs", *map(_heading, shown)),
+            *_left("Convention", "Source", "Vouched for by"),
+        ),
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def _published(row: PublishedRow) -> str:
+    """The number in this board's unit, to the last digit its source prints."""
+    factor = 100.0 if metrics[row.metric].percent else 1.0
+    decimals = max(0, round(-math.log10(2.0 * row.rounding * factor)))
+    return f"{factor * row.value:z.{decimals}f}"
+
+
+def _numbered(said: Iterable[str], notes: list[str]) -> str:
+    """Superscripts that refer to ``notes``, to which new sentences are added."""
+    numbers = []
+    for text in said:
+        note = f"{text[:1].upper()}{text[1:].rstrip('.')}."
+        if note not in notes:
+            notes.append(note)
+        numbers.append(str(notes.index(note) + 1).translate(_SUPERSCRIPTS))
+    return " ".join(numbers)
 
 
 def making(grid: Grid) -> Table:
@@ -140,7 +296,7 @@ def making(grid: Grid) -> Table:
 
 def _making_of(row: Row, selection: Metric) -> tuple[str, ...]:
     changed = ", ".join(f"{name}={value}" for name, value in sorted(row.changed.items()))
-    facts = [run.facts for run in row.runs]
+    facts = row.facts
     trained = [fact for fact in facts if fact.epochs]
     return (
         row.label,
@@ -224,12 +380,12 @@ def costs(grid: Grid) -> Table:
             *_right("Runs", "Fit, s", "Predict, s", "Peak memory, MiB"),
             *_left("Measured on"),
         ),
-        rows=tuple(_costs_of(row) for row in ordered(grid) if row.runs),
+        rows=tuple(_costs_of(row) for row in ordered(grid) if row.facts),
     )
 
 
 def _costs_of(row: Row) -> tuple[str, ...]:
-    facts = [run.facts for run in row.runs]
+    facts = row.facts
     return (
         row.label,
         str(len(facts)),

@@ -1,4 +1,4 @@
-"""The metrics of MOSI in scikit-learn, SciPy and NumPy: one call, or little more, for each.
+"""Metrics of MOSI and CH-SIMS in scikit-learn, SciPy and NumPy: one call, or little more, for each.
 
 Shapes: N clips.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error
 
-__all__ = ["SCORERS"]
+__all__ = ["SCORERS", "SIMS_SCORERS"]
 
 Values: TypeAlias = NDArray[np.float64]
 Scorer: TypeAlias = Callable[[Values, Values], float]
@@ -40,6 +40,22 @@ def _rounded(bound: int) -> Scorer:
     return scorer
 
 
+def _positive(score: Callable[..., Any], **options: str) -> Scorer:
+    return lambda pred, truth: float(score(truth > 0, pred > 0, **options))
+
+
+def _binned(*edges: float) -> Scorer:
+    def scorer(pred: Values, truth: Values) -> float:
+        classes = (np.digitize(values, edges, right=True) for values in (truth, pred))
+        return float(accuracy_score(*classes))
+
+    return scorer
+
+
+def _clipped(scorer: Scorer) -> Scorer:
+    return lambda pred, truth: scorer(pred.clip(-1, 1), truth.clip(-1, 1))
+
+
 def _concordance(pred: Values, truth: Values) -> float:
     covariance = np.cov(pred, truth, ddof=0)
     apart = (pred.mean() - truth.mean()) ** 2
@@ -62,3 +78,16 @@ SCORERS: Mapping[str, Scorer] = {
     "calibration_slope": lambda pred, truth: float(stats.linregress(pred, truth).slope),
     "constant": lambda pred, truth: float(np.ptp(pred) == 0),
 }
+"""Every metric of MOSI."""
+
+SIMS_SCORERS: Mapping[str, Scorer] = {
+    "mae": _clipped(SCORERS["mae"]),
+    "corr": _clipped(SCORERS["corr"]),
+    "acc2": _positive(accuracy_score),
+    "f1": _positive(f1_score, average="weighted"),
+    "acc3": _binned(-0.1, 0.1),
+    "acc5": _binned(-0.7, -0.1, 0.1, 0.7),
+    "acc2_non0": _non0(accuracy_score),
+    "f1_non0": _non0(f1_score, average="weighted"),
+}
+"""The primary metrics of CH-SIMS."""

@@ -36,6 +36,8 @@ class Scale:
         board_runs: Stored runs a board is made of.
         export_runs: Runs per export, in each repeat.
         commits: Runs stored in each repeat.
+        compared: Systems that are compared with each other.
+        draws: Bootstrap draws of them.
     """
 
     repeats: int
@@ -44,10 +46,30 @@ class Scale:
     board_runs: int
     export_runs: int
     commits: int
+    compared: int
+    draws: int
 
 
-FULL = Scale(repeats=5, share="", feature_clips=1000, board_runs=1600, export_runs=8, commits=20)
-TINY = Scale(repeats=1, share="-x5", feature_clips=6, board_runs=4, export_runs=1, commits=1)
+FULL = Scale(
+    repeats=5,
+    share="",
+    feature_clips=1000,
+    board_runs=1600,
+    export_runs=8,
+    commits=20,
+    compared=20,
+    draws=10_000,
+)
+TINY = Scale(
+    repeats=1,
+    share="-x5",
+    feature_clips=6,
+    board_runs=4,
+    export_runs=1,
+    commits=1,
+    compared=2,
+    draws=100,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from harness.benchmarks.conversion import conversion
 from harness.benchmarks.measure import Benchmark
 from harness.benchmarks.starting import start_up
+from harness.benchmarks.statistics import bootstrap
 from harness.benchmarks.storing import board, commit, export
 from harness.benchmarks.training import loop_overhead, trimming
 
@@ -17,6 +18,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "trimming": trimming,
     "conversion": conversion,
     "board": board,
+    "bootstrap": bootstrap,
     "mlflow": export,
     "commit": commit,
     "start-up": start_up,

@@ -14,7 +14,20 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import boards, compare, data, doctor, export, lists, run, score
+from harness.cli import (
+    boards,
+    compare,
+    data,
+    doctor,
+    export,
+    lint,
+    lists,
+    reproduce,
+    run,
+    score,
+    study,
+    submit,
+)
 from harness.errors import HarnessError
 
 __all__ = ["app", "main"]
@@ -26,7 +39,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (run, lists, data, score, compare, boards, export, doctor):
+for group in (
+    *(run, lists, data, score, compare, boards, reproduce, study),
+    *(submit, lint, export, doctor),
+):
     group.register(app)
 
 

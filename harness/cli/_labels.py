@@ -14,9 +14,10 @@ from harness.errors import SubmissionError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from harness.data.corpus import Corpus
     from harness.data.datasets import Dataset
 
-__all__ = ["Labels", "LabelsOption", "SplitOption", "find_labels"]
+__all__ = ["Labels", "LabelsOption", "SplitOption", "find_labels", "official_corpus"]
 
 LabelsOption = Annotated[
     Path | None,
@@ -58,7 +59,7 @@ def find_labels(table: pd.DataFrame, dataset: Dataset, labels: Path | None, spli
 
     if labels is not None:
         clips = label_csv.read(labels, dataset).clips
-        return _of_clips(clips[clips["split"] == split], labels.name)
+        return of_clips(clips[clips["split"] == split], labels.name)
     stored = _stored(dataset, split)
     if stored is not None:
         return stored
@@ -78,21 +79,27 @@ def find_labels(table: pd.DataFrame, dataset: Dataset, labels: Path | None, spli
 
 
 def _stored(dataset: Dataset, split: str) -> Labels | None:
-    """Labels of the first stored corpus that is the whole dataset."""
+    corpus = official_corpus(dataset)
+    return None if corpus is None else of_clips(corpus.split(split).clips, corpus.name)
+
+
+def official_corpus(dataset: Dataset) -> Corpus | None:
+    """The first stored corpus that is the whole dataset in its official split, None without one."""
     from harness.data.store import CorpusStore
     from harness.home import Home
 
     store = CorpusStore(Home.default().corpora)
     official = {name: counts.clips for name, counts in dataset.splits.items()}
     for name in store.names():
-        corpus = store.load(name)
-        sizes = {key: len(part) for key, part in corpus.splits.items()}
-        if corpus.dataset is dataset and not corpus.is_twin and sizes == official:
-            return _of_clips(corpus.split(split).clips, name)
+        if name.partition("@")[0] == dataset.name:
+            corpus = store.load(name)
+            if {key: len(part) for key, part in corpus.splits.items()} == official:
+                return corpus
     return None
 
 
-def _of_clips(clips: pd.DataFrame, origin: str) -> Labels:
+def of_clips(clips: pd.DataFrame, origin: str) -> Labels:
+    """Labels of a table with columns ``id, video, label``."""
     return Labels(
         truth=dict(zip(clips["id"], clips["label"].round(6), strict=True)),
         videos=dict(zip(clips["id"], clips["video"], strict=True)),

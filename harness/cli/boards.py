@@ -27,7 +27,10 @@ def _board(
         bool, typer.Option("--check", help="Compare with the written board; fail on any drift.")
     ] = False,
     figures: Annotated[
-        bool, typer.Option("--figures", help="Draw one SVG per corpus beside the board.")
+        bool,
+        typer.Option(
+            "--figures", help="Draw ranks, seeds, metrics and costs as PNG and SVG beside it."
+        ),
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:

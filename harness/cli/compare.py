@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from harness.cli._labels import LabelsOption, SplitOption, find_labels
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.errors import SubmissionError
+from harness.cli._systems import HELP
+from harness.errors import SpecError, SubmissionError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.cli._labels import Labels
+    from harness.cli._systems import Contender
     from harness.data.datasets import Dataset
     from harness.stats import Comparison
 
@@ -33,36 +36,96 @@ def register(app: typer.Typer) -> None:
 
 
 def _compare(
-    a: Annotated[Path, typer.Argument(help="Predictions of A: .csv, .parquet or .jsonl.")],
-    b: Annotated[Path, typer.Argument(help="Predictions of B.")],
-    dataset: Annotated[str, typer.Option(help="mosi, mosei, sims or simsv2.")],
+    a: Annotated[str, typer.Argument(help=HELP)],
+    b: Annotated[str, typer.Argument(help="Likewise.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="mosi, mosei, sims or simsv2; stored rows of one corpus know theirs."),
+    ] = None,
     labels: LabelsOption = None,
     split: SplitOption = "test",
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    interval: Annotated[str, typer.Option(help="percentile or bca.")] = "percentile",
+    narrow: Annotated[
+        bool,
+        typer.Option(
+            "--narrower", help="Also tests over seeds or of two checkpoints, with verdict."
+        ),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Compare two systems: A - B with interval and p over seeds and source videos."""
+    import numpy as np
+
+    from harness.cli._narrower import narrower
+    from harness.cli._systems import find_contender
     from harness.data.datasets import datasets
     from harness.metrics import metrics_for
-    from harness.predictions import read_predictions
     from harness.stats import compare
 
-    known = datasets[dataset]
-    tables = (read_predictions(a), read_predictions(b))
-    found = find_labels(tables[0], known, labels, split)
+    asked = None if dataset is None else datasets[dataset]
+    contenders = [find_contender(name, asked, split) for name in (a, b)]
+    known = _dataset(contenders)
+    tables = (contenders[0].predictions, contenders[1].predictions)
+    found = _labels(contenders, known, labels, split)
     ids, left_out = _common(tables, found)
     runs_a, runs_b = (_matrix(table, ids) for table in tables)
-    truth, videos = [found.truth[clip] for clip in ids], [found.videos[clip] for clip in ids]
+    truth = np.array([found.truth[clip] for clip in ids])
+    videos = [found.videos[clip] for clip in ids]
     comparisons = [
-        compare(runs_a, runs_b, truth, videos, metric, draws, seed, dataset=known)
+        compare(
+            *(runs_a, runs_b, truth, videos, metric, draws, seed),
+            dataset=known,
+            interval=_interval(interval),
+        )
         for metric in metrics_for(known, primary=True)
     ]
     rows = _rows(comparisons, known)
+    tests = narrower(runs_a, runs_b, truth, known) if narrow else []
     if as_json:
-        echo_json(_facts(comparisons[0], found, left_out) | {"metrics": rows})
-    else:
-        _show(rows, comparisons[0], known, split, found, left_out)
+        facts = _facts(comparisons[0], found, left_out)
+        echo_json(facts | {"metrics": rows} | ({"narrower": tests} if narrow else {}))
+        return
+    _show(rows, comparisons[0], known, split, found, left_out)
+    if narrow:
+        typer.echo("\nnarrower questions, none of which is the one above:")
+        echo_table(tests, right=frozenset({"p"}))
+
+
+def _interval(name: str) -> Literal["percentile", "bca"]:
+    if name not in ("percentile", "bca"):
+        raise SpecError(f"--interval takes percentile or bca, found {name!r}")
+    return "bca" if name == "bca" else "percentile"
+
+
+def _dataset(contenders: Sequence[Contender]) -> Dataset:
+    """The one dataset that both systems predict."""
+    named = [found.dataset for found in contenders if found.dataset is not None]
+    if not named:
+        raise SpecError("files do not say which dataset they predict", hint="add --dataset")
+    if any(dataset is not named[0] for dataset in named):
+        titles = " and ".join(dataset.title for dataset in named)
+        raise SubmissionError(f"systems are compared on one dataset, found {titles}")
+    return named[0]
+
+
+def _labels(
+    contenders: Sequence[Contender], dataset: Dataset, labels: Path | None, split: str
+) -> Labels:
+    """Labels given by file, else those the stored systems were run on, else as for files."""
+    own = [found.labels for found in contenders if found.labels is not None]
+    if labels is not None or not own:
+        return find_labels(contenders[0].predictions, dataset, labels, split)
+    first = own[0]
+    for other in own[1:]:
+        clash = [c for c in first.truth if other.truth.get(c, first.truth[c]) != first.truth[c]]
+        if clash:
+            raise SubmissionError(
+                f"the two systems were run on different labels: {len(clash)} clips differ,"
+                f" such as {clash[0]}"
+            )
+    return first
 
 
 def _runs(table: pd.DataFrame) -> list[pd.Series[float]]:
@@ -152,7 +215,7 @@ def _show(
     typer.echo(f"labels: {found.origin}; source videos: {found.videos_origin}")
     typer.echo(f"{any_metric.method}, {any_metric.draws} draws; differences are A - B")
     if any_metric.conditional_on_one_run:
-        typer.echo("conditional on one run: a system has no second seed, its variation is unseen")
+        typer.echo("conditional on one run: whatever a further seed would change is unseen")
     typer.echo()
     echo_table([_printed(row) for row in rows], right=frozenset(("A", "B", "A - B", "p", "Holm p")))
 

@@ -22,11 +22,11 @@ def register(app: typer.Typer) -> None:
 
 def _list(
     noun: Annotated[
-        str, typer.Argument(help="systems, datasets, corpora, protocols, metrics, suites")
+        str, typer.Argument(help="systems, datasets, corpora, protocols, metrics, suites, tables")
     ],
     as_json: JsonFlag = False,
 ) -> None:
-    """List systems, datasets, corpora, protocols, metrics or suites."""
+    """List systems, datasets, corpora, protocols, metrics, suites or published tables."""
     if noun not in _LISTS:
         raise SpecError(f"msa list takes {', '.join(_LISTS)}; found {noun!r}")
     rows = _LISTS[noun]()
@@ -138,6 +138,25 @@ def _suites() -> Rows:
     return rows
 
 
+def _tables() -> Rows:
+    from leaderboards.published_numbers import table, tables
+
+    rows: Rows = []
+    for name in tables():
+        numbers = table(name)
+        source, *others = dict.fromkeys(row.source for row in numbers)
+        rows.append(
+            {
+                "name": name,
+                "source": f"{source}; {len(others)} more" if others else source,
+                "datasets": " ".join(dict.fromkeys(row.dataset for row in numbers)),
+                "systems": len({row.title for row in numbers}),
+                "numbers": len(numbers),
+            }
+        )
+    return rows
+
+
 _LISTS: dict[str, Callable[[], Rows]] = {
     "systems": _systems,
     "datasets": _datasets,
@@ -145,4 +164,5 @@ _LISTS: dict[str, Callable[[], Rows]] = {
     "protocols": _protocols,
     "metrics": _metrics,
     "suites": _suites,
+    "tables": _tables,
 }

@@ -1,7 +1,7 @@
-"""Are the tests honest? Simulated nulls with known truth, at the scale of a real test set.
+"""Are the tests honest? Every test on simulated comparisons whose true difference is known.
 
-Per-clip error differences follow d[s, i] = effect + c_i + v_video(i) + b_s + e[s, i], all terms
-Gaussian and independent. They are simulated as video means, which for Gaussian terms is exact.
+False positives are counted where the true difference is zero. Power and coverage are counted at a
+true difference: at zero, an interval misses exactly when its test is a false positive.
 
 Shapes: V source videos, S seeds.
 """
@@ -9,76 +9,143 @@ Shapes: V source videos, S seeds.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from harness.errors import SpecError
 from harness.metrics.base import Values
 from harness.seeds import derive
 from harness.stats.analytic import crossed_variance_t
-from harness.stats.conditional import paired_t_over_seeds
+from harness.stats.bca import corrected
+from harness.stats.conditional import paired_t_over_seeds, wilcoxon_over_seeds
+from harness.stats.designs import (
+    MOSEI_LIKE,
+    MOSI_LIKE,
+    SCENARIOS,
+    AccuracyDesign,
+    Design,
+    Scenario,
+    Simulated,
+)
 from harness.stats.distribution import Distribution
 from harness.stats.resample import Sums, counts, draw, ratio
 
-__all__ = ["MOSEI_LIKE", "MOSI_LIKE", "Calibration", "Design", "calibrate"]
+__all__ = [
+    "COVERAGE",
+    "LARGEST_RATE",
+    "MOSEI_LIKE",
+    "MOSI_LIKE",
+    "SCENARIOS",
+    "TESTS",
+    "AccuracyDesign",
+    "Calibration",
+    "Design",
+    "Finding",
+    "Scenario",
+    "calibrate",
+    "study",
+]
 
+TESTS: Mapping[str, str] = {
+    "percentile": "two-way bootstrap, percentile",
+    "bca": "two-way bootstrap, BCa",
+    "crossed_t": "crossed-variance t",
+    "video_bootstrap": "bootstrap over videos, mean of seeds",
+    "paired_t": "paired t over seeds",
+    "wilcoxon": "Wilcoxon over seeds",
+}
+"""Every test that is calibrated, with its title."""
 
-@dataclass(frozen=True, kw_only=True)
-class Design:
-    """Standard deviations of the terms of a per-clip error difference, in label units."""
+LARGEST_RATE, COVERAGE = 0.06, (0.93, 0.97)
+"""What is asked of a test at nominal 5 %: at most so many false positives, such a coverage."""
 
-    videos: int
-    clips_per_video: int
-    clip: float = 0.25
-    video: float = 0.05
-    seed: float
-    residual: float = 0.25
-
-    def simulate(
-        self, seeds: int, effect: float, generator: np.random.Generator
-    ) -> tuple[Values, Values]:
-        """Video means (S, V) of the errors of A and of B, whose differences follow the model.
-
-        What systems share cancels in the difference, so clip and video terms are A's alone; seed
-        and residual terms are halved in variance between the two.
-        """
-        root = math.sqrt(self.clips_per_video)
-        shared = generator.normal(0.0, math.hypot(self.video, self.clip / root), self.videos)
-        runs = [
-            generator.normal(0.0, self.seed / math.sqrt(2.0), (seeds, 1))
-            + generator.normal(0.0, self.residual / root / math.sqrt(2.0), (seeds, self.videos))
-            for _ in range(2)
-        ]
-        return runs[0] + shared + effect, runs[1]
-
-
-MOSI_LIKE = Design(videos=31, clips_per_video=22, seed=0.010)
-MOSEI_LIKE = Design(videos=676, clips_per_video=7, seed=0.004)
+_NONE = math.nan, math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Rejection rates at nominal 5 %: false positives under a null, power otherwise."""
+    """Rates of every test at nominal 5 %, by the keys of ``TESTS``."""
 
     replicates: int
-    bootstrap: float
-    """Two-way bootstrap, percentile p."""
-    crossed_t: float
-    """Crossed-variance t."""
-    paired_t: float
-    """Paired t over seeds."""
-    coverage: float
-    """Share of 95 % bootstrap intervals that hold the true difference."""
+    rejected: Mapping[str, float]
+    """False positives under a null, power otherwise; NaN where a test does not apply."""
+    covered: Mapping[str, float]
+    """Share of 95 % intervals that hold the true difference; NaN for tests without one."""
 
     def monte_carlo_error(self, rate: float) -> float:
         """Standard error of a rate among this many replicates."""
         return math.sqrt(rate * (1.0 - rate) / self.replicates)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one test does in one scenario; numbers are NaN where it does not apply."""
+
+    scenario: Scenario
+    test: str
+    """A key of ``TESTS``."""
+    false_positives: float
+    monte_carlo_error: float
+    """Standard error of ``false_positives``."""
+    coverage: float
+    """NaN for a test without an interval."""
+    power: float
+    """At the scenario's effect; worth nothing where false positives are many."""
+
+    @property
+    def verdict(self) -> str:
+        """``holds``, or the first thing that is wrong."""
+        if math.isnan(self.false_positives):
+            return "does not apply"
+        if self.false_positives > LARGEST_RATE:
+            return "too many false positives"
+        if self.power == 0:
+            return "powerless"
+        if self.coverage < COVERAGE[0]:
+            return "intervals too narrow"
+        return "intervals too wide" if self.coverage > COVERAGE[1] else "holds"
+
+
+def study(
+    scenario: Scenario, *, replicates: int = 2000, draws: int = 400, seed: int = 0
+) -> list[Finding]:
+    """Calibrate every test in one scenario: once without a difference, once with one.
+
+    Args:
+        scenario: What is simulated.
+        replicates: Simulated comparisons of either kind.
+        draws: Bootstrap draws in each.
+        seed: Of the simulation.
+    """
+    null, other = (
+        calibrate(
+            scenario.design,
+            scenario.seeds,
+            effect=effect,
+            replicates=replicates,
+            draws=draws,
+            seed=derive(seed, scenario.title, *scenario.seeds, kind),
+        )
+        for kind, effect in (("null", 0.0), ("alternative", scenario.effect))
+    )
+    return [
+        Finding(
+            scenario=scenario,
+            test=test,
+            false_positives=null.rejected[test],
+            monte_carlo_error=null.monte_carlo_error(null.rejected[test]),
+            coverage=other.covered[test],
+            power=other.rejected[test],
+        )
+        for test in TESTS
+    ]
+
+
 def calibrate(
-    design: Design,
-    seeds: int,
+    design: Simulated,
+    seeds: int | tuple[int, int],
     *,
     effect: float = 0.0,
     replicates: int = 1000,
@@ -88,48 +155,70 @@ def calibrate(
     """Run every test on simulated comparisons.
 
     Args:
-        design: Scale of the simulated test set.
-        seeds: S, runs per system, at least 2.
-        effect: True difference, in label units; 0 for a null.
+        design: The simulated test set.
+        seeds: Runs per system, or of A and of B; one of the two may have a single run.
+        effect: True difference, in units of the metric; 0 for a null.
         replicates: Number of simulated comparisons.
         draws: Bootstrap draws in each.
         seed: Of the simulation.
+
+    Raises:
+        SpecError: When a count is below one, or neither system has a second run.
     """
+    both = (seeds, seeds) if isinstance(seeds, int) else seeds
+    if min(*both, replicates, draws) < 1 or max(both) < 2:
+        raise SpecError(
+            "a calibration takes replicates, draws and two runs or more of a system, found"
+            f" {replicates}, {draws} and {both[0]} against {both[1]}"
+        )
     generator = np.random.default_rng(derive(seed, "calibration"))
-    rows = list(_replicates(design, seeds, effect, replicates, draws, generator))
-    p_values = np.array([row[:3] for row in rows])
-    rates = (p_values < 0.05).mean(axis=0)
+    found = np.array(
+        [
+            _outcomes(*design.simulate(both, effect, generator), draws, generator)
+            for _ in range(replicates)
+        ]
+    )  # (replicates, tests, 3): p, low, high
+    p, low, high = np.moveaxis(found, -1, 0)
     return Calibration(
         replicates=replicates,
-        bootstrap=float(rates[0]),
-        crossed_t=float(rates[1]),
-        paired_t=float(rates[2]),
-        coverage=float(np.mean([row[3] for row in rows])),
+        rejected=_rates(p < 0.05, np.isnan(p)),
+        covered=_rates((low <= effect) & (effect <= high), np.isnan(low)),
     )
 
 
-def _replicates(
-    design: Design,
-    seeds: int,
-    effect: float,
-    replicates: int,
-    draws: int,
-    generator: np.random.Generator,
-) -> Iterator[tuple[float, float, float, bool]]:
-    """Per comparison: p of the bootstrap, of the crossed t, of the paired t; interval holds."""
-    for _ in range(replicates):
-        a, b = design.simulate(seeds, effect, generator)
-        videos = counts(design.videos, draws, generator)
-        drawn = [draw(_mean(scores), seeds, videos, generator) for scores in (a, b)]
-        found = Distribution(drawn[0] - drawn[1])
-        low, high = found.interval()
-        yield (
-            found.p_value(),
-            crossed_variance_t(a, b).p_value,
-            paired_t_over_seeds(a.mean(axis=1), b.mean(axis=1)).p_value,
-            low <= effect <= high,
-        )
+def _rates(happened: Values, undefined: Values) -> dict[str, float]:
+    rates = np.where(undefined.any(axis=0), math.nan, happened.mean(axis=0))
+    return dict(zip(TESTS, rates.tolist(), strict=True))
+
+
+def _outcomes(
+    a: Values, b: Values, draws: int, generator: np.random.Generator
+) -> list[tuple[float, float, float]]:
+    """P-value and interval of every test."""
+    videos = counts(a.shape[1], draws, generator)
+    mean_a, mean_b = _mean(a), _mean(b)
+    drawn = draw(mean_a, len(a), videos, generator) - draw(mean_b, len(b), videos, generator)
+    gap = a.mean(axis=0) - b.mean(axis=0)
+    bootstraps = (
+        Distribution(drawn),
+        corrected(drawn, float(gap.mean()), mean_a, mean_b, gap.size),
+        Distribution(videos @ gap / gap.size),
+    )
+    percentile, bca, over_videos = ((d.p_value(), *d.interval()) for d in bootstraps)
+    analytic = crossed_variance_t(a, b)
+    crossed = (analytic.p_value, analytic.low, analytic.high)
+    return [percentile, bca, crossed, over_videos, *_over_seeds(a, b)]
 
 
 def _mean(scores: Values) -> Sums:
     return Sums(np.stack([scores, np.ones_like(scores)], axis=-1), ratio)
+
+
+def _over_seeds(a: Values, b: Values) -> list[tuple[float, float, float]]:
+    """The customary tests; a single run is held against every run of the other system."""
+    if 1 < len(a) != len(b) > 1:
+        return [(math.nan, *_NONE), (math.nan, *_NONE)]
+    runs = max(len(a), len(b))
+    x, y = (np.broadcast_to(scores.mean(axis=1), runs) for scores in (a, b))
+    tests = paired_t_over_seeds(x, y), wilcoxon_over_seeds(x, y)
+    return [(test.p_value, *_NONE) for test in tests]

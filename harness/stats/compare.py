@@ -2,8 +2,8 @@
 
 The question: on new clips from new videos, trained with new seeds, is A better than B? Seeds belong
 to a system, source videos are shared by both; the two-way bootstrap resamples both. The p-value
-inverts the percentile interval: p < alpha exactly when the 1 - alpha interval leaves zero out, so a
-printed interval and its p never disagree. Its floor is 2 / (draws + 1).
+inverts the interval, percentile or BCa: p < alpha exactly when the 1 - alpha interval leaves zero
+out, so a printed interval and its p never disagree. Its floor is 2 / (draws + 1).
 
 Variation that belongs to neither a seed nor a video is counted by both factors: where nothing else
 varies, the variance is up to three times too large. The test then errs on the side of no claim.
@@ -17,6 +17,7 @@ Shapes: N clips, V source videos, S seeds, D draws.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -25,12 +26,16 @@ from numpy.typing import ArrayLike
 
 from harness.data.datasets import Dataset, datasets
 from harness.errors import SpecError, SubmissionError
-from harness.metrics.base import Metric, Values, metrics, prepare
+from harness.metrics.base import Metric, Score, Values, metrics, prepare
 from harness.seeds import derive
+from harness.stats.bca import corrected
 from harness.stats.distribution import Distribution
-from harness.stats.resample import Clusters, counts, draw, evaluator
+from harness.stats.resample import Clusters, Evaluate, counts, draw, evaluator
 
-__all__ = ["Comparison", "Pair", "Verdict", "compare", "pair"]
+__all__ = ["Comparison", "Interval", "Pair", "Verdict", "compare", "pair"]
+
+Interval: TypeAlias = Literal["percentile", "bca"]
+_INTERVALS: Mapping[Interval, str] = {"percentile": "percentile", "bca": "BCa"}
 
 Verdict: TypeAlias = Literal[
     "a better", "b better", "different", "negligible", "equivalent", "undecided", "undefined"
@@ -128,6 +133,7 @@ def compare(
     seed: int = 0,
     *,
     dataset: Dataset | str,
+    interval: Interval = "percentile",
 ) -> Comparison:
     """Compare two systems by a two-way bootstrap over seeds and source videos.
 
@@ -140,13 +146,14 @@ def compare(
         draws: D, at least 100.
         seed: Of the resampling. The same seed draws the same videos for every metric and system.
         dataset: A dataset or its name; it decides the metric's definition.
+        interval: ``percentile``, or ``bca``: corrected for bias and skewness.
 
     Returns:
         The comparison; everything is NaN where the metric of a system is undefined.
 
     Raises:
         SubmissionError: For arrays that do not fit together, or fewer than two source videos.
-        SpecError: For an unknown metric or dataset, or too few draws.
+        SpecError: For an unknown metric, dataset or interval, or too few draws.
 
     Example:
         >>> truth, videos = np.linspace(-3, 3, 60), np.repeat(np.arange(20), 3)
@@ -156,11 +163,19 @@ def compare(
     """
     if draws < 100:
         raise SpecError(f"a comparison takes at least 100 draws, found {draws}")
+    if interval not in _INTERVALS:
+        raise SpecError(f"intervals are {' and '.join(_INTERVALS)}, found {interval!r}")
     known = datasets[dataset] if isinstance(dataset, str) else dataset
     chosen = metrics[metric] if isinstance(metric, str) else metric
     both = pair(pred_a, pred_b, truth, clusters, known)
-    values, drawn = _bootstrap(both, chosen, known, draws, seed)
-    return _summary(both, chosen, known, values, drawn)
+    values, difference, systems = _bootstrap(both, chosen.on(known), draws, seed)
+    effect = values[0] - values[1]
+    defined = difference[np.isfinite(difference) & math.isfinite(effect)]
+    if interval == "bca" and defined.size:
+        distribution = corrected(defined, effect, *systems, both.videos)
+    else:
+        distribution = Distribution(defined)
+    return _summary(both, chosen, known, values, distribution, draws, interval)
 
 
 def pair(
@@ -199,18 +214,17 @@ def _runs(name: str, pred: ArrayLike, truth: ArrayLike, dataset: Dataset) -> tup
 
 
 def _bootstrap(
-    both: Pair, metric: Metric, dataset: Dataset, draws: int, seed: int
-) -> tuple[tuple[float, float], tuple[Values, Values]]:
-    """Observed values of A and B, and their bootstrap values (D,)."""
-    function = metric.on(dataset)
+    both: Pair, function: Score, draws: int, seed: int
+) -> tuple[tuple[float, float], Values, tuple[Evaluate, Evaluate]]:
+    """Observed values of A and B, draws of their difference (D,), metrics for video weights."""
     child = {name: np.random.default_rng(derive(seed, "bootstrap", name)) for name in "vab"}
     videos = counts(both.videos, draws, child["v"])
-    values, drawn = [], []
-    for name, runs in (("a", both.a), ("b", both.b)):
-        evaluate = evaluator(runs, both.truth, both.clusters, function)
-        values.append(float(np.mean([function(run, both.truth) for run in runs])))
-        drawn.append(draw(evaluate, len(runs), videos, child[name]))
-    return (values[0], values[1]), (drawn[0], drawn[1])
+    runs = both.a, both.b
+    values = [float(np.mean([function(run, both.truth) for run in system])) for system in runs]
+    a, b = (evaluator(system, both.truth, both.clusters, function) for system in runs)
+    drawn_a = draw(a, len(both.a), videos, child["a"])
+    drawn_b = draw(b, len(both.b), videos, child["b"])
+    return (values[0], values[1]), drawn_a - drawn_b, (a, b)
 
 
 def _summary(
@@ -218,12 +232,11 @@ def _summary(
     metric: Metric,
     dataset: Dataset,
     values: tuple[float, float],
-    drawn: tuple[Values, Values],
+    distribution: Distribution,
+    draws: int,
+    interval: Interval,
 ) -> Comparison:
     a, b = values
-    difference = drawn[0] - drawn[1]
-    defined = np.isfinite(difference) & math.isfinite(a - b)
-    distribution = Distribution(difference[defined])
     low, high = distribution.interval()
     higher = None if metric.ideal is not None else metric.higher_is_better
     factors = "source videos" if both.seeds == (1, 1) else "seeds and source videos"
@@ -239,9 +252,9 @@ def _summary(
         standard_error=distribution.standard_error(),
         probability_better=_probability_better(distribution, higher),
         higher_is_better=higher,
-        method=f"percentile bootstrap over {factors}",
-        draws=difference.size,
-        undefined_draws=int((~defined).sum()),
+        method=f"{_INTERVALS[interval]} bootstrap over {factors}",
+        draws=draws,
+        undefined_draws=draws - distribution.draws.size,
         seeds=both.seeds,
         videos=both.videos,
         clips=both.truth.size,

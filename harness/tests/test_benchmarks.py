@@ -12,16 +12,18 @@ import torch
 
 import leaderboards
 from harness.benchmarks import __main__ as command
-from harness.benchmarks import storing
-from harness.benchmarks.elsewhere import SCORERS
+from harness.benchmarks import statistics, storing
+from harness.benchmarks.elsewhere import SCORERS, SIMS_SCORERS
 from harness.benchmarks.measure import TINY, Row, alternate
 from harness.benchmarks.report import conditions, render
 from harness.benchmarks.runs import SUITE, stored
 from harness.benchmarks.suite import BENCHMARKS, ON_A_GPU
 from harness.benchmarks.training import _loop, _Padded
 from harness.data import load
+from harness.data.datasets import datasets
 from harness.home import Home
 from harness.metrics import score
+from harness.stats.resample import counts
 
 ROW = Row(
     what="Sorting",
@@ -106,12 +108,29 @@ def test_conditions_name_hardware_versions_and_date() -> None:
     assert len(facts["Date"].split("-")) == 3
 
 
-def test_metrics_made_elsewhere_are_the_same_metrics() -> None:
+@pytest.mark.parametrize(
+    ("dataset", "scorers", "secondary"),
+    [("mosi", SCORERS, True), ("sims", SIMS_SCORERS, False)],
+    ids=["mosi", "sims"],
+)
+def test_metrics_made_elsewhere_are_the_same_metrics(dataset, scorers, secondary) -> None:
     rng = np.random.default_rng(3)
-    truth = rng.integers(-15, 16, 400) / 5
-    pred = (truth + rng.normal(0, 1, 400)).round(6)
-    ours = score(pred, truth, "mosi", secondary=True)
-    assert {name: scorer(pred, truth) for name, scorer in SCORERS.items()} == pytest.approx(ours)
+    truth = rng.integers(-15, 16, 400) / 15 * datasets[dataset].high
+    pred = (truth + rng.normal(0, datasets[dataset].high / 3, 400)).round(6)
+    ours = score(pred, truth, dataset, secondary=secondary)
+    theirs = {name: scorer(pred, truth.round(6)) for name, scorer in scorers.items()}
+    assert theirs == pytest.approx(ours)
+
+
+def test_bootstrap_and_its_reference_do_the_same_work() -> None:
+    """Equal draws of videos, averaged over the same runs, give equal values."""
+    tables = [statistics.simulated("sims", systems=2), statistics.simulated("mosi", systems=1)]
+    for table in tables:
+        videos = counts(table.videos, 2, np.random.default_rng(0))
+        ours = statistics.values_of_sums(table, videos)
+        assert ours.shape == (2, 8, len(table.systems))
+        for draw, weights in zip(ours, videos, strict=True):
+            np.testing.assert_allclose(draw, statistics.values_elsewhere(table, weights), atol=1e-9)
 
 
 def test_padded_batches_hold_what_trimmed_ones_do(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from harness.cli import main
+from harness.home import Home
 from harness.tests.research import research_data
+from harness.tests.stores import NotRun, Off, Row, make_corpus, make_store
 
 
 @pytest.fixture
@@ -108,3 +110,68 @@ def test_two_real_checkpoints(msa) -> None:
     assert (found["clips"], found["videos"], found["left_out"]) == (685, 31, 1)
     assert found["conditional_on_one_run"]
     assert {row["metric"]: row["verdict"] for row in found["metrics"]}["mae"] == "b better"
+
+
+@pytest.fixture
+def stored(msa):
+    """Three rows on two corpora of MOSI and a twin of MOSEI."""
+    names = ("mosi@label-csv", "mosi@own", "mosei-twin@small")
+    rows = [
+        Row(label="Good (x)", cells={1: Off(0.2), 2: Off(0.3), 3: Off(0.25)}),
+        Row(label="Bad", cells={1: Off(2.0), 2: Off(1.5), 3: Off(1.8)}),
+        Row(label="Planned", cells={1: NotRun()}),
+    ]
+    make_store(Home.default().store, rows, [make_corpus(name) for name in names], suite="s")
+    return msa
+
+
+def test_stored_rows_are_compared_on_the_labels_they_were_run_on(stored) -> None:
+    code, text, _ = stored(
+        *("compare", "s/mosi@own:Good (x)", "s/mosi@own:Bad", "--draws", 300, "--json")
+    )
+    assert code == 0
+    found = json.loads(text)
+    assert (found["clips"], found["seeds_a"], found["labels"]) == (24, 3, "mosi@own")
+    assert found["metrics"][0]["verdict"] == "a better"
+
+
+def test_a_row_on_one_corpus_of_the_dataset_needs_no_corpus(stored, tmp_path: Path) -> None:
+    code, text, _ = stored("compare", "s:Good (x)", "s:Bad", "--dataset", "mosei", "--draws", 300)
+    assert code == 0
+    assert "labels: mosei-twin@small" in text
+
+
+def test_bca_and_narrower_tests_come_with_their_verdict(stored, tmp_path: Path) -> None:
+    pair = ("compare", "s/mosi@own:Good (x)", "s/mosi@own:Bad", "--draws", 300)
+    code, text, _ = stored(*pair, "--interval", "bca", "--narrower")
+    assert code == 0
+    assert "BCa" in text
+    assert "paired t over seeds" in text
+    assert "invalid for new clips" in text
+    assert "powerless: with 3 seeds p cannot fall below 0.25" in text
+    one = write(tmp_path / "a.csv", 0.5, 1), write(tmp_path / "b.csv", 0.9, 1)
+    code, text, _ = stored("compare", *one, "--dataset", "mosi", "--draws", 200, "--narrower")
+    assert code == 0
+    assert "McNemar, exact" in text
+    assert "sign flips over clips" in text
+    assert "these two checkpoints" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("s:Good (x)", "s:Bad", "--dataset", "mosi"), "found mosi@label-csv, mosi@own"),
+        (("s:Good (x)", "s:Bad"), "should be on one fitting corpus"),
+        (("s:Goood", "s:Bad"), "no row 'Goood' (rows: 'Good (x)', 'Bad', 'Planned')"),
+        (("t:Good (x)", "s:Bad"), "suite 't' has not been run here"),
+        (("s/mosi@own:Planned", "s/mosi@own:Bad"), "has no finished run"),
+        (("s/mosi@own:Bad", "s/mosei-twin@small:Bad"), "compared on one dataset"),
+        (("submission:x", "s/mosi@own:Bad"), "looked up by dataset"),
+        (("nothing.csv", "s/mosi@own:Bad"), "no such file"),
+        (("s/mosi@own:Bad", "s/mosi@own:Bad", "--interval", "exact"), "percentile or bca"),
+    ],
+)
+def test_what_cannot_be_compared_says_so(stored, arguments, message: str) -> None:
+    code, _, error = stored("compare", *arguments)
+    assert code in (1, 2)
+    assert message in error

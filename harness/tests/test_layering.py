@@ -31,13 +31,14 @@ FLOORS = {
         (
             *("harness.specs", "harness.metrics", "harness.predictions", "harness.stats"),
             *("harness.parquet", "harness.record"),
+            *("harness.result_rows", "harness.seed_table", "harness.published_means"),
         ),
         1,
     ),
     **dict.fromkeys(
         (
             *("harness.data", "harness.protocols", "harness.store", "harness.provenance"),
-            "harness.scoring",
+            *("harness.scoring", "harness.submissions", "harness.arithmetic"),
         ),
         2,
     ),
@@ -67,12 +68,14 @@ THIRD_PARTY = (
 BOARDS_MAY_IMPORT = {
     *("leaderboards", "harness.specs", "harness.metrics", "harness.predictions", "harness.store"),
     *("harness.stats", "harness.data.datasets", "harness.scoring", "harness.parquet"),
+    *("harness.submissions", "harness.seed_table"),
     *("harness.errors", "harness.canonical", "harness.registry", "harness.seeds", "harness.files"),
-    *("harness.home", "numpy", "scipy", "pandas", "tabulate", "wcwidth"),
+    *("harness.home", "numpy", "scipy", "pandas", "tabulate", "wcwidth", "matplotlib"),
 }
 ONLY_IN = {
     "mlflow": ("harness.tracking", "harness._tracked"),
     "multiprocessing": ("harness.executors",),
+    "matplotlib": ("leaderboards.figures", "leaderboards.variance_figures"),
     "ray": ("harness.executors",),
     "pickle": ("harness.benchmarks.conversion",),  # the reference
     "cloudpickle": (),
@@ -219,7 +222,10 @@ def test_the_package_itself_imports_nothing_until_asked() -> None:
 
 
 COMMAND_LINE = "import runpy; sys.argv = {}; runpy.run_module('harness', run_name='__main__')"
-HEAVY = ("torch", "pandas", "numpy", "scipy", "sklearn", "pyarrow", "transformers", "mlflow")
+HEAVY = (
+    *("torch", "pandas", "numpy", "scipy", "sklearn", "pyarrow", "transformers", "mlflow"),
+    "matplotlib",
+)
 
 
 @pytest.mark.parametrize(

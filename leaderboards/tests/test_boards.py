@@ -33,6 +33,7 @@ from harness.tests.stores import (
     make_store,
     predict,
 )
+from leaderboards.analysis import unranked_because
 from leaderboards.markdown import escape, render_cost
 from leaderboards.select import gather
 from leaderboards.summary import Summary
@@ -167,8 +168,84 @@ def test_constants_lead_then_the_selection_metric_and_holes_are_last(tmp_path) -
     order = labels_in_order(board)
     assert order[0] == "train_mean"
     assert order[-2:] == ["MISA", "Self-MM"]
-    errors = [float(cells(board, label)["MAE ↓"].split()[0]) for label in order[1:-2]]
+    errors = [
+        float(cells(board, label)["MAE ↓"].removeprefix("● ").split()[0]) for label in order[1:-2]
+    ]
     assert errors == sorted(errors)
+
+
+def test_ranks_are_sets_and_incomplete_rows_have_none(tmp_path) -> None:
+    board = gather(make_store(tmp_path, ROWS), "small")
+    shown = leaderboards.render(make_store(tmp_path, ROWS), "small")
+    (grid,) = board.grids
+    ranking = grid.analysis.rankings["mae"]
+    assert set(ranking.names) == {"MAG-BERT", "Ridge", "TFN", "Collapsed"}
+    for name, (best, worst) in zip(ranking.names, ranking.ranks, strict=True):
+        assert cells(shown, name)["Rank, MAE"] == (f"{best}–{worst}" if best < worst else str(best))
+        assert cells(shown, name)["MAE ↓"].startswith("●") == (best == 1)
+    for name in ("train_mean", "MulT", "MISA", "Self-MM"):
+        assert cells(shown, name)["Rank, MAE"] == "·"
+    reasons = {row.label: unranked_because(row) for row in grid.rows}
+    assert reasons["MulT"] == "2 of 3 seeds missing"
+    assert reasons["train_mean"] == "constant predictor"
+    assert reasons["TFN"] == ""
+
+
+def test_every_pair_is_shown_from_both_sides(tmp_path) -> None:
+    shown = leaderboards.render(make_store(tmp_path, ROWS), "small")
+    table = shown[shown.index("<summary>Pairwise") :].partition("</details>")[0]
+    names = ("MAG-BERT", "Ridge", "TFN", "Collapsed")
+    matrix = [lines_of(table, name)[0][1:] for name in names]
+    for i, row in enumerate(matrix):
+        assert row[i] == "·"
+        for j in range(i):
+            mine, theirs = matrix[i][j], matrix[j][i]
+            assert {mine[0], theirs[0]} == {"+", "-"}
+            assert mine[1:].partition(":")[0] == theirs[1:].partition(":")[0]
+            words = {cell.rpartition(": ")[2] for cell in (mine, theirs)}
+            assert words in ({"better", "worse"}, {"undecided"})
+
+
+def test_the_resolution_is_what_one_comparison_could_have_found(tmp_path) -> None:
+    store = make_store(tmp_path, ROWS)
+    (grid,) = gather(store, "small").grids
+    pairs = grid.analysis.rankings["mae"].pairs
+    middle = statistics.median(pair.detectable for pair in pairs)
+    assert f"MAE {middle:.3f}, " in leaderboards.render(store, "small")
+
+
+def test_one_row_alone_has_nothing_to_be_compared_with(tmp_path) -> None:
+    rows = [Row(label="x", cells={1111: Off(1.0), 1112: Off(2.0)})]
+    board = leaderboards.render(make_store(tmp_path, rows), "small")
+    assert cells(board, "x")["Rank, MAE"] == "·"
+    assert "**Resolution:**" not in board
+    assert "Pairwise" not in board
+
+
+@pytest.mark.parametrize(
+    ("names", "counted", "left_out"),
+    [
+        (("mosi@a", "mosei@a"), ("mosi@a", "mosei@a"), {}),
+        (("mosi@a", "sims@a", "simsv2@a"), ("mosi@a", "simsv2@a"), {"sims@a": "recur"}),
+        (("mosi@a", "mosi@b", "sims@a"), ("mosi@a", "sims@a"), {"mosi@b": "another corpus"}),
+        (("sims-twin@a", "simsv2-twin@a"), ("sims-twin@a", "simsv2-twin@a"), {}),
+    ],
+)
+def test_ranks_are_averaged_over_independent_datasets(tmp_path, names, counted, left_out) -> None:
+    store = make_store(tmp_path, ROWS, [make_corpus(name) for name in names])
+    found = gather(store, "small").across
+    assert found is not None
+    assert found.corpora == counted
+    assert found.left_out.keys() == left_out.keys()
+    assert all(part in found.left_out[name] for name, part in left_out.items())
+    assert {row.name for row in found.rows} == {"MAG-BERT", "Ridge", "TFN", "Collapsed"}
+    assert "## Across datasets" in leaderboards.render(store, "small")
+
+
+def test_one_dataset_has_no_average_rank(tmp_path) -> None:
+    store = make_store(tmp_path, ROWS, [make_corpus("mosi@a"), make_corpus("mosi@b")])
+    assert gather(store, "small").across is None
+    assert "## Across datasets" not in leaderboards.render(store, "small")
 
 
 def test_equal_rows_are_ordered_by_label(tmp_path) -> None:
@@ -179,7 +256,8 @@ def test_equal_rows_are_ordered_by_label(tmp_path) -> None:
 
 def test_a_row_tells_how_it_was_made(tmp_path) -> None:
     board = leaderboards.render(make_store(tmp_path, ROWS), "small")
-    bert, tfn, ridge = (lines_of(board, name)[1] for name in ("MAG-BERT", "TFN", "Ridge"))
+    making = board[board.index("### How the rows were made") :]
+    bert, tfn, ridge = (lines_of(making, name)[0] for name in ("MAG-BERT", "TFN", "Ridge"))
     assert tfn[2:5] == ["hidden=32", "audio, text", "validation MAE"]
     assert tfn[5:] == ["1,234,567", "2.3", "3.0", "24"]
     assert bert[5] == "4,567 of 1,234,567"
@@ -355,7 +433,7 @@ def test_records_have_stable_keys_and_unrounded_numbers(tmp_path) -> None:
 def test_boards_need_neither_models_nor_trackers() -> None:
     code = (
         "import sys, leaderboards\n"
-        "heavy = {'torch', 'mlflow', 'sklearn', 'transformers', 'scipy'} & set(sys.modules)\n"
+        "heavy = {'torch', 'mlflow', 'sklearn', 'transformers', 'matplotlib'} & set(sys.modules)\n"
         "print(*sorted(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

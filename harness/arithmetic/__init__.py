@@ -1,0 +1,20 @@
+"""The arithmetic of reported numbers: what no system can have scored.
+
+An accuracy over n clips is k/n; two metrics of the same predictions bound one another; a constant
+predictor has known scores. A printed number is read as the interval of values that round to it, so
+a number that was really measured is never called impossible.
+"""
+
+from harness.arithmetic.constants import Constants, binary_constants, label_constants
+from harness.arithmetic.lint import Finding, lint
+from harness.arithmetic.reported import Reported, canonical_name
+
+__all__ = [
+    "Constants",
+    "Finding",
+    "Reported",
+    "binary_constants",
+    "canonical_name",
+    "label_constants",
+    "lint",
+]

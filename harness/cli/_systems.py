@@ -1,0 +1,130 @@
+"""What commands accept where a system is asked for: a predictions file, or something stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import SpecError, SubmissionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.cli._labels import Labels
+    from harness.data.datasets import Dataset
+    from harness.store import RunStore
+
+__all__ = ["HELP", "Contender", "find_contender"]
+
+HELP = (
+    "A predictions file, SUITE:ROW of the run store (SUITE/CORPUS:ROW where the row has several"
+    " corpora of the dataset), or submission:NAME."
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contender:
+    """A system to be compared.
+
+    Args:
+        name: How to call it.
+        dataset: The dataset it predicts, None when a file does not say.
+        predictions: Columns ``id, pred`` and, with several runs, ``seed``.
+        labels: The labels it was run on, None for files and submissions.
+    """
+
+    name: str
+    dataset: Dataset | None
+    predictions: pd.DataFrame
+    labels: Labels | None = None
+
+
+def find_contender(text: str, dataset: Dataset | None, split: str) -> Contender:
+    """A file if there is one of that name, else what the stores hold under it.
+
+    Args:
+        text: As ``HELP`` says.
+        dataset: Which dataset's corpora to look among; None when the name alone must do.
+        split: ``valid`` or ``test``.
+
+    Raises:
+        SubmissionError: For a file that is not one of predictions, or a name that is nothing.
+        SpecError: For a row or corpus that the suite does not have, or more than one fits.
+        StoreError: For a suite that was never run here.
+    """
+    from harness.predictions import read_predictions
+
+    path = Path(text)
+    prefix, colon, row = text.partition(":")
+    if path.exists() or not colon:
+        return Contender(name=path.name, dataset=dataset, predictions=read_predictions(path))
+    if prefix == "submission":
+        return _submission(row, dataset)
+    suite, _, corpus = prefix.partition("/")
+    return _stored(suite, corpus, row, dataset, split)
+
+
+def _submission(name: str, dataset: Dataset | None) -> Contender:
+    from harness.home import Home
+    from harness.submissions import SubmissionStore
+
+    if dataset is None:
+        raise SpecError("a submission is looked up by dataset", hint="add --dataset")
+    found = SubmissionStore(Home.default().store / "submissions").get(dataset.name, name)
+    return Contender(name=name, dataset=dataset, predictions=found.predictions())
+
+
+def _stored(suite: str, corpus: str, row: str, dataset: Dataset | None, split: str) -> Contender:
+    from harness.data.datasets import datasets
+    from harness.home import Home
+    from harness.store import RunStore
+
+    store = RunStore(Home.default().store)
+    plan: dict[str, Any] = store.plan(suite)
+    cells = [cell for cell in plan["cells"] if cell["label"] == row]
+    if not cells:
+        known = ", ".join(repr(item["label"]) for item in plan["rows"])
+        raise SpecError(f"suite {suite} has no row {row!r} (rows: {known})")
+    holding = {cell["corpus"] for cell in cells}
+    fitting = [
+        item
+        for item in plan["corpora"]
+        if item["name"] in holding
+        and corpus in ("", item["name"])
+        and (dataset is None or item["dataset"] == dataset.name)
+    ]
+    if len(fitting) != 1:
+        raise SpecError(
+            f"row {row!r} of {suite} should be on one fitting corpus, found"
+            f" {', '.join(item['name'] for item in fitting) or 'none'}"
+            f" (it is on {', '.join(sorted(holding))})",
+            hint=f"name one: {suite}/{sorted(holding)[0]}:{row}",
+        )
+    keys = [cell["key"] for cell in cells if cell["corpus"] == fitting[0]["name"]]
+    return Contender(
+        name=row,
+        dataset=datasets[fitting[0]["dataset"]],
+        predictions=_predictions(store, keys, split, f"{suite}:{row}"),
+        labels=_labels(store, fitting[0], split),
+    )
+
+
+def _predictions(store: RunStore, keys: list[str], split: str, name: str) -> pd.DataFrame:
+    import pandas as pd
+
+    runs = [store.get(key).predictions(split) for key in keys if key is not None and key in store]
+    if not runs:
+        raise SubmissionError(f"{name} has no finished run", hint="msa run SUITE")
+    parts = [
+        pd.DataFrame({"id": run.index, "pred": run.to_numpy(), "seed": place})
+        for place, run in enumerate(runs)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _labels(store: RunStore, corpus: dict[str, Any], split: str) -> Labels:
+    from harness.cli._labels import of_clips
+
+    clips = store.truth(corpus["data"])
+    return of_clips(clips[clips["split"] == split], corpus["name"])

@@ -1,0 +1,18 @@
+"""``msa study``: studies of the measurements themselves."""
+
+from __future__ import annotations
+
+import typer
+
+from harness.cli.study import calibration, variance
+
+__all__ = ["register"]
+
+_study = typer.Typer(help="Study variance, optimism and the tests.", no_args_is_help=True)
+for command in (calibration, variance):
+    command.register(_study)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(_study, name="study")

@@ -1,0 +1,185 @@
+"""``msa submit``: predictions of an external system in, checked, scored and stored."""
+
+from __future__ import annotations
+
+import statistics
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli._labels import SplitOption, official_corpus
+from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.errors import SpecError, SubmissionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.data.datasets import Dataset
+    from harness.submissions import Gold, Manifest, Record
+
+__all__ = ["register"]
+
+Scores = Mapping[int, Mapping[str, float]]
+
+_STATED = ("paper", "selection", "side_info", "encoder", "trained_on")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("submit")(_submit)
+
+
+def _submit(
+    file: Annotated[Path, typer.Argument(help="Predictions: .csv, .parquet or .jsonl.")],
+    dataset: Annotated[str, typer.Option(help="mosi, mosei, sims or simsv2.")],
+    manifest: Annotated[
+        Path | None, typer.Option(help="What is stated of the system: .toml or .json.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the submission; default: manifest, then file.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="An MMSA label.csv; default: a stored corpus.")
+    ] = None,
+    split: SplitOption = "test",
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Accept less than half of the clips.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a submission of the same name.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and score only.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Check, score and store an external system's predictions."""
+    from harness.canonical import file_digest
+    from harness.data.datasets import datasets
+    from harness.home import Home
+    from harness.submissions import (
+        Record,
+        SubmissionStore,
+        check,
+        read_submission,
+        score_runs,
+    )
+
+    known = datasets[dataset]
+    stated = _manifest(manifest, name, file)
+    table = read_submission(file, stated)
+    gold, origin = _gold(known, labels, split)
+    checked = check(table, gold, stated, partial=partial)
+    source = file_digest(file)
+    record = Record.of(checked, stated, dataset=known.name, split=split, source=source)
+    outcome = "not stored (--dry-run)"
+    if not dry_run:
+        store = SubmissionStore(Home.default().store / "submissions")
+        outcome = store.put(record, checked.predictions, replace=replace)
+    scores = score_runs(checked.predictions, gold.labels, known)
+    if as_json:
+        echo_json({**record.table(), "labels": origin, "scores": scores, "outcome": outcome})
+    else:
+        _show(record, known, scores, origin)
+        typer.echo(f"\n{outcome}: {known.name}/{record.name}")
+        if not dry_run:
+            typer.echo(f"`msa board` shows it on boards of {known.title}")
+
+
+def _manifest(path: Path | None, name: str | None, file: Path) -> Manifest:
+    from harness.submissions import Manifest
+
+    if path is None:
+        return Manifest.parse({"name": name or file.stem}, where=file.name)
+    return Manifest.load(path, name=name, default=file.stem)
+
+
+# Labels
+
+
+def _gold(dataset: Dataset, path: Path | None, split: str) -> tuple[Gold, str]:
+    """The labels to check against and where they came from; never the file's own."""
+    from harness.submissions import Gold
+
+    clips, origin = _clips(dataset, path)
+    if split not in dataset.splits:
+        raise SpecError(f"--split takes {', '.join(dataset.splits)}; found {split!r}")
+    here = clips[clips["split"] == split]
+    labels = dict(zip(here["id"], here["label"].astype(float).round(6), strict=True))
+    elsewhere = {
+        clip: (dataset.name, other)
+        for clip, other in zip(clips["id"], clips["split"], strict=True)
+        if clip not in labels
+    }
+    known = {**_other_datasets(dataset), **elsewhere}
+    return Gold(dataset=dataset, split=split, labels=labels, elsewhere=known), origin
+
+
+def _clips(dataset: Dataset, path: Path | None) -> tuple[pd.DataFrame, str]:
+    from harness.data import label_csv
+
+    if path is not None:
+        return label_csv.read(path, dataset).clips, path.name
+    corpus = official_corpus(dataset)
+    if corpus is None:
+        raise SubmissionError(
+            f"no labels of {dataset.name} at hand to check against",
+            hint=f"msa data add LABEL.CSV --dataset {dataset.name}, or --labels LABEL.CSV",
+        )
+    return corpus.clips, corpus.name
+
+
+def _other_datasets(dataset: Dataset) -> dict[str, tuple[str, str]]:
+    """Clip id -> (dataset, split) of the stored corpora of other datasets."""
+    from harness.data.datasets import datasets
+
+    others = [other for other in datasets.values() if other.name != dataset.name]
+    corpora = [corpus for other in others if (corpus := official_corpus(other)) is not None]
+    return {
+        clip: (corpus.dataset.name, split)
+        for corpus in corpora
+        for clip, split in zip(corpus.clips["id"], corpus.clips["split"], strict=True)
+    }
+
+
+# Report
+
+
+def _show(record: Record, dataset: Dataset, scores: Scores, origin: str) -> None:
+    runs = "1 run" if record.runs == 1 else f"{record.runs} runs"
+    typer.echo(f"{record.stated.display} on {dataset.title} {record.split}\n")
+    facts = {
+        "badge": f"{record.badge}: {record.badge.meaning}",
+        "clips": f"{record.clips} of {record.expected}, {runs}; labels: {origin}",
+        **{key.replace("_", " "): record.stated.shown(key) for key in _STATED},
+    }
+    if record.stated.mapping is not None:
+        facts["mapping"] = record.stated.mapping
+    if record.left_out:
+        facts["left out"] = f"{record.left_out} rows for other splits"
+    for fact, text in facts.items():
+        _echo_fact(fact, text)
+    for number, flag in enumerate(record.flags):
+        _echo_fact("" if number else "flags", f"! {flag.text}")
+    typer.echo()
+    _show_scores(dataset, scores)
+
+
+def _echo_fact(fact: str, text: str) -> None:
+    margin = " " * 12
+    first = f"{fact:11} "
+    typer.echo(textwrap.fill(text, 100, initial_indent=first, subsequent_indent=margin))
+
+
+def _show_scores(dataset: Dataset, scores: Scores) -> None:
+    from harness.metrics import metrics_for
+
+    rows: list[dict[str, object]] = []
+    for metric in metrics_for(dataset, primary=True):
+        values = [score[metric.name] for score in scores.values()]
+        row: dict[str, object] = {"metric": metric.title, "value": statistics.fmean(values)}
+        if len(values) > 1:
+            row |= {"sd": statistics.stdev(values), "lowest": min(values), "highest": max(values)}
+        rows.append(row)
+    echo_table(rows, right=frozenset({"value", "sd", "lowest", "highest"}))

@@ -1,0 +1,150 @@
+"""Do these runs give the means their authors printed? Equality to the last printed digit.
+
+A published table is a CSV with columns ``system``, ``dataset``, ``metric`` and ``value``; names of
+datasets and metrics are those of ``harness.result_rows``. Values of accuracies and F1 above 1 are
+percent.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from harness.errors import SubmissionError
+from harness.metrics import Metric, metrics
+from harness.result_rows import dataset_name, metric_of, number, read_rows
+from harness.seed_table import SeedGroup
+
+__all__ = ["Agreement", "Published", "against", "read_published"]
+
+_ROUNDING = 1e-9  # of half a digit: decimal halves are not exact in binary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """One printed mean.
+
+    Args:
+        system: As written.
+        dataset: Name of a known dataset, else as written.
+        metric: Name of the metric.
+        value: As printed.
+        percent: Whether ``value`` is percent.
+        decimals: Most decimals the table prints for this metric.
+    """
+
+    system: str
+    dataset: str
+    metric: str
+    value: float
+    percent: bool
+    decimals: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """A printed mean beside the mean of a group of runs.
+
+    Args:
+        published: What was printed.
+        config: Which group.
+        here: Mean over its seeds in the printed unit, NaN when undefined.
+        gap: ``here`` minus the printed value.
+        equal: Whether ``here`` rounds to the printed value.
+    """
+
+    published: Published
+    config: str
+    here: float
+    gap: float
+    equal: bool
+
+
+def read_published(path: Path, table: str | None = None) -> tuple[Published, ...]:
+    """Read published means; rows of unknown metrics are passed over.
+
+    Args:
+        path: A CSV file.
+        table: Keep only rows whose column ``table`` says so.
+
+    Raises:
+        SubmissionError: When the file cannot be read, lacks a column, holds no number where one
+            belongs or two values for one system, dataset and metric.
+    """
+    rows = read_rows(path, ("system", "dataset", "metric", "value"), {"model": "system"})
+    tables = sorted({row.get("table", "") for _, row in rows} - {""})
+    if table is not None and table not in tables:
+        raise SubmissionError(
+            f"{path.name} holds no table {table!r}", hint=f"it holds {', '.join(tables) or 'none'}"
+        )
+    read = [
+        (row, metric, number(row["value"], f"{path.name}, line {line}: value"))
+        for line, row in rows
+        if (metric := metric_of(row["metric"])) is not None
+        and (table is None or row["table"] == table)
+    ]
+    decimals: dict[str, int] = defaultdict(int)
+    for row, metric, _ in read:
+        decimals[metric.name] = max(decimals[metric.name], _decimals(row["value"]))
+    found = [_published(row, metric, value, decimals) for row, metric, value in read]
+    _refuse_ambiguity(path, found, tables)
+    return tuple(found)
+
+
+def against(groups: Iterable[SeedGroup], published: Iterable[Published]) -> tuple[Agreement, ...]:
+    """Every printed mean beside every group of its dataset and model, in the order of groups."""
+    printed: dict[tuple[str, str], list[Published]] = defaultdict(list)
+    for cell in published:
+        printed[cell.dataset, cell.system].append(cell)
+    return tuple(
+        _agreement(cell, group.config, group.values[cell.metric])
+        for group in groups
+        for cell in printed[group.dataset, group.model]
+        if cell.metric in group.values
+    )
+
+
+def _published(
+    row: Mapping[str, str], metric: Metric, value: float, decimals: Mapping[str, int]
+) -> Published:
+    return Published(
+        system=row["system"],
+        dataset=dataset_name(row["dataset"]),
+        metric=metric.name,
+        value=value,
+        percent=metric.percent and value > 1,
+        decimals=decimals[metric.name],
+    )
+
+
+def _agreement(cell: Published, config: str, values: tuple[float, ...]) -> Agreement:
+    here = statistics.fmean(values) * (100.0 if cell.percent else 1.0)
+    gap = here - cell.value
+    half = 0.5 * 10.0**-cell.decimals
+    return Agreement(
+        published=cell, config=config, here=here, gap=gap, equal=abs(gap) <= half * (1 + _ROUNDING)
+    )
+
+
+def _decimals(text: str) -> int:
+    """Decimals of a number as written."""
+    exponent = Decimal(text).as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def _refuse_ambiguity(path: Path, found: Iterable[Published], tables: list[str]) -> None:
+    seen: dict[tuple[str, str, str], float] = {}
+    for cell in found:
+        key = cell.system, cell.dataset, cell.metric
+        if seen.setdefault(key, cell.value) != cell.value:
+            raise SubmissionError(
+                f"{path.name} gives {seen[key]:g} and {cell.value:g} as"
+                f" {metrics[cell.metric].title} of {cell.system} on {cell.dataset}",
+                hint=f"choose one table with --table: {', '.join(tables)}"
+                if tables
+                else "keep one of them",
+            )

@@ -1,0 +1,260 @@
+"""Predictions against the labels of a split: refused when they cannot be scored, else flagged."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from harness.data.datasets import Dataset
+from harness.errors import SubmissionError
+from harness.submissions.flags import Flag, flags_of, runs_of
+from harness.submissions.manifest import Manifest
+
+__all__ = ["Checked", "Gold", "check"]
+
+_LEAST_COVERAGE = 0.5
+_FURTHEST = 3.0
+"""Predictions beyond so many times the label scale are on another scale."""
+_SAME_LABEL = 0.01
+"""Labels closer than this are one label; the finest label grid has steps of a sixth."""
+_LABELS_WRONG = 0.05
+"""Share of contradicting labels from which the file belongs to other data."""
+_LABELS_COPIED = 0.9
+"""Share of predictions equal to their label from which they are no predictions."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Gold:
+    """The labels of one split, and where other clip ids belong.
+
+    Args:
+        dataset: The dataset.
+        split: train, valid or test.
+        labels: Clip id -> label.
+        elsewhere: Clip id -> (dataset, split) of every other clip known.
+    """
+
+    dataset: Dataset
+    split: str
+    labels: Mapping[str, float]
+    elsewhere: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def expected(self) -> int:
+        """Official number of clips of the split."""
+        return self.dataset.splits[self.split].clips
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Checked:
+    """Predictions that can be scored.
+
+    Args:
+        predictions: Columns ``id, seed, pred, split``; seed 0 where the file has none.
+        seeds: The seeds of the file, none where it has no such column.
+        clips: Clips that every run covers.
+        expected: Official number of clips.
+        left_out: Rows for other splits, which are not kept.
+        flags: What a reader must know.
+    """
+
+    predictions: pd.DataFrame
+    seeds: tuple[int, ...]
+    clips: int
+    expected: int
+    left_out: int
+    flags: tuple[Flag, ...]
+
+
+def check(table: pd.DataFrame, gold: Gold, manifest: Manifest, *, partial: bool = False) -> Checked:
+    """Check predictions as ``read_submission`` returns them.
+
+    Args:
+        table: Columns ``id``, ``pred``, optionally ``seed`` and ``label``.
+        gold: What to check against.
+        manifest: What the authors state.
+        partial: Whether less than half of the clips will do.
+
+    Raises:
+        SubmissionError: For ids of other data, too few clips, values off the scale, labels that
+            contradict the stored ones, and predictions that are the labels.
+    """
+    _refuse_unknown_ids(table["id"], gold)
+    here = table[table["id"].isin(list(gold.labels))]
+    if here.empty:
+        raise _another_split(table, gold)
+    _refuse_other_scales(here, gold.dataset)
+    predictions = pd.DataFrame(
+        {
+            "id": here["id"].to_numpy(dtype=object),
+            "seed": here["seed"].to_numpy(dtype=np.int64) if "seed" in here else 0,
+            "pred": here["pred"].to_numpy(dtype=np.float64),
+            "split": gold.split,
+        }
+    ).sort_values(["seed", "id"], ignore_index=True)
+    covered = _covered(predictions, gold, partial=partial)
+    label_flags = _compare_labels(here, gold)
+    _refuse_labels_as_predictions(predictions, gold)
+    runs = runs_of(predictions, gold.labels)
+    return Checked(
+        predictions=predictions,
+        seeds=tuple(run.seed for run in runs) if "seed" in here else (),
+        clips=covered,
+        expected=gold.expected,
+        left_out=len(table) - len(here),
+        flags=(*label_flags, *flags_of(runs, manifest, gold.expected)),
+    )
+
+
+# Ids
+
+
+def _refuse_unknown_ids(ids: pd.Series, gold: Gold) -> None:
+    known = {*gold.labels, *(i for i, (name, _) in gold.elsewhere.items() if _is(gold, name))}
+    unknown = [clip for clip in ids.unique() if clip not in known]
+    if not unknown:
+        return
+    total, title = ids.nunique(), gold.dataset.title
+    where = Counter(gold.elsewhere[clip][0] for clip in unknown if clip in gold.elsewhere)
+    if where and 2 * where.total() > len(unknown):
+        other = where.most_common(1)[0][0]
+        raise SubmissionError(
+            f"{len(unknown)} of {total} ids are no clips of {title} but of {other}"
+            f" (first {unknown[0]!r})",
+            hint=f"--dataset {other}",
+        )
+    cause, hint = _explain(unknown, known)
+    raise SubmissionError(
+        f"{len(unknown)} of {total} ids are no clips of {title}{cause} (first {unknown[0]!r})",
+        hint=hint,
+    )
+
+
+def _is(gold: Gold, name: str) -> bool:
+    return name == gold.dataset.name
+
+
+def _without_zeros(clip: str) -> str:
+    return "_".join(part.lstrip("0") or "0" for part in clip.split("_"))
+
+
+def _swapped(clip: str) -> str:
+    first, _, rest = clip.partition("_")
+    return f"{rest}_{first}"
+
+
+def _joined(clip: str) -> str:
+    """One underscore for whatever joins video and clip: ``$_$``, ``/``, ``[3]``, a suffix."""
+    plain = re.sub(r"\.(mp4|wav|avi|csv|pkl|txt)$", "", clip.strip())
+    return re.sub(r"[^\w-]+_*[^\w-]*", "_", plain).strip("_")
+
+
+def _unchanged(clip: str) -> str:
+    return clip
+
+
+_SPELLINGS: tuple[tuple[str, str, Callable[[str], str], Callable[[str], str]], ...] = (
+    (
+        ": leading zeros were lost",
+        "keep ids as text: spreadsheets and numeric columns drop zeros",
+        _without_zeros,
+        _without_zeros,
+    ),
+    (": video and clip are swapped", "exchange video_id and clip_id", _swapped, _unchanged),
+    (
+        ": video and clip are joined otherwise",
+        "an id is video and clip joined by one underscore",
+        _joined,
+        _joined,
+    ),
+    (": upper and lower case differ", "keep ids as published", str.lower, str.lower),
+)
+"""What may have happened, what to do, the spelling of their ids, the same of ours."""
+
+
+def _explain(unknown: list[str], known: set[str]) -> tuple[str, str]:
+    """What happened to most of the unknown ids, and what to do about it."""
+    for cause, hint, theirs, ours in _SPELLINGS:
+        spelled = {ours(clip) for clip in known}
+        if 2 * sum(theirs(clip) in spelled for clip in unknown) > len(unknown):
+            return cause, hint
+    if set(unknown) & {clip.rpartition("_")[0] for clip in known}:
+        return ": they name videos, not clips", "an id is video and clip joined by one underscore"
+    return "", "check --dataset, or leave out rows of other data"
+
+
+def _another_split(table: pd.DataFrame, gold: Gold) -> SubmissionError:
+    found = Counter(gold.elsewhere[clip][1] for clip in table["id"].unique())
+    where = " and ".join(sorted(found))
+    return SubmissionError(
+        f"all {found.total()} clips are of the {where} split of {gold.dataset.title},"
+        f" none of {gold.split}",
+        hint=f"boards show the test split; --split {found.most_common(1)[0][0]} scores this one",
+    )
+
+
+# Values
+
+
+def _refuse_other_scales(table: pd.DataFrame, dataset: Dataset) -> None:
+    limit = _FURTHEST * max(abs(dataset.low), abs(dataset.high))
+    outside = table[table["pred"].abs() > limit]
+    if outside.empty:
+        return
+    low, high = table["pred"].min(), table["pred"].max()
+    looks = " (percentages?)" if low >= 0 and high <= 100 else ""
+    raise SubmissionError(
+        f"{len(outside)} of {len(table)} predictions are beyond ±{limit:g}; labels of"
+        f" {dataset.title} lie in [{dataset.low:g}, {dataset.high:g}], predictions in"
+        f" [{low:g}, {high:g}]{looks} (first: clip {outside['id'].iloc[0]},"
+        f" {outside['pred'].iloc[0]:g})",
+        hint='state scale = FACTOR and mapping = "how" in the manifest, or correct the values',
+    )
+
+
+def _covered(predictions: pd.DataFrame, gold: Gold, *, partial: bool) -> int:
+    """The number of clips that every run covers."""
+    runs = predictions.groupby("seed")["id"].agg(frozenset)
+    covered = len(frozenset.intersection(*runs))
+    fewest = min(map(len, runs))
+    if not partial and fewest < _LEAST_COVERAGE * gold.expected:
+        which = "" if len(runs) == 1 else f" by run {runs.map(len).idxmin()}"
+        raise SubmissionError(
+            f"{fewest} of {gold.expected} {gold.split} clips of {gold.dataset.title} are"
+            f" predicted{which}, at least {_LEAST_COVERAGE:.0%} are expected",
+            hint="--partial accepts them; the board then shows the coverage",
+        )
+    return covered
+
+
+def _compare_labels(table: pd.DataFrame, gold: Gold) -> tuple[Flag, ...]:
+    if "label" not in table:
+        return ()
+    stored = table["id"].map(gold.labels)
+    differ = table[(table["label"] - stored).abs() > _SAME_LABEL]
+    if differ.empty:
+        return ()
+    clip, label = differ["id"].iloc[0], differ["label"].iloc[0]
+    text = (
+        f"{len(differ)} of {len(table)} labels in the file contradict the stored ones"
+        f" (first: clip {clip}, {label:g} for {gold.labels[clip]:g})"
+    )
+    if len(differ) > _LABELS_WRONG * len(table):
+        raise SubmissionError(text, hint="rows may be shifted, or of another dataset or version")
+    return (Flag("labels-differ", text),)
+
+
+def _refuse_labels_as_predictions(predictions: pd.DataFrame, gold: Gold) -> None:
+    truth = predictions["id"].map(gold.labels)
+    equal = int(((predictions["pred"] - truth).abs() < 1e-6).sum())
+    if equal > _LABELS_COPIED * len(predictions):
+        raise SubmissionError(
+            f"{equal} of {len(predictions)} predictions equal their label:"
+            " these are the labels, not predictions",
+            hint='name the right column in the manifest: [columns] pred = "..."',
+        )

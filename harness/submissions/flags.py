@@ -1,0 +1,211 @@
+"""What a reader of a board must know about a submission that was accepted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from harness.data.datasets import Dataset
+from harness.metrics import score
+from harness.metrics.base import Values
+from harness.metrics.regression import calibration_slope, corr
+from harness.submissions.manifest import NOT_STATED, Manifest
+
+__all__ = ["Flag", "Run", "flags_of", "runs_of", "score_runs"]
+
+_NEAR_CONSTANT = 0.10
+"""Spread of predictions, as share of the spread of labels, below which a run counts as collapsed.
+
+Least squares on useless inputs shrinks to the mean; a model with Corr .3 that is calibrated still
+spreads .3 as much as the labels.
+"""
+_FEWEST_VALUES = 3
+_CLASSES = 7
+"""At most so many different predictions are classes, not scores."""
+_FLIPPED = -0.3
+_CORRELATED = 0.3
+"""Below this correlation a slope says more about noise than about the scale."""
+_SLOPE = 2.5
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One warning.
+
+    Args:
+        kind: Stable key, such as ``near-constant``.
+        text: One sentence for people.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Run:
+    """One run's predictions beside the labels of the clips it covers.
+
+    Args:
+        seed: Its seed, 0 where the file has none.
+        ids: (n,) clips.
+        pred: (n,) float64.
+        truth: (n,) float64.
+    """
+
+    seed: int
+    ids: tuple[str, ...]
+    pred: Values
+    truth: Values
+
+
+def runs_of(predictions: pd.DataFrame, labels: Mapping[str, float]) -> list[Run]:
+    """Predictions (``id, seed, pred``) by run, sorted by seed; every id must have a label."""
+    return [
+        Run(
+            seed=int(part["seed"].iloc[0]),
+            ids=tuple(part["id"]),
+            pred=part["pred"].to_numpy(dtype=np.float64),
+            truth=np.array([labels[clip] for clip in part["id"]], dtype=np.float64),
+        )
+        for _, part in predictions.groupby("seed")
+    ]
+
+
+def score_runs(
+    predictions: pd.DataFrame, labels: Mapping[str, float], dataset: Dataset
+) -> dict[int, dict[str, float]]:
+    """Every metric of every run on the clips it covers.
+
+    Args:
+        predictions: Columns ``id, seed, pred``.
+        labels: Clip id -> label, for every id predicted.
+        dataset: The dataset they are of.
+
+    Returns:
+        Seed -> metric name -> value, NaN where undefined.
+    """
+    return {
+        run.seed: score(run.pred, run.truth, dataset, secondary=True)
+        for run in runs_of(predictions, labels)
+    }
+
+
+def flags_of(runs: list[Run], manifest: Manifest, expected: int) -> tuple[Flag, ...]:
+    """Everything worth a warning, in the order a board should show it.
+
+    Args:
+        runs: The submission's runs, at least one.
+        manifest: What its authors state.
+        expected: Official number of clips.
+    """
+    found = [flag for look in _LOOKS for flag in look(runs)]
+    return (*found, *_coverage(runs, expected), *_statements(runs, manifest))
+
+
+def _collapse(runs: list[Run]) -> Iterator[Flag]:
+    constant = [run for run in runs if run.pred.min() == run.pred.max()]
+    if constant:
+        yield Flag("constant", f"every prediction is the same number in {_of(constant, runs)}")
+    collapsed = [run for run in runs if run not in constant and _is_near_constant(run)]
+    if collapsed:
+        ratio = max(_spread(run) for run in collapsed)
+        yield Flag(
+            "near-constant",
+            f"near-constant: predictions spread {ratio:.1%} as much as the labels in"
+            f" {_of(collapsed, runs)}",
+        )
+
+
+def _is_near_constant(run: Run) -> bool:
+    return _spread(run) < _NEAR_CONSTANT or np.unique(run.pred).size < _FEWEST_VALUES
+
+
+def _spread(run: Run) -> float:
+    labels = float(run.truth.std())
+    return float(run.pred.std()) / labels if labels else math.inf
+
+
+def _direction(runs: list[Run]) -> Iterator[Flag]:
+    flipped = [run for run in runs if corr(run.pred, run.truth) < _FLIPPED]
+    if flipped:
+        lowest = min(corr(run.pred, run.truth) for run in flipped)
+        yield Flag(
+            "sign-flipped",
+            f"Corr is {lowest:.2f} in {_of(flipped, runs)}: the sign seems to be turned round",
+        )
+
+
+def _scale(runs: list[Run]) -> Iterator[Flag]:
+    slopes = [calibration_slope(run.pred, run.truth) for run in runs if _is_correlated(run)]
+    odd = [slope for slope in slopes if not 1 / _SLOPE <= slope <= _SLOPE]
+    if odd:
+        furthest = max(odd, key=lambda slope: abs(math.log(slope)))
+        yield Flag(
+            "scale",
+            f"labels rise {furthest:.2f} per unit of prediction: it seems to be another scale",
+        )
+    shifts = [float(run.pred.mean() - run.truth.mean()) for run in runs]
+    far = [s for s, run in zip(shifts, runs, strict=True) if abs(s) > float(run.truth.std())]
+    if far:
+        furthest = max(far, key=abs)
+        yield Flag(
+            "shifted",
+            f"predictions lie {furthest:+.2f} from the labels on average,"
+            " more than the labels' own spread",
+        )
+
+
+def _is_correlated(run: Run) -> bool:
+    return corr(run.pred, run.truth) >= _CORRELATED
+
+
+def _classes(runs: list[Run]) -> Iterator[Flag]:
+    values = np.unique(np.concatenate([run.pred for run in runs]))
+    if 1 < values.size <= _CLASSES:
+        whole = " integers" if (values % 1 == 0).all() else ""
+        shown = ", ".join(f"{value:g}" for value in values)
+        yield Flag(
+            "classes",
+            f"predictions take {values.size} values only ({shown}): classes{whole}, not scores",
+        )
+
+
+def _copies(runs: list[Run]) -> Iterator[Flag]:
+    distinct = {(run.ids, run.pred.tobytes()) for run in runs}
+    if len(distinct) < len(runs):
+        yield Flag("copies", f"{len(runs)} runs, but {len(distinct)} different ones")
+
+
+_LOOKS: tuple[Callable[[list[Run]], Iterator[Flag]], ...] = (
+    *(_collapse, _direction, _scale, _classes, _copies),
+)
+
+
+def _coverage(runs: list[Run], expected: int) -> Iterator[Flag]:
+    sizes = [len(run.ids) for run in runs]
+    if min(sizes) < expected:
+        yield Flag("holes", f"{min(sizes)} of {expected} clips are predicted")
+    if len({frozenset(run.ids) for run in runs}) > 1:
+        yield Flag("uneven", f"runs cover different clips ({min(sizes)} to {max(sizes)} of them)")
+
+
+def _statements(runs: list[Run], manifest: Manifest) -> Iterator[Flag]:
+    if len(runs) == 1:
+        yield Flag("one-run", "conditional on one run: how much another run differs is unseen")
+    stated = manifest.stated_runs
+    if stated is not None and stated != len(runs):
+        yield Flag("runs", f"the authors state {stated} runs, the file holds {len(runs)}")
+    if manifest.selection == "test":
+        yield Flag("selected-on-test", "the checkpoint was selected on the test split")
+    elif manifest.selection == NOT_STATED:
+        yield Flag("selection-not-stated", "how the checkpoint was selected is not stated")
+
+
+def _of(some: list[Run], runs: list[Run]) -> str:
+    if len(runs) == 1:
+        return "the only run"
+    return f"{len(some)} of {len(runs)} runs"

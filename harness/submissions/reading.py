@@ -1,0 +1,81 @@
+"""Foreign prediction files in the harness's columns, as a manifest says they are to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from harness.errors import SubmissionError
+from harness.predictions import check_predictions, read_table
+from harness.submissions.manifest import Manifest
+
+__all__ = ["read_submission"]
+
+
+def read_submission(path: Path, manifest: Manifest) -> pd.DataFrame:
+    """Read a predictions file: pick rows, name columns, map cells to numbers, scale.
+
+    Args:
+        path: A ``.csv``, ``.parquet`` or ``.jsonl`` file.
+        manifest: Its ``where``, ``columns``, ``values`` and ``scale`` are applied in that order.
+
+    Returns:
+        As ``harness.predictions.read_predictions``.
+
+    Raises:
+        SubmissionError: Naming the file, the clip or column, and what was expected there.
+    """
+    table = read_table(path)
+    for column, wanted in manifest.where.items():
+        table = _rows(table, column, wanted, path)
+    table = _named(table, manifest.columns, path)
+    _require(table, "pred", 'say which it is in a manifest: [columns] pred = "..."', path)
+    if manifest.values:
+        table = table.assign(pred=_numbers(table["pred"], manifest.values, path))
+    checked = check_predictions(table, path)
+    return checked.assign(pred=checked["pred"] * manifest.scale)
+
+
+def _rows(table: pd.DataFrame, column: str, wanted: str, path: Path) -> pd.DataFrame:
+    _require(table, column, "correct [where] in the manifest", path)
+    cells = table[column].map(str)
+    chosen = table[cells == wanted]
+    if chosen.empty:
+        raise SubmissionError(
+            f"{path.name}: no row has {column} = {wanted!r}; found {_few(cells.unique())}",
+            hint="correct [where] in the manifest",
+        )
+    return chosen
+
+
+def _named(table: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.DataFrame:
+    for theirs in columns.values():
+        _require(table, theirs, "correct [columns] in the manifest", path)
+    kept = table.drop(columns=[name for name in columns if name in table])
+    return kept.assign(**{ours: table[theirs] for ours, theirs in columns.items()})
+
+
+def _require(table: pd.DataFrame, column: str, hint: str, path: Path) -> None:
+    if column not in table:
+        raise SubmissionError(
+            f"{path.name} has no column {column!r}; found {_few(table.columns)}", hint=hint
+        )
+
+
+def _numbers(cells: pd.Series, values: Mapping[str, float], path: Path) -> list[float]:
+    texts = cells.map(str)
+    unknown = texts[~texts.isin(list(values))]
+    if len(unknown):
+        raise SubmissionError(
+            f"{path.name}: {len(unknown)} outputs are not among the values of the manifest:"
+            f" {_few(unknown.unique())}",
+            hint="give each a number under [values], or leave those rows out: they become holes",
+        )
+    return [values[text] for text in texts]
+
+
+def _few(items: Iterable[object], limit: int = 6) -> str:
+    names = [repr(str(item)[:40]) for item in items]
+    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")

@@ -1,0 +1,269 @@
+"""Accepted submissions on disk: one folder each, there only when it is whole.
+
+``<dataset>/<name>/manifest.json`` holds what the authors state and what was found, without a time,
+host or path; ``predictions.parquet`` holds ``id, seed, pred, split``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from harness import canonical
+from harness.canonical import Json
+from harness.errors import StoreError, SubmissionError
+from harness.files import commit_folder, is_plain_name
+from harness.parquet import read_parquet
+from harness.submissions.checking import Checked
+from harness.submissions.flags import Flag
+from harness.submissions.manifest import Badge, Manifest
+
+__all__ = ["Outcome", "Record", "StoredSubmission", "SubmissionStore"]
+
+FORMAT = 1
+
+Outcome = Literal["added", "unchanged", "replaced"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What is known of a stored submission.
+
+    Args:
+        dataset: Name of the dataset.
+        split: The split predicted.
+        badge: Where its numbers come from.
+        stated: What the authors state.
+        source: SHA-256 of the file as submitted.
+        seeds: The seeds of the file, none where it has no such column.
+        clips: Clips that every run covers.
+        expected: Official number of clips.
+        left_out: Rows of the file for other splits.
+        flags: What a reader must know.
+    """
+
+    dataset: str
+    split: str
+    badge: Badge = Badge.RECOMPUTED
+    stated: Manifest
+    source: str
+    seeds: tuple[int, ...]
+    clips: int
+    expected: int
+    left_out: int
+    flags: tuple[Flag, ...]
+
+    @classmethod
+    def of(
+        cls, checked: Checked, manifest: Manifest, *, dataset: str, split: str, source: str
+    ) -> Record:
+        """The record of predictions that passed the checks."""
+        return cls(
+            dataset=dataset,
+            split=split,
+            stated=manifest,
+            source=source,
+            seeds=checked.seeds,
+            clips=checked.clips,
+            expected=checked.expected,
+            left_out=checked.left_out,
+            flags=checked.flags,
+        )
+
+    @property
+    def name(self) -> str:
+        """The submission's name."""
+        return self.stated.name
+
+    @property
+    def runs(self) -> int:
+        """Number of runs."""
+        return max(1, len(self.seeds))
+
+    def table(self) -> dict[str, Json]:
+        """As JSON values."""
+        return {
+            "format": FORMAT,
+            "dataset": self.dataset,
+            "split": self.split,
+            "badge": str(self.badge),
+            "stated": self.stated.table(),
+            "source": self.source,
+            "seeds": list(self.seeds),
+            "clips": self.clips,
+            "expected": self.expected,
+            "left_out": self.left_out,
+            "flags": [{"kind": flag.kind, "text": flag.text} for flag in self.flags],
+        }
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Any]) -> Record:
+        """The inverse of ``table``.
+
+        Raises:
+            KeyError, TypeError, ValueError, SubmissionError: When it is not such a table.
+        """
+        fields = dict(table)
+        if fields.pop("format") != FORMAT:
+            raise ValueError(f"format {table['format']}, expected {FORMAT}")
+        parsed = {
+            "badge": Badge(fields["badge"]),
+            "stated": Manifest.parse(fields["stated"], where="stated"),
+            "seeds": tuple(fields["seeds"]),
+            "flags": tuple(Flag(**flag) for flag in fields["flags"]),
+        }
+        return cls(**fields | parsed)
+
+
+@dataclass(frozen=True)
+class StoredSubmission:
+    """A stored submission, read lazily."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Its name, unique per dataset."""
+        return self.folder.name
+
+    @cached_property
+    def manifest(self) -> Record:
+        """What the authors state and what was found.
+
+        Raises:
+            StoreError: When the record is damaged.
+        """
+        try:
+            return Record.parse(json.loads((self.folder / "manifest.json").read_text("utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SubmissionError) as error:
+            raise self._damaged("manifest.json", error) from error
+
+    def predictions(self) -> pd.DataFrame:
+        """Columns ``id, seed, pred`` (float64), ``split``, sorted by seed and id.
+
+        Raises:
+            StoreError: When the table is damaged.
+        """
+        try:
+            table = read_parquet(self.folder / "predictions.parquet")
+            return table[["id", "seed", "pred", "split"]]
+        except (OSError, ValueError, KeyError) as error:
+            raise self._damaged("predictions.parquet", error) from error
+
+    def _damaged(self, file: str, error: Exception) -> StoreError:
+        return StoreError(
+            f"submission {self.name!r} is damaged: {file}: {error}",
+            hint="msa submit FILE --replace",
+        )
+
+
+class SubmissionStore:
+    """Submissions under one folder.
+
+    Args:
+        root: ``Home.store / "submissions"``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def names(self, dataset: str) -> list[str]:
+        """Submissions for a dataset, sorted."""
+        found = self.root.glob(f"{dataset}/*/manifest.json") if is_plain_name(dataset) else ()
+        return sorted(path.parent.name for path in found if is_plain_name(path.parent.name))
+
+    def of(self, dataset: str) -> Iterator[StoredSubmission]:
+        """The submissions for a dataset, sorted by name."""
+        return (StoredSubmission(self.root / dataset / name) for name in self.names(dataset))
+
+    def get(self, dataset: str, name: str) -> StoredSubmission:
+        """One submission.
+
+        Raises:
+            SubmissionError: When there is none of that name.
+        """
+        known = self.names(dataset)
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            guess = f"; did you mean {close[0]!r}?" if close else ""
+            raise SubmissionError(
+                f"no submission {name!r} for {dataset}{guess} (known: {', '.join(known) or 'none'})"
+            )
+        return StoredSubmission(self.root / dataset / name)
+
+    def put(self, record: Record, predictions: pd.DataFrame, *, replace: bool = False) -> Outcome:
+        """Store a submission; the same content again changes nothing.
+
+        Args:
+            record: What is known of it.
+            predictions: Columns ``id, seed, pred, split``.
+            replace: Whether other content under the same name gives way.
+
+        Raises:
+            SubmissionError: When the name is taken by other content.
+            StoreError: When the disk refuses.
+        """
+        target = self.root / record.dataset / record.name
+        content = canonical.dumps(record.table(), indent=1)
+        taken = record.name in self.names(record.dataset)
+        if taken and _holds(target, content, predictions):
+            return "unchanged"
+        if taken and not replace:
+            raise SubmissionError(
+                f"{record.dataset} already has a submission {record.name!r} with other content",
+                hint="--replace, or --name another",
+            )
+        with _refusals(record.name), _retiring(target) as retire, commit_folder(target) as folder:
+            predictions.to_parquet(folder / "predictions.parquet", index=False)
+            (folder / "manifest.json").write_text(content, "utf-8")
+            retire()
+        return "replaced" if taken else "added"
+
+
+def _holds(folder: Path, content: str, predictions: pd.DataFrame) -> bool:
+    try:
+        same = (folder / "manifest.json").read_text("utf-8") == content
+        return same and StoredSubmission(folder).predictions().equals(predictions)
+    except (OSError, ValueError, StoreError):
+        return False  # damaged: other content
+
+
+@contextlib.contextmanager
+def _retiring(folder: Path) -> Iterator[Callable[[], None]]:
+    """Hand out a call that moves the folder aside; on failure it comes back, else it goes.
+
+    What a kill leaves behind has a name that is swept.
+    """
+    retired = folder.with_name(f".new-{folder.name}-retired")
+
+    def retire() -> None:
+        shutil.rmtree(retired, ignore_errors=True)
+        if folder.exists():
+            folder.rename(retired)
+
+    try:
+        yield retire
+    finally:
+        if retired.exists() and not folder.exists():
+            retired.rename(folder)
+        shutil.rmtree(retired, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _refusals(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"submission {name!r} could not be stored: {error}",
+            hint="free some space or fix the permissions, then submit again",
+        ) from error

@@ -1,0 +1,198 @@
+"""What a board consists of: rows of runs on one corpus, under one protocol.
+
+Nothing here is rounded or averaged.
+
+Shapes: N test clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.canonical import Json
+from harness.data.datasets import Dataset
+from harness.metrics import Metric
+from harness.scoring import Truth
+from harness.submissions import Badge
+from leaderboards.analysis import Across, Analysis, across, analyse
+
+__all__ = ["Board", "CorpusFacts", "Facts", "Grid", "Hole", "Row", "Run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a run's manifest says beside its predictions.
+
+    ``epochs`` and ``selected_epoch`` are 0 and None for systems without epochs; seconds and bytes
+    are measurements of one machine and differ between equal runs.
+    """
+
+    encoder: str | None
+    parameters: int
+    trainable: int
+    epochs: int
+    selected_epoch: int | None
+    train_clips: int
+    fit_seconds: float
+    predict_seconds: float
+    peak_memory_bytes: int
+    device: str
+    processor: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """One committed seed of a row.
+
+    Args:
+        seed: Training seed.
+        key: The run's identity.
+        pred: (N,) test predictions, in the order of the grid's ``truth``; NaN where a submission
+            has none.
+        scores: Metric -> value, unrounded, NaN where undefined.
+        facts: Its manifest; None for a submission.
+    """
+
+    seed: int
+    key: str
+    pred: NDArray[np.float64]
+    scores: Mapping[str, float]
+    facts: Facts | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hole:
+    """A planned cell without a run."""
+
+    seed: int
+    state: Literal["not run", "failed", "not applicable"]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """One system with its hyper-parameters on one corpus, over seeds.
+
+    Args:
+        label: The row's name in the suite.
+        system: Registered name of the system.
+        title: What the system's card calls it.
+        text: How text enters, by its card.
+        inputs: What it reads and the corpus has.
+        changed: Hyper-parameters the suite changed.
+        deterministic: Whether it runs once because no seed changes it.
+        reference: Whether it is a constant predictor.
+        runs: Committed seeds, in plan order.
+        holes: Seeds without a run, in plan order.
+        outside: Why the row can never be ranked with the others; empty when it can.
+        badge: Where its numbers come from.
+        side_info: What the system knew of a clip besides transcript, audio and vision.
+        selection: For submissions, what is stated to have chosen the checkpoint.
+        clips: For submissions, how many clips every run covers.
+        flags: For submissions, what a reader must know.
+    """
+
+    label: str
+    system: str
+    title: str
+    text: str
+    inputs: tuple[str, ...]
+    changed: Mapping[str, Json]
+    deterministic: bool
+    reference: bool
+    runs: tuple[Run, ...]
+    holes: tuple[Hole, ...]
+    outside: str = ""
+    badge: Badge = Badge.REPLAYED
+    side_info: str = "none"
+    selection: str = ""
+    clips: int | None = None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> tuple[Facts, ...]:
+        """What the manifests of its runs say; nothing for submissions."""
+        return tuple(run.facts for run in self.runs if run.facts is not None)
+
+    @property
+    def planned(self) -> int:
+        """Number of seeds the suite asks for."""
+        return len(self.runs) + len(self.holes)
+
+    def values(self, metric: str) -> tuple[float, ...]:
+        """The metric of each committed seed, NaN where undefined."""
+        return tuple(run.scores[metric] for run in self.runs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusFacts:
+    """What a plan says of a corpus.
+
+    Args:
+        name: ``dataset@feature-set``.
+        data: Content fingerprint.
+        dataset: The dataset it is or imitates.
+        twin: Whether it is synthetic.
+        clips: Split -> number of clips.
+        videos: Split -> number of source videos.
+        ceilings: For twins, signals seen -> best reachable metrics, None where undefined.
+    """
+
+    name: str
+    data: str
+    dataset: Dataset
+    twin: bool
+    clips: Mapping[str, int]
+    videos: Mapping[str, int]
+    ceilings: Mapping[str, Mapping[str, float | None]]
+
+    @property
+    def official(self) -> bool:
+        """Whether its splits are as large as the official ones."""
+        return dict(self.clips) == {s: counts.clips for s, counts in self.dataset.splits.items()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Grid:
+    """The rows of a suite on one corpus.
+
+    Args:
+        corpus: Where.
+        selection: The metric that chose the checkpoints.
+        truth: The test labels.
+        rows: Those of the suite, in its order, then submissions that kept its protocol.
+        submissions: The other submissions for these clips, which are never ranked with ``rows``.
+    """
+
+    corpus: CorpusFacts
+    selection: Metric
+    truth: Truth
+    rows: tuple[Row, ...]
+    submissions: tuple[Row, ...]
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """Rank sets and comparisons among the complete rows; seconds, once."""
+        return analyse(self)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Board:
+    """A suite as far as it was run: one grid per corpus, all under one protocol."""
+
+    suite: str
+    title: str
+    protocol: Mapping[str, Json]
+    seeds: tuple[int, ...]
+    grids: tuple[Grid, ...]
+
+    @cached_property
+    def across(self) -> Across | None:
+        """Average ranks over the corpora, None below two independent ones."""
+        return across(self.grids, str(self.protocol["selection_metric"]))
