@@ -1,6 +1,7 @@
 """Boards: pure functions of the run store, rebuilt in seconds, without a model or a tracker.
 
-The board of a suite is Markdown whose bytes depend on stored predictions, labels and plans alone.
+The board of a suite is a Markdown file and an HTML page of the same content, whose bytes depend on
+stored predictions, labels and plans alone.
 What differs between equal runs (seconds, memory) goes into a file of its own beside it.
 """
 
@@ -14,6 +15,7 @@ from harness.errors import StoreError
 from harness.files import write_atomic
 from harness.store import RunStore
 from leaderboards import figures
+from leaderboards.html import render_html
 from leaderboards.markdown import render_board, render_costs
 from leaderboards.select import gather
 from leaderboards.summary import records
@@ -31,7 +33,7 @@ def render(store: RunStore, suite: str) -> str:
 
 
 def write(store: RunStore, suite: str, path: Path) -> Path:
-    """Write the board to ``path`` and its measured costs to ``<name>.cost.md`` beside it.
+    """Write the board to ``path``, beside it ``<name>.html`` and its costs, ``<name>.cost.md``.
 
     Raises:
         StoreError: As ``render``, or when the files cannot be written.
@@ -39,6 +41,7 @@ def write(store: RunStore, suite: str, path: Path) -> Path:
     board = gather(store, suite)
     try:
         write_atomic(path, render_board(board))
+        write_atomic(path.with_suffix(".html"), render_html(board))
         write_atomic(path.with_suffix(".cost.md"), render_costs(board))
     except OSError as error:
         raise StoreError(f"board {path.name} cannot be written: {error}") from error
@@ -55,18 +58,34 @@ def draw(store: RunStore, suite: str, folder: Path) -> list[Path]:
 
 
 def check(store: RunStore, suite: str, path: Path) -> list[str]:
-    """Lines of a unified diff from the file to what the store gives now; empty when identical.
+    """Lines of a unified diff from the written board to what the store gives now.
+
+    Args:
+        store: Where the runs are.
+        suite: Whose board.
+        path: The Markdown file; the page is looked for beside it.
+
+    Returns:
+        Nothing when Markdown and page are both identical to the last byte.
 
     Raises:
-        StoreError: As ``render``, or when the file cannot be read.
+        StoreError: As ``render``, or when a file cannot be read.
     """
+    board = gather(store, suite)
+    return [
+        *_drift(path, render_board(board), suite),
+        *_drift(path.with_suffix(".html"), render_html(board), suite),
+    ]
+
+
+def _drift(path: Path, now: str, suite: str) -> list[str]:
     try:
         shown = path.read_bytes().decode("utf-8", errors="backslashreplace")
     except OSError as error:
         raise StoreError(
             f"board {path.name} cannot be read: {error}", hint=f"msa board {suite}"
         ) from error
-    old, new = shown.splitlines(keepends=True), render(store, suite).splitlines(keepends=True)
+    old, new = shown.splitlines(keepends=True), now.splitlines(keepends=True)
     diff = difflib.unified_diff(old, new, path.name, "from the run store")
     return [line.removesuffix("\n") for line in diff]
 

@@ -95,7 +95,7 @@ class Row:
         side_info: What the system knew of a clip besides transcript, audio and vision.
         selection: For submissions, what is stated to have chosen the checkpoint.
         clips: For submissions, how many clips every run covers.
-        flags: For submissions, what a reader must know.
+        flags: What a reader must know, such as that predictions collapsed.
     """
 
     label: str

@@ -130,6 +130,7 @@ def _section(grid: Grid) -> Iterator[str]:
     if not corpus.twin:
         yield from _cautions(corpus)
     yield _table(tables.results(grid))
+    yield from _flags(grid)
     yield from _resolution(grid)
     yield from _folded(f"Pairwise: {grid.selection.title}", tables.pairwise(grid))
     yield from _submissions(grid)
@@ -145,6 +146,14 @@ def _folded(title: str, table: tables.Table) -> Iterator[str]:
         yield f"<details>\n<summary>{escape(title)}</summary>"
         yield _table(table)
         yield "</details>"
+
+
+def _flags(grid: Grid) -> Iterator[str]:
+    said = [
+        f"- **{escape(row.label)}**: {escape(flag)}." for row in grid.rows for flag in row.flags
+    ]
+    if said:
+        yield "\n".join(said)
 
 
 def _resolution(grid: Grid) -> Iterator[str]:

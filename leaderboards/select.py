@@ -16,6 +16,7 @@ from harness.errors import StoreError
 from harness.metrics import metrics
 from harness.scoring import Truth
 from harness.store import RunStore, StoredRun
+from harness.submissions import flags
 from leaderboards.board import Board, CorpusFacts, Facts, Grid, Hole, Row, Run
 from leaderboards.entries import entries
 
@@ -84,6 +85,7 @@ def _row(
     store: RunStore, truth: Truth, record: _Record, cells: list[_Record], present: set[str]
 ) -> Row:
     done = [cell for cell in cells if cell["key"] is not None and cell["key"] in store]
+    runs = tuple(_run(truth, store.get(cell["key"]), cell["seed"]) for cell in done)
     return Row(
         label=record["label"],
         system=record["system"],
@@ -93,8 +95,9 @@ def _row(
         changed=record["changed"],
         deterministic=record["deterministic"],
         reference=record["reference"],
-        runs=tuple(_run(truth, store.get(cell["key"]), cell["seed"]) for cell in done),
+        runs=runs,
         holes=tuple(_hole(store, cell) for cell in cells if cell not in done),
+        flags=() if record["reference"] else _flags(runs, truth),
     )
 
 
@@ -107,6 +110,14 @@ def _run(truth: Truth, stored: StoredRun, seed: int) -> Run:
         scores=truth.score(stored, pred),
         facts=_facts(stored.manifest),
     )
+
+
+def _flags(runs: tuple[Run, ...], truth: Truth) -> tuple[str, ...]:
+    """What a reader must know of a row's predictions: that they collapsed."""
+    given = [
+        flags.Run(seed=run.seed, ids=truth.ids, pred=run.pred, truth=truth.labels) for run in runs
+    ]
+    return tuple(flag.text for flag in flags.collapse(given))
 
 
 def _hole(store: RunStore, cell: _Record) -> Hole:

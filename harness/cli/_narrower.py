@@ -74,7 +74,7 @@ def _two_checkpoints(
 
     clip = (-1.0, 1.0) if dataset.family == "sims" else (-np.inf, np.inf)
     values = [prepare(run[0].clip(*clip), truth, dataset)[0] for run in (a, b)]
-    yield "mae", sign_flip(*(np.abs(value - truth) for value in values))
+    yield "mae", sign_flip(np.abs(values[0] - truth), np.abs(values[1] - truth))
     name = _MAIN_ACC2[dataset.family]
     rule = metrics[name].on(dataset)
     assert isinstance(rule, ClassScore)  # an accuracy is

@@ -15,7 +15,7 @@ from harness.metrics.base import Values
 from harness.metrics.regression import calibration_slope, corr
 from harness.submissions.manifest import NOT_STATED, Manifest
 
-__all__ = ["Flag", "Run", "flags_of", "runs_of", "score_runs"]
+__all__ = ["Flag", "Run", "collapse", "flags_of", "runs_of", "score_runs"]
 
 _NEAR_CONSTANT = 0.10
 """Spread of predictions, as share of the spread of labels, below which a run counts as collapsed.
@@ -106,7 +106,8 @@ def flags_of(runs: list[Run], manifest: Manifest, expected: int) -> tuple[Flag, 
     return (*found, *_coverage(runs, expected), *_statements(runs, manifest))
 
 
-def _collapse(runs: list[Run]) -> Iterator[Flag]:
+def collapse(runs: list[Run]) -> Iterator[Flag]:
+    """Flags of runs that predict one number, or nearly one."""
     constant = [run for run in runs if run.pred.min() == run.pred.max()]
     if constant:
         yield Flag("constant", f"every prediction is the same number in {_of(constant, runs)}")
@@ -181,7 +182,7 @@ def _copies(runs: list[Run]) -> Iterator[Flag]:
 
 
 _LOOKS: tuple[Callable[[list[Run]], Iterator[Flag]], ...] = (
-    *(_collapse, _direction, _scale, _classes, _copies),
+    *(collapse, _direction, _scale, _classes, _copies),
 )
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.metrics import Metric, metrics_for
+from harness.metrics import Metric, metrics, metrics_for
 from harness.submissions import NOT_STATED, Badge
 from leaderboards import published_numbers, tables
 from leaderboards.analysis import unranked_because
@@ -27,6 +27,7 @@ class Score:
 
     Args:
         mean: NaN when undefined for at least one value.
+        printed: How the mean is written where its source decides on the digits.
         sd: Sample standard deviation; NaN when there is none.
         values: One per run, in the order of the line's ``runs``; empty when only a mean is known.
         interval: 95 % interval of the mean, where it was compared.
@@ -35,6 +36,7 @@ class Score:
     """
 
     mean: float
+    printed: str = ""
     sd: float = math.nan
     values: tuple[float, ...] = ()
     interval: tuple[float, float] | None = None
@@ -125,7 +127,8 @@ def _about(row: Row) -> Iterator[str]:
         return
     if row.title != row.label:
         yield row.title
-    yield "no text" if row.text == "none" else tables._text(row)
+    said = {"none": "no text", NOT_STATED: f"encoder {NOT_STATED}"}
+    yield said.get(row.text) or tables._text(row)
     if row.side_info != "none":
         yield f"side information: {row.side_info}"
     if row.selection:
@@ -133,8 +136,10 @@ def _about(row: Row) -> Iterator[str]:
 
 
 def _flags(grid: Grid, row: Row) -> tuple[str, ...]:
+    """What submissions are flagged with already."""
     ranking = grid.analysis.rankings.get(grid.selection.name)
-    if row.flags or ranking is None or row.deterministic or row.label not in ranking.conditional:
+    ours = row.badge is Badge.REPLAYED and not row.deterministic
+    if not ours or ranking is None or row.label not in ranking.conditional:
         return ()
     return ("conditional on one run: how much another run differs is unseen",)
 
@@ -174,5 +179,12 @@ def _published(numbers: Sequence[PublishedRow]) -> Line:
         text=first.text or NOT_STATED,
         side_info=first.side_info or "none",
         seeds=NOT_STATED if first.seeds is None else str(first.seeds),
-        scores={row.metric: Score(mean=row.value) for row in numbers},
+        scores={row.metric: Score(mean=row.value, printed=_digits(row)) for row in numbers},
     )
+
+
+def _digits(row: PublishedRow) -> str:
+    """As many digits as the source prints, in the unit of the board."""
+    scale = 100 if metrics[row.metric].percent else 1
+    decimals = round(-math.log10(2 * row.rounding * scale))
+    return f"{scale * row.value:z.{max(0, decimals)}f}".replace("-", "−")

@@ -208,5 +208,5 @@ def _cell(line: Line, metric: Metric) -> Html:
         return tag("td", tables.UNDEFINED, tag("small", f" undefined{some}"), class_="number")
     tied = join((_MARK, hidden(f"{_TIED} "))) if score.leads else ""
     spread = "" if math.isnan(score.sd) else tag("small", f" ± {number(score.sd, metric)}")
-    mean = number(score.mean, metric)
+    mean = score.printed or number(score.mean, metric)
     return tag("td", tied, mean, spread, class_="number", data_sort=key(score.mean))

@@ -32,10 +32,12 @@ from leaderboards import board as boards
 from leaderboards import tables
 from leaderboards.html import render_html
 from leaderboards.html.drawings import Axis
-from leaderboards.html.lines import lines_of
+from leaderboards.html.lines import _digits, lines_of
 from leaderboards.html.markup import plain, tag
+from leaderboards.html.numbers import number
 from leaderboards.html.prose import inline
 from leaderboards.markdown import escape
+from leaderboards.published_numbers import table
 from leaderboards.select import gather
 from leaderboards.summary import ordered
 
@@ -235,9 +237,9 @@ def test_every_seed_is_in_the_details(board, page) -> None:
 
 
 def test_pairs_are_antisymmetric_and_say_what_the_tests_say(board, page) -> None:
-    grid, table = board.grids[0], next(sections(page)[0].all("table", class_="pairs"))
+    grid, drawn = board.grids[0], next(sections(page)[0].all("table", class_="pairs"))
     ranking = grid.analysis.rankings["mae"]
-    rows = list(next(table.all("tbody")).all("tr"))
+    rows = list(next(drawn.all("tbody")).all("tr"))
     cells = [[c for c in row.children if isinstance(c, Node)][1:] for row in rows]
     by_pair = {(p.a, p.b): p for p in ranking.pairs}
     opposite = {"better": "worse"}
@@ -296,6 +298,22 @@ def test_what_cannot_be_ranked_stands_in_tables_of_its_own(board) -> None:
         assert "data-ranked" not in line.attributes
 
 
+@pytest.mark.parametrize(
+    ("metric", "printed", "value", "shown"),
+    [
+        ("mae", "0.7", 0.7, "0.7"),
+        ("mae", "72.46", 0.7246, "0.7246"),
+        ("acc7", "46.7", 0.467, "46.7"),
+        ("acc7", "46", 0.46, "46"),
+        ("acc7", "0.4667", 0.4667, "46.67"),
+        ("corr", "-0.050", -0.05, "−0.050"),
+    ],
+)
+def test_published_numbers_keep_the_digits_of_their_source(metric, printed, value, shown) -> None:
+    row = dataclasses.replace(table("mmsa")[0], metric=metric, printed=printed, value=value)
+    assert _digits(row) == shown
+
+
 def test_the_page_asks_for_nothing_and_its_policy_names_its_own_style_and_script(board) -> None:
     page = parse(render_html(board))
     policy = next(page.all("meta", **{"http-equiv": "Content-Security-Policy"}))
@@ -316,9 +334,9 @@ def test_the_page_asks_for_nothing_and_its_policy_names_its_own_style_and_script
 
 
 def test_tables_have_captions_scopes_and_whole_rows(page) -> None:
-    for table in page.all("table"):
-        assert next(table.all("caption")).text.strip()
-        rows = [[c for c in row.children if isinstance(c, Node)] for row in table.all("tr")]
+    for drawn in page.all("table"):
+        assert next(drawn.all("caption")).text.strip()
+        rows = [[c for c in row.children if isinstance(c, Node)] for row in drawn.all("tr")]
         assert {len(row) for row in rows} == {len(rows[0])}
         assert all(cell.attributes.get("scope") == "col" for cell in rows[0])
         assert all(row[0].attributes.get("scope") == "row" for row in rows[1:])
@@ -393,8 +411,6 @@ def test_words_escaped_for_markdown_are_the_same_words_here(text: str) -> None:
 
 
 def test_numbers_are_those_of_the_metric() -> None:
-    from leaderboards.html.numbers import number
-
     assert number(-0.25, metrics["corr"]) == "−0.250"
     assert number(0.25, metrics["acc7"], sign=True) == "+25.00"
     assert number(-0.0, metrics["mae"]) == "0.000"
