@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["rank_intervals"]
 
 _BAR = 8  # points
-_SPECK = 0.002  # of a rank: lines without any length are not drawn
 _TICKS = 12  # at most
 
 
@@ -65,11 +64,21 @@ def _bar(axes: Axes, place: int, ranking: Ranking) -> None:
     if leads:
         axes.axhspan(place - 0.5, place + 0.5, color=TINT, lw=0)
         axes.get_yticklabels()[place].set_fontweight("bold")
-    ends = [best - _SPECK, worst + _SPECK], [place, place]
-    colour = SYSTEM if leads else OTHER
-    axes.plot(*ends, color=colour, lw=_BAR, solid_capstyle="round")
+    layers = [(SYSTEM if leads else OTHER, _BAR)]
     if name in ranking.conditional:
-        axes.plot(*ends, color=PAGE, lw=_BAR - 3, solid_capstyle="round")
+        layers.append((PAGE, _BAR - 3))
+    shape = "o" if best == worst else "-"  # a line without length would not be drawn
+    for colour, size in layers:
+        axes.plot(
+            [best, worst],
+            [place, place],
+            shape,
+            color=colour,
+            linewidth=size,
+            markersize=size,
+            markeredgewidth=0,
+            solid_capstyle="round",
+        )
 
 
 def _number_ranks(axes: Axes, count: int) -> None:

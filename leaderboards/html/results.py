@@ -122,14 +122,17 @@ class Results:
         )
 
     def _rank(self, line: Line) -> Html:
+        """Rank sets or why there are none, and what a reader must know."""
         if line.unranked:
-            return tag("td", tag("small", f"not ranked: {line.unranked}"), class_="ranks")
-        per_metric = (
-            _rank_of(score, i, self.ranked)
-            for i, metric, _ in self._slots
-            if (score := line.scores.get(metric.name)) is not None
-        )
-        return tag("td", *per_metric, class_="ranks")
+            shown = [tag("small", f"not ranked: {line.unranked}")]
+        else:
+            shown = [
+                _rank_of(score, i, self.ranked)
+                for i, metric, _ in self._slots
+                if (score := line.scores.get(metric.name)) is not None
+            ]
+        flags = (tag("small", f"⚠ {flag}", class_="flag") for flag in line.flags)
+        return tag("td", *shown, *flags, class_="ranks")
 
     def _seeds(self, line: Line) -> Html:
         per_metric = (
@@ -152,7 +155,6 @@ def _name(line: Line) -> Html:
         "th",
         tag("span", line.label, class_="label"),
         tag("small", tag("span", line.badge, class_="badge"), about),
-        *(tag("small", f"⚠ {flag}", class_="flag") for flag in line.flags),
         scope="row",
         abbr=line.label,
         class_="name",

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
@@ -158,7 +159,7 @@ def test_the_bar_stands_at_the_mean(grid) -> None:
 
 def test_what_is_missing_is_said_on_its_line(grid) -> None:
     shown = texts(figures.seed_strip(grid, metrics["corr"]))
-    assert "undefined" in shown, "a constant has no correlation"
+    assert "undefined (floor)" in shown, "a constant has no correlation"
     assert "undefined in 1/3" in shown, "nor has one seed of another row"
     assert any(text.endswith("(1 of 3 seeds)") for text in shown)
     assert "not applicable" in shown
@@ -196,6 +197,22 @@ def test_bars_run_from_best_to_worst_rank(grid, ranking) -> None:
     assert [tuple(np.round(ends).astype(int)) for _, ends in sorted(bars.items())] == list(
         ranking.ranks
     )
+
+
+@pytest.mark.parametrize("count", [2, 7, 25])
+def test_single_ranks_are_visible(grid, count) -> None:
+    names = [f"system {i}" for i in range(count)]
+    certain = dataclasses.replace(
+        a_ranking(names), ranks=tuple((i, i) for i in range(1, count + 1))
+    )
+    figure = figures.rank_intervals(grid, certain)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    page = np.asarray(canvas.buffer_rgba())
+    for place, name in enumerate(names):
+        x, y = figure.axes[0].transData.transform((place + 1, place)).round().astype(int)
+        colour = _style.SYSTEM if name in certain.leaders else _style.OTHER
+        assert to_hex(page[page.shape[0] - y, x] / 255) == colour
 
 
 def test_leaders_are_told_by_more_than_colour(grid, ranking) -> None:
