@@ -18,9 +18,10 @@ from harness.stats import AverageRank, Field, Ranking, average_ranks, draw_field
 if TYPE_CHECKING:
     from leaderboards.board import Grid, Row
 
-__all__ = ["Across", "Analysis", "across", "analyse", "unranked_because"]
+__all__ = ["DRAWS", "Across", "Analysis", "across", "analyse", "unranked_because"]
 
 DRAWS = 10_000
+"""Bootstrap draws behind every board."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,9 +15,19 @@ from tabulate import tabulate
 from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.metrics import metrics, metrics_for
 from leaderboards import tables
+from leaderboards.analysis import DRAWS
 from leaderboards.board import Board, CorpusFacts, Grid
 
-__all__ = ["escape", "render_board", "render_cost", "render_costs"]
+__all__ = [
+    "across",
+    "cautions",
+    "data",
+    "escape",
+    "legend",
+    "render_board",
+    "render_cost",
+    "render_costs",
+]
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKUP = re.compile(
@@ -34,7 +44,7 @@ _LEGEND = """\
   rounded last. It is the spread between seeds, not a confidence interval.
 - Constant predictors come first; the other rows are ordered by mean test {selection}.
 - Rank: the ranks that the data do not exclude, when all complete rows are compared pairwise on new
-  seeds and new source videos (two-way bootstrap, 10,000 draws, Holm over all pairs of a table):
+  seeds and new source videos (two-way bootstrap, {draws:,} draws, Holm over all pairs of a table):
   with 95 % probability every true rank lies in its set. Order within a set means nothing.
 - {tied}: tie group at the top; no other row is significantly better in this metric. There is no
   bold, for most winners on boards of this size are not.
@@ -72,9 +82,9 @@ def render_board(board: Board) -> str:
         f"Suite {escape(board.suite)}, seeds {', '.join(map(str, board.seeds))}.",
         *_protocol(board),
         *(block for grid in board.grids for block in _section(grid)),
-        *_across(board),
+        *across(board),
         *_literature(board),
-        *_legend(board),
+        *legend(board),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -126,9 +136,9 @@ def _section(grid: Grid) -> Iterator[str]:
     yield _heading(corpus)
     if corpus.twin:
         yield f"> **SYNTHETIC TWIN: not a result on {escape(corpus.dataset.title)}**"
-    yield _data(corpus)
+    yield data(corpus)
     if not corpus.twin:
-        yield from _cautions(corpus)
+        yield from cautions(corpus)
     yield _table(tables.results(grid))
     yield from _flags(grid)
     yield from _resolution(grid)
@@ -195,7 +205,8 @@ def _literature(board: Board) -> Iterator[str]:
         yield from _folded(f"{dataset.title}: published", tables.literature(dataset))
 
 
-def _across(board: Board) -> Iterator[str]:
+def across(board: Board) -> Iterator[str]:
+    """Heading, introduction, table and what is left out; nothing below two datasets."""
     found = board.across
     if found is None or not found.rows:
         return
@@ -218,7 +229,8 @@ def _part(heading: str, table: tables.Table) -> Iterator[str]:
         yield _table(table)
 
 
-def _data(corpus: CorpusFacts) -> str:
+def data(corpus: CorpusFacts) -> str:
+    """Fingerprint and sizes of a corpus, in a sentence."""
     clips, videos = _per_split(corpus.clips), _per_split(corpus.videos)
     return (
         f"Data `{corpus.data[:12]}`. {' / '.join(SPLITS)}: {clips} clips"
@@ -230,7 +242,7 @@ def _per_split(counts: Mapping[str, int]) -> str:
     return " / ".join(str(counts[split]) for split in SPLITS)
 
 
-def _cautions(corpus: CorpusFacts) -> Iterator[str]:
+def cautions(corpus: CorpusFacts) -> Iterator[str]:
     """What a reader of a real dataset's numbers must know."""
     dataset = corpus.dataset
     if not corpus.official:
@@ -255,10 +267,11 @@ def _containments(dataset: Dataset) -> Iterator[tuple[Dataset, Dataset]]:
     yield from ((dataset, other) for other in datasets.values() if dataset.name in other.contains)
 
 
-def _legend(board: Board) -> Iterator[str]:
+def legend(board: Board) -> Iterator[str]:
+    """What the marks and the metrics of a board mean."""
     yield "## How to read this"
     selection = metrics[str(board.protocol["selection_metric"])]
-    yield _LEGEND.format(selection=escape(selection.title), tied=tables.TIED)
+    yield _LEGEND.format(selection=escape(selection.title), tied=tables.TIED, draws=DRAWS)
     yield "## Metrics"
     yield "p is the prediction, y the label."
     shown = {

@@ -111,6 +111,13 @@ class PublishedRow:
         return 0.5 * 10.0**-decimals / (100.0 if self.times_100 else 1.0)
 
     @property
+    def shown(self) -> str:
+        """The number in the unit of a board, to the last digit its source prints."""
+        factor = 100.0 if metrics[self.metric].percent else 1.0
+        decimals = max(0, round(-math.log10(2.0 * self.rounding * factor)))
+        return f"{factor * self.value:z.{decimals}f}"
+
+    @property
     def times_100(self) -> bool:
         """Whether the source prints the number times 100."""
         return not math.isclose(self.value, float(self.printed), abs_tol=1e-12)

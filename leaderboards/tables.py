@@ -17,7 +17,7 @@ from harness.stats import Pairing
 from harness.submissions import NOT_STATED
 from leaderboards.analysis import Across
 from leaderboards.board import Facts, Grid, Row
-from leaderboards.published_numbers import PublishedRow, for_board, lines
+from leaderboards.published_numbers import for_board, lines
 from leaderboards.summary import Summary, ordered, summarise
 
 __all__ = [
@@ -33,11 +33,14 @@ __all__ = [
     "holes",
     "literature",
     "making",
+    "number",
     "pairwise",
     "per_seed",
     "resolution",
     "results",
+    "seeds",
     "submissions",
+    "text",
 ]
 
 EMPTY = "·"
@@ -84,7 +87,7 @@ def results(grid: Grid) -> Table:
     rows = []
     for row in ordered(grid):
         scores = (_tied(row, metric, grid) + _score(row, metric, notes) for metric in shown)
-        rows.append((row.label, _text(row), _seeds(row), _rank(row, grid), *scores))
+        rows.append((row.label, text(row), seeds(row), _rank(row, grid), *scores))
     rank = f"Rank, {grid.selection.title}"
     return Table(
         columns=(*_left("System", "Text"), *_right("Seeds", rank, *map(_heading, shown))),
@@ -126,7 +129,7 @@ def resolution(grid: Grid) -> str:
         (metrics[name], ranking.resolution) for name, ranking in grid.analysis.rankings.items()
     )
     return ", ".join(
-        f"{metric.title} {_number(value, metric)}" + (" points" if metric.percent else "")
+        f"{metric.title} {number(value, metric)}" + (" points" if metric.percent else "")
         for metric, value in found
         if not math.isnan(value)
     )
@@ -153,12 +156,10 @@ def _pair(row: str, pair: Pairing | None, metric: Metric) -> str:
     """Effect of ``row`` minus the other of the pair, adjusted p and verdict."""
     if pair is None:
         return EMPTY
-    first = pair.a == row
-    effect = pair.effect if first else -pair.effect
+    effect, _, _, verdict = pair.seen_from(row)
     shown = f"{100 * effect:+.2f}" if metric.percent else f"{effect:+.3f}"
     p = "p < .001" if pair.p_holm < 0.001 else f"p = {pair.p_holm:.3f}"
-    verdict = pair.verdict()
-    return f"{shown}, {p}: {'worse' if verdict == 'better' and not first else verdict}"
+    return f"{shown}, {p}: {verdict}"
 
 
 def average_ranks(found: Across) -> Table:
@@ -186,18 +187,19 @@ def _score(row: Row, metric: Metric, notes: list[str]) -> str:
         of = f"{summary.undefined} of {len(summary.values)}"
         note = f"{metric.title} is undefined in {of} runs ({metric.undefined})."
         return UNDEFINED + _numbered([note], notes)
-    mean = _number(summary.mean, metric)
-    return mean if math.isnan(summary.sd) else f"{mean} ± {_number(summary.sd, metric)}"
+    mean = number(summary.mean, metric)
+    return mean if math.isnan(summary.sd) else f"{mean} ± {number(summary.sd, metric)}"
 
 
-def _number(value: float, metric: Metric) -> str:
+def number(value: float, metric: Metric) -> str:
     """Percentages with 2 decimals, everything else with 3; never a negative zero."""
     if math.isnan(value):
         return UNDEFINED
     return f"{100 * value:z.2f}" if metric.percent else f"{value:z.3f}"
 
 
-def _seeds(row: Row) -> str:
+def seeds(row: Row) -> str:
+    """Runs present of runs planned: ``3/5``, ``det.`` or ``n/a``."""
     n = len(row.runs)
     if row.holes and all(hole.state == "not applicable" for hole in row.holes):
         return "n/a"
@@ -206,7 +208,8 @@ def _seeds(row: Row) -> str:
     return f"{n}/{row.planned}" + (", n=1" if n == 1 else "")
 
 
-def _text(row: Row) -> str:
+def text(row: Row) -> str:
+    """How text enters, with the encoder."""
     encoders = sorted({fact.encoder for fact in row.facts if fact.encoder})
     return ": ".join(part for part in (row.text, ", ".join(encoders)) if part) or EMPTY
 
@@ -241,7 +244,7 @@ def literature(dataset: Dataset) -> Table:
     rows = []
     for line in lines(for_board(dataset.name)):
         first = line[0]
-        printed = {row.metric: _published(row) for row in line}
+        printed = {row.metric: row.shown for row in line}
         stated = (first.text, first.features, first.side_info or "none", first.selection)
         rows.append(
             (
@@ -263,13 +266,6 @@ def literature(dataset: Dataset) -> Table:
         rows=tuple(rows),
         notes=tuple(notes),
     )
-
-
-def _published(row: PublishedRow) -> str:
-    """The number in this board's unit, to the last digit its source prints."""
-    factor = 100.0 if metrics[row.metric].percent else 1.0
-    decimals = max(0, round(-math.log10(2.0 * row.rounding * factor)))
-    return f"{factor * row.value:z.{decimals}f}"
 
 
 def _numbered(said: Iterable[str], notes: list[str]) -> str:
@@ -344,7 +340,7 @@ def per_seed(grid: Grid) -> Table:
     for row in rows:
         cells: dict[int | None, str] = {
             None if row.deterministic else run.seed: " / ".join(
-                _number(run.scores[metric.name], metric) for metric in first
+                number(run.scores[metric.name], metric) for metric in first
             )
             for run in row.runs
         }
@@ -369,7 +365,7 @@ def ceilings(grid: Grid) -> Table:
 
 
 def _ceiling(value: float | None, metric: Metric) -> str:
-    return UNDEFINED if value is None else _number(value, metric)
+    return UNDEFINED if value is None else number(value, metric)
 
 
 def costs(grid: Grid) -> Table:

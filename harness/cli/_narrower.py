@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     Runs = NDArray[np.float64]
 
-__all__ = ["narrower"]
+__all__ = ["MAIN_ACC2", "narrower"]
 
-_MAIN_ACC2 = {"mosi": "acc2_non0", "sims": "acc2"}
+MAIN_ACC2 = {"mosi": "acc2_non0", "sims": "acc2"}
+"""Metric family -> the Acc-2 of the confirmatory family."""
 
 
 def narrower(a: Runs, b: Runs, truth: Runs, dataset: Dataset) -> list[dict[str, object]]:
@@ -57,7 +58,7 @@ def _over_seeds(
     from harness.metrics import metrics
     from harness.stats import paired_t_over_seeds, wilcoxon_over_seeds
 
-    for name in ("mae", _MAIN_ACC2[dataset.family]):
+    for name in ("mae", MAIN_ACC2[dataset.family]):
         scores = [[metrics[name](run, truth, dataset) for run in runs] for runs in (a, b)]
         yield name, paired_t_over_seeds(*scores)
         yield name, wilcoxon_over_seeds(*scores)
@@ -66,18 +67,10 @@ def _over_seeds(
 def _two_checkpoints(
     a: Runs, b: Runs, truth: Runs, dataset: Dataset
 ) -> Iterator[tuple[str, Conditional]]:
-    import numpy as np
-
-    from harness.metrics import metrics, prepare
-    from harness.metrics.classification import ClassScore
+    from harness.metrics import metrics
     from harness.stats import mcnemar, sign_flip
+    from harness.stats.variance import clip_scores
 
-    clip = (-1.0, 1.0) if dataset.family == "sims" else (-np.inf, np.inf)
-    values = [prepare(run[0].clip(*clip), truth, dataset)[0] for run in (a, b)]
-    yield "mae", sign_flip(np.abs(values[0] - truth), np.abs(values[1] - truth))
-    name = _MAIN_ACC2[dataset.family]
-    rule = metrics[name].on(dataset)
-    assert isinstance(rule, ClassScore)  # an accuracy is
-    kept = np.ones(truth.shape, bool) if rule.keep is None else rule.keep(truth)
-    right = [(rule.code(value) == rule.code(truth))[kept] for value in values]
-    yield name, mcnemar(*right)
+    for name, test in (("mae", sign_flip), (MAIN_ACC2[dataset.family], mcnemar)):
+        scores, _ = clip_scores([a[0], b[0]], truth, metrics[name], dataset)
+        yield name, test(*scores)

@@ -60,18 +60,20 @@ def find_contender(text: str, dataset: Dataset | None, split: str) -> Contender:
     if path.exists() or not colon:
         return Contender(name=path.name, dataset=dataset, predictions=read_predictions(path))
     if prefix == "submission":
-        return _submission(row, dataset)
+        return _submission(row, dataset, split)
     suite, _, corpus = prefix.partition("/")
     return _stored(suite, corpus, row, dataset, split)
 
 
-def _submission(name: str, dataset: Dataset | None) -> Contender:
+def _submission(name: str, dataset: Dataset | None, split: str) -> Contender:
     from harness.home import Home
     from harness.submissions import SubmissionStore
 
     if dataset is None:
         raise SpecError("a submission is looked up by dataset", hint="add --dataset")
     found = SubmissionStore(Home.default().store / "submissions").get(dataset.name, name)
+    if found.manifest.split != split:
+        raise SubmissionError(f"submission {name!r} predicts {found.manifest.split}, not {split!r}")
     return Contender(name=name, dataset=dataset, predictions=found.predictions())
 
 
@@ -116,6 +118,10 @@ def _predictions(store: RunStore, keys: list[str], split: str, name: str) -> pd.
     runs = [store.get(key).predictions(split) for key in keys if key is not None and key in store]
     if not runs:
         raise SubmissionError(f"{name} has no finished run", hint="msa run SUITE")
+    if any(run.empty for run in runs):
+        raise SubmissionError(
+            f"{name} has no predictions for {split!r}", hint="runs predict --split valid and test"
+        )
     parts = [
         pd.DataFrame({"id": run.index, "pred": run.to_numpy(), "seed": place})
         for place, run in enumerate(runs)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from harness.cli._labels import LabelsOption, SplitOption, find_labels
+from harness.cli._narrower import MAIN_ACC2, narrower
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.cli._systems import HELP
 from harness.errors import SpecError, SubmissionError
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _CONFIRMATORY = ("mae", "corr")  # and the family's main Acc-2
-_MAIN_ACC2 = {"mosi": "acc2_non0", "sims": "acc2"}
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +58,6 @@ def _compare(
     """Compare two systems: A - B with interval and p over seeds and source videos."""
     import numpy as np
 
-    from harness.cli._narrower import narrower
     from harness.cli._systems import find_contender
     from harness.data.datasets import datasets
     from harness.metrics import metrics_for
@@ -158,7 +157,7 @@ def _matrix(table: pd.DataFrame, ids: list[str]) -> NDArray[np.float64]:
 def _rows(comparisons: list[Comparison], dataset: Dataset) -> list[dict[str, object]]:
     from harness.stats import declared_margin, holm, resolution
 
-    family = [c for c in comparisons if c.metric in (*_CONFIRMATORY, _MAIN_ACC2[dataset.family])]
+    family = [c for c in comparisons if c.metric in (*_CONFIRMATORY, MAIN_ACC2[dataset.family])]
     adjusted = holm([c.p_value for c in family])
     p_holm = {c.metric: float(p) for c, p in zip(family, adjusted, strict=True)}
     rows: list[dict[str, object]] = []

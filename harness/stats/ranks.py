@@ -106,6 +106,13 @@ class Pairing:
             return "negligible" if self.p_equivalence < alpha else "better"
         return "equivalent" if self.p_equivalence < alpha else "undecided"
 
+    def seen_from(self, name: str, alpha: float = 0.05) -> tuple[float, float, float, str]:
+        """Effect, low, high and verdict of ``name`` minus the other; ``worse`` where it is."""
+        verdict: str = self.verdict(alpha)
+        if name == self.a:
+            return self.effect, self.low, self.high, verdict
+        return -self.effect, -self.high, -self.low, "worse" if verdict == "better" else verdict
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ranking:

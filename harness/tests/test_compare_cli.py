@@ -167,6 +167,10 @@ def test_bca_and_narrower_tests_come_with_their_verdict(stored, tmp_path: Path) 
         (("s/mosi@own:Planned", "s/mosi@own:Bad"), "has no finished run"),
         (("s/mosi@own:Bad", "s/mosei-twin@small:Bad"), "compared on one dataset"),
         (("submission:x", "s/mosi@own:Bad"), "looked up by dataset"),
+        (
+            ("s/mosi@own:Bad", "s/mosi@own:Bad", "--split", "train"),
+            "no predictions for 'train'",
+        ),
         (("nothing.csv", "s/mosi@own:Bad"), "no such file"),
         (("s/mosi@own:Bad", "s/mosi@own:Bad", "--interval", "exact"), "percentile or bca"),
     ],

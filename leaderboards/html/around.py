@@ -28,7 +28,7 @@ def across(board: Board) -> Html | None:
     found = board.across
     if found is None or not found.rows:
         return None
-    heading, intro, _, *left_out = markdown._across(board)
+    heading, intro, _, *left_out = markdown.across(board)
     table = tables.average_ranks(found)
     drawn = (draw_average(row.mean, (row.low, row.high), len(found.rows)) for row in found.rows)
     rows = (
@@ -55,7 +55,7 @@ def protocol(board: Board) -> Html:
 
 def legend(board: Board) -> Html:
     """How to read the page: the words of the Markdown board, and what only a page has."""
-    heading, *said = map(block, markdown._legend(board))
+    heading, *said = map(block, markdown.legend(board))
     badges = (
         tag("li", tag("span", badge, class_="badge"), f" {badge.meaning}.") for badge in Badge
     )

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.metrics import Metric, metrics, metrics_for
+from harness.metrics import Metric, metrics_for
 from harness.submissions import NOT_STATED, Badge
 from leaderboards import published_numbers, tables
 from leaderboards.analysis import unranked_because
@@ -107,9 +107,9 @@ def _line(grid: Grid, row: Row) -> Line:
         label=row.label,
         about=tuple(_about(row)),
         badge=row.badge,
-        text=tables._text(row),
+        text=tables.text(row),
         side_info=row.side_info,
-        seeds=tables._seeds(row),
+        seeds=tables.seeds(row),
         runs=tuple("det." if row.deterministic else str(run.seed) for run in row.runs),
         unranked=unranked_because(row) or alone,
         flags=(*row.flags, *_flags(grid, row)),
@@ -128,7 +128,7 @@ def _about(row: Row) -> Iterator[str]:
     if row.title != row.label:
         yield row.title
     said = {"none": "no text", NOT_STATED: f"encoder {NOT_STATED}"}
-    yield said.get(row.text) or tables._text(row)
+    yield said.get(row.text) or tables.text(row)
     if row.side_info != "none":
         yield f"side information: {row.side_info}"
     if row.selection:
@@ -179,12 +179,8 @@ def _published(numbers: Sequence[PublishedRow]) -> Line:
         text=first.text or NOT_STATED,
         side_info=first.side_info or "none",
         seeds=NOT_STATED if first.seeds is None else str(first.seeds),
-        scores={row.metric: Score(mean=row.value, printed=_digits(row)) for row in numbers},
+        scores={
+            row.metric: Score(mean=row.value, printed=row.shown.replace("-", "−"))
+            for row in numbers
+        },
     )
-
-
-def _digits(row: PublishedRow) -> str:
-    """As many digits as the source prints, in the unit of the board."""
-    scale = 100 if metrics[row.metric].percent else 1
-    decimals = round(-math.log10(2 * row.rounding * scale))
-    return f"{scale * row.value:z.{max(0, decimals)}f}".replace("-", "−")

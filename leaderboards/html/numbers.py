@@ -18,7 +18,7 @@ def number(value: float, metric: Metric, *, sign: bool = False) -> str:
         metric: It decides on per cent and decimals.
         sign: Whether to write ``+`` too.
     """
-    shown = tables._number(value, metric).replace("-", "−")
+    shown = tables.number(value, metric).replace("-", "−")
     return f"+{shown}" if sign and shown[:1].isdigit() else shown
 
 

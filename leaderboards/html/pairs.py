@@ -71,19 +71,14 @@ def matrix(ranking: Ranking, metric: Metric, name: str) -> Html:
 def _cell(row: str, column: str, pair: Pairing | None, metric: Metric) -> Html:
     if pair is None:
         return tag("td", tables.EMPTY, class_="self" if row == column else None)
-    first = pair.a == row
-    effect = pair.effect if first else -pair.effect
-    bounds = (pair.low, pair.high) if first else (-pair.high, -pair.low)
-    verdict: str = pair.verdict()
-    if verdict == "better" and not first:
-        verdict = "worse"
+    effect, low, high, verdict = pair.seen_from(row)
     p = p_value(pair.p_holm)
     return tag(
         "td",
         number(effect, metric, sign=True),
         tag("small", tag("span", f"{verdict}, ", class_="sr"), p),
         class_=verdict,
-        title=f"{verdict}; 95 % interval {span(bounds, metric)}; Holm-adjusted {p}",
+        title=f"{verdict}; 95 % interval {span((low, high), metric)}; Holm-adjusted {p}",
     )
 
 

@@ -49,9 +49,9 @@ def _cautions(facts: CorpusFacts) -> Iterator[Html]:
     if facts.twin:
         words = f": not a result on {facts.dataset.title}"
         yield tag("p", tag("strong", "SYNTHETIC TWIN"), words, class_="banner", role="note")
-    yield tag("p", inline(markdown._data(facts)), class_="data")
+    yield tag("p", inline(markdown.data(facts)), class_="data")
     if not facts.twin:
-        for caution in markdown._cautions(facts):
+        for caution in markdown.cautions(facts):
             yield tag("p", inline(caution), class_="caution", role="note")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.errors import StoreError
 
 if TYPE_CHECKING:
     from harness.stats.calibration import Finding, Scenario
@@ -70,7 +71,10 @@ def _calibration(
 
     findings = _findings(replicates, draws, seed)
     if out is not None:
-        write_atomic(out, _page(findings, replicates, draws, seed))
+        try:
+            write_atomic(out, _page(findings, replicates, draws, seed))
+        except OSError as error:
+            raise StoreError(f"{out.name} cannot be written: {error}") from error
         typer.echo(f"written: {out}", err=True)
     if as_json:
         facts = {"replicates": replicates, "draws": draws, "seed": seed}
