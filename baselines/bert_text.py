@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from harness.batching import Batch
-from harness.errors import SpecError
 from harness.specs import Scalar
-from harness.system import Card, Dims, Network, Output, System, TrainingParams, param
+from harness.system import Card, Dims, Network, Output, System, TokenParams, param
 
 __all__ = ["BERT_TEXT", "BertText", "BertTextParams"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BertTextParams(TrainingParams):
+class BertTextParams(TokenParams):
     """Hyper-parameters for BERT-base; the presets adapt them to smaller encoders."""
 
     encoder: str = param("minilm-l6", source="ours: small, permissive, fetched as a package")
+    max_tokens: int = param(128, low=3, high=512, source="ours; MMSA keeps 50")
     dropout: float = param(0.1, low=0.0, high=1.0, source="BERT")
     lr: float = param(2e-5, low=0.0, source="BERT")
     weight_decay: float = param(0.01, low=0.0, source="BERT")
@@ -37,14 +37,12 @@ class BertText(Network):
 
     def __init__(self, dims: Dims, params: BertTextParams) -> None:
         super().__init__()
-        if dims.encoder is None:
-            raise SpecError("bert_text needs a text encoder", hint='encoder = "minilm-l6"')
-        self.encoder = dims.encoder.load()
+        self.encoder = dims.need_encoder().load()
         pooler = getattr(self.encoder, "pooler", None)
         if pooler is not None:  # trained for sentence pairs, absent from many checkpoints: unused
             pooler.requires_grad_(False)
         self.dropout = nn.Dropout(params.dropout)
-        self.head = nn.Linear(dims.encoder.hidden_size, 1)
+        self.head = nn.Linear(dims.need_encoder().hidden_size, 1)
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch."""

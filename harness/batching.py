@@ -61,6 +61,8 @@ class Batch:
         rows: (B,) int64, positions of the clips within their split.
         text, audio, vision: Feature streams; None where the corpus lacks one.
         tokens: Encoder input; None unless the system asked for it.
+        clues: Encoder input of ``audio_clue``, ``visual_clue``, ``summary``, those asked for.
+        clue_vectors: (B, K H) frozen sentence vectors of the K explanations, if asked for.
         labels: (B,) float32.
         unimodal: ``label_T``, ``label_A``, ``label_V`` -> (B,) float32, where the dataset has them.
     """
@@ -70,6 +72,8 @@ class Batch:
     audio: Sequence | None = None
     vision: Sequence | None = None
     tokens: Tokens | None = None
+    clues: Mapping[str, Tokens] = field(default_factory=dict)
+    clue_vectors: Tensor | None = None
     labels: Tensor
     unimodal: Mapping[str, Tensor] = field(default_factory=dict)
 
@@ -82,8 +86,9 @@ class BatchSource:
 
     Args:
         split: Clips to serve.
-        inputs: Which of ``text, audio, vision, tokens`` the system reads.
-        tokens: (n, 3, L) int32 ids, mask, segments, when ``tokens`` is among the inputs.
+        inputs: Which feature streams the system reads.
+        tokens: ``tokens`` or the name of an explanation -> (n, 3, L) int32 ids, mask, segments.
+        clue_vectors: (n, K H) float32, or None.
         device: Where batches are wanted.
     """
 
@@ -92,7 +97,8 @@ class BatchSource:
         split: Split,
         *,
         inputs: frozenset[str],
-        tokens: NDArray[np.int32] | None = None,
+        tokens: Mapping[str, NDArray[np.int32]] | None = None,
+        clue_vectors: NDArray[np.float32] | None = None,
         device: torch.device | None = None,
     ) -> None:
         self._device = device or torch.device("cpu")
@@ -101,7 +107,11 @@ class BatchSource:
             for name in STREAMS
             if name in inputs and (stream := split.stream(name)) is not None
         }
-        self._tokens = None if tokens is None else torch.from_numpy(np.ascontiguousarray(tokens))
+        self._tokens = {
+            name: torch.from_numpy(np.ascontiguousarray(coded))
+            for name, coded in (tokens or {}).items()
+        }
+        self._vectors = None if clue_vectors is None else torch.from_numpy(clue_vectors)
         self._labels = {
             name: torch.from_numpy(split.clips[name].to_numpy(dtype=np.float32, copy=True))
             for name in LABELS
@@ -112,13 +122,28 @@ class BatchSource:
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def labels(self) -> Tensor:
+        """(n,) float32 labels of all clips."""
+        return self._move(self._labels["label"])
+
+    @property
+    def unimodal(self) -> Mapping[str, Tensor]:
+        """``label_T``, ``label_A``, ``label_V`` -> (n,) float32, where the dataset has them."""
+        return {name: self._move(v) for name, v in self._labels.items() if name != "label"}
+
     def gather(self, rows: Tensor) -> Batch:
         """The clips at ``rows`` (B,), each stream trimmed to its longest clip among them."""
+        rows = rows.cpu()  # where the resident tensors are
         labels = {name: self._move(values[rows]) for name, values in self._labels.items()}
+        coded = {name: self._coded(whole[rows]) for name, whole in self._tokens.items()}
+        transcript = coded.pop("tokens", None)
         return Batch(
             rows=self._move(rows),
             **{name: self._sequence(name, rows) for name in self._streams},
-            tokens=self._gather_tokens(rows),
+            tokens=transcript,
+            clues=coded,
+            clue_vectors=None if self._vectors is None else self._move(self._vectors[rows]),
             labels=labels.pop("label"),
             unimodal=labels,
         )
@@ -135,12 +160,10 @@ class BatchSource:
         trimmed = values[:, :longest].index_select(0, rows)
         return Sequence(self._move(trimmed), self._move(chosen), int(values.shape[1]))
 
-    def _gather_tokens(self, rows: Tensor) -> Tokens | None:
-        if self._tokens is None:
-            return None
-        chosen = self._tokens[rows].long()  # (B, 3, L)
+    def _coded(self, chosen: Tensor) -> Tokens:
+        """(B, 3, L) -> tokens trimmed to the longest text."""
         longest = max(int(chosen[:, 1].sum(1).max()), 1)
-        ids, mask, segments = self._move(chosen[:, :, :longest]).unbind(1)
+        ids, mask, segments = self._move(chosen[:, :, :longest].long()).unbind(1)
         return Tokens(ids, mask, segments)
 
     def _move(self, tensor: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ Shapes: B clips of a batch, n clips of a split.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from harness.data.corpus import STREAMS, Corpus, Split
 from harness.errors import HarnessError, SpecError
 from harness.protocols import protocols
 from harness.specs import Scalar
-from harness.system import Fitted, Network, Params, System, Task, TrainingParams
+from harness.system import Fitted, Network, Params, Pass, System, Task, TrainingParams
 from harness.text import find_encoder
 from harness.training import batches_of, fit_network, total_loss, untrained
 
@@ -136,15 +136,17 @@ class _Subject:
         return self.params
 
     def network(self) -> Network:
-        """The untrained network, in evaluation mode."""
+        """The untrained network, ready for its first step, in evaluation mode."""
         network = untrained(self.system, self.task, self.training)
+        network.begin(self.source, self.training)
+        network.begin_epoch(1)
         network.eval()
         return network
 
     @cached_property
     def source(self) -> BatchSource:
         """The training clips."""
-        return batches_of(self.system, self.task.train, self.task)
+        return batches_of(self.system, self.task.train, self.task, self.params)
 
     def all_clips(self) -> Batch:
         """The training clips as one batch."""
@@ -170,7 +172,9 @@ def _finding(name: str, subject: _Subject) -> Finding:
 
 
 def _failure(name: str, subject: _Subject, reason: str) -> Finding:
-    declared = subject.system.card.declares.get(name)
+    declares = subject.system.card.declares
+    quirk = getattr(subject.params, "quirk", "")
+    declared = declares.get(name) or declares.get(f"{name}@{quirk}")
     if declared is not None:
         return Finding(check=name, outcome="declared", detail=declared)
     return Finding(check=name, outcome="failed", detail=reason)
@@ -193,31 +197,51 @@ def _shape(subject: _Subject) -> None:
 
 def _gradients(subject: _Subject) -> None:
     """Finite loss and gradients."""
-    network, batch = subject.network().train(), subject.all_clips()
-    loss = total_loss(network(batch), batch, subject.training)
-    if loss.shape != () or not loss.isfinite():
-        raise _Broken(f"the loss should be one finite number, found {loss.detach()}")
-    loss.backward()
-    broken = [n for n, p in network.named_parameters() if not _finite(p.grad)]
-    if broken:
-        raise _Broken(f"gradients are not finite: {_listed(broken)}")
+    network, batch = subject.network(), subject.all_clips()
+    for _, loss_of in _passes(network, subject.training):
+        network.train().zero_grad()
+        loss = loss_of(batch)
+        if loss.shape != () or not loss.isfinite():
+            raise _Broken(f"the loss should be one finite number, found {loss.detach()}")
+        loss.backward()
+        broken = [n for n, p in network.named_parameters() if not _finite(p.grad)]
+        if broken:
+            raise _Broken(f"gradients are not finite: {_listed(broken)}")
 
 
 def _parameters(subject: _Subject) -> None:
-    """Every parameter that is not frozen gets a gradient and is in one optimiser group."""
-    network, batch = subject.network().train(), subject.all_clips()
-    for _ in range(4):  # dropout may silence a unit once
-        total_loss(network(batch), batch, subject.training).backward()
-    trained = {n: p for n, p in network.named_parameters() if p.requires_grad}
-    idle = [n for n, p in trained.items() if p.grad is None or not p.grad.any()]
-    if idle:
+    """Every parameter that is not frozen gets a gradient and is in an optimiser group."""
+    network, params, batch = subject.network(), subject.training, subject.all_clips()
+    trained, optimised, reached = set[str](), set[str](), set[str]()
+    for each, loss_of in _passes(network, params):
+        network.train().zero_grad()
+        groups = (each.groups or network.parameter_groups)(params)
+        given = torch.optim.SGD(groups, lr=0.0).param_groups  # refuses duplicates
+        in_groups = {id(p) for group in given for p in group["params"]}
+        for _ in range(4):  # dropout may silence a unit once
+            loss_of(batch).backward()
+        for name, weight in network.named_parameters():
+            trained |= {name} if weight.requires_grad else set()
+            optimised |= {name} if id(weight) in in_groups else set()
+            reached |= {name} if weight.grad is not None and weight.grad.any() else set()
+    if idle := sorted(trained - reached):
         raise _Broken(f"no gradient reaches {_listed(idle)}; freeze what is not trained")
-    groups = network.parameter_groups(subject.training)
-    given = torch.optim.SGD(groups, lr=0.0).param_groups  # refuses duplicates
-    optimised = {id(p) for group in given for p in group["params"]}
-    left_out = [n for n, p in trained.items() if id(p) not in optimised]
-    if left_out:
+    if left_out := sorted(trained - optimised):
         raise _Broken(f"in no optimiser group: {_listed(left_out)}; freeze what is not trained")
+
+
+def _passes(
+    network: Network, params: TrainingParams
+) -> Iterator[tuple[Pass, Callable[[Batch], Tensor]]]:
+    """Each pass of each stage with the loss it minimises, its stage entered."""
+
+    def main(batch: Batch) -> Tensor:
+        return total_loss(network(batch), batch, params)
+
+    for stage in network.stages(params):
+        stage.enter()
+        for each in stage.passes:
+            yield each, each.loss or main
 
 
 def _deterministic(subject: _Subject) -> None:
@@ -356,24 +380,30 @@ def _padded_steps(batch: Batch) -> Tensor:
     for sequence in (batch.text, batch.audio, batch.vision):
         if sequence is not None:
             total += sequence.frames - sequence.lengths
-    if batch.tokens is not None:
-        total += (batch.tokens.mask == 0).sum(1)
+    for tokens in (batch.tokens, *batch.clues.values()):
+        if tokens is not None:
+            total += (tokens.mask == 0).sum(1)
     return total
 
 
 def _padded(batch: Batch) -> Batch | None:
     """The batch with every stream at the corpus's length and more padding tokens; None if equal."""
-    longer: dict[str, Sequence | Tokens] = {}
+    longer: dict[str, Sequence | Tokens | Mapping[str, Tokens]] = {}
     for name in STREAMS:
         sequence: Sequence | None = getattr(batch, name)
         if sequence is not None and sequence.values.shape[1] < sequence.frames:
             values = sequence.untrimmed()
             longer[name] = dataclasses.replace(sequence, values=values)
     if batch.tokens is not None:
-        longer["tokens"] = Tokens(
-            *(torch.nn.functional.pad(part, (0, 4)) for part in vars(batch.tokens).values())
-        )
+        longer["tokens"] = _longer(batch.tokens)
+    if batch.clues:
+        longer["clues"] = {name: _longer(clue) for name, clue in batch.clues.items()}
     return dataclasses.replace(batch, **longer) if longer else None  # type: ignore[arg-type]  # by name
+
+
+def _longer(tokens: Tokens) -> Tokens:
+    """Four more padding tokens."""
+    return Tokens(*(torch.nn.functional.pad(part, (0, 4)) for part in vars(tokens).values()))
 
 
 def _without(corpus: Corpus, stream: str) -> Corpus:

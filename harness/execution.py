@@ -85,6 +85,7 @@ def execute(job: Job) -> RunRecord:
         predictions=predictions,
         history=tuple(dataclasses.asdict(epoch) for epoch in fitted.history),
         curves={name: _curve_table(curve) for name, curve in fitted.curves.items()},
+        diagnostics=_diagnostics(fitted, corpus),
     )
 
 
@@ -109,6 +110,16 @@ def _pinned_encoder(job: Job) -> Encoder | None:
     return encoder
 
 
+def _pinned_knowledge(job: Job) -> Corpus | None:
+    planned = job.spec.artifacts.get("knowledge")
+    if planned is None:
+        return None
+    corpus = CorpusStore(job.home.corpora).load(job.names["knowledge"])
+    if corpus.fingerprint != planned:
+        raise DataError(f"corpus {corpus.name} changed since the run was planned")
+    return corpus
+
+
 def _task(job: Job, corpus: Corpus, encoder: Encoder | None) -> Task:
     return Task(
         train=corpus.split("train"),
@@ -119,6 +130,8 @@ def _task(job: Job, corpus: Corpus, encoder: Encoder | None) -> Task:
         device=torch.device(job.device),
         encoder=encoder,
         cache=job.home.cache,
+        knowledge=_pinned_knowledge(job),
+        resume=job.home.cache / "resume" / f"{job.spec.key}.pt",
     )
 
 
@@ -140,6 +153,22 @@ def _predict(fitted: Fitted, split: Split) -> pd.DataFrame:
     return pd.DataFrame(
         {"id": split.ids, "split": split.name, "condition": "clean", "pred": values}
     )
+
+
+def _diagnostics(fitted: Fitted, corpus: Corpus) -> pd.DataFrame | None:
+    """One row per clip of valid and test: ``id, split`` and a column for each value told."""
+    if fitted.diagnose is None:
+        return None
+    parts = []
+    for split in (corpus.split("valid"), corpus.split("test")):
+        table = pd.DataFrame({"id": split.ids, "split": split.name})
+        for name, values in fitted.diagnose(split).items():
+            columns = (
+                [name] if values.ndim == 1 else [f"{name}_{k}" for k in range(values.shape[1])]
+            )
+            table[columns] = values.reshape(len(split), -1)
+        parts.append(table)
+    return pd.concat(parts, ignore_index=True)
 
 
 def _curve_table(curve: NDArray[np.float32]) -> pd.DataFrame:

@@ -78,7 +78,10 @@ class Plan:
             },
             "seeds": sorted({seed for seeds in self.seeds.values() for seed in seeds}),
             "corpora": [_corpus_record(corpus) for corpus in self.corpora],
-            "rows": [_row_record(systems[entry.system], entry) for entry in self.suite.entries],
+            "rows": [
+                _row_record(systems[entry.system], entry, self.protocol)
+                for entry in self.suite.entries
+            ],
             "cells": [_cell_record(cell) for cell in self.cells],
         }
 
@@ -133,36 +136,65 @@ class _CellMaker:
     def cells(self, corpus: Corpus, entry: Entry, seeds: tuple[int, ...]) -> Iterator[Cell]:
         system = systems[entry.system]
         params = system.resolve(corpus.dataset.name, entry.params)
-        missing = system.missing(corpus, params)
+        reason = self._obstacle(corpus, system, params)
         for seed in (0,) if system.deterministic else seeds:
             yield Cell(
                 corpus=corpus.name,
                 label=entry.label,
                 seed=seed,
-                job=None if missing else self._job(corpus, system, params, seed),
-                reason=f"needs {', '.join(sorted(missing))} features" if missing else None,
+                job=None if reason else self._job(corpus, system, params, seed),
+                reason=reason,
             )
+
+    def _obstacle(self, corpus: Corpus, system: System, params: Params) -> str | None:
+        """Why the system cannot or may not run on the corpus under this protocol."""
+        missing = system.missing(corpus, params)
+        if missing:
+            return f"needs {', '.join(sorted(missing))}"
+        if system.side_info(params) and self.protocol.side_info == "none":
+            return "reads explanations; the protocol's side_info is none"
+        knowledge = getattr(params, "knowledge", "")
+        if knowledge and knowledge != self.protocol.knowledge_data:
+            allowed = self.protocol.knowledge_data
+            return f"learns from {knowledge}; the protocol's knowledge_data is {allowed}"
+        return None
 
     def _job(self, corpus: Corpus, system: System, params: Params, seed: int) -> Job:
         dataset = corpus.dataset
         values: dict[str, Scalar] = dataclasses.asdict(params)
-        names, artifacts = {}, {}
-        encoder = values.pop("encoder", "")
-        if encoder:
-            names["encoder"] = str(encoder)
-            artifacts["encoder"] = find_encoder(str(encoder), self.home.cache).digest
+        names = {
+            role: str(name) for role in ("encoder", "knowledge") if (name := values.pop(role, ""))
+        }
         spec = RunSpec(
             corpus=corpus.name,
             data=corpus.fingerprint,
-            protocol=self.protocol,
+            protocol=self._protocol_of(system, params),
             system=system.name,
             params=values,
             labels={"low": dataset.low, "high": dataset.high, "family": dataset.family},
-            artifacts=artifacts,
+            artifacts={role: self._content(role, name) for role, name in names.items()},
             seed=seed,
             code=code_fingerprint(systems.module_of(system.name)),
         )
         return Job(spec=spec, home=self.home, names=names, device=self.device)
+
+    def _protocol_of(self, system: System, params: Params) -> Protocol:
+        """The suite's protocol, claiming only the help that the system takes.
+
+        So a system without explanations is the same run in a suite that allows them.
+        """
+        knows = system.side_info(params)
+        return dataclasses.replace(
+            self.protocol,
+            side_info=self.protocol.side_info if knows else "none",
+            knowledge_data=getattr(params, "knowledge", "") or "none",
+        )
+
+    def _content(self, role: str, name: str) -> str:
+        """Digest of an external input."""
+        if role == "encoder":
+            return find_encoder(name, self.home.cache).digest
+        return data.load(name, self.home).fingerprint
 
 
 def _with_references(suite: Suite) -> Suite:
@@ -210,8 +242,9 @@ def _corpus_record(corpus: Corpus) -> dict[str, Json]:
     }
 
 
-def _row_record(system: System, entry: Entry) -> dict[str, Json]:
-    reads = system.params(**entry.params).reads(system.inputs)
+def _row_record(system: System, entry: Entry, protocol: Protocol) -> dict[str, Json]:
+    params = system.params(**entry.params)
+    reads = params.reads(system.inputs)
     return {
         "label": entry.label,
         "system": system.name,
@@ -220,6 +253,8 @@ def _row_record(system: System, entry: Entry) -> dict[str, Json]:
         "paper": system.card.paper,
         "text": system.card.text if reads & _TEXTUAL else "none",
         "inputs": sorted(reads),
+        "side_info": protocol.side_info if system.side_info(params) else "none",
+        "knowledge": getattr(params, "knowledge", "") or "none",
         "deterministic": system.deterministic,
         "reference": system.reference,
         "deviations": list(system.card.deviations),

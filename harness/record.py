@@ -22,6 +22,8 @@ class RunRecord:
         predictions: Columns ``id, split, condition, pred`` (float64).
         history: One mapping per epoch.
         curves: Split -> table of one float32 column per epoch, rows in the order of the split.
+        diagnostics: Columns ``id, split`` and one float32 column per value that the system tells
+            about a clip; None for systems that tell nothing.
     """
 
     key: str
@@ -29,3 +31,4 @@ class RunRecord:
     predictions: pd.DataFrame
     history: tuple[Mapping[str, Json], ...] = ()
     curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    diagnostics: pd.DataFrame | None = None

@@ -28,6 +28,8 @@ Scalar = str | int | float | bool
 Seeds = int | tuple[int, ...]
 KEY_VERSION = 1
 _DISPLAY = ("name", "title", "seeds")
+_LATER = ("knowledge_data",)
+"""Fields of the protocol that its first version did not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +47,17 @@ class Protocol:
     selection_metric: str = "mae"
     """Metric that chooses the epoch; every metric of a row comes from that one checkpoint."""
     selection_split: Literal["valid"] = "valid"
-    selection_ties: Literal["earliest"] = "earliest"
+    selection_ties: Literal["earliest", "latest"] = "earliest"
     max_epochs: int = 100
     """Ceiling on training epochs; a system may stop sooner by its own published schedule."""
     patience: int = 8
     """Epochs without a new best before training stops (MMSA's early stop)."""
     corruption: Literal["none"] = "none"
-    side_info: Literal["none"] = "none"
-    """What a system may know of a clip besides transcript, audio and vision."""
+    side_info: Literal["none", "transcript_llm", "video_mllm", "both"] = "none"
+    """What systems may know of a clip besides transcript, audio and vision: explanations that a
+    language model wrote from the transcript, a multimodal one from the clip, or both."""
+    knowledge_data: str = "none"
+    """The corpus that systems may learn from besides the one they are tested on."""
     metric_set: Literal["canonical"] = "canonical"
     seeds: tuple[int, ...]
 
@@ -63,11 +68,15 @@ class Protocol:
 
     @cached_property
     def identity(self) -> Mapping[str, Json]:
-        """The fields that change results."""
+        """The fields that change results.
+
+        A field that came later takes no part while it is ``none``: a dimension that protocols gain
+        one day does not rename those that do without it.
+        """
         return {
             f.name: canonical.plain(getattr(self, f.name))
             for f in dataclasses.fields(self)
-            if f.name not in _DISPLAY
+            if f.name not in _DISPLAY and not (f.name in _LATER and getattr(self, f.name) == "none")
         }
 
     @cached_property

@@ -1,10 +1,10 @@
 """The run store: predictions are the result, and existence is completion.
 
 ``runs/<kk>/<key>/`` holds one committed run: ``manifest.json``, ``predictions.parquet``,
-``history.json`` and, per watched split, ``curve_<split>.parquet``. ``truth/<data>.parquet`` holds
-the labels of each corpus that was run on, so that every metric can be recomputed from the store
-alone. ``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one
-failed.
+``history.json``, per watched split ``curve_<split>.parquet``, and ``diagnostics.parquet`` of a
+system that tells something about each clip. ``truth/<data>.parquet`` holds the labels of each
+corpus that was run on, so that every metric can be recomputed from the store alone.
+``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed.
 
 Only the driver writes. A run folder appears by one rename; a kill at any moment loses at most the
 cells in flight.
@@ -73,6 +73,14 @@ class StoredRun:
         """(E, n) predictions after each epoch, None for systems without epochs."""
         path = self.folder / f"curve_{split}.parquet"
         return _read_table(path).to_numpy(dtype=np.float32).T if path.is_file() else None
+
+    def diagnostics(self, split: str = "test") -> pd.DataFrame | None:
+        """What the system told about each clip, indexed by id; None when it told nothing."""
+        path = self.folder / "diagnostics.parquet"
+        if not path.is_file():
+            return None
+        table = _read_table(path, pc.field("split") == split)
+        return table.set_index("id").drop(columns="split")
 
 
 class RunStore:
@@ -242,6 +250,8 @@ def _write_record(record: RunRecord, folder: Path) -> None:
     record.predictions.to_parquet(folder / "predictions.parquet", index=False)
     for split, curve in record.curves.items():
         curve.to_parquet(folder / f"curve_{split}.parquet", index=False)
+    if record.diagnostics is not None:
+        record.diagnostics.to_parquet(folder / "diagnostics.parquet", index=False)
     (folder / "history.json").write_text(canonical.dumps(record.history), "utf-8")
     manifest = {"format": FORMAT, "key": record.key, **record.manifest}
     (folder / "manifest.json").write_text(canonical.dumps(manifest, indent=1), "utf-8")

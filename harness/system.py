@@ -1,8 +1,9 @@
 """The System contract: what a model file provides.
 
-A system is a value: its name, a ``Card``, a ``Params`` dataclass with per-dataset presets, the
-inputs it reads, and either ``build`` (a network for the one training loop) or ``fit`` (anything
-else).
+A system is a value: its name, a ``Card``, a ``Params`` dataclass with per-dataset presets
+(``harness.params``), the inputs it reads, and either ``build`` (a network for the one training
+loop, ``harness.network``) or ``fit`` (anything else). Everything a model file needs of the three
+modules can be imported from here.
 
 Shapes: B clips, n clips of a split, E epochs.
 """
@@ -14,91 +15,55 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from harness.batching import Batch
-from harness.data.corpus import Corpus, Split
+from harness.data.corpus import EXPLANATIONS, STREAMS, Corpus, Split
 from harness.errors import SpecError
+from harness.network import Dims, Network, Output, ParameterGroup, Pass, Stage
+from harness.params import (
+    ClueParams,
+    KnowledgeParams,
+    Params,
+    Progress,
+    QuirkParams,
+    TokenParams,
+    TrainingParams,
+    param,
+)
 from harness.registry import Registry
 from harness.specs import Protocol, Scalar
 from harness.text import Encoder
 
 __all__ = [
     "Card",
+    "ClueParams",
     "Dims",
     "Epoch",
     "Fitted",
+    "KnowledgeParams",
     "Network",
     "Output",
+    "ParameterGroup",
     "Params",
+    "Pass",
+    "Progress",
     "Published",
+    "QuirkParams",
+    "Stage",
     "System",
     "Task",
+    "TokenParams",
     "TrainingParams",
     "param",
     "systems",
 ]
 
-T = TypeVar("T", bound=Scalar)
-INPUTS = frozenset({"transcript", "text", "audio", "vision", "tokens"})
-
-
-def param(
-    default: T,
-    *,
-    source: str,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[T, ...] | None = None,
-) -> T:
-    """A hyper-parameter: default, inclusive range or choices, and where the default comes from."""
-    metadata = {"source": source, "low": low, "high": high, "choices": choices}
-    return field(default=default, metadata=metadata)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Params:
-    """Base of every system's hyper-parameters; ranges are checked on construction."""
-
-    def __post_init__(self) -> None:
-        for item in dataclasses.fields(self):
-            self._check(item, getattr(self, item.name))
-
-    def reads(self, inputs: frozenset[str]) -> frozenset[str]:
-        """Which of a system's inputs these values leave in use; all, unless overridden."""
-        return inputs
-
-    def _check(self, item: dataclasses.Field[Scalar], value: Scalar) -> None:
-        rule = item.metadata
-        choices, low, high = rule.get("choices"), rule.get("low"), rule.get("high")
-        if choices is not None and value not in choices:
-            allowed = ", ".join(map(str, choices))
-            raise SpecError(f"{item.name} should be one of {allowed}; found {value!r}")
-        if isinstance(value, str):
-            return
-        if (low is not None and value < low) or (high is not None and value > high):
-            raise SpecError(f"{item.name} should lie in [{low}, {high}]; found {value!r}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingParams(Params):
-    """What the training loop reads; a network's ``Params`` extends it."""
-
-    lr: float = param(1e-3, low=0.0, source="MMSA default")
-    weight_decay: float = param(0.0, low=0.0, source="MMSA default")
-    batch_size: int = param(32, low=2, source="MMSA default")
-    loss: str = param("l1", choices=("l1", "mse"), source="MMSA default: L1")
-    optimizer: str = param("adam", choices=("adam", "adamw"), source="MMSA default: Adam")
-    schedule: str = param("constant", choices=("constant", "linear"), source="MMSA default")
-    warmup: float = param(0.0, low=0.0, high=1.0, source="share of all steps; MMSA has none")
-    clip_value: float = param(0.0, low=0.0, source="element-wise gradient clip; 0 = off")
-    clip_norm: float = param(0.0, low=0.0, source="gradient norm clip; 0 = off")
-    epochs: int = param(0, low=0, source="the system's own ceiling; 0 = the protocol's")
+INPUTS = frozenset({"transcript", "tokens", *STREAMS, *EXPLANATIONS, "clue_vectors"})
+"""``tokens`` and ``clue_vectors`` (of all explanations) are made by the system's text encoder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,63 +90,7 @@ class Card:
     published: tuple[Published, ...] = ()
     deviations: tuple[str, ...] = ()
     declares: Mapping[str, str] = field(default_factory=dict)
-    """Conformance checks that fail by design -> why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dims:
-    """Sizes a network is built for: (frames, features) of each stream, label range, encoder."""
-
-    text: tuple[int, int] | None = None
-    audio: tuple[int, int] | None = None
-    vision: tuple[int, int] | None = None
-    low: float
-    high: float
-    encoder: Encoder | None = None
-
-    @classmethod
-    def of(cls, corpus: Corpus, encoder: Encoder | None = None) -> Dims:
-        """The sizes of a corpus."""
-        shapes = {name: (s.frames, s.dim) for name, s in corpus.streams.items()}
-        dataset = corpus.dataset
-        return cls(**shapes, low=dataset.low, high=dataset.high, encoder=encoder)
-
-    def need(self, name: str) -> tuple[int, int]:
-        """(frames, features) of a stream that must be present.
-
-        Raises:
-            SpecError: When the corpus has no such stream.
-        """
-        shape: tuple[int, int] | None = getattr(self, name)
-        if shape is None:
-            raise SpecError(f"this system needs {name} features and the corpus has none")
-        return shape
-
-
-@dataclass(frozen=True, eq=False)
-class Output:
-    """What a network returns.
-
-    Args:
-        prediction: (B,) on the label scale.
-        losses: Weighted auxiliary losses by name, added to the task loss; a ``"task"`` entry
-            replaces the task loss.
-    """
-
-    prediction: Tensor
-    losses: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-class Network(nn.Module):
-    """Base of trained systems: ``forward(batch) -> Output``."""
-
-    def forward(self, batch: Batch) -> Output:
-        """Predict one batch."""
-        raise NotImplementedError
-
-    def parameter_groups(self, params: TrainingParams) -> list[dict[str, object]]:
-        """Optimiser groups; override where a paper uses several learning rates."""
-        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
+    """Conformance checks that fail by design -> why; ``padding@published`` in that quirk only."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -197,13 +106,19 @@ class Task:
     encoder: Encoder | None
     cache: Path
     """Folder for frozen features and the like; may be shared by many runs."""
+    knowledge: Corpus | None = None
+    """Another corpus to learn from, for systems with ``KnowledgeParams``."""
+    resume: Path | None = None
+    """File in which an interrupted training is kept; None: it starts again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
     """One line of a training history."""
 
+    stage: str = "main"
     epoch: int
+    """Counted from 1 in each stage."""
     train_loss: float
     valid: float | None
     """Selection metric on the validation split; None when undefined."""
@@ -222,6 +137,8 @@ class Fitted:
         history: One record per epoch; empty for systems without epochs.
         selected_epoch: The epoch whose weights predict; None without epochs.
         curves: Split name -> (E, n) float32, predictions after each epoch.
+        diagnose: Split -> what the system tells about each clip, (n,) or (n, K) by name; None
+            for systems that tell nothing.
     """
 
     predict: Callable[[Split], NDArray[np.float64]]
@@ -230,6 +147,7 @@ class Fitted:
     history: tuple[Epoch, ...] = ()
     selected_epoch: int | None = None
     curves: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    diagnose: Callable[[Split], Mapping[str, NDArray[np.float32]]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +159,7 @@ class System:
         card: Paper, published numbers, deviations.
         params: The hyper-parameter class.
         presets: Dataset name -> published hyper-parameters there.
-        inputs: Which of ``transcript, text, audio, vision, tokens`` it reads.
+        inputs: Which of ``INPUTS`` it reads.
         optional: The inputs it can do without.
         deterministic: True when no seed changes the result; such systems run once.
         reference: True for constant predictors, which every board must show.
@@ -286,7 +204,14 @@ class System:
     def missing(self, corpus: Corpus, params: Params) -> frozenset[str]:
         """Inputs the system cannot do without and ``corpus`` lacks."""
         present = {"transcript", "tokens"} | set(corpus.streams)
-        return params.reads(self.inputs) - self.optional - present
+        explained = {name for name in EXPLANATIONS if name in corpus.clips}
+        if explained == set(EXPLANATIONS):
+            present.add("clue_vectors")
+        return params.reads(self.inputs) - self.optional - present - explained
+
+    def side_info(self, params: Params) -> bool:
+        """Whether it reads what was written about a clip: explanations."""
+        return not params.reads(self.inputs).isdisjoint({*EXPLANATIONS, "clue_vectors"})
 
 
 def _coerce(system: str, name: str, value: Scalar, default: object) -> Scalar:
@@ -300,5 +225,5 @@ def _coerce(system: str, name: str, value: Scalar, default: object) -> Scalar:
 
 
 systems: Registry[System] = Registry(
-    "system", System, packages=("baselines",), group="msa_harness.systems"
+    "system", System, packages=("baselines", "text_model"), group="msa_harness.systems"
 )

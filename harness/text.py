@@ -20,7 +20,7 @@ import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +30,14 @@ from harness.errors import DataError
 from harness.files import commit_folder, write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import nn
+    from transformers import PretrainedConfig
 
 __all__ = [
     "PACKAGED",
+    "Blueprint",
     "Encoder",
     "Packaged",
     "find_encoder",
@@ -45,6 +47,8 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,14 +132,51 @@ class Encoder:
         return network.float().eval()
 
     @cached_property
-    def hidden_size(self) -> int:
-        """H, the width of the last layer."""
+    def config(self) -> PretrainedConfig:
+        """The transformers configuration."""
         from transformers import AutoConfig
 
-        config = AutoConfig.from_pretrained(
+        return AutoConfig.from_pretrained(
             self.folder, local_files_only=True, trust_remote_code=False
         )
-        return int(config.hidden_size)
+
+    @property
+    def hidden_size(self) -> int:
+        """H, the width of the last layer."""
+        return int(self.config.hidden_size)
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of token ids."""
+        return int(self.config.vocab_size)
+
+
+class Blueprint(Encoder):
+    """An encoder of some size without weights or tokenizer: what parameter counts need.
+
+    Build the network under ``torch.device("meta")``; it is never trained.
+
+    Args:
+        config: A transformers configuration.
+    """
+
+    def __init__(self, config: PretrainedConfig) -> None:
+        super().__init__(type(config).__name__, Path())
+        self.__dict__["config"] = config  # where the cached property looks first
+
+    def load(self) -> nn.Module:
+        """A network of that size, as transformers initialises it."""
+        from transformers import AutoModel
+
+        network: nn.Module = AutoModel.from_config(self.config)
+        return network.eval()
+
+    @classmethod
+    def bert_base(cls, language: str) -> Blueprint:
+        """The size of ``bert-base-uncased`` (en) or ``bert-base-chinese`` (zh)."""
+        from transformers import BertConfig
+
+        return cls(BertConfig(vocab_size=21128 if language == "zh" else 30522))
 
 
 def find_encoder(name: str, cache: Path) -> Encoder:
@@ -176,12 +217,28 @@ def _complete(folder: Path, name: str) -> Path:
     return folder
 
 
-def tokenize(encoder: Encoder, texts: Sequence[str], max_length: int) -> NDArray[np.int32]:
+def tokenize(
+    encoder: Encoder, texts: Sequence[str], max_length: int, *, cache: Path | None = None
+) -> NDArray[np.int32]:
     """Token ids, attention mask and segment ids, zero-padded.
+
+    Args:
+        encoder: Whose tokenizer.
+        texts: n texts.
+        max_length: Tokens kept of each text, the closing one included.
+        cache: Folder for tokens, kept by content; None computes them anew.
 
     Returns:
         (n, 3, L) int32, L the longest text's length, at most ``max_length``.
     """
+    if cache is None:
+        return _tokens(encoder, texts, max_length)
+    mark = canonical.digest([encoder.digest, max_length, "tokens-1", list(texts)])
+    path = cache / "tokens" / f"{mark[:32]}.npy"
+    return _kept(path, lambda: _tokens(encoder, texts, max_length))
+
+
+def _tokens(encoder: Encoder, texts: Sequence[str], max_length: int) -> NDArray[np.int32]:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(
@@ -193,6 +250,16 @@ def tokenize(encoder: Encoder, texts: Sequence[str], max_length: int) -> NDArray
         tokens[row, 0, : len(ids)] = ids
         tokens[row, 1, : len(ids)] = 1
     return tokens
+
+
+def _kept(path: Path, compute: Callable[[], NDArray[T]]) -> NDArray[T]:
+    """The array in ``path``, computed and written there when it is not there yet."""
+    if not path.is_file():
+        buffer = io.BytesIO()
+        np.save(buffer, compute())
+        write_atomic(path, buffer.getvalue())
+    stored: NDArray[T] = np.load(path)
+    return stored
 
 
 def sentence_vectors(
@@ -211,13 +278,7 @@ def sentence_vectors(
     """
     mark = canonical.digest([encoder.digest, max_length, "mean-1", list(texts)])
     path = cache / "sentence_vectors" / f"{mark[:32]}.npy"
-    if not path.is_file():
-        vectors = _encode(encoder, texts, max_length)
-        buffer = io.BytesIO()
-        np.save(buffer, vectors)
-        write_atomic(path, buffer.getvalue())
-    stored: NDArray[np.float32] = np.load(path)
-    return stored
+    return _kept(path, lambda: _encode(encoder, texts, max_length))
 
 
 def _encode(encoder: Encoder, texts: Sequence[str], max_length: int) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from harness.home import Home
 from harness.protocols import protocols
 from harness.specs import Scalar
 from harness.system import System, Task, TrainingParams, systems
-from harness.training import _Loop, _sources, untrained
+from harness.training import Loop, loop_of
 
 __all__ = ["loop_overhead", "trimming"]
 
@@ -46,8 +46,8 @@ def trimming(folder: Path, scale: Scale) -> list[Row]:
     padded.sources["train"] = _Padded(corpus.split("train"), inputs=systems["lf_dnn"].inputs)
     lstm = torch.nn.LSTM(corpus.streams["text"].dim, 128, batch_first=True)
     epochs = alternate(
-        cpu(lambda: trimmed._train_epoch(1)),
-        cpu(lambda: padded._train_epoch(1)),
+        cpu(lambda: trimmed.train_epoch(1)),
+        cpu(lambda: padded.train_epoch(1)),
         cpu(lambda: _read_text(lstm, trimmed.sources["train"])),
         cpu(lambda: _read_text(lstm, padded.sources["train"])),
         repeats=2 * scale.repeats,
@@ -86,7 +86,7 @@ def _overhead(
     loop = _loop(corpus, system, changes)
     bare = _BareSteps(loop)
     ours, theirs = alternate(
-        cpu(lambda: loop._train_epoch(1)), cpu(bare.epoch), repeats=8 * scale.repeats
+        cpu(lambda: loop.train_epoch(1)), cpu(bare.epoch), repeats=8 * scale.repeats
     )
     return Row(
         what=f"Training epoch, {title}",
@@ -105,7 +105,7 @@ class _BareSteps:
         loop: Whose network (a copy), optimiser settings and first epoch's batches to use.
     """
 
-    def __init__(self, loop: _Loop) -> None:
+    def __init__(self, loop: Loop) -> None:
         params, source = loop.params, loop.sources["train"]
         self.network = copy.deepcopy(loop.network)
         self.optimizer = torch.optim.Adam(
@@ -132,7 +132,7 @@ class _Padded(BatchSource):
         return Sequence(values.index_select(0, rows), lengths[rows], int(values.shape[1]))
 
 
-def _loop(corpus: Corpus, name: str, changes: Mapping[str, Scalar]) -> _Loop:
+def _loop(corpus: Corpus, name: str, changes: Mapping[str, Scalar]) -> Loop:
     """A training loop about to begin its first epoch."""
     system: System = systems[name]
     params = system.resolve(corpus.dataset.name, changes)
@@ -147,4 +147,4 @@ def _loop(corpus: Corpus, name: str, changes: Mapping[str, Scalar]) -> _Loop:
         encoder=None,
         cache=Path(),
     )
-    return _Loop(untrained(system, task, params), _sources(system, task), task, params)
+    return loop_of(system, task, params)

@@ -67,7 +67,7 @@ def source() -> BatchSource:
     lengths = {"text": [7, 1, 3, 4], "audio": [2, 2, 9, 5], "vision": [1, 1, 1, 5]}
     streams = {name: stream(lengths[name], *SIZES[name]) for name in SIZES}
     tokens = tokens_of([6, 2, 3, 1], 8)
-    return BatchSource(split_of(streams, 4), inputs=EVERYTHING, tokens=tokens)
+    return BatchSource(split_of(streams, 4), inputs=EVERYTHING, tokens={"tokens": tokens})
 
 
 def sequence(batch: Batch, name: str) -> Sequence:
@@ -121,7 +121,9 @@ def test_trimming_takes_nothing_but_padding(data: st.DataObject) -> None:
 def test_tokens_are_trimmed_to_the_longest_text(lengths: list[int], data: st.DataObject) -> None:
     tokens = tokens_of(lengths, 9)
     rows = data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=8))
-    source = BatchSource(split_of({}, len(lengths)), inputs=frozenset({"tokens"}), tokens=tokens)
+    source = BatchSource(
+        split_of({}, len(lengths)), inputs=frozenset({"tokens"}), tokens={"tokens": tokens}
+    )
     got = source.gather(torch.tensor(rows)).tokens
     longest = max(lengths[row] for row in rows)
     assert got is not None
@@ -133,7 +135,7 @@ def test_tokens_are_trimmed_to_the_longest_text(lengths: list[int], data: st.Dat
 
 def test_texts_without_a_token_still_make_a_batch() -> None:
     tokens = np.zeros((2, 3, 5), dtype=np.int32)
-    source = BatchSource(split_of({}, 2), inputs=frozenset({"tokens"}), tokens=tokens)
+    source = BatchSource(split_of({}, 2), inputs=frozenset({"tokens"}), tokens={"tokens": tokens})
     got = source.gather(torch.tensor([0, 1])).tokens
     assert got is not None
     assert got.ids.shape == (2, 1)
@@ -158,7 +160,7 @@ def test_everything_of_a_batch_is_on_the_device_that_was_asked_for() -> None:
     device = torch.device("meta")  # the one other device every machine has
     split = split_of({name: stream([1, 2], *SIZES[name]) for name in SIZES}, 2)
     tokens = tokens_of([1, 2], 4)
-    source = BatchSource(split, inputs=EVERYTHING, tokens=tokens, device=device)
+    source = BatchSource(split, inputs=EVERYTHING, tokens={"tokens": tokens}, device=device)
     batch = source.gather(torch.tensor([0, 1]))
     assert batch.tokens is not None
     tensors = [batch.rows, batch.labels, *batch.unimodal.values()]
@@ -222,7 +224,8 @@ def test_nothing_done_to_a_batch_reaches_the_corpus(tmp_path: Path) -> None:
     corpus = CorpusStore(tmp_path).add(draft)
     files = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
     split = corpus.split("train")
-    source = BatchSource(split, inputs=EVERYTHING, tokens=split.tokens)
+    assert split.tokens is not None
+    source = BatchSource(split, inputs=EVERYTHING, tokens={"tokens": split.tokens})
     before = [batch_values(batch) for batch in source.in_order(4)]
     for batch in [
         *source.in_order(4),

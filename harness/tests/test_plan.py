@@ -97,7 +97,7 @@ def test_where_a_system_does_not_apply_the_cell_stays_with_the_reason(plan: Plan
         ("sims@label-csv", "tfn"),
         ("sims@label-csv", "TFN, slow"),
     }
-    assert {cell.reason for cell in empty} == {"needs audio, text, vision features"}
+    assert {cell.reason for cell in empty} == {"needs audio, text, vision"}
 
 
 def test_a_plan_is_recorded_as_plain_json_without_places(plan: Planner, home: Home) -> None:

@@ -1,0 +1,21 @@
+"""The only training loop: seeds, batches, optimisers, schedules, stages, selection, early stop.
+
+A network sees batches and nothing else. After every epoch the loop predicts the validation split
+(for selection) and the watched split (kept as a curve for selection studies, never scored here).
+"""
+
+from harness.training.evaluation import predict
+from harness.training.fitting import fit_network, loop_of, untrained
+from harness.training.inputs import batches_of
+from harness.training.loop import Loop
+from harness.training.sweep import total_loss
+
+__all__ = [
+    "Loop",
+    "batches_of",
+    "fit_network",
+    "loop_of",
+    "predict",
+    "total_loss",
+    "untrained",
+]

@@ -1,0 +1,217 @@
+"""Stages and epochs: train, predict, select, stop early, and survive an interruption.
+
+Shapes: n clips of a split, E epochs.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.batching import BatchSource, epoch_order
+from harness.data.corpus import Split
+from harness.errors import RunFailed
+from harness.metrics.base import better, metrics  # not the conventions: they do not train
+from harness.network import Network, Pass, Stage
+from harness.params import TrainingParams
+from harness.seeds import derive
+from harness.system import Epoch, Task
+from harness.training.evaluation import predict
+from harness.training.resume import Keeper
+from harness.training.sweep import Sweep
+
+__all__ = ["Loop"]
+
+
+@dataclass
+class _Best:
+    epoch: int = 0
+    value: float = math.nan
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Loop:
+    """One training run.
+
+    Args:
+        network: On the task's device, untrained.
+        sources: Split name -> clips; ``train``, ``valid`` and, if watched, another.
+        task: What to learn from.
+        params: The system's hyper-parameters.
+        knowledge: The same of the knowledge corpus, for stages that train on it.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        sources: dict[str, BatchSource],
+        task: Task,
+        params: TrainingParams,
+        knowledge: Mapping[str, BatchSource] | None = None,
+    ) -> None:
+        self.network, self.task, self.params = network, task, params
+        self.sources, self._knowledge = sources, knowledge or {}
+        self.metric = metrics[task.protocol.selection_metric]
+        network.begin(sources["train"], params)
+        self._stages = network.stages(params)
+        self.history: list[Epoch] = []
+        self.curves: dict[str, list[NDArray[np.float32]]] = {
+            name: [] for name in sources if name != "train"
+        }
+        self._enter(0)
+
+    def run(self) -> None:
+        """Train through all stages, each to its ceiling or the end of its patience."""
+        keeper = Keeper(self.task.resume)
+        epoch = self._take_up(keeper.load(self.task.device))
+        while True:
+            while not self._finished(epoch):
+                epoch += 1
+                self._epoch(epoch)
+                keeper.save(lambda at=epoch: self._state(at))  # type: ignore[misc]  # bound now
+            self.network.load_state_dict(self.best.state)
+            if self._last:
+                keeper.forget()
+                return
+            self._enter(self._index + 1)
+            epoch = 0
+
+    @property
+    def stage(self) -> Stage:
+        """The current stage."""
+        return self._stages[self._index]
+
+    @property
+    def _last(self) -> bool:
+        return self._index == len(self._stages) - 1
+
+    def _enter(self, index: int) -> None:
+        """Begin a stage: its own clips, its own optimisers, nothing selected yet."""
+        self._index, self.best = index, _Best()
+        stage = self.stage
+        stage.enter()
+        ceiling = self.task.protocol.max_epochs
+        self.epochs = min(ceiling, stage.epochs or self.params.epochs or ceiling)
+        batches = math.ceil(len(self._train) / self._batch_size)
+        self.sweeps = [
+            Sweep(self.network, plan, stage, self.params, batches=batches, epochs=self.epochs)
+            for plan in stage.passes
+        ]
+
+    @property
+    def _train(self) -> BatchSource:
+        return self._knowledge["train"] if self.stage.on_knowledge else self.sources["train"]
+
+    @property
+    def _batch_size(self) -> int:
+        return self.stage.batch_size or self.params.batch_size
+
+    def _finished(self, epoch: int) -> bool:
+        patience = self.stage.patience or self.task.protocol.patience
+        return epoch >= self.epochs or (epoch > 0 and epoch - self.best.epoch >= patience)
+
+    def _epoch(self, epoch: int) -> None:
+        began = time.perf_counter()
+        loss = self.train_epoch(epoch)
+        valid = self._evaluate()
+        self._keep_if_best(epoch, valid)
+        self.history.append(
+            Epoch(
+                stage=self.stage.name,
+                epoch=epoch,
+                train_loss=loss,
+                valid=None if math.isnan(valid) else valid,
+                lr=self.sweeps[-1].lr,
+                seconds=time.perf_counter() - began,
+            )
+        )
+
+    def train_epoch(self, epoch: int) -> float:
+        """Mean training loss of the epoch's last pass.
+
+        Raises:
+            RunFailed: When it is not finite.
+        """
+        self.network.train()
+        self.network.begin_epoch(epoch)
+        mean = math.nan
+        for sweep in self.sweeps:
+            order = self._order(sweep.plan, epoch)
+            total, clips = sweep.epoch(self._train, order, epoch)
+            mean = float(total) / max(1, clips)
+            if not math.isfinite(mean):
+                raise RunFailed(
+                    f"training loss became {mean} in epoch {epoch}",
+                    hint="lower the learning rate or set clip_norm",
+                )
+        return mean
+
+    def _order(self, plan: Pass, epoch: int) -> list[Tensor]:
+        """Rows of the batches; stages and passes of their own names have their own order."""
+        names = [name for name in (self.stage.name, plan.name) if name != "main"]
+        generator = np.random.default_rng(derive(self.task.seed, "batches", *names, epoch))
+        return epoch_order(len(self._train), self._batch_size, generator)
+
+    def _evaluate(self) -> float:
+        """Predict what the stage is judged by; the selection metric on the validation split."""
+        split = self._validated()
+        if self._last:
+            for name, rows in self.curves.items():
+                rows.append(predict(self.network, self.sources[name], self.stage.predict))
+            prediction = self.curves[split.name][-1]
+        else:
+            source = self._knowledge if self.stage.on_knowledge else self.sources
+            prediction = predict(self.network, source[split.name], self.stage.predict)
+        if not np.isfinite(prediction).all():
+            return math.nan
+        return self.metric(prediction, split.labels, split.corpus.dataset)
+
+    def _validated(self) -> Split:
+        if not self.stage.on_knowledge:
+            return self.task.valid
+        assert self.task.knowledge is not None
+        return self.task.knowledge.split("valid")
+
+    def _keep_if_best(self, epoch: int, valid: float) -> None:
+        tied = self.task.protocol.selection_ties == "latest" and valid == self.best.value
+        if epoch == 1 or tied or better(self.metric, valid, self.best.value):
+            self.best = _Best(epoch, valid, copy.deepcopy(self.network.state_dict()))
+        elif self.params.plateau and (epoch - self.best.epoch) % self.params.plateau == 0:
+            for sweep in self.sweeps:
+                sweep.slowdown *= self.params.plateau_factor
+
+    def _state(self, epoch: int) -> dict[str, Any]:
+        """Everything the rest of the run depends on; tensors and plain values only."""
+        return {
+            "stage": self._index,
+            "epoch": epoch,
+            "network": self.network.state_dict(),
+            "best": vars(self.best),
+            "sweeps": [sweep.state() for sweep in self.sweeps],
+            "history": [asdict(line) for line in self.history],
+            "curves": {
+                name: [torch.from_numpy(row) for row in rows] for name, rows in self.curves.items()
+            },
+        }
+
+    def _take_up(self, state: dict[str, Any] | None) -> int:
+        """The epoch after which an interrupted run goes on; 0 for a new one."""
+        if state is None:
+            return 0
+        self._enter(state["stage"])
+        self.network.load_state_dict(state["network"])
+        self.best = _Best(**state["best"])
+        for sweep, kept in zip(self.sweeps, state["sweeps"], strict=True):
+            sweep.restore(kept)
+        self.history = [Epoch(**line) for line in state["history"]]
+        self.curves = {n: [row.numpy() for row in rows] for n, rows in state["curves"].items()}
+        return int(state["epoch"])

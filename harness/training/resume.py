@@ -1,0 +1,84 @@
+"""Keeping a training that may be interrupted: one file, replaced whole, forgotten at the end.
+
+An interrupted run that is taken up again ends in the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["Keeper"]
+
+log = logging.getLogger(__name__)
+
+EVERY = 60.0
+"""Seconds between two saves: small models finish sooner and write nothing."""
+
+
+class Keeper:
+    """The file of one run.
+
+    Args:
+        path: Where; None keeps nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._saved = time.monotonic()
+
+    def save(self, state: Callable[[], dict[str, Any]]) -> None:
+        """Replace the file by ``state()`` and torch's generators, if the last save is old enough.
+
+        A disk that refuses costs the possibility to resume, not the run.
+        """
+        if self._path is None or time.monotonic() - self._saved < EVERY:
+            return
+        temporary = self._path.with_name(f".new-{self._path.name}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({**state(), "generators": _generators()}, temporary)
+            temporary.replace(self._path)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter
+            temporary.unlink(missing_ok=True)
+            log.warning("cannot keep the training for a resume: %s", error)
+        self._saved = time.monotonic()
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """The kept state, its generators set again; None when there is none that can be read."""
+        if self._path is None or not self._path.is_file():
+            return None
+        try:
+            state = torch.load(self._path, map_location=device, weights_only=True)
+            generators = state.pop("generators")
+        except (OSError, RuntimeError, EOFError, KeyError, *_DAMAGED) as error:
+            log.warning("a kept training cannot be read, starting again: %s", error)
+            return None
+        torch.set_rng_state(generators["cpu"].cpu())
+        if generators["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all([item.cpu() for item in generators["cuda"]])
+        kept: dict[str, Any] = state
+        return kept
+
+    def forget(self) -> None:
+        """The run is complete."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+_DAMAGED = (zipfile.BadZipFile, pickle.UnpicklingError)
+
+
+def _generators() -> dict[str, Any]:
+    on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
+    return {
+        "cpu": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if on_gpu else [],
+    }

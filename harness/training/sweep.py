@@ -1,0 +1,146 @@
+"""One pass over the training clips: accumulate, clip, step, schedule."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from harness.batching import Batch, BatchSource
+from harness.network import Network, Output, Pass, Stage
+from harness.params import Progress, TrainingParams
+
+__all__ = ["Sweep", "total_loss"]
+
+_LOSSES = {"l1": nn.functional.l1_loss, "mse": nn.functional.mse_loss}
+_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def total_loss(output: Output, batch: Batch, params: TrainingParams) -> Tensor:
+    """The scalar one training step minimises: task loss plus the network's own losses."""
+    losses = dict(output.losses)
+    if "task" not in losses:
+        losses["task"] = _LOSSES[params.loss](output.prediction, batch.labels)
+    return functools.reduce(torch.add, losses.values())
+
+
+class Sweep:
+    """A pass with its optimiser.
+
+    Args:
+        network: What is trained.
+        plan: The pass.
+        stage: The stage it belongs to.
+        params: The system's hyper-parameters.
+        batches: Of one epoch, before ``share`` is applied.
+        epochs: Planned for the stage.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        plan: Pass,
+        stage: Stage,
+        params: TrainingParams,
+        *,
+        batches: int,
+        epochs: int,
+    ) -> None:
+        self.network, self.plan, self.params = network, plan, params
+        self.optimizer = _OPTIMIZERS[params.optimizer](
+            (plan.groups or network.parameter_groups)(params),
+            lr=stage.lr or params.lr,
+            weight_decay=params.weight_decay,
+            fused=True,  # one pass over the weights: half a step's time where weights dominate
+        )
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.batches = max(1, math.ceil(plan.share * batches))
+        self.epochs = epochs
+        self.step = 0
+        self.slowdown = 1.0
+        """Multiplier of all rates, lowered on a plateau."""
+
+    @property
+    def steps(self) -> int:
+        """Planned optimiser steps."""
+        each = self.params.accumulate
+        groups = self.batches // each if self.params.drops_tail else math.ceil(self.batches / each)
+        return self.epochs * max(1, groups)
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the first group."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def epoch(self, source: BatchSource, order: Iterable[Tensor], epoch: int) -> tuple[Tensor, int]:
+        """Train on the batches whose rows ``order`` lists.
+
+        Returns:
+            Sum of the batches' losses times their clips, float64, and the number of clips.
+        """
+        clips, total = 0, torch.zeros((), dtype=torch.float64)
+        for group in self._groups(list(order)[: self.batches]):
+            size = sum(map(len, group))
+            self.optimizer.zero_grad(set_to_none=True)
+            for rows in group:
+                loss, count = self._backward(source.gather(rows), size), len(rows)
+                total = total.to(loss.device) + loss.double() * count  # no host sync in an epoch
+                clips += count
+            self._update(epoch)
+        return total, clips
+
+    def _groups(self, order: list[Tensor]) -> Iterator[list[Tensor]]:
+        """The batches of each optimiser step."""
+        each = self.params.accumulate
+        for start in range(0, len(order), each):
+            group = order[start : start + each]
+            if len(group) == each or start == 0 or not self.params.drops_tail:
+                yield group
+
+    def _backward(self, batch: Batch, group: int) -> Tensor:
+        if self.plan.loss is not None:
+            loss, output = self.plan.loss(batch), None
+        else:
+            output = self.network(batch)
+            loss = total_loss(output, batch, self.params)
+        share = 1.0 if self.params.drops_tail else len(batch) / group
+        (loss if share == 1.0 else loss * share).backward()
+        if output is not None:
+            with torch.no_grad():
+                self.network.after_step(batch, output)
+        return loss.detach()
+
+    def _update(self, epoch: int) -> None:
+        at = Progress(step=self.step, steps=self.steps, epoch=epoch, epochs=self.epochs)
+        factor = self.params.lr_factor(at) * self.slowdown
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        self._clip()
+        self.optimizer.step()
+        self.step += 1
+
+    def _clip(self) -> None:
+        if self.params.clip_value:
+            nn.utils.clip_grad_value_(self.network.parameters(), self.params.clip_value)
+        if self.params.clip_norm:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
+
+    def state(self) -> dict[str, object]:
+        """What an interrupted training needs."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "slowdown": self.slowdown,
+        }
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Take up where ``state`` was."""
+        optimizer, step, slowdown = state["optimizer"], state["step"], state["slowdown"]
+        assert isinstance(optimizer, dict)
+        assert isinstance(step, int)
+        assert isinstance(slowdown, float)
+        self.optimizer.load_state_dict(optimizer)
+        self.step, self.slowdown = step, slowdown

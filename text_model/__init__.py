@@ -1,0 +1,1 @@
+"""TEXT: text-routed sparse mixture of experts with explanations and temporal alignment."""
