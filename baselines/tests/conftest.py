@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.data.corpus import Corpus, Stream
+from harness.data.corpus import EXPLANATIONS, Corpus, Stream
 from harness.data.datasets import datasets
 from harness.data.store import CorpusStore, Draft
 from harness.specs import Scalar
@@ -26,6 +26,7 @@ WORDS = {
 SMALL = {
     **{"text_hidden": 16, "audio_hidden": 8, "vision_hidden": 8, "text_out": 8},
     **{"hidden": 16, "fusion_size": 16, "batch_size": 8},
+    **{"heads": 2, "prior_weight": 1.0},
 }
 
 CorpusMaker = Callable[..., Corpus]
@@ -91,6 +92,10 @@ def _draft(
             "split": splits,
             "text": [_sentence(value, *WORDS[dataset.language], rng) for value in truth],
             "label": truth * dataset.high,
+            **{
+                name: [_sentence(value, *WORDS[dataset.language], rng) for value in truth]
+                for name in EXPLANATIONS
+            },
         }
     )
     if dataset.unimodal_labels:
