@@ -151,8 +151,12 @@ class _CellMaker:
         missing = system.missing(corpus, params)
         if missing:
             return f"needs {', '.join(sorted(missing))}"
-        if system.side_info(params) and self.protocol.side_info == "none":
-            return "reads explanations; the protocol's side_info is none"
+        if system.side_info(params):
+            side_info, kind = self.protocol.side_info, corpus.manifest.get("side_info")
+            if side_info == "none":
+                return "reads explanations; the protocol's side_info is none"
+            if kind not in (None, side_info):  # a twin's are nobody's
+                return f"its explanations are {kind}; the protocol's side_info is {side_info}"
         knowledge = getattr(params, "knowledge", "")
         if knowledge and knowledge != self.protocol.knowledge_data:
             allowed = self.protocol.knowledge_data

@@ -67,6 +67,48 @@ def _read(file: Path, dataset: Dataset, feature_set: str | None, text: str | Non
     raise DataError(f"data files are .pkl (MMSA features) or .csv (MMSA labels); found {file.name}")
 
 
+@_data.command("explain")
+def _explain(
+    name: Annotated[str, typer.Argument(metavar="CORPUS")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Texts by clip id: audio_clue, visual_clue, summary (CSV, JSONL, …)."),
+    ],
+    kind: Annotated[
+        str,
+        typer.Option(help="Written from what: transcript_llm, video_mllm or both."),
+    ],
+    feature_set: Annotated[
+        str | None, typer.Option(help="Of the new corpus; default: the old one's and -explained.")
+    ] = None,
+) -> None:
+    """Join explanations to a stored corpus, as a corpus of its own."""
+    from typing import cast, get_args
+
+    from harness.data import explanations
+    from harness.data.corpus import EXPLANATIONS
+    from harness.data.store import CorpusStore
+    from harness.home import Home
+
+    kinds = get_args(explanations.Kind)
+    if kind not in kinds:
+        raise DataError(f"--kind is one of {', '.join(kinds)}; found {kind!r}")
+    (corpus,) = _corpora([name])
+    draft = explanations.explain(
+        corpus,
+        explanations.read(file, corpus),
+        feature_set=feature_set or f"{corpus.feature_set}-explained",
+        kind=cast("explanations.Kind", kind),
+        source=explanations.source_of(file),
+    )
+    added = CorpusStore(Home.default().corpora).add(draft)
+    typer.echo(f"{added.name}: {len(added.clips)} clips, data {added.fingerprint[:12]}")
+    for column in EXPLANATIONS:
+        if column in added.clips:
+            filled = int((added.clips[column].str.strip() != "").sum())
+            typer.echo(f"{column}: {filled} of {len(added.clips)} clips")
+
+
 @_data.command("check")
 def _check(
     names: Annotated[
