@@ -17,6 +17,7 @@ from harness import canonical, provenance
 from harness.canonical import Json
 from harness.data.corpus import Corpus, Split
 from harness.data.store import CorpusStore
+from harness.diagnostics import by_sentiment
 from harness.errors import DataError, RunFailed
 from harness.home import Home
 from harness.record import RunRecord
@@ -73,19 +74,23 @@ def execute(job: Job) -> RunRecord:
         "predict_seconds": time.perf_counter() - trained,
         "peak_memory_bytes": provenance.peak_memory(),
     }
+    told = _diagnostics(fitted, corpus)
     return RunRecord(
         key=job.spec.key,
         manifest={
             "spec": _spec_record(job.spec),
             "encoder": None if encoder is None else encoder.name,
-            "result": _result_record(fitted, len(corpus.split("train"))),
+            "result": {
+                **_result_record(fitted, len(corpus.split("train"))),
+                **({} if told is None else {"diagnostics": _test_means(told, corpus)}),
+            },
             "provenance": {**provenance.environment(), "device": torch.device(job.device).type},
             "cost": cost,
         },
         predictions=predictions,
         history=tuple(dataclasses.asdict(epoch) for epoch in fitted.history),
         curves={name: _curve_table(curve) for name, curve in fitted.curves.items()},
-        diagnostics=_diagnostics(fitted, corpus),
+        diagnostics=told,
     )
 
 
@@ -169,6 +174,13 @@ def _diagnostics(fitted: Fitted, corpus: Corpus) -> pd.DataFrame | None:
             table[columns] = values.reshape(len(split), -1)
         parts.append(table)
     return pd.concat(parts, ignore_index=True)
+
+
+def _test_means(told: pd.DataFrame, corpus: Corpus) -> Json:
+    test = corpus.split("test")
+    labels = pd.Series(test.labels, index=test.ids)
+    rows = told[told["split"] == test.name].set_index("id").drop(columns="split")
+    return {name: dict(means) for name, means in by_sentiment(rows, labels).items()}
 
 
 def _curve_table(curve: NDArray[np.float32]) -> pd.DataFrame:

@@ -30,7 +30,7 @@ FLOORS = {
     **dict.fromkeys(
         (
             *("harness.specs", "harness.metrics", "harness.predictions", "harness.stats"),
-            *("harness.parquet", "harness.record"),
+            *("harness.parquet", "harness.record", "harness.diagnostics"),
             *("harness.result_rows", "harness.seed_table", "harness.published_means"),
         ),
         1,
