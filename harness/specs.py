@@ -152,6 +152,8 @@ class Suite:
     """A count (the first n of the protocol's list) or an explicit list."""
     corpus_seeds: Mapping[str, Seeds] = field(default_factory=dict)
     """Corpora that get other seeds than ``seeds``."""
+    defaults: Mapping[str, Scalar] = field(default_factory=dict)
+    """Hyper-parameters of every row whose system has them; a row's own come first."""
     entries: tuple[Entry, ...]
 
     @classmethod
@@ -174,7 +176,7 @@ class Suite:
         Raises:
             SpecError: Naming ``where``, the key and the nearest valid key.
         """
-        check_keys(table, {"title", "corpora", "seeds", "protocol", "systems"}, where)
+        check_keys(table, {"title", "corpora", "seeds", "protocol", "defaults", "systems"}, where)
         changes = dict(_table(table.get("protocol", {}), f"{where}: protocol"))
         protocol = changes.pop("name", "in_domain")
         seeds, corpus_seeds = _all_seeds(table.get("seeds", 5), f"{where}: seeds")
@@ -190,6 +192,9 @@ class Suite:
             protocol_changes=_scalars(changes, f"{where}: protocol"),
             seeds=seeds,
             corpus_seeds=corpus_seeds,
+            defaults=_scalars(
+                _table(table.get("defaults", {}), f"{where}: defaults"), f"{where}: defaults"
+            ),
             entries=entries,
         )
         suite._check(where)

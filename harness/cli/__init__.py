@@ -16,6 +16,7 @@ import typer
 
 from harness.cli import (
     boards,
+    card,
     compare,
     data,
     doctor,
@@ -40,7 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    *(run, lists, data, score, compare, boards, reproduce, study),
+    *(run, lists, card, data, score, compare, boards, reproduce, study),
     *(submit, lint, export, doctor),
 ):
     group.register(app)

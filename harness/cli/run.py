@@ -36,8 +36,23 @@ def _run(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    plan_only: Annotated[
+        bool, typer.Option("--plan", help="Say what would run and what it takes; run nothing.")
+    ] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Run what is missing of a suite, then write its board; stopped, the same command goes on."""
+    if plan_only:
+        _quote(suite, seeds, only, jobs, device, as_json)
+        return
+    if as_json:
+        raise SpecError("--json goes with --plan", hint="msa board SUITE --json")
+    _carry_out(suite, seeds, only, jobs, device)
+
+
+def _carry_out(
+    suite: str, seeds: str | None, only: list[str] | None, jobs: int, device: str
+) -> None:
     from harness.driver import carry_out
     from harness.executors.local import LocalExecutor
     from harness.home import Home

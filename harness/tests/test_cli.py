@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from harness.data.datasets import datasets
 from harness.home import Home
+from harness.system import systems
 from harness.tests.research import research_data
 
 LABELS = """video_id,clip_id,text,label,annotation,mode
@@ -55,6 +58,28 @@ def test_every_list_prints_and_parses(msa, noun: str) -> None:
     code, text, _ = msa("list", noun, "--json")
     assert code == 0
     assert isinstance(json.loads(text), list)
+
+
+@pytest.mark.parametrize("name", systems)
+def test_every_card_prints_and_parses(msa, name: str) -> None:
+    code, text, _ = msa("card", name)
+    assert code == 0
+    assert text.startswith(f"{name}: {systems[name].card.title}")
+    code, text, _ = msa("card", name, "--json")
+    card = json.loads(text)
+    values = {row["parameter"]: row for row in card["parameters"]}
+    for dataset in datasets:
+        resolved = systems[name].resolve(dataset, {})
+        assert {k: row[dataset] for k, row in values.items()} == {
+            item.name: f"{v:g}" if isinstance(v := getattr(resolved, item.name), float) else str(v)
+            for item in dataclasses.fields(resolved)
+        }
+
+
+def test_the_card_of_no_system_is_one_clear_error(msa) -> None:
+    code, _, error = msa("card", "tfm")
+    assert code == 2
+    assert "did you mean" in error
 
 
 def test_adding_checking_and_describing_a_corpus(msa, labels: Path) -> None:

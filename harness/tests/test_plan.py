@@ -100,6 +100,53 @@ def test_where_a_system_does_not_apply_the_cell_stays_with_the_reason(plan: Plan
     assert {cell.reason for cell in empty} == {"needs audio, text, vision"}
 
 
+DEFAULTS = "[defaults]\nlr = 0.5\nrank = 2\n"
+
+
+def test_defaults_reach_the_rows_whose_systems_have_them_unless_they_say_otherwise(plan) -> None:
+    rows = """
+[[systems]]
+name = "lmf"
+
+[[systems]]
+name = "lf_dnn"
+params = { lr = 0.25 }
+"""
+    made = plan('corpora = ["mosi-twin@compact-x5"]\nseeds = 1\n' + DEFAULTS + rows)
+    specs = {job.spec.system: job.spec.params for job in made.jobs.values()}
+    assert (specs["lmf"]["lr"], specs["lmf"]["rank"]) == (0.5, 2)
+    assert specs["lf_dnn"]["lr"] == 0.25
+    assert "rank" not in specs["lf_dnn"]
+    changed = {row["label"]: row["changed"] for row in made.record()["rows"]}
+    assert changed["lmf"] == {"lr": 0.5, "rank": 2}
+
+
+def test_a_default_that_no_system_has_is_refused(plan) -> None:
+    with pytest.raises(SpecError, match="no row's system has the default 'rannk'"):
+        plan(START + "[defaults]\nrannk = 2\n" + SYSTEMS)
+
+
+EXPLAINED = '''
+corpora = ["mosi-twin@compact-x5"]
+seeds = 1
+[[systems]]
+name = "explanation_ridge"
+[[systems]]
+name = "tfidf_ridge"
+'''
+
+
+def test_explanations_are_read_only_where_the_protocol_allows_them(plan) -> None:
+    without, allowed = plan(EXPLAINED), plan(EXPLAINED + "[protocol]\nside_info='video_mllm'\n")
+    (refused,) = [cell for cell in without.cells if cell.label == "explanation_ridge"]
+    assert refused.reason == "reads explanations; the protocol's side_info is none"
+    jobs = {job.spec.system: job.spec for job in allowed.jobs.values()}
+    assert jobs["explanation_ridge"].protocol.side_info == "video_mllm"
+    assert jobs["tfidf_ridge"].key in without.jobs  # the same run in both suites
+    knows = {row["label"]: row["side_info"] for row in allowed.record()["rows"]}
+    assert (knows["explanation_ridge"], knows["tfidf_ridge"]) == ("video_mllm", "none")
+
+
 def test_a_plan_is_recorded_as_plain_json_without_places(plan: Planner, home: Home) -> None:
     made = plan(START + PROTOCOL + SYSTEMS)
     text = canonical.dumps(made.record())

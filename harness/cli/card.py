@@ -1,0 +1,112 @@
+"""``msa card``: what a system is, what its paper printed, and every hyper-parameter."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli._output import JsonFlag, echo_json, echo_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.system import Published, System
+
+__all__ = ["register"]
+
+_WIDTH = 100
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("card")(_card)
+
+
+def _card(
+    name: Annotated[str, typer.Argument(metavar="SYSTEM", help="As `msa list systems` names it.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Show a system's card: paper, deviations, published numbers, hyper-parameters per dataset."""
+    from harness.data.datasets import datasets
+    from harness.system import systems
+
+    system = systems[name]
+    values = {each: dataclasses.asdict(system.resolve(each, {})) for each in datasets}
+    if as_json:
+        echo_json({**_facts(system), "parameters": _parameters(system, values)})
+        return
+    for line in _lines(system):
+        typer.echo(line)
+    typer.echo()
+    echo_table(_parameters(system, values))
+
+
+def _facts(system: System) -> dict[str, object]:
+    return {
+        "name": system.name,
+        **dataclasses.asdict(system.card),
+        "inputs": sorted(system.inputs),
+        "optional": sorted(system.optional),
+        "deterministic": system.deterministic,
+    }
+
+
+def _parameters(system: System, values: dict[str, dict[str, object]]) -> list[dict[str, object]]:
+    """One row per hyper-parameter: its value on each dataset and where the default comes from."""
+    return [
+        {
+            "parameter": item.name,
+            **{dataset: _shown(own[item.name]) for dataset, own in values.items()},
+            "allowed": _allowed(item),
+            "source of the default": item.metadata.get("source", ""),
+        }
+        for item in dataclasses.fields(system.params)
+    ]
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _allowed(item: dataclasses.Field[object]) -> str:
+    rule = item.metadata
+    if rule.get("choices"):
+        return " | ".join(map(str, rule["choices"]))
+    low, high = rule.get("low"), rule.get("high")
+    if low is None and high is None:
+        return ""
+    return f"{'' if low is None else f'{low:g}'} to {'' if high is None else f'{high:g}'}".strip()
+
+
+def _lines(system: System) -> Iterator[str]:
+    card = system.card
+    yield f"{system.name}: {card.title}"
+    yield from textwrap.wrap(card.paper, _WIDTH)
+    if card.url:
+        yield card.url
+    yield f"reads {', '.join(sorted(system.inputs)) or 'nothing'}; text: {card.text or 'none'}"
+    yield from _listed("departs from the paper", card.deviations)
+    declared = [f"{check}: {why}" for check, why in card.declares.items()]
+    yield from _listed("fails by design", declared)
+    yield from _listed("published, accuracies in percent", _printed(card.published))
+
+
+def _printed(published: tuple[Published, ...]) -> list[str]:
+    """One line per dataset and source."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for item in published:
+        found = lines.setdefault((item.dataset, item.source), [])
+        found.append(f"{item.metric} {item.value:g}")
+    return [
+        f"{dataset}: {', '.join(values)} ({source})" for (dataset, source), values in lines.items()
+    ]
+
+
+def _listed(title: str, items: tuple[str, ...] | list[str]) -> Iterator[str]:
+    if items:
+        yield f"\n{title}:"
+    for item in items:
+        yield textwrap.fill(item, _WIDTH, initial_indent="- ", subsequent_indent="  ")
