@@ -194,10 +194,13 @@ def _spec_record(spec: RunSpec) -> dict[str, Json]:
 
 
 def _result_record(fitted: Fitted, train_clips: int) -> dict[str, Json]:
-    return {
+    record: dict[str, Json] = {
         "parameters": fitted.parameters,
         "trainable": fitted.trainable,
         "epochs": len(fitted.history),
         "selected_epoch": fitted.selected_epoch,
         "train_clips": train_clips,
     }
+    if fitted.stability is not None:
+        record["stability"] = canonical.plain(fitted.stability)
+    return record

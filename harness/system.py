@@ -139,6 +139,8 @@ class Fitted:
         curves: Split name -> (E, n) float32, predictions after each epoch.
         diagnose: Split -> what the system tells about each clip, (n,) or (n, K) by name; None
             for systems that tell nothing.
+        stability: Where predictions depend on the pass, the batch or the order, by design: how
+            far, see ``harness.training.stability``.
     """
 
     predict: Callable[[Split], NDArray[np.float64]]
@@ -148,6 +150,7 @@ class Fitted:
     selected_epoch: int | None = None
     curves: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     diagnose: Callable[[Split], Mapping[str, NDArray[np.float32]]] | None = None
+    stability: Mapping[str, Mapping[str, float]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

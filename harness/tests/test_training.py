@@ -501,3 +501,38 @@ def test_auxiliary_losses_are_added_and_a_task_entry_replaces(task):
         3
     )
     assert total_loss(Output(labels + 2, {"task": one}), batch, TrainingParams()) == one
+
+
+# Stability
+
+
+class Unstable(Linear):
+    """Adds a constant that depends on the batch, its order, and a counter of passes."""
+
+    def __init__(self, dims, params):
+        super().__init__(dims, params)
+        self.passes = 0
+
+    def forward(self, batch):
+        value = super().forward(batch).prediction
+        if not self.training:
+            self.passes += 1
+            value = value * 0 + {"passes": self.passes, "size": len(batch)}[self.what]
+        return Output(value)
+
+
+@pytest.mark.parametrize("what", ["passes", "size"])
+def test_what_predictions_depend_on_is_measured_where_it_is_declared(task, what):
+    build = type("Probe", (Unstable,), {"what": what})
+    card = dataclasses.replace(CARD, declares={"neighbours": "a probe"})
+    probe = dataclasses.replace(system(build), card=card)
+    found = fit_network(probe, task, TrainingParams()).stability
+    assert found is not None
+    clips = len(task.valid)
+    assert clips < 256
+    expected = {
+        "passes": {"again": 1, "alone": 1 + clips, "shuffled": 2 + clips},
+        "size": {"again": 0, "alone": clips - 1, "shuffled": 0},
+    }[what]
+    assert {name: change["max"] for name, change in found.items()} == expected
+    assert fit(task, build).stability is None

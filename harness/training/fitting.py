@@ -16,6 +16,7 @@ from harness.system import Fitted, System, Task
 from harness.training.evaluation import diagnose, predict, tells
 from harness.training.inputs import batches_of
 from harness.training.loop import Loop
+from harness.training.stability import CHECKS, stability
 
 __all__ = ["fit_network", "loop_of", "untrained"]
 
@@ -39,6 +40,8 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
     def diagnose_split(split: Split) -> dict[str, NDArray[np.float32]]:
         return diagnose(network, source(split))
 
+    valid = loop.sources[task.valid.name]
+    unstable = not CHECKS.isdisjoint(system.card.declares)
     return Fitted(
         predict=predict_split,
         parameters=sum(p.numel() for p in network.parameters()),
@@ -46,7 +49,8 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
         history=tuple(loop.history),
         selected_epoch=loop.best.epoch,
         curves={name: np.stack(rows) for name, rows in loop.curves.items()},
-        diagnose=diagnose_split if tells(network, loop.sources[task.valid.name]) else None,
+        diagnose=diagnose_split if tells(network, valid) else None,
+        stability=stability(network, valid) if unstable else None,
     )
 
 
