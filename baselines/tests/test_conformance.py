@@ -40,6 +40,17 @@ def test_conforms(findings, name, quirk, checked):
 
 
 @pytest.mark.parametrize(("name", "quirk"), QUIRKS)
+def test_a_card_declares_what_fails_and_nothing_else(findings, name, quirk):
+    declared = {
+        check
+        for entry in systems[name].card.declares
+        for check, _, only in [entry.partition("@")]
+        if only in ("", quirk)
+    }
+    assert declared == {c for c in CHECKS if findings(name, quirk, c).outcome == "declared"}
+
+
+@pytest.mark.parametrize(("name", "quirk"), QUIRKS)
 def test_checks_look_at_networks(findings, name, quirk):
     """A network skips nothing on a ragged tri-modal corpus; other systems skip what is internal."""
     skipped = {c for c in CHECKS if findings(name, quirk, c).outcome == "skipped"}

@@ -38,6 +38,7 @@ class Scale:
         commits: Runs stored in each repeat.
         compared: Systems that are compared with each other.
         draws: Bootstrap draws of them.
+        scan_steps: Lengths of the sequences that a selective scan runs over.
     """
 
     repeats: int
@@ -48,6 +49,7 @@ class Scale:
     commits: int
     compared: int
     draws: int
+    scan_steps: tuple[int, ...]
 
 
 FULL = Scale(
@@ -59,6 +61,7 @@ FULL = Scale(
     commits=20,
     compared=20,
     draws=10_000,
+    scan_steps=(50, 375),
 )
 TINY = Scale(
     repeats=1,
@@ -69,6 +72,7 @@ TINY = Scale(
     commits=1,
     compared=2,
     draws=100,
+    scan_steps=(3,),
 )
 
 

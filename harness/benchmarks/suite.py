@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from harness.benchmarks.conversion import conversion
 from harness.benchmarks.measure import Benchmark
+from harness.benchmarks.scan import selective_scan
 from harness.benchmarks.starting import start_up
 from harness.benchmarks.statistics import bootstrap
 from harness.benchmarks.storing import board, commit, export
@@ -22,6 +23,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "mlflow": export,
     "commit": commit,
     "start-up": start_up,
+    "selective-scan": selective_scan,
 }
 
 ON_A_GPU = (

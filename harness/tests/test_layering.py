@@ -38,6 +38,7 @@ FLOORS = {
     **dict.fromkeys(
         (
             *("harness.data", "harness.protocols", "harness.store", "harness.provenance"),
+            "harness.costs",
             *("harness.scoring", "harness.submissions", "harness.arithmetic"),
         ),
         2,
@@ -47,6 +48,8 @@ FLOORS = {
             *("harness.batching", "harness.system", "harness.text", "harness.training"),
             *("harness.execution", "harness.executors", "harness.run", "harness.plan"),
             *("harness.driver", "harness.conformance", "harness.params", "harness.network"),
+            "harness.synthetic_encoder",
+            "harness.pricing",
         ),
         3,
     ),

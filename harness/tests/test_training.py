@@ -425,6 +425,11 @@ def test_the_summary_may_follow_the_transcript(ids, task, encoder):
         assert both[-len(told) + 1 :] == told[1:]  # but for the opening one
 
 
+def test_without_a_summary_the_transcript_stands_alone(ids, task):
+    joined = ClueParams(tokens="transcript+summary", explanations="none")
+    assert ids("tokens", joined) == ids("tokens", ClueParams())
+
+
 def test_texts_are_cut_and_closed(ids, encoder):
     closing = ids("tokens", TokenParams())[0][-1]
     for row in ids("tokens", TokenParams(max_tokens=5)):

@@ -24,6 +24,8 @@ def batches_of(system: System, split: Split, task: Task, params: Params) -> Batc
         SpecError: When it asks for stored tokens that are not there, or not the encoder's.
     """
     reads = params.reads(system.inputs)
+    if isinstance(params, ClueParams) and params.tokens == "transcript+summary":
+        reads -= {"summary"}  # which is read as part of the transcript
     texts = {name: _texts(name, split, params) for name in ("tokens", *EXPLANATIONS)}
     tokens = {name: texts[name] for name in texts if name in reads}
     vectors = None
@@ -50,10 +52,13 @@ def _texts(name: str, split: Split, params: Params) -> list[str]:
     """One text per clip: transcripts, or a kind of explanation as ``ClueParams`` wants it."""
     if name != "tokens":
         return _explanations(name, split, params)
-    if isinstance(params, ClueParams) and params.tokens == "transcript+summary":
-        comments = _explanations("summary", split, params)
-        return [f"{said} | {told}" for said, told in zip(split.texts, comments, strict=True)]
-    return split.texts
+    if not isinstance(params, ClueParams) or params.tokens != "transcript+summary":
+        return split.texts
+    comments = _explanations("summary", split, params)
+    return [
+        f"{said} | {told}" if told else said
+        for said, told in zip(split.texts, comments, strict=True)
+    ]
 
 
 def _explanations(name: str, split: Split, params: Params) -> list[str]:

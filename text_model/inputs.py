@@ -1,0 +1,56 @@
+"""What a batch gives TEXT: every stream brought to the same number of steps.
+
+Shapes: B clips, T frames as they come, K steps wanted, D features, L tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from harness.batching import Sequence, Tokens
+from text_model.encoders import Padded
+
+__all__ = ["first_frames", "pooled_frames", "resized", "resized_tokens"]
+
+
+def pooled_frames(sequence: Sequence, steps: int) -> Padded:
+    """Adaptive mean pooling of each clip's true frames to K steps; shorter clips stay as they are.
+
+    With n = min(length, K), step i < n is the mean of frames ⌊i · length / n⌋ up to, and without,
+    ⌈(i + 1) · length / n⌉.
+
+    Returns:
+        (B, K, D), zero from step n on.
+    """
+    length = sequence.lengths.unsqueeze(1)  # (B, 1)
+    count = length.clamp(max=steps)
+    step = torch.arange(steps, device=length.device)  # (K,)
+    start = step * length // count
+    stop = -(-(step + 1) * length // count)
+    frame = torch.arange(sequence.values.shape[1], device=length.device)  # (T,)
+    inside = (start.unsqueeze(2) <= frame) & (frame < stop.unsqueeze(2))  # (B, K, T)
+    mask = step < count
+    chosen = (inside & mask.unsqueeze(2)).to(sequence.values.dtype)
+    return Padded(chosen @ sequence.values / (stop - start).unsqueeze(2), mask)
+
+
+def first_frames(sequence: Sequence, steps: int) -> Padded:
+    """The first K frames of each clip, whatever follows: (B, K, D)."""
+    return resized(Padded(sequence.values, sequence.mask), steps)
+
+
+def resized(stream: Padded, steps: int) -> Padded:
+    """(B, L, D) -> (B, K, D): padding added or steps cut at the end."""
+    missing = steps - stream.values.shape[1]
+    return Padded(pad(stream.values, (0, 0, 0, missing)), pad(stream.mask, (0, missing)))
+
+
+def resized_tokens(tokens: Tokens, steps: int) -> Tokens:
+    """(B, L) -> (B, K): padding added or tokens cut at the end."""
+
+    def fit(part: Tensor) -> Tensor:
+        return pad(part, (0, steps - part.shape[1]))
+
+    return Tokens(fit(tokens.ids), fit(tokens.mask), fit(tokens.segments))
