@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from harness.batching import Batch, Sequence
-from harness.system import Dims, TrainingParams, param
+from harness.data.corpus import EXPLANATIONS
+from harness.system import ClueParams, Dims, TrainingParams, param
 
 __all__ = [
     "FeatureNet",
@@ -86,34 +87,48 @@ class FeatureNet(nn.Sequential):
 
 
 class TextNet(nn.Module):
-    """(B, T, D) -> (B, out): the final state of an LSTM, projected."""
+    """(B, T, D) -> (B, out): the final state of an LSTM, projected.
 
-    def __init__(self, size: int, hidden: int, out: int, *, padded: bool) -> None:
+    Args:
+        size: D.
+        hidden: Of the LSTM.
+        out: Size of the result.
+        padded: Whether the final state is that after the padding.
+        told: Size of a vector that joins the final state; 0 for none.
+    """
+
+    def __init__(self, size: int, hidden: int, out: int, *, padded: bool, told: int = 0) -> None:
         super().__init__()
         self.lstm = nn.LSTM(size, hidden, batch_first=True)
-        self.project = nn.Linear(hidden, out)
+        self.project = nn.Linear(hidden + told, out)
         self.padded = padded
 
-    def forward(self, text: Sequence) -> Tensor:
-        """Encode a batch of texts."""
-        state: Tensor = self.project(last_state(self.lstm, text, padded=self.padded))
-        return state
+    def forward(self, text: Sequence, told: Tensor | None = None) -> Tensor:
+        """Encode a batch of texts, with what is told of them (B, told) where the network is."""
+        state = last_state(self.lstm, text, padded=self.padded)
+        joined = state if told is None else torch.cat([state, told], dim=1)
+        vector: Tensor = self.project(joined)
+        return vector
 
 
 class StreamNets(nn.Module):
-    """One vector per stream and clip.
+    """One vector per stream and clip; explanations, where they are read, join the text.
 
     Args:
         dims: Sizes of the corpus.
         params: Sizes of the sub-networks.
         text_out: Size of the text vector; audio and vision have their hidden sizes.
+
+    Raises:
+        SpecError: For a stream that is not there, or an encoder of explanations.
     """
 
     def __init__(self, dims: Dims, params: StreamParams, text_out: int) -> None:
         super().__init__()
         self.padded = params.quirk == "published"
         (_, text), (_, audio), (_, vision) = map(dims.need, ("text", "audio", "vision"))
-        self.text = TextNet(text, params.text_hidden, text_out, padded=self.padded)
+        self.told = _told(dims, params)
+        self.text = TextNet(text, params.text_hidden, text_out, padded=self.padded, told=self.told)
         self.audio = FeatureNet(audio, params.audio_hidden, params.audio_dropout)
         self.vision = FeatureNet(vision, params.vision_hidden, params.vision_dropout)
 
@@ -121,7 +136,14 @@ class StreamNets(nn.Module):
         """Text (B, text_out), audio (B, H_a) and vision (B, H_v)."""
         text, audio, vision = streams(batch)
         return (
-            self.text(text),
+            self.text(text, batch.clue_vectors if self.told else None),
             self.audio(time_mean(audio, padded=self.padded)),
             self.vision(time_mean(vision, padded=self.padded)),
         )
+
+
+def _told(dims: Dims, params: StreamParams) -> int:
+    """Size of the explanations' sentence vectors; 0 for systems that do not read them."""
+    if not isinstance(params, ClueParams) or params.explanations == "none":
+        return 0
+    return len(EXPLANATIONS) * dims.need_encoder().hidden_size

@@ -10,9 +10,10 @@ from torch import nn
 from baselines._blocks import StreamNets, StreamParams
 from baselines._mmsa import mmsa_results
 from harness.batching import Batch
-from harness.system import Card, Dims, Network, Output, System, param
+from harness.data.corpus import STREAMS
+from harness.system import Card, ClueParams, Dims, Network, Output, System, param
 
-__all__ = ["LF_DNN", "LFDNNParams", "LateFusion"]
+__all__ = ["LF_DNN", "LF_DNN_CLUES", "LFDNNClueParams", "LFDNNParams", "LateFusion"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,13 @@ class LFDNNParams(StreamParams):
     text_out: int = param(256, low=1, source="MMSA, MOSI")
     fusion_size: int = param(128, low=1, source="MMSA, MOSI")
     fusion_dropout: float = param(0.2, low=0.0, high=1.0, source="MMSA, MOSI")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LFDNNClueParams(ClueParams, LFDNNParams):
+    """Hyper-parameters of LF-DNN with explanations."""
+
+    encoder: str = param("minilm-l6", source="ours: English, as explanations are; frozen")
 
 
 class LateFusion(Network):
@@ -93,5 +101,25 @@ LF_DNN = System(
         },
     },
     inputs=frozenset({"text", "audio", "vision"}),
+    build=LateFusion,
+)
+
+LF_DNN_CLUES = System(
+    name="lf_dnn@clues",
+    card=Card(
+        title="LF-DNN + explanations",
+        paper=LF_DNN.card.paper,
+        year=LF_DNN.card.year,
+        url=LF_DNN.card.url,
+        text="T-feat",
+        deviations=(
+            "Ours, a control: frozen sentence vectors of the three explanations join the final"
+            " state of the text LSTM; everything else is LF-DNN",
+            *LF_DNN.card.deviations,
+        ),
+    ),
+    params=LFDNNClueParams,
+    presets=LF_DNN.presets,
+    inputs=frozenset({*STREAMS, "clue_vectors"}),
     build=LateFusion,
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +13,9 @@ from baselines._ridge import RidgeParams, fit_ridge, standardised
 from harness.data.corpus import Split
 from harness.errors import SpecError
 from harness.system import Card, Fitted, System, Task, param
-from harness.text import sentence_vectors
+from harness.text import Encoder, sentence_vectors
 
-__all__ = ["SENTENCE_RIDGE", "SentenceRidgeParams"]
+__all__ = ["SENTENCE_RIDGE", "SentenceRidgeParams", "unit_vectors"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +36,16 @@ def fit(task: Task, params: SentenceRidgeParams) -> Fitted:
         raise SpecError("sentence_ridge needs a text encoder", hint='encoder = "minilm-l6"')
 
     def vectors(split: Split) -> NDArray[np.float64]:
-        pooled = sentence_vectors(encoder, split.texts, cache=task.cache).astype(np.float64)
-        unit: NDArray[np.float64] = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
-        return unit
+        return unit_vectors(encoder, split.texts, task.cache)
 
     return fit_ridge(task, params, standardised(vectors, task.train))
+
+
+def unit_vectors(encoder: Encoder, texts: Sequence[str], cache: Path) -> NDArray[np.float64]:
+    """(n, H) sentence vectors of length 1."""
+    pooled = sentence_vectors(encoder, texts, cache=cache).astype(np.float64)
+    unit: NDArray[np.float64] = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    return unit
 
 
 _ENGLISH, _CHINESE = {"encoder": "minilm-l6"}, {"encoder": "m3e-small"}

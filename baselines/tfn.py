@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from baselines._blocks import StreamNets, StreamParams, with_one
 from baselines._mmsa import mmsa_results
 from harness.batching import Batch
-from harness.system import Card, Dims, Network, Output, System, param
+from harness.data.corpus import STREAMS
+from harness.system import Card, ClueParams, Dims, Network, Output, System, param
 
-__all__ = ["TFN", "TFNParams", "TensorFusion", "tensor_product"]
+__all__ = ["TFN", "TFN_CLUES", "TFNClueParams", "TFNParams", "TensorFusion", "tensor_product"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,13 @@ class TFNParams(StreamParams):
     text_out: int = param(32, low=1, source="MMSA, MOSI")
     fusion_size: int = param(64, low=1, source="MMSA, MOSI")
     fusion_dropout: float = param(0.5, low=0.0, high=1.0, source="MMSA, MOSI")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TFNClueParams(ClueParams, TFNParams):
+    """Hyper-parameters of TFN with explanations."""
+
+    encoder: str = param("minilm-l6", source="ours: English, as explanations are; frozen")
 
 
 class TensorFusion(Network):
@@ -107,5 +115,25 @@ TFN = System(
         },
     },
     inputs=frozenset({"text", "audio", "vision"}),
+    build=TensorFusion,
+)
+
+TFN_CLUES = System(
+    name="tfn@clues",
+    card=Card(
+        title="TFN + explanations",
+        paper=TFN.card.paper,
+        year=TFN.card.year,
+        url=TFN.card.url,
+        text="T-feat",
+        deviations=(
+            "Ours, a control: frozen sentence vectors of the three explanations join the final"
+            " state of the text LSTM; everything else is TFN",
+            *TFN.card.deviations,
+        ),
+    ),
+    params=TFNClueParams,
+    presets=TFN.presets,
+    inputs=frozenset({*STREAMS, "clue_vectors"}),
     build=TensorFusion,
 )

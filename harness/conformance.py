@@ -26,9 +26,9 @@ from harness.data.corpus import STREAMS, Corpus, Split
 from harness.errors import HarnessError, SpecError
 from harness.protocols import protocols
 from harness.specs import Scalar
-from harness.system import Fitted, Network, Params, Pass, System, Task, TrainingParams
+from harness.system import Fitted, Network, Params, System, Task, TrainingParams
 from harness.text import find_encoder
-from harness.training import batches_of, fit_network, total_loss, untrained
+from harness.training import Sweep, batches_of, fit_network, untrained
 
 __all__ = ["CHECKS", "TOLERANCE", "Finding", "check"]
 
@@ -198,12 +198,11 @@ def _shape(subject: _Subject) -> None:
 def _gradients(subject: _Subject) -> None:
     """Finite loss and gradients."""
     network, batch = subject.network(), subject.all_clips()
-    for _, loss_of in _passes(network, subject.training):
+    for sweep in _sweeps(network, subject.training):
         network.train().zero_grad()
-        loss = loss_of(batch)
+        loss = sweep.backward(batch, len(batch))
         if loss.shape != () or not loss.isfinite():
-            raise _Broken(f"the loss should be one finite number, found {loss.detach()}")
-        loss.backward()
+            raise _Broken(f"the loss should be one finite number, found {loss}")
         broken = [n for n, p in network.named_parameters() if not _finite(p.grad)]
         if broken:
             raise _Broken(f"gradients are not finite: {_listed(broken)}")
@@ -211,15 +210,16 @@ def _gradients(subject: _Subject) -> None:
 
 def _parameters(subject: _Subject) -> None:
     """Every parameter that is not frozen gets a gradient and is in an optimiser group."""
-    network, params, batch = subject.network(), subject.training, subject.all_clips()
+    network, source = subject.network(), subject.source
+    odd = len(source) - 1 + len(source) % 2  # or the signs of absolute errors may cancel
+    batch = source.gather(torch.arange(odd))
     trained, optimised, reached = set[str](), set[str](), set[str]()
-    for each, loss_of in _passes(network, params):
+    for sweep in _sweeps(network, subject.training):
         network.train().zero_grad()
-        groups = (each.groups or network.parameter_groups)(params)
-        given = torch.optim.SGD(groups, lr=0.0).param_groups  # refuses duplicates
-        in_groups = {id(p) for group in given for p in group["params"]}
-        for _ in range(4):  # dropout may silence a unit once
-            loss_of(batch).backward()
+        in_groups = {id(p) for group in sweep.optimizer.param_groups for p in group["params"]}
+        for epoch in range(1, 5):  # dropout may silence a unit once, a loss begin after an epoch
+            network.begin_epoch(epoch)
+            sweep.backward(batch, len(batch))
         for name, weight in network.named_parameters():
             trained |= {name} if weight.requires_grad else set()
             optimised |= {name} if id(weight) in in_groups else set()
@@ -230,18 +230,12 @@ def _parameters(subject: _Subject) -> None:
         raise _Broken(f"in no optimiser group: {_listed(left_out)}; freeze what is not trained")
 
 
-def _passes(
-    network: Network, params: TrainingParams
-) -> Iterator[tuple[Pass, Callable[[Batch], Tensor]]]:
-    """Each pass of each stage with the loss it minimises, its stage entered."""
-
-    def main(batch: Batch) -> Tensor:
-        return total_loss(network(batch), batch, params)
-
+def _sweeps(network: Network, params: TrainingParams) -> Iterator[Sweep]:
+    """Each pass of each stage, its stage entered."""
     for stage in network.stages(params):
         stage.enter()
-        for each in stage.passes:
-            yield each, each.loss or main
+        for plan in stage.passes:
+            yield Sweep(network, plan, stage, params, batches=1, epochs=1)
 
 
 def _deterministic(subject: _Subject) -> None:

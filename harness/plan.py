@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from harness.specs import Entry, Protocol, RunSpec, Scalar, Suite, refine
 from harness.system import Params, System, systems
 from harness.text import find_encoder
 
-__all__ = ["Cell", "Plan", "find_suite", "make_plan"]
+__all__ = ["Cell", "Inventory", "Plan", "find_suite", "make_plan"]
 
 _TEXTUAL = {"text", "transcript", "tokens"}
 
@@ -86,6 +86,35 @@ class Plan:
         }
 
 
+@dataclass(frozen=True)
+class Inventory:
+    """Where a plan finds what a suite names; what can be made or fetched is made or fetched."""
+
+    home: Home
+    _digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def corpus(self, name: str) -> Corpus:
+        """The corpus called ``name``.
+
+        Raises:
+            DataError: When it is not here.
+        """
+        return data.load(name, self.home)
+
+    def encoder_digest(self, name: str) -> str:
+        """What identifies the text encoder called ``name``, whose files are read once.
+
+        Raises:
+            DataError: When it is not here.
+        """
+        if name not in self._digests:
+            self._digests[name] = self._digest(name)
+        return self._digests[name]
+
+    def _digest(self, name: str) -> str:
+        return find_encoder(name, self.home.cache).digest
+
+
 def find_suite(name: str, home: Home) -> Suite:
     """The suite in file ``name``, or ``name.toml`` of the suites folder.
 
@@ -103,20 +132,29 @@ def find_suite(name: str, home: Home) -> Suite:
     return Suite.load(path)
 
 
-def make_plan(suite: Suite, home: Home, *, device: str = "cpu") -> Plan:
+def make_plan(
+    suite: Suite, home: Home, *, device: str = "cpu", inventory: Inventory | None = None
+) -> Plan:
     """Resolve every cell of a suite; twins are generated when they are not stored yet.
+
+    Args:
+        suite: What to resolve.
+        home: Where corpora and encoders are.
+        device: Where its jobs are to run.
+        inventory: Another source of corpora and encoders than ``home``.
 
     Raises:
         SpecError: For an unknown system, protocol, parameter, selection metric or seed list.
         DataError: For a corpus or encoder that is not here.
     """
     protocol = refine(protocols[suite.protocol], suite.protocol_changes, f"{suite.name}: protocol")
-    corpora = tuple(data.load(name, home) for name in suite.corpora)
+    inventory = inventory or Inventory(home)
+    corpora = tuple(map(inventory.corpus, suite.corpora))
     for corpus in corpora:
         metrics[protocol.selection_metric].on(corpus.dataset)  # or fail before anything runs
-    suite = _with_references(suite)
+    suite = _with_references(_with_defaults(suite))
     seeds = {corpus.name: _seeds(suite, corpus.name, protocol) for corpus in corpora}
-    maker = _CellMaker(protocol=protocol, home=home, device=device)
+    maker = _CellMaker(protocol=protocol, home=home, device=device, inventory=inventory)
     cells = tuple(
         cell
         for corpus in corpora
@@ -132,6 +170,7 @@ class _CellMaker:
     protocol: Protocol
     home: Home
     device: str
+    inventory: Inventory
 
     def cells(self, corpus: Corpus, entry: Entry, seeds: tuple[int, ...]) -> Iterator[Cell]:
         system = systems[entry.system]
@@ -197,8 +236,25 @@ class _CellMaker:
     def _content(self, role: str, name: str) -> str:
         """Digest of an external input."""
         if role == "encoder":
-            return find_encoder(name, self.home.cache).digest
-        return data.load(name, self.home).fingerprint
+            return self.inventory.encoder_digest(name)
+        return self.inventory.corpus(name).fingerprint
+
+
+def _with_defaults(suite: Suite) -> Suite:
+    """The suite's defaults written into the rows whose systems have such hyper-parameters."""
+    entries, used = [], set[str]()
+    for entry in suite.entries:
+        names = {item.name for item in dataclasses.fields(systems[entry.system].params)}
+        own = {name: value for name, value in suite.defaults.items() if name in names}
+        used |= set(own)
+        entries.append(dataclasses.replace(entry, params={**own, **entry.params}))
+    unused = sorted(set(suite.defaults) - used)
+    if unused:
+        raise SpecError(
+            f"suite {suite.name}: no row's system has the default {unused[0]!r}",
+            hint="msa card SYSTEM shows its hyper-parameters",
+        )
+    return dataclasses.replace(suite, entries=tuple(entries))
 
 
 def _with_references(suite: Suite) -> Suite:

@@ -62,8 +62,9 @@ __all__ = [
     "systems",
 ]
 
-INPUTS = frozenset({"transcript", "tokens", *STREAMS, *EXPLANATIONS, "clue_vectors"})
-"""``tokens`` and ``clue_vectors`` (of all explanations) are made by the system's text encoder."""
+INPUTS = frozenset({"transcript", "tokens", *STREAMS, *EXPLANATIONS, "clue_vectors", "unimodal"})
+"""``tokens`` and ``clue_vectors`` (of all explanations) are made by the system's text encoder;
+``unimodal`` are the labels of text, audio and vision alone, for training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +208,8 @@ class System:
     def missing(self, corpus: Corpus, params: Params) -> frozenset[str]:
         """Inputs the system cannot do without and ``corpus`` lacks."""
         present = {"transcript", "tokens"} | set(corpus.streams)
+        if corpus.dataset.unimodal_labels:
+            present.add("unimodal")
         explained = {name for name in EXPLANATIONS if name in corpus.clips}
         if explained == set(EXPLANATIONS):
             present.add("clue_vectors")

@@ -27,6 +27,10 @@ SMALL = {
     **{"text_hidden": 16, "audio_hidden": 8, "vision_hidden": 8, "text_out": 8},
     **{"hidden": 16, "fusion_size": 16, "batch_size": 8},
     **{"heads": 2, "prior_weight": 1.0},
+    **{"token_count": 4, "head_size": 8, "feed_size": 16, "unknown_token": 1, "time_heads": 1},
+    **{"summary_layers": 1, "rebuild_text": 0.1, "rebuild_audio": 0.1, "rebuild_vision": 0.1},
+    **{"text_epochs": 3, "audio_epochs": 1, "vision_epochs": 1, "candidates": 4},
+    **{"joint_size": 32, "fusion_heads": 2, "adapter_heads": 2},
 }
 
 CorpusMaker = Callable[..., Corpus]
@@ -50,6 +54,21 @@ def make_corpus(tmp_path_factory) -> CorpusMaker:
 @pytest.fixture(scope="session")
 def trimodal(make_corpus) -> Corpus:
     return make_corpus()
+
+
+@pytest.fixture(scope="session")
+def fitting(make_corpus) -> Callable[..., Corpus]:
+    """A corpus that has what a system reads; uni-modal labels only where it asks for them."""
+    made: dict[tuple[object, ...], Corpus] = {}
+
+    def choose(system: System, **options: object) -> Corpus:
+        dataset = "sims" if "unimodal" in system.inputs else "mosi"
+        key = (dataset, str(options))
+        if key not in made:
+            made[key] = make_corpus(dataset, **options)
+        return made[key]
+
+    return choose
 
 
 @pytest.fixture(scope="session")

@@ -18,14 +18,14 @@ QUIRKS = [
 
 
 @pytest.fixture(scope="module")
-def findings(trimodal, small, tmp_path_factory):
+def findings(fitting, small, tmp_path_factory):
     """Findings of one system in one quirk, each computed once."""
     cache, known = tmp_path_factory.mktemp("cache"), {}
 
     def look_up(name: str, quirk: str, checked: str):
         system = systems[name]
         if (name, quirk) not in known:
-            found = check(system, trimodal, small(system, quirk=quirk), cache=cache)
+            found = check(system, fitting(system), small(system, quirk=quirk), cache=cache)
             known[name, quirk] = {finding.check: finding for finding in found}
         return known[name, quirk][checked]
 

@@ -151,7 +151,7 @@ def test_a_sound_network_passes_everything(trimodal, tmp_path):
         (InfiniteSlope, {"gradients"}),
         (UnusedParameter, {"parameters"}),
         (LeftOutOfOptimiser, {"parameters"}),
-        (NoiseInEvaluation, {"deterministic", "neighbours", "padding", "save_load"}),
+        (NoiseInEvaluation, {"deterministic", "neighbours"}),
         (ReadsNeighbours, {"neighbours"}),
         (ReadsItsPlace, {"neighbours"}),
         (BatchStatistics, {"neighbours"}),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli._output import JsonFlag, echo_json, echo_table, progress
+from harness.cli._quote import duration, price
 from harness.errors import RunFailed, SpecError
 
 if TYPE_CHECKING:
@@ -42,17 +44,6 @@ def _run(
     as_json: JsonFlag = False,
 ) -> None:
     """Run what is missing of a suite, then write its board; stopped, the same command goes on."""
-    if plan_only:
-        _quote(suite, seeds, only, jobs, device, as_json)
-        return
-    if as_json:
-        raise SpecError("--json goes with --plan", hint="msa board SUITE --json")
-    _carry_out(suite, seeds, only, jobs, device)
-
-
-def _carry_out(
-    suite: str, seeds: str | None, only: list[str] | None, jobs: int, device: str
-) -> None:
     from harness.driver import carry_out
     from harness.executors.local import LocalExecutor
     from harness.home import Home
@@ -60,6 +51,12 @@ def _carry_out(
     from harness.store import RunStore
 
     home = Home.default()
+    if plan_only:
+        chosen = find_suite(suite, home).with_seeds(_seeds(seeds))
+        price(chosen, home, device=_kind(device), jobs=jobs, only=only or (), as_json=as_json)
+        return
+    if as_json:
+        raise SpecError("--json goes with --plan", hint="msa board SUITE --json")
     store = RunStore(home.store)
     _check_device(device)
     with store.writing(), progress() as shown:
@@ -113,21 +110,27 @@ def _check_device(device: str) -> None:
     """Refuse a device that is not there, rather than falling back to another."""
     import torch
 
+    if _kind(device) == "cuda" and not torch.cuda.is_available():
+        raise SpecError("no CUDA device is available here", hint="msa run SUITE --device cpu")
+
+
+def _kind(device: str) -> str:
+    import torch
+
     try:
         kind = torch.device(device).type
     except RuntimeError:
-        raise SpecError(f"--device takes cpu, cuda or cuda:N; found {device!r}") from None
+        kind = ""
     if kind not in ("cpu", "cuda"):
         raise SpecError(f"--device takes cpu, cuda or cuda:N; found {device!r}")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise SpecError("no CUDA device is available here", hint="msa run SUITE --device cpu")
+    return kind
 
 
 def _status(
     suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """How far each planned suite is: stored, failed and missing cells."""
+    """How far each planned suite is, also while it runs: cells, and what is left of the work."""
     from harness.home import Home
     from harness.store import RunStore
 
@@ -137,19 +140,37 @@ def _status(
     if as_json:
         echo_json(rows)
     else:
-        echo_table(rows, right=frozenset({"cells", "stored", "failed", "missing"}))
+        echo_table(
+            [_with_time_in_words(row) for row in rows],
+            right=frozenset({"cells", "stored", "failed", "missing"}),
+        )
 
 
 def _progress_of(store: RunStore, suite: str) -> dict[str, object]:
+    from harness.costs import work_left
+
     cells = store.plan(suite)["cells"]
     assert isinstance(cells, list)
     keys = {str(cell["key"]) for cell in cells if cell["key"]}
     stored = {key for key in keys if key in store}
     failed = {key for key in keys - stored if store.failure(key) is not None}
+    left = work_left(store, cells)
     return {
         "suite": suite,
         "cells": len(keys),
         "stored": len(stored),
         "failed": len(failed),
         "missing": len(keys - stored - failed),
+        "seconds_left": left.seconds,
+        "unpriced": left.unpriced,
     }
+
+
+def _with_time_in_words(row: Mapping[str, object]) -> dict[str, object]:
+    """One worker's time for what is not stored, as far as stored runs of the same rows tell."""
+    shown = dict(row)
+    seconds, unpriced = shown.pop("seconds_left"), shown.pop("unpriced")
+    assert isinstance(seconds, float)
+    parts = [duration(seconds)] if seconds else []
+    parts += [f"{unpriced} cells not known"] if unpriced else []
+    return {**shown, "left": " + ".join(parts)}

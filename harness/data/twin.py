@@ -63,7 +63,7 @@ from harness.data.datasets import Dataset, datasets
 from harness.data.store import Draft
 from harness.errors import SpecError
 
-__all__ = ["generate", "is_twin"]
+__all__ = ["generate", "is_twin", "recipe_of"]
 
 COMPACT = {"text": (20, 32), "audio": (40, 8), "vision": (40, 12)}
 """Tensor shapes of ``compact``, small enough to train on in seconds."""
@@ -103,7 +103,7 @@ def generate(name: str) -> Draft:
         >>> draft.streams["audio"].values.shape[1:]
         (40, 8)
     """
-    recipe = _recipe(name)
+    recipe = recipe_of(name)
     truth = keep(tell(recipe), recipe)
     utterances = speak(recipe, truth)
     return Draft(
@@ -114,7 +114,12 @@ def generate(name: str) -> Draft:
     )
 
 
-def _recipe(name: str) -> Recipe:
+def recipe_of(name: str) -> Recipe:
+    """The settings that a twin's name stands for, its sizes among them; nothing is drawn.
+
+    Raises:
+        SpecError: When the name does not follow the grammar, or names an unknown dataset or shape.
+    """
     parts = _NAME.fullmatch(name)
     if parts is None:
         raise SpecError(

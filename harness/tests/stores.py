@@ -246,7 +246,7 @@ def _plan(suite, title, rows, corpora, specs):
         },
         "seeds": list(SEEDS),
         "corpora": [_corpus_record(corpus) for corpus in corpora],
-        "rows": [_row_record(r.system, e) for r, e in zip(rows, entries, strict=True)],
+        "rows": [_row_record(r.system, e, PROTOCOL) for r, e in zip(rows, entries, strict=True)],
         "cells": [
             _cell(corpus.name, row, seed, specs)
             for corpus in corpora

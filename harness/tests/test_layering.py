@@ -49,7 +49,7 @@ FLOORS = {
             *("harness.execution", "harness.executors", "harness.run", "harness.plan"),
             *("harness.driver", "harness.conformance", "harness.params", "harness.network"),
             "harness.synthetic_encoder",
-            "harness.pricing",
+            *("harness.pricing", "harness.fidelity"),
         ),
         3,
     ),

@@ -126,14 +126,14 @@ def test_a_default_that_no_system_has_is_refused(plan) -> None:
         plan(START + "[defaults]\nrannk = 2\n" + SYSTEMS)
 
 
-EXPLAINED = '''
+EXPLAINED = """
 corpora = ["mosi-twin@compact-x5"]
 seeds = 1
 [[systems]]
 name = "explanation_ridge"
 [[systems]]
 name = "tfidf_ridge"
-'''
+"""
 
 
 def test_explanations_are_read_only_where_the_protocol_allows_them(plan) -> None:

@@ -84,9 +84,9 @@ class Sweep:
         clips, total = 0, torch.zeros((), dtype=torch.float64)
         for group in self._groups(list(order)[: self.batches]):
             size = sum(map(len, group))
-            self.optimizer.zero_grad(set_to_none=True)
+            self.network.zero_grad(set_to_none=True)  # of every part: clipping sees them all
             for rows in group:
-                loss, count = self._backward(source.gather(rows), size), len(rows)
+                loss, count = self.backward(source.gather(rows), size), len(rows)
                 total = total.to(loss.device) + loss.double() * count  # no host sync in an epoch
                 clips += count
             self._update(epoch)
@@ -100,7 +100,16 @@ class Sweep:
             if len(group) == each or start == 0 or not self.params.drops_tail:
                 yield group
 
-    def _backward(self, batch: Batch, group: int) -> Tensor:
+    def backward(self, batch: Batch, group: int) -> Tensor:
+        """Add one batch's gradients and let the network see its output.
+
+        Args:
+            batch: B clips.
+            group: Clips of the whole optimiser step.
+
+        Returns:
+            The loss, detached.
+        """
         if self.plan.loss is not None:
             loss, output = self.plan.loss(batch), None
         else:

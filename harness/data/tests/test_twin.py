@@ -40,7 +40,7 @@ GOLDEN = "03993b6f18d03f116099bf5b903a0e01bd910381be6b942d16e7d32241e4fd6c"
 
 def recipe_of(dataset: str, seed: int = 0) -> Recipe:
     suffix = f"-s{seed}" if seed else ""
-    return twin._recipe(f"{dataset}-twin@compact{suffix}")
+    return twin.recipe_of(f"{dataset}-twin@compact{suffix}")
 
 
 @cache
@@ -81,7 +81,7 @@ def test_every_name_of_the_grammar_is_understood(base, percent, seed):
     name += "" if percent is None else f"-x{percent}"
     name += "" if seed is None else f"-s{seed}"
     assert twin.is_twin(name)
-    recipe = twin._recipe(name)
+    recipe = twin.recipe_of(name)
     assert recipe.dataset is datasets[dataset]
     assert (recipe.percent, recipe.seed) == (percent or 100, seed or 0)
     assert recipe.aligned == (shape == "aligned-50")
@@ -119,7 +119,7 @@ def test_a_name_outside_the_grammar_is_refused_with_a_hint(name):
 @given(st.text(alphabet="mosi-twin@compact-x10s", max_size=24))
 def test_any_other_text_is_refused_and_nothing_else_happens(name):
     try:
-        recipe = twin._recipe(name)
+        recipe = twin.recipe_of(name)
     except SpecError:
         return
     assert twin.is_twin(name)

@@ -1,0 +1,98 @@
+"""``msa run --plan``: a suite's price as a table and a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from harness.cli._output import echo_json, echo_table
+
+if TYPE_CHECKING:
+    from harness.home import Home
+    from harness.pricing import Price, Quote
+    from harness.specs import Suite
+
+__all__ = ["duration", "price"]
+
+_NUMBERS = frozenset({"cells", "stored", "failed", "missing", "each", "memory"})
+
+
+def price(
+    suite: Suite, home: Home, *, device: str, jobs: int, only: Sequence[str], as_json: bool
+) -> None:
+    """Print what a run would do and take."""
+    from harness.pricing import quote
+
+    quoted = quote(suite, home, device=device, jobs=jobs, only=only)
+    if as_json:
+        echo_json(quoted.record())
+        return
+    echo_table([_row(item) for item in quoted.prices], right=_NUMBERS)
+    for line in _summary(quoted):
+        typer.echo(line)
+
+
+def duration(seconds: float) -> str:
+    """Two significant digits of seconds, minutes or hours.
+
+    Example:
+        >>> duration(0.0213), duration(75), duration(5400), duration(360_000)
+        ('0.021 s', '1.2 min', '1.5 h', '100 h')
+    """
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{_two_digits(seconds / length)} {unit}"
+    return f"{_two_digits(seconds)} s"
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _row(item: Price) -> dict[str, object]:
+    each = item.each
+    remarks = [*([item.reason] if item.reason else [each.detail]), *item.needs]
+    return {
+        "corpus": item.corpus,
+        "row": item.label,
+        "cells": item.cells,
+        "stored": item.stored,
+        "failed": item.failed,
+        "missing": item.missing,
+        "each": "" if each.seconds is None else duration(each.seconds),
+        "memory": "" if each.memory is None else f"{each.memory / 2**30:.1f} GiB",
+        "basis": "does not apply" if item.reason else each.basis,
+        "remarks": "; ".join(remarks),
+    }
+
+
+def _summary(quoted: Quote) -> Iterator[str]:
+    device, jobs, longest = quoted.rate.device, quoted.jobs, quoted.longest
+    waiting = sum(item.to_run for item in quoted.prices)
+    stored = sum(item.stored for item in quoted.prices)
+    failed = sum(item.failed for item in quoted.prices)
+    yield ""
+    yield f"{waiting} cells to run ({failed} of them failed before), {stored} already stored"
+    if longest is not None and longest.each.seconds is not None:
+        yield (
+            f"about {quoted.path / 3600:,.2f} hours on {device} with --jobs {jobs}:"
+            f" {quoted.seconds / 3600:,.2f} hours of work, the longest cell"
+            f" {duration(longest.each.seconds)} ({longest.label} on {longest.corpus})"
+        )
+    if quoted.unknown:
+        yield f"not in these hours: {quoted.unknown} cells of unknown cost"
+    yield from _caveats(quoted)
+
+
+def _caveats(quoted: Quote) -> Iterator[str]:
+    rate = quoted.rate
+    if any(item.each.basis == "counted" for item in quoted.prices):
+        yield (
+            f"counted: the arithmetic, from above, at {rate.flops / 1e12:.2g} TFLOP/s"
+            f" ({rate.basis}), at least {rate.step * 1000:g} ms a step; networks of many small"
+            " operations can take several times longer; memory without activations"
+        )
+    if rate.device == "cuda" and quoted.jobs > 1:
+        yield "these hours take each worker to have a device, or enough of one, to itself"
