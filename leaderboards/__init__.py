@@ -94,8 +94,8 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     """The board as data: one record per row, in board order, numbers unrounded.
 
     Each record has ``corpus, data, twin, protocol, row, system, reference, deterministic, inputs,
-    n, N, seeds, runs, holes, metrics``; ``metrics`` maps every metric of the dataset to ``mean``,
-    ``sd`` and ``values`` (one per seed), null where undefined.
+    side_info, knowledge, n, N, seeds, runs, holes, metrics``; ``metrics`` maps every metric of the
+    dataset to ``mean``, ``sd`` and ``values`` (one per seed), null where undefined.
 
     Raises:
         StoreError: As ``render``.

@@ -7,8 +7,9 @@ Shapes: N test clips.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -21,6 +22,7 @@ from harness.metrics import Metric
 from harness.scoring import Truth
 from harness.submissions import Badge
 from leaderboards.analysis import Across, Analysis, across, analyse
+from leaderboards.strata import PLAIN, Stratum, plain_first
 
 __all__ = ["Board", "CorpusFacts", "Facts", "Grid", "Hole", "Row", "Run"]
 
@@ -44,6 +46,11 @@ class Facts:
     peak_memory_bytes: int
     device: str
     processor: str
+    diagnostics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What the system tells about test clips: value -> sentiment -> mean."""
+    stability: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """``again``, ``alone``, ``shuffled`` -> ``mean`` and ``max`` change of a prediction, where the
+    system declares that there is one."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,6 +100,7 @@ class Row:
         outside: Why the row can never be ranked with the others; empty when it can.
         badge: Where its numbers come from.
         side_info: What the system knew of a clip besides transcript, audio and vision.
+        knowledge: Which other corpus it learned from.
         selection: For submissions, what is stated to have chosen the checkpoint.
         clips: For submissions, how many clips every run covers.
         flags: What a reader must know, such as that predictions collapsed.
@@ -111,9 +119,15 @@ class Row:
     outside: str = ""
     badge: Badge = Badge.REPLAYED
     side_info: str = "none"
+    knowledge: str = "none"
     selection: str = ""
     clips: int | None = None
     flags: tuple[str, ...] = ()
+
+    @property
+    def stratum(self) -> Stratum:
+        """What it knew; rows of two strata are never ranked together."""
+        return Stratum(side_info=self.side_info, knowledge=self.knowledge)
 
     @property
     def facts(self) -> tuple[Facts, ...]:
@@ -168,6 +182,7 @@ class Grid:
         truth: The test labels.
         rows: Those of the suite, in its order, then submissions that kept its protocol.
         submissions: The other submissions for these clips, which are never ranked with ``rows``.
+        whole: For one of its ``parts``, the grid that it is a part of.
     """
 
     corpus: CorpusFacts
@@ -175,6 +190,27 @@ class Grid:
     truth: Truth
     rows: tuple[Row, ...]
     submissions: tuple[Row, ...]
+    whole: Grid | None = None
+
+    @cached_property
+    def strata(self) -> tuple[Stratum, ...]:
+        """What its rows knew, plain rows first; constants know nothing and fit everywhere."""
+        return plain_first(r.stratum for r in self.rows if not r.reference) or (PLAIN,)
+
+    @cached_property
+    def parts(self) -> tuple[Grid, ...]:
+        """One grid per stratum, each with the constants: the tables in which rows are ranked."""
+        if len(self.strata) == 1:
+            return (self,)
+        return tuple(
+            dataclasses.replace(
+                self,
+                rows=tuple(row for row in self.rows if row.reference or row.stratum == stratum),
+                submissions=(),
+                whole=self,
+            )
+            for stratum in self.strata
+        )
 
     @cached_property
     def analysis(self) -> Analysis:
@@ -193,6 +229,6 @@ class Board:
     grids: tuple[Grid, ...]
 
     @cached_property
-    def across(self) -> Across | None:
-        """Average ranks over the corpora, None below two independent ones."""
+    def across(self) -> tuple[Across, ...]:
+        """Average ranks over the corpora, one table per stratum with two independent ones."""
         return across(self.grids, str(self.protocol["selection_metric"]))

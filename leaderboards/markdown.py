@@ -15,10 +15,12 @@ from tabulate import tabulate
 from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.metrics import metrics, metrics_for
 from leaderboards import tables
-from leaderboards.analysis import DRAWS
+from leaderboards.analysis import Across, draws_for
 from leaderboards.board import Board, CorpusFacts, Grid
+from leaderboards.strata import PLAIN
 
 __all__ = [
+    "SEPARATE",
     "across",
     "cautions",
     "data",
@@ -44,7 +46,7 @@ _LEGEND = """\
   rounded last. It is the spread between seeds, not a confidence interval.
 - Constant predictors come first; the other rows are ordered by mean test {selection}.
 - Rank: the ranks that the data do not exclude, when all complete rows are compared pairwise on new
-  seeds and new source videos (two-way bootstrap, {draws:,} draws, Holm over all pairs of a table):
+  seeds and new source videos (two-way bootstrap, {draws} draws, Holm over all pairs of a table):
   with 95 % probability every true rank lies in its set. Order within a set means nothing.
 - {tied}: tie group at the top; no other row is significantly better in this metric. There is no
   bold, for most winners on boards of this size are not.
@@ -57,6 +59,13 @@ _LEGEND = """\
 - `–`: undefined for at least one seed, so there is no mean. `·`: no run, or nothing to say.
 - Parameters: `a of b` means that a of b were trained. Training clips seen: epochs run times
   training clips, a cost that does not depend on the machine."""
+
+
+SEPARATE = (
+    "What rows know besides transcript, audio and vision of these clips sets them apart: rows of"
+    f" different tables are never ranked together. Pairs marked {tables.APART}, below the tables,"
+    " compare what the rows know as much as the systems."
+)
 
 
 def escape(text: str) -> str:
@@ -82,7 +91,7 @@ def render_board(board: Board) -> str:
         f"Suite {escape(board.suite)}, seeds {', '.join(map(str, board.seeds))}.",
         *_protocol(board),
         *(block for grid in board.grids for block in _section(grid)),
-        *across(board),
+        *(block for found in board.across for block in across(found)),
         *_literature(board),
         *legend(board),
     ]
@@ -139,16 +148,28 @@ def _section(grid: Grid) -> Iterator[str]:
     yield data(corpus)
     if not corpus.twin:
         yield from cautions(corpus)
-    yield _table(tables.results(grid))
-    yield from _flags(grid)
-    yield from _resolution(grid)
-    yield from _folded(f"Pairwise: {grid.selection.title}", tables.pairwise(grid))
+    if len(grid.parts) > 1:
+        yield SEPARATE
+    for part in grid.parts:
+        yield from _ranked(part)
+    yield from _folded(f"Pairwise across tables: {grid.selection.title}", tables.crossing(grid))
     yield from _submissions(grid)
     yield from _part("### Planted ceilings (best MAE and best Corr apart)", tables.ceilings(grid))
     yield from _part("### How the rows were made", tables.making(grid))
     yield from _part("### Holes", tables.holes(grid))
     titles = " / ".join(metric.title for metric in metrics_for(corpus.dataset, primary=True)[:2])
     yield from _folded(f"Every seed: {titles}", tables.per_seed(grid))
+
+
+def _ranked(part: Grid) -> Iterator[str]:
+    """Rows of one stratum: the table that ranks them, and what belongs to it."""
+    (stratum,) = part.strata
+    if part.whole is not None or stratum != PLAIN:
+        yield f"### {escape(stratum.title)}"
+    yield _table(tables.results(part))
+    yield from _flags(part)
+    yield from _resolution(part)
+    yield from _folded(f"Pairwise: {part.selection.title}", tables.pairwise(part))
 
 
 def _folded(title: str, table: tables.Table) -> Iterator[str]:
@@ -205,12 +226,10 @@ def _literature(board: Board) -> Iterator[str]:
         yield from _folded(f"{dataset.title}: published", tables.literature(dataset))
 
 
-def across(board: Board) -> Iterator[str]:
-    """Heading, introduction, table and what is left out; nothing below two datasets."""
-    found = board.across
-    if found is None or not found.rows:
-        return
-    yield "## Across datasets"
+def across(found: Across) -> Iterator[str]:
+    """Heading, introduction, table and what is left out."""
+    known = "" if found.stratum == PLAIN else f": {escape(found.stratum.title)}"
+    yield f"## Across datasets{known}"
     yield (
         f"Average rank in {escape(metrics[found.metric].title)}, equal weights, ranked anew in"
         " every bootstrap draw. No critical-difference diagram: on so few datasets nothing could"
@@ -267,11 +286,18 @@ def _containments(dataset: Dataset) -> Iterator[tuple[Dataset, Dataset]]:
     yield from ((dataset, other) for other in datasets.values() if dataset.name in other.contains)
 
 
+def _draws(board: Board) -> str:
+    """How many draws the tables of a board took, fewest to most."""
+    fields = (field for grid in board.grids for field in grid.analysis.fields.values())
+    taken = sorted({field.drawn.shape[1] for field in fields} or {draws_for(0)})
+    return " to ".join(f"{draws:,}" for draws in dict.fromkeys((taken[0], taken[-1])))
+
+
 def legend(board: Board) -> Iterator[str]:
     """What the marks and the metrics of a board mean."""
     yield "## How to read this"
     selection = metrics[str(board.protocol["selection_metric"])]
-    yield _LEGEND.format(selection=escape(selection.title), tied=tables.TIED, draws=DRAWS)
+    yield _LEGEND.format(selection=escape(selection.title), tied=tables.TIED, draws=_draws(board))
     yield "## Metrics"
     yield "p is the prediction, y the label."
     shown = {

@@ -23,6 +23,7 @@ from harness.data.datasets import datasets
 from harness.errors import DataError, HarnessError, SpecError
 from harness.metrics import CONVENTIONS, metrics
 from harness.metrics.base import Score
+from leaderboards.parameter_counts import COUNTS_FILE
 
 __all__ = ["PublishedRow", "for_board", "lines", "literature", "read", "table", "tables"]
 
@@ -226,7 +227,8 @@ def read(folder: Path) -> tuple[PublishedRow, ...]:
         DataError: Naming file and line, for a wrong column, an unknown name, a value that is not
             the printed one or cannot be, or a number listed twice.
     """
-    return tuple(row for path in sorted(folder.glob("*.csv")) for row in _read_table(path))
+    files = sorted(path for path in folder.glob("*.csv") if path.name != COUNTS_FILE.name)
+    return tuple(row for path in files for row in _read_table(path))
 
 
 def _read_table(path: Path) -> Iterator[PublishedRow]:

@@ -141,9 +141,14 @@ class _Candidate:
     """A row with runs, where it stands."""
 
     suite: str
-    side_info: str
     grid: Grid
     row: Row
+
+    @property
+    def side_info(self) -> str:
+        """Also what it learned from, as published tables have no column for that."""
+        known = (self.row.side_info, self.row.knowledge)
+        return ", ".join(item for item in known if item != "none") or "none"
 
     @property
     def features(self) -> str:
@@ -174,12 +179,11 @@ def _candidates(store: RunStore, systems: set[str]) -> Iterator[_Candidate]:
         if systems.isdisjoint(row.get("system") for row in plan.get("rows", ())):
             continue  # gathering scores every run
         board = gather(store, suite)
-        side_info = str(board.protocol.get("side_info", "none"))
         for grid in board.grids:
             rows = () if grid.corpus.twin else grid.rows
             for row in rows:
                 if row.runs and row.system in systems:
-                    yield _Candidate(suite=suite, side_info=side_info, grid=grid, row=row)
+                    yield _Candidate(suite=suite, grid=grid, row=row)
 
 
 def _cell(published: PublishedRow, candidates: Iterable[_Candidate]) -> Cell:

@@ -8,7 +8,7 @@ Shapes: N test clips.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from harness.data.datasets import datasets
@@ -95,6 +95,8 @@ def _row(
         changed=record["changed"],
         deterministic=record["deterministic"],
         reference=record["reference"],
+        side_info=record.get("side_info", "none"),  # plans of old have neither
+        knowledge=record.get("knowledge", "none"),
         runs=runs,
         holes=tuple(_hole(store, cell) for cell in cells if cell not in done),
         flags=() if record["reference"] else _flags(runs, truth),
@@ -117,7 +119,22 @@ def _flags(runs: tuple[Run, ...], truth: Truth) -> tuple[str, ...]:
     given = [
         flags.Run(seed=run.seed, ids=truth.ids, pred=run.pred, truth=truth.labels) for run in runs
     ]
-    return tuple(flag.text for flag in flags.collapse(given))
+    return (*(flag.text for flag in flags.collapse(given)), *_unstable(runs))
+
+
+def _unstable(runs: tuple[Run, ...]) -> Iterator[str]:
+    """What a prediction depends on besides its clip, in the words of the largest change."""
+    causes = {"again": "a second pass", "alone": "one clip a batch", "shuffled": "another order"}
+    largest = {
+        cause: max(found)
+        for name, cause in causes.items()
+        if (
+            found := [r.facts.stability[name]["max"] for r in runs if r.facts and r.facts.stability]
+        )
+    }
+    if any(largest.values()):
+        said = ", ".join(f"{cause} by up to {change:.3g}" for cause, change in largest.items())
+        yield f"predictions of the same clips change: {said}, on the label scale"
 
 
 def _hole(store: RunStore, cell: _Record) -> Hole:
@@ -143,4 +160,6 @@ def _facts(manifest: _Record) -> Facts:
         peak_memory_bytes=cost["peak_memory_bytes"],
         device=provenance["device"],
         processor=provenance["processor"],
+        diagnostics=result.get("diagnostics", {}),
+        stability=result.get("stability", {}),
     )

@@ -53,12 +53,13 @@ def summarise(row: Row, metric: Metric) -> Summary:
 def ordered(grid: Grid) -> tuple[Row, ...]:
     """Constant predictors first, then rows by mean selection metric, rows without a run last.
 
-    Equal means are ordered by label.
+    Rows of different strata stay apart; equal means are ordered by label.
     """
 
-    def place(row: Row) -> tuple[int, float, str]:
+    def place(row: Row) -> tuple[int, int, float, str]:
         group = 2 if not row.runs else 0 if row.reference else 1
-        return group, grid.selection.cost(summarise(row, grid.selection).mean), row.label
+        stratum = 0 if row.reference else grid.strata.index(row.stratum)
+        return group, stratum, grid.selection.cost(summarise(row, grid.selection).mean), row.label
 
     return tuple(sorted(grid.rows, key=place))
 
@@ -79,6 +80,8 @@ def _record(board: Board, grid: Grid, row: Row) -> dict[str, Json]:
         "reference": row.reference,
         "deterministic": row.deterministic,
         "inputs": list(row.inputs),
+        "side_info": row.side_info,
+        "knowledge": row.knowledge,
         "n": len(row.runs),
         "N": row.planned,
         "seeds": [run.seed for run in row.runs],

@@ -21,6 +21,7 @@ from leaderboards.published_numbers import for_board, lines
 from leaderboards.summary import Summary, ordered, summarise
 
 __all__ = [
+    "APART",
     "EMPTY",
     "TIED",
     "UNDEFINED",
@@ -30,6 +31,7 @@ __all__ = [
     "average_ranks",
     "ceilings",
     "costs",
+    "crossing",
     "holes",
     "literature",
     "making",
@@ -42,6 +44,9 @@ __all__ = [
     "submissions",
     "text",
 ]
+
+APART = "≠"
+"""Marks a comparison of rows that know different things."""
 
 EMPTY = "·"
 """Nothing to show: no run, or a question that does not arise."""
@@ -149,6 +154,26 @@ def pairwise(grid: Grid) -> Table:
     return Table(
         columns=(*_left(f"{metric.title}: row - column"), *_right(*ranking.names)),
         rows=tuple(rows),
+    )
+
+
+def crossing(grid: Grid) -> Table:
+    """As ``pairwise``, for the pairs whose rows know different things; these are not ranked."""
+    metric = grid.selection
+    ranking = grid.analysis.crossed.get(metric.name)
+    if ranking is None:
+        return Table(columns=(), rows=())
+    found = {(pair.a, pair.b): pair for pair in ranking.pairs}
+    knows = {row.label: row.stratum for row in grid.rows}
+    names = sorted(ranking.names, key=lambda name: grid.strata.index(knows[name]))
+
+    def cell(a: str, b: str) -> str:
+        pair = found.get((a, b)) or found.get((b, a))
+        return EMPTY if knows[a] == knows[b] else f"{APART} {_pair(a, pair, metric)}"
+
+    return Table(
+        columns=(*_left(f"{metric.title}: row - column", "Knows"), *_right(*names)),
+        rows=tuple((a, knows[a].title, *(cell(a, b) for b in names)) for a in names),
     )
 
 

@@ -18,6 +18,7 @@ from wcwidth import wcswidth, wcwidth
 
 from harness.metrics import Metric
 from leaderboards.board import Grid
+from leaderboards.strata import PLAIN
 from leaderboards.tables import arrow
 
 if TYPE_CHECKING:
@@ -189,10 +190,11 @@ def axis_title(metric: Metric) -> str:
 
 
 def headline(grid: Grid) -> str:
-    """The corpus, in a figure's first line."""
+    """The corpus, and what its rows know besides, in a figure's first line."""
     dataset = grid.corpus.dataset.title
     where = f"SYNTHETIC TWIN of {dataset}" if grid.corpus.twin else dataset
-    return f"{where} ({grid.corpus.name})"
+    known = "".join(f"; {stratum.title}" for stratum in grid.strata if stratum != PLAIN)
+    return f"{where} ({grid.corpus.name}){known}"
 
 
 def scaled(metric: Metric, value: float) -> float:

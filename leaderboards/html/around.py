@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from harness.metrics import metrics
 from harness.submissions import Badge
 from leaderboards import markdown, tables
+from leaderboards.analysis import Across
 from leaderboards.board import Board
 from leaderboards.html.drawings import draw_average
 from leaderboards.html.markup import Html, join, tag
@@ -23,12 +26,14 @@ _DRAWN = """\
   last either way."""
 
 
-def across(board: Board) -> Html | None:
-    """Average ranks over datasets, None without any."""
-    found = board.across
-    if found is None or not found.rows:
-        return None
-    heading, intro, _, *left_out = markdown.across(board)
+def across(board: Board) -> Iterator[Html]:
+    """Average ranks over datasets, one section per stratum that has any."""
+    for place, found in enumerate(board.across, start=1):
+        yield _across(found, "across" if place == 1 else f"across-{place}")
+
+
+def _across(found: Across, name: str) -> Html:
+    heading, intro, _, *left_out = markdown.across(found)
     table = tables.average_ranks(found)
     drawn = (draw_average(row.mean, (row.low, row.high), len(found.rows)) for row in found.rows)
     rows = (
@@ -38,7 +43,7 @@ def across(board: Board) -> Html | None:
     caption = f"Average ranks in {metrics[found.metric].title}"
     shown = plain_table(tables.Table(columns=table.columns, rows=tuple(rows)), caption)
     parts = (block(heading), block(intro), shown, *map(block, left_out))
-    return tag("section", join(parts, "\n"), id="across")
+    return tag("section", join(parts, "\n"), id=name)
 
 
 def protocol(board: Board) -> Html:

@@ -79,9 +79,16 @@ class Line:
 class Lines:
     """The lines of one corpus: what may be compared, and what stands apart."""
 
-    rows: tuple[Line, ...]
+    parts: tuple[tuple[Line, ...], ...]
+    """Those of each table, constants in every one."""
     submissions: tuple[Line, ...]
     literature: tuple[Line, ...]
+
+    @property
+    def rows(self) -> tuple[Line, ...]:
+        """What may be compared, each line once."""
+        first, *others = self.parts
+        return first + tuple(line for part in others for line in part if not line.floor)
 
     @property
     def every(self) -> tuple[Line, ...]:
@@ -95,7 +102,7 @@ def lines_of(grid: Grid) -> Lines:
     comparable = facts.official and not facts.twin
     published = published_numbers.for_board(facts.dataset.name) if comparable else ()
     return Lines(
-        rows=tuple(_line(grid, row) for row in ordered(grid)),
+        parts=tuple(tuple(_line(part, row) for row in ordered(part)) for part in grid.parts),
         submissions=tuple(_line(grid, row) for row in grid.submissions),
         literature=tuple(map(_published, published_numbers.lines(published))),
     )
@@ -131,6 +138,8 @@ def _about(row: Row) -> Iterator[str]:
     yield said.get(row.text) or tables.text(row)
     if row.side_info != "none":
         yield f"side information: {row.side_info}"
+    if row.knowledge != "none":
+        yield f"also learned from {row.knowledge}"
     if row.selection:
         yield f"selection: {row.selection}"
 

@@ -68,11 +68,10 @@ def _body(board: Board) -> Html:
     names = [f"corpus-{place}" for place, _ in enumerate(board.grids, start=1)]
     lines = [lines_of(grid) for grid in board.grids]
     corpora = [corpus(*shown) for shown in zip(board.grids, lines, names, strict=True)]
-    averages = across(board)
     main = (
         _filters([line for found in lines for line in found.every]),
         *corpora,
-        *([averages] if averages else []),
+        *across(board),
         protocol(board),
         legend(board),
     )
@@ -86,7 +85,7 @@ def _header(board: Board, names: Sequence[str]) -> Html:
     seeds = f"Suite {board.suite}, seeds {', '.join(map(str, board.seeds))}."
     links = [
         *((name, f"{title_of(g.corpus)}") for name, g in zip(names, board.grids, strict=True)),
-        *([("across", "Across datasets")] if board.across and board.across.rows else []),
+        *([("across", "Across datasets")] if board.across else []),
         ("protocol", "Protocol"),
         ("reading", "How to read this"),
     ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 from harness.metrics import Metric
 from harness.stats import Pairing, Ranking, declared_margin
 from leaderboards import tables
 from leaderboards.html.markup import Html, join, tag
 from leaderboards.html.numbers import number, p_value, span
 from leaderboards.html.parts import scrolling
+from leaderboards.strata import Stratum, plain_first
 
-__all__ = ["matrix", "resolution"]
+__all__ = ["crossing", "matrix", "resolution"]
 
 _MEANINGS = {
     "better": "the row is better than the column",
@@ -43,38 +46,75 @@ def matrix(ranking: Ranking, metric: Metric, name: str) -> Html:
         metric: What is compared.
         name: Unique on the page.
     """
-    found = {(pair.a, pair.b): pair for pair in ranking.pairs}
-    head = (tag("th", other, scope="col") for other in ranking.names)
+    found = _by_both(ranking)
+
+    def cell(row: str, column: str) -> Html:
+        return _cell(row, column, found.get((row, column)), metric)
+
+    caption = f"{metric.title}, row minus column"
+    table = _square(ranking.names, cell, caption, name)
+    return join((scrolling(table, name), _key(ranking, metric)), "\n")
+
+
+def crossing(ranking: Ranking, metric: Metric, name: str, known: Mapping[str, Stratum]) -> Html:
+    """As ``matrix``, for the pairs whose rows know different things.
+
+    Args:
+        ranking: Comparisons among rows of several strata.
+        metric: What is compared.
+        name: Unique on the page.
+        known: Row -> its stratum.
+    """
+    found = _by_both(ranking)
+    strata = plain_first(known.values())
+    names = sorted(ranking.names, key=lambda label: strata.index(known[label]))
+
+    def cell(row: str, column: str) -> Html:
+        if known[row] == known[column]:
+            return _cell(row, column, None, metric)
+        return _cell(row, column, found.get((row, column)), metric, mark=f"{tables.APART} ")
+
+    caption = f"{metric.title}, row minus column, of rows that know different things: no ranking"
+    table = _square(names, cell, caption, name)
+    return join((scrolling(table, name), _key(ranking, metric)), "\n")
+
+
+def _by_both(ranking: Ranking) -> dict[tuple[str, str], Pairing]:
+    there = {(pair.a, pair.b): pair for pair in ranking.pairs}
+    return there | {(pair.b, pair.a): pair for pair in ranking.pairs}
+
+
+def _square(
+    names: Sequence[str], cell: Callable[[str, str], Html], caption: str, name: str
+) -> Html:
+    """A table with a row and a column for every name."""
+    head = (tag("th", other, scope="col") for other in names)
     body = (
         tag(
             "tr",
             tag("th", one, scope="row", class_="name"),
-            *(
-                _cell(one, other, found.get((one, other)) or found.get((other, one)), metric)
-                for other in ranking.names
-            ),
+            *(cell(one, other) for other in names),
         )
-        for one in ranking.names
+        for one in names
     )
-    caption = tag("caption", tag("span", f"{metric.title}, row minus column"), id=name)
     corner = tag("th", "Row − column", scope="col", class_="name")
-    table = tag(
+    return tag(
         "table",
-        caption,
+        tag("caption", tag("span", caption), id=name),
         tag("thead", tag("tr", corner, *head)),
         tag("tbody", *body),
         class_="pairs",
     )
-    return join((scrolling(table, name), _key(ranking, metric)), "\n")
 
 
-def _cell(row: str, column: str, pair: Pairing | None, metric: Metric) -> Html:
+def _cell(row: str, column: str, pair: Pairing | None, metric: Metric, *, mark: str = "") -> Html:
     if pair is None:
         return tag("td", tables.EMPTY, class_="self" if row == column else None)
     effect, low, high, verdict = pair.seen_from(row)
     p = p_value(pair.p_holm)
     return tag(
         "td",
+        mark,
         number(effect, metric, sign=True),
         tag("small", tag("span", f"{verdict}, ", class_="sr"), p),
         class_=verdict,

@@ -10,10 +10,11 @@ from leaderboards.board import CorpusFacts, Grid
 from leaderboards.html.lines import Line, Lines
 from leaderboards.html.markup import Html, join, tag
 from leaderboards.html.numbers import number
-from leaderboards.html.pairs import matrix, resolution
+from leaderboards.html.pairs import crossing, matrix, resolution
 from leaderboards.html.parts import folded, plain_table
 from leaderboards.html.prose import inline
 from leaderboards.html.results import Results
+from leaderboards.strata import PLAIN
 
 __all__ = ["corpus", "title_of"]
 
@@ -36,8 +37,8 @@ def corpus(grid: Grid, lines: Lines, name: str) -> Html:
         tag("h2", title_of(facts), " ", tag("code", facts.name), id=f"{name}-title"),
         *_cautions(facts),
         _selector(shown, grid.selection, name),
-        _results(grid, lines, shown, name),
-        *_comparisons(grid, shown, name),
+        *_ranked(grid, lines, shown, name),
+        *_crossing(grid, shown, name),
         *_apart(lines, shown, name),
         *_details(grid, lines, shown),
     )
@@ -70,14 +71,27 @@ def _selector(shown: Sequence[Metric], selection: Metric, name: str) -> Html:
     return tag("fieldset", question, *options, class_="metrics")
 
 
-def _results(grid: Grid, lines: Lines, shown: Sequence[Metric], name: str) -> Html:
+def _ranked(grid: Grid, lines: Lines, shown: Sequence[Metric], name: str) -> Iterator[Html]:
+    """One table of results per stratum, each with its comparisons."""
+    if len(grid.parts) > 1:
+        yield tag("p", inline(markdown.SEPARATE), role="note")
+    for place, (part, rows) in enumerate(zip(grid.parts, lines.parts, strict=True), start=1):
+        own = name if place == 1 else f"{name}-part-{place}"
+        (stratum,) = part.strata
+        if part.whole is not None or stratum != PLAIN:
+            yield tag("h3", stratum.title)
+        yield _results(part, rows, shown, own)
+        yield from _comparisons(part, shown, own)
+
+
+def _results(grid: Grid, lines: Sequence[Line], shown: Sequence[Metric], name: str) -> Html:
     facts = grid.corpus
     where = f"a SYNTHETIC TWIN of {facts.dataset.title}" if facts.twin else facts.dataset.title
-    ranked = sum(not line.unranked for line in lines.rows)
-    caption = f"Test results on {where}"
-    return Results(
-        caption=caption, lines=lines.rows, metrics=shown, ranked=ranked, name=name
-    ).render()
+    (stratum,) = grid.strata
+    known = "" if stratum == PLAIN else f" ({stratum.title})"
+    ranked = sum(not line.unranked for line in lines)
+    caption = f"Test results on {where}{known}"
+    return Results(caption=caption, lines=lines, metrics=shown, ranked=ranked, name=name).render()
 
 
 def _comparisons(grid: Grid, shown: Sequence[Metric], name: str) -> Iterator[Html]:
@@ -96,6 +110,24 @@ def _comparisons(grid: Grid, shown: Sequence[Metric], name: str) -> Iterator[Htm
         for i, metric, ranking in rankings
     )
     yield folded("Pairwise comparisons", join(pairs, "\n"))
+
+
+def _crossing(grid: Grid, shown: Sequence[Metric], name: str) -> Iterator[Html]:
+    """The pairs whose rows stand in different tables."""
+    crossed = grid.analysis.crossed if len(grid.parts) > 1 else {}
+    if not crossed:
+        return
+    known = {row.label: row.stratum for row in grid.rows}
+    pairs = (
+        tag(
+            "div",
+            crossing(crossed[metric.name], metric, f"{name}-crossing-{i}", known),
+            data_metric=i,
+        )
+        for i, metric in enumerate(shown)
+        if metric.name in crossed
+    )
+    yield folded("Pairwise comparisons across tables", join(pairs, "\n"))
 
 
 def _apart(lines: Lines, shown: Sequence[Metric], name: str) -> Iterator[Html]:

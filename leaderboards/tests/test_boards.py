@@ -33,7 +33,7 @@ from harness.tests.stores import (
     make_store,
     predict,
 )
-from leaderboards.analysis import unranked_because
+from leaderboards.analysis import draws_for, unranked_because
 from leaderboards.markdown import escape, render_cost
 from leaderboards.select import gather
 from leaderboards.summary import Summary
@@ -233,8 +233,7 @@ def test_one_row_alone_has_nothing_to_be_compared_with(tmp_path) -> None:
 )
 def test_ranks_are_averaged_over_independent_datasets(tmp_path, names, counted, left_out) -> None:
     store = make_store(tmp_path, ROWS, [make_corpus(name) for name in names])
-    found = gather(store, "small").across
-    assert found is not None
+    (found,) = gather(store, "small").across
     assert found.corpora == counted
     assert found.left_out.keys() == left_out.keys()
     assert all(part in found.left_out[name] for name, part in left_out.items())
@@ -244,7 +243,7 @@ def test_ranks_are_averaged_over_independent_datasets(tmp_path, names, counted, 
 
 def test_one_dataset_has_no_average_rank(tmp_path) -> None:
     store = make_store(tmp_path, ROWS, [make_corpus("mosi@a"), make_corpus("mosi@b")])
-    assert gather(store, "small").across is None
+    assert gather(store, "small").across == ()
     assert "## Across datasets" not in leaderboards.render(store, "small")
 
 
@@ -438,3 +437,42 @@ def test_boards_need_neither_models_nor_trackers() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_rows_of_a_long_table_can_still_be_told_apart(tmp_path) -> None:
+    """Holm multiplies by the number of pairs, so a p-value must be able to be small enough."""
+    offs = [0.1] * 12 + [1.4] * 12
+    rows = [
+        Row(label=f"row {i:02}", cells={1111: Off(by)}, changed={"hidden": i})
+        for i, by in enumerate(offs)
+    ]
+    board = gather(make_store(tmp_path, rows), "small")
+    (grid,) = board.grids
+    found = grid.analysis.rankings["mae"]
+    assert draws_for(len(rows)) == 27_600
+    assert found.draws == 27_600
+    assert {found.rank_of(f"row {i:02}") for i in range(12)} == {(1, 12)}
+    assert {found.rank_of(f"row {i:02}") for i in range(12, 24)} == {(13, 24)}
+    assert "27,600 draws" in leaderboards.render(make_store(tmp_path, rows), "small")
+
+
+def test_average_ranks_take_equally_many_draws_of_every_dataset(tmp_path) -> None:
+    everywhere = [Row(label=x, cells={1111: Off(b)}) for x, b in (("a", 0.3), ("b", 1.2))]
+    more = [
+        Row(label=f"more {i}", cells={1111: Off(0.9)}, changed={"hidden": i}) for i in range(16)
+    ]
+    corpora = [make_corpus("mosi@a"), make_corpus("mosei@a")]
+    store = make_store(tmp_path, [*everywhere, *more], corpora)
+    plan = store.plan("small")
+    plan["cells"] = [
+        cell
+        for cell in plan["cells"]
+        if cell["corpus"] == "mosi@a" or not cell["label"].startswith("more")
+    ]
+    store.put_plan("small", plan)
+    board = gather(store, "small")
+    draws = {grid.analysis.rankings["mae"].draws for grid in board.grids}
+    assert draws == {10_000, 15_300}
+    (found,) = board.across
+    assert [row.name for row in found.rows] == ["a", "b"]
+    assert "10,000 to 15,300 draws" in leaderboards.render(store, "small")

@@ -1,0 +1,92 @@
+"""What systems tell of themselves, on boards: gates by sentiment, predictions that move."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import leaderboards
+from harness.tests.stores import SEEDS, Off, Row, make_store
+from leaderboards.board import Board
+from leaderboards.figures.gates import gate_map, loads, telling
+from leaderboards.select import _unstable, gather
+
+ROWS = [
+    Row(label="plain", cells={seed: Off(1.0) for seed in SEEDS}),
+    Row(label="gated", cells={seed: Off(0.5) for seed in SEEDS}),
+]
+
+
+@pytest.fixture
+def board(tmp_path) -> Board:
+    return gather(make_store(tmp_path, ROWS), "small")
+
+
+def told(row, *runs, **facts):
+    """The row with every run's diagnostics replaced; the last repeats."""
+    changed = [
+        dataclasses.replace(
+            run,
+            facts=dataclasses.replace(
+                run.facts, diagnostics=runs[min(place, len(runs) - 1)] if runs else {}, **facts
+            ),
+        )
+        for place, run in enumerate(row.runs)
+    ]
+    return dataclasses.replace(row, runs=tuple(changed))
+
+
+@pytest.fixture
+def grid(board):
+    (grid,) = board.grids
+    first = {
+        "routing_1": {"negative": 0.2, "positive": 0.4, "all": 0.3},
+        "routing_0": {"negative": 0.8, "positive": 0.6, "all": 0.7},
+        "sure": {"negative": 1.0, "positive": 3.0, "all": 2.0},
+    }
+    second = {name: {k: v + 0.3 for k, v in means.items()} for name, means in first.items()}
+    plain, gated = grid.rows
+    return dataclasses.replace(grid, rows=(plain, told(gated, first, second)))
+
+
+def test_values_are_averaged_over_seeds_in_their_numbers_order(grid):
+    found = loads(grid.rows[1])
+    shift = 0.2  # a third of the runs tell the first, the others are .3 higher
+    np.testing.assert_allclose(
+        found["routing"], [[0.8 + shift, np.nan, 0.6 + shift], [0.2 + shift, np.nan, 0.4 + shift]]
+    )
+    np.testing.assert_allclose(found["sure"], [[1 + shift, np.nan, 3 + shift]])
+    assert not loads(grid.rows[0])
+
+
+def test_only_rows_that_tell_are_drawn_and_every_number_is_printed(grid):
+    rows = telling(grid)
+    assert {name: [row.label for row in those] for name, those in rows.items()} == {
+        "routing": ["gated"],
+        "sure": ["gated"],
+    }
+    figure = gate_map(grid, "routing", rows["routing"])
+    (axes,) = figure.axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == [
+        *("gated · negative", "gated · neutral", "gated · positive"),
+    ]
+    assert sorted(text.get_text() for text in axes.texts) == ["0.40", "0.60", "0.80", "1.00"]
+    assert "gated · negative: 1.00, 0.40" in figure.get_label()
+
+
+def test_predictions_that_move_are_flagged_with_the_largest_change(board):
+    (grid,) = board.grids
+    still = {name: {"mean": 0.0, "max": 0.0} for name in ("again", "alone", "shuffled")}
+    moving = {**still, "alone": {"mean": 0.1, "max": 0.25}}
+    row = told(grid.rows[0], stability=moving)
+    (flag,) = _unstable(row.runs)
+    assert "one clip a batch by up to 0.25" in flag
+    assert not list(_unstable(told(grid.rows[0], stability=still).runs))
+    assert not list(_unstable(grid.rows[0].runs))
+
+
+def test_a_board_without_diagnostics_draws_no_gates(board, tmp_path):
+    drawn = leaderboards.figures.draw(board, tmp_path / "figures")
+    assert not [path for path in drawn if "routing" in path.name]
