@@ -211,13 +211,15 @@ def _gradients(subject: _Subject) -> None:
 def _parameters(subject: _Subject) -> None:
     """Every parameter that is not frozen gets a gradient and is in an optimiser group."""
     network, source = subject.network(), subject.source
-    odd = len(source) - 1 + len(source) % 2  # or the signs of absolute errors may cancel
+    odd = len(source) - 1 + len(source) % 2
     batch = source.gather(torch.arange(odd))
     trained, optimised, reached = set[str](), set[str](), set[str]()
     for sweep in _sweeps(network, subject.training):
         network.train().zero_grad()
         in_groups = {id(p) for group in sweep.optimizer.param_groups for p in group["params"]}
-        for epoch in range(1, 5):  # dropout may silence a unit once, a loss begin after an epoch
+        # Dropout may silence a unit once, a loss begin after an epoch; over an odd number of clips
+        # and epochs the signs of absolute errors cannot cancel.
+        for epoch in range(1, 6):
             network.begin_epoch(epoch)
             sweep.backward(batch, len(batch))
         for name, weight in network.named_parameters():

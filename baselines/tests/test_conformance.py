@@ -10,7 +10,12 @@ from harness.conformance import CHECKS, check
 from harness.system import systems
 
 QUIRKS = [
-    pytest.param(name, quirk, id=f"{name}-{quirk}" if quirk else name)
+    pytest.param(
+        name,
+        quirk,
+        id=f"{name}-{quirk}" if quirk else name,
+        marks=pytest.mark.xdist_group(f"{name}-{quirk}"),  # findings are made once per process
+    )
     for name, system in systems.items()
     for field in [{f.name: f for f in dataclasses.fields(system.params)}.get("quirk")]
     for quirk in (field.metadata["choices"] if field else ("",))

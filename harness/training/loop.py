@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -71,6 +71,11 @@ class Loop:
 
     def run(self) -> None:
         """Train through all stages, each to its ceiling or the end of its patience."""
+        for _ in self.walk():
+            pass
+
+    def walk(self) -> Iterator[Epoch]:
+        """Train as ``run`` does, pausing after each epoch; who stops early has no best weights."""
         keeper = Keeper(self.task.resume)
         epoch = self._take_up(keeper.load(self.task.device))
         while True:
@@ -78,8 +83,9 @@ class Loop:
                 epoch += 1
                 self._epoch(epoch)
                 keeper.save(lambda at=epoch: self._state(at))  # type: ignore[misc]  # bound now
+                yield self.history[-1]
             self.network.load_state_dict(self.best.state)
-            if self._last:
+            if self.is_last:
                 keeper.forget()
                 return
             self._enter(self._index + 1)
@@ -91,7 +97,8 @@ class Loop:
         return self._stages[self._index]
 
     @property
-    def _last(self) -> bool:
+    def is_last(self) -> bool:
+        """Whether the current stage is the one that is recorded."""
         return self._index == len(self._stages) - 1
 
     def _enter(self, index: int) -> None:
@@ -164,7 +171,7 @@ class Loop:
     def _evaluate(self) -> float:
         """Predict what the stage is judged by; the selection metric on the validation split."""
         split = self._validated()
-        if self._last:
+        if self.is_last:
             for name, rows in self.curves.items():
                 rows.append(predict(self.network, self.sources[name], self.stage.predict))
             prediction = self.curves[split.name][-1]
