@@ -14,6 +14,7 @@ Shapes: M systems, N clips, V source videos, S seeds, D draws.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import statistics
@@ -77,6 +78,24 @@ class Field:
     def costs(self) -> Values:
         """(M,) values as sort keys: the smaller the better, infinite where undefined."""
         return np.array([self.metric.cost(value) for value in self.values])
+
+    def among(self, names: Sequence[str]) -> Field:
+        """The field of these systems alone: what was drawn for one does not depend on the others.
+
+        Raises:
+            SpecError: For a system that is not in the field.
+        """
+        unknown = [name for name in names if name not in self.names]
+        if unknown:
+            raise SpecError(f"no system {unknown[0]!r} among {', '.join(self.names)}")
+        rows = [self.names.index(name) for name in names]
+        return dataclasses.replace(
+            self,
+            names=tuple(names),
+            values=self.values[rows],
+            drawn=self.drawn[rows],
+            seeds=tuple(self.seeds[row] for row in rows),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

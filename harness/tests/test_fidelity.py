@@ -63,6 +63,13 @@ class ToyParams(TrainingParams):
     lr: float = param(1e-9, low=0.0, source="test")
 
 
+@dataclass(frozen=True, kw_only=True)
+class OnlyPublished(systems["tfr_net"].params):
+    """TFR-Net as released and nothing else."""
+
+    quirk: str = param("published", choices=("published",), source="test")
+
+
 class Toy(Network):
     """y = MLP(dropout(mean text))."""
 
@@ -154,6 +161,16 @@ def test_every_check_is_run_in_every_quirk(twin, encoder, home):
 def test_a_network_that_looks_at_its_neighbours_is_found_out(twin, encoder, home):
     (checked,) = conform(toy("neighbours"), twin, encoder, home.cache)
     assert {"neighbours"} <= {finding.check for finding in checked.outcomes("failed")}
+
+
+def test_a_network_that_refuses_the_twin_is_not_called_broken(encoder, home):
+    """TFR-Net as released divides a stream's steps among 25 heads."""
+    corpus = data.load(twin_for(systems["tfr_net"]), home)
+    quirk = dataclasses.replace(systems["tfr_net"], params=OnlyPublished)
+    (checked,) = conform(quirk, corpus, encoder, home.cache)
+    assert not checked.outcomes("failed")
+    reasons = {finding.detail for finding in checked.outcomes("skipped")}
+    assert any("25 heads" in reason for reason in reasons)
 
 
 def a_report():

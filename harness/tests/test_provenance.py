@@ -170,8 +170,12 @@ COVERED = {
     *("harness.batching", "harness.canonical", "harness.data.corpus", "harness.data.datasets"),
     *("harness.data.store", "harness.errors", "harness.execution", "harness.files", "harness.home"),
     *("harness.metrics.base", "harness.metrics.classification", "harness.metrics.regression"),
-    *("harness.provenance", "harness.record", "harness.registry", "harness.seeds"),
-    *("harness.specs", "harness.system", "harness.text", "harness.training"),
+    *("harness.diagnostics", "harness.network", "harness.params", "harness.provenance"),
+    *("harness.record", "harness.registry", "harness.seeds", "harness.specs", "harness.system"),
+    *("harness.text", "harness.synthetic_encoder", "harness.data._twin_words"),
+    *("harness.training", "harness.training.evaluation", "harness.training.fitting"),
+    *("harness.training.inputs", "harness.training.loop", "harness.training.resume"),
+    *("harness.training.stability", "harness.training.sweep"),
 }
 
 

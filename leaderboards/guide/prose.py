@@ -108,7 +108,7 @@ UNSAID = (
     (
         "Side information",
         "labels per modality, or text written by a language model, are further inputs",
-        "protocol: `side_info`; a submission that used any is shown apart",
+        "rows that read some, or learned from another corpus, are ranked in tables of their own",
     ),
     (
         "Convention",

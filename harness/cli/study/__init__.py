@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from harness.cli.study import calibration, variance
+from harness.cli.study import calibration, fidelity, variance
 
 __all__ = ["register"]
 
-_study = typer.Typer(help="Study variance, optimism and the tests.", no_args_is_help=True)
-for command in (calibration, variance):
+_study = typer.Typer(
+    help="Study variance, optimism, the tests and the systems.", no_args_is_help=True
+)
+for command in (calibration, fidelity, variance):
     command.register(_study)
 
 

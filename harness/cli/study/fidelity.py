@@ -1,0 +1,164 @@
+"""``msa study fidelity``: is every system what its paper describes?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.errors import SpecError, StoreError
+
+if TYPE_CHECKING:
+    from harness.cli.study._fidelity_report import Report, SizeCell
+    from harness.data.datasets import Dataset
+    from harness.fidelity import ByHeart, Checked
+    from harness.home import Home
+    from harness.system import System
+    from leaderboards.stored_results import TwinResult
+
+__all__ = ["register"]
+
+_PARTS = ("sizes", "conformance", "by-heart", "twins", "published")
+
+_Systems = Annotated[str | None, typer.Option(help="Registered names, comma-separated. [all]")]
+_Parts = Annotated[
+    list[str] | None, typer.Option("--part", help=f"{', '.join(_PARTS)}; repeatable. [all]")
+]
+_Out = Annotated[Path | None, typer.Option(help="Markdown file to write.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("fidelity")(_fidelity)
+
+
+def _fidelity(
+    systems: _Systems = None, part: _Parts = None, out: _Out = None, as_json: JsonFlag = False
+) -> None:
+    """Size, conformance, learning by heart, runs on twins, published numbers: system by system."""
+    from harness.cli.study import _fidelity_report as report
+    from harness.home import Home
+
+    parts = _chosen_parts(part or _PARTS)
+    found = _reports(_chosen_systems(systems), parts, Home.default())
+    if out is not None:
+        _write(out, report.page(found))
+    if as_json:
+        echo_json([report.facts(one) for one in found])
+    else:
+        echo_table([report.summary(one) for one in found])
+
+
+def _chosen_parts(names: Sequence[str]) -> frozenset[str]:
+    unknown = sorted(set(names) - set(_PARTS))
+    if unknown:
+        raise SpecError(f"unknown part {unknown[0]!r} (known: {', '.join(_PARTS)})")
+    return frozenset(names)
+
+
+def _chosen_systems(names: str | None) -> list[System]:
+    from harness.system import systems
+
+    wanted = list(systems) if names is None else [name.strip() for name in names.split(",")]
+    return [systems[name] for name in wanted]
+
+
+def _reports(chosen: Sequence[System], parts: frozenset[str], home: Home) -> list[Report]:
+    """One report per system, in their order."""
+    from harness.cli.study._fidelity_report import Report
+
+    names = [system.name for system in chosen]
+    twins, published = _stored(names, parts, home)
+    reports = []
+    for number, system in enumerate(chosen, 1):
+        with _timed(f"[{number:{len(str(len(chosen)))}}/{len(chosen)}] {system.name}"):
+            reports.append(
+                Report(
+                    system=system,
+                    sizes=tuple(_sizes(system)) if "sizes" in parts else (),
+                    checked=tuple(_checked(system, home)) if "conformance" in parts else (),
+                    by_heart=_by_heart(system, home) if "by-heart" in parts else None,
+                    twins=tuple(one for one in twins if one.system == system.name),
+                    published=published.get(system.name, {}),
+                )
+            )
+    return reports
+
+
+def _stored(
+    names: Sequence[str], parts: frozenset[str], home: Home
+) -> tuple[tuple[TwinResult, ...], dict[str, dict[str, int]]]:
+    """Results on twins, and verdicts on published numbers, of all systems."""
+    from harness.store import RunStore
+    from leaderboards.stored_results import published_verdicts, twin_results
+
+    store = RunStore(home.store)
+    twins = tuple(twin_results(store, names)) if "twins" in parts else ()
+    return twins, published_verdicts(store, names) if "published" in parts else {}
+
+
+def _sizes(system: System) -> Iterator[SizeCell]:
+    """As published where the system has such a quirk, on every dataset."""
+    from harness.cli.study._fidelity_report import SizeCell
+    from harness.data.datasets import datasets
+    from harness.fidelity import measure_size, quirks
+    from leaderboards.parameter_counts import parameter_counts
+
+    if system.build is None:
+        return
+    quirk = "published" if "published" in quirks(system) else quirks(system)[0]
+    published = {one.dataset: one for one in parameter_counts() if one.system == system.name}
+    for name, dataset in datasets.items():
+        known = published.get(name)
+        features = known.features if known else _widest(dataset)
+        ours = measure_size(system, dataset, features, quirk)
+        yield SizeCell(ours=ours, published=known)
+
+
+def _widest(dataset: Dataset) -> str:
+    """The unaligned feature set, which every dataset has."""
+    return next(name for name in dataset.shapes if name.startswith("unaligned"))
+
+
+def _checked(system: System, home: Home) -> Iterator[Checked]:
+    from harness import data
+    from harness.fidelity import conform, twin_for
+    from harness.synthetic_encoder import twin_encoder
+
+    corpus = data.load(twin_for(system), home)
+    yield from conform(system, corpus, twin_encoder(home.cache), home.cache)
+
+
+def _by_heart(system: System, home: Home) -> ByHeart | None:
+    """None for systems that no gradient trains."""
+    from harness import data
+    from harness.fidelity import learn_by_heart, twin_for
+    from harness.synthetic_encoder import twin_encoder
+
+    if system.build is None:
+        return None
+    corpus = data.load(twin_for(system), home)
+    return learn_by_heart(system, corpus, twin_encoder(home.cache), home.cache)
+
+
+@contextmanager
+def _timed(what: str) -> Iterator[None]:
+    """Report the time a block took on standard error."""
+    began = time.perf_counter()
+    yield
+    typer.echo(f"{what}: {time.perf_counter() - began:.1f} s", err=True)
+
+
+def _write(path: Path, page: str) -> None:
+    from harness.files import write_atomic
+
+    try:
+        write_atomic(path, page)
+    except OSError as error:
+        raise StoreError(f"{path.name} cannot be written: {error}") from error
+    typer.echo(f"written: {path}", err=True)
