@@ -21,6 +21,7 @@ from harness.cli import (
     data,
     doctor,
     export,
+    fuse,
     lint,
     lists,
     reproduce,
@@ -42,7 +43,7 @@ app = typer.Typer(
 )
 for group in (
     *(run, lists, card, data, score, compare, boards, reproduce, study),
-    *(submit, lint, export, doctor),
+    *(submit, fuse, lint, export, doctor),
 ):
     group.register(app)
 
