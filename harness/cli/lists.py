@@ -22,11 +22,14 @@ def register(app: typer.Typer) -> None:
 
 def _list(
     noun: Annotated[
-        str, typer.Argument(help="systems, datasets, corpora, protocols, metrics, suites, tables")
+        str,
+        typer.Argument(
+            help="systems, datasets, corpora, protocols, metrics, suites, prompts, tables"
+        ),
     ],
     as_json: JsonFlag = False,
 ) -> None:
-    """List systems, datasets, corpora, protocols, metrics, suites or published tables."""
+    """List systems, datasets, corpora, protocols, metrics, suites, prompts, published tables."""
     if noun not in _LISTS:
         raise SpecError(f"msa list takes {', '.join(_LISTS)}; found {noun!r}")
     rows = _LISTS[noun]()
@@ -157,6 +160,21 @@ def _tables() -> Rows:
     return rows
 
 
+def _prompts() -> Rows:
+    from mllm_eval.prompt import prompts
+
+    return [
+        {
+            "name": prompt.name,
+            "language": prompt.language,
+            "answer": prompt.answer,
+            "preregistered": "yes" if prompt.preregistered else "no",
+            "digest": prompt.digest[:12],
+        }
+        for prompt in prompts.values()
+    ]
+
+
 _LISTS: dict[str, Callable[[], Rows]] = {
     "systems": _systems,
     "datasets": _datasets,
@@ -164,5 +182,6 @@ _LISTS: dict[str, Callable[[], Rows]] = {
     "protocols": _protocols,
     "metrics": _metrics,
     "suites": _suites,
+    "prompts": _prompts,
     "tables": _tables,
 }

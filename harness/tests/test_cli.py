@@ -49,7 +49,7 @@ def labels(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "noun", ["systems", "datasets", "corpora", "protocols", "metrics", "suites"]
+    "noun", ["systems", "datasets", "corpora", "protocols", "metrics", "suites", "prompts"]
 )
 def test_every_list_prints_and_parses(msa, noun: str) -> None:
     code, text, _ = msa("list", noun)

@@ -66,7 +66,7 @@ THIRD_PARTY = (
     {"numpy", "scipy", "pandas", "pyarrow"},
     {"psutil", "filelock"},
     {"torch", "transformers", "huggingface_hub", "safetensors", "sklearn"},
-    set(),
+    {"httpx", "av"},
 )
 BOARDS_MAY_IMPORT = {
     *("leaderboards", "harness.specs", "harness.metrics", "harness.predictions", "harness.store"),
@@ -84,6 +84,8 @@ ONLY_IN = {
         "harness.benchmarks.conversion",  # the reference
         *("harness.training.resume", "text_model.checkpoint"),  # the error of a refused checkpoint
     ),
+    "httpx": ("mllm_eval.client",),
+    "av": ("mllm_eval._recording",),
     "cloudpickle": (),
     "joblib": (),
     "dill": (),

@@ -1,0 +1,1 @@
+"""Zero-shot multimodal language models: media, prompts, answers, scoring."""
