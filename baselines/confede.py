@@ -228,7 +228,7 @@ class ConFEDE(Network):
 
         return Stage(
             name=name,
-            passes=(Pass(loss=loss, groups=self._all_decayed),),
+            passes=(Pass(loss=loss, groups=super().parameter_groups),),
             epochs=epochs,
             batch_size=batch_size,
             lr=lr,
@@ -258,9 +258,6 @@ class ConFEDE(Network):
             {"params": [p for name, p in trained if not name.endswith("bias")]},
             {"params": [p for name, p in trained if name.endswith("bias")], "weight_decay": 0.0},
         ]
-
-    def _all_decayed(self, params: TrainingParams) -> list[ParameterGroup]:
-        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
 
 
 _MOSI: Mapping[str, Scalar] = {

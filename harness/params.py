@@ -104,7 +104,8 @@ class TrainingParams(Params):
         """How losses accumulate over ``accumulate`` batches.
 
         False: the mean over the clips of a group, the last group of an epoch as small as it is.
-        True: the sum of the batches' losses, an incomplete last group thrown away (MMSA).
+        True: the sum of the batches' losses, an incomplete last group thrown away (MMSA), unless
+        it is the only one.
         """
         return False
 

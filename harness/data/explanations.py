@@ -79,7 +79,7 @@ def explain(
             hint="start from the corpus without explanations",
         )
     columns = texts.reindex(corpus.clips["id"]).fillna("").reset_index(drop=True)
-    filled = {str(name): int((texts.str.strip() != "").sum()) for name, texts in columns.items()}
+    filled = {str(name): int((cells.str.strip() != "").sum()) for name, cells in columns.items()}
     record: dict[str, Json] = {**source, "clips": filled}
     return Draft(
         name=corpus_name(corpus.dataset, feature_set),

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
 from harness.data.datasets import datasets
-from harness.home import Home
 from harness.system import systems
 from harness.tests.research import research_data
 
@@ -25,20 +23,6 @@ aa,0002,bad,-1.0,Negative,train
 cc,0001,poor,-0.6,Negative,test
 cc,0002,great,0.8,Positive,test
 """
-
-
-@pytest.fixture
-def msa(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Call ``msa`` in this process: (exit code, standard output, standard error)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["msa", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness.cli import main
 from harness.home import Home
 from harness.tests.research import research_data
 from harness.tests.stores import NotRun, Off, Row, make_corpus, make_store
-
-
-@pytest.fixture
-def msa(monkeypatch, tmp_path: Path, capsys):
-    monkeypatch.setenv("MSA_HOME", str(tmp_path / "home"))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["msa", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 def write(path: Path, noise: float, seeds: int, *, skip: int = 0, label: bool = True) -> Path:

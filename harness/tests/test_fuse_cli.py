@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +10,9 @@ import pandas as pd
 import pytest
 from scipy.optimize import lsq_linear
 
-from harness.cli import main
 from harness.metrics import score
 
 CLIPS = {"train": 4, "valid": 40, "test": 30}
-
-
-@pytest.fixture
-def msa(home, monkeypatch, capsys):
-    """Call ``msa`` in this process: (exit code, standard output, standard error)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["msa", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

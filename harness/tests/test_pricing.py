@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,6 @@ import pytest
 import torch
 from torch import nn
 
-from harness.cli import main
 from harness.costs import costs_of, work_left
 from harness.data import twin
 from harness.data.corpus import EXPLANATIONS
@@ -523,18 +521,6 @@ def test_what_is_left_of_a_suite_follows_from_its_own_rows(home: Home, store_run
 
 
 # The command
-
-
-@pytest.fixture
-def msa(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["msa", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 SUITE = f"""

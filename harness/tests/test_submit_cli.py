@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.cli import main
 from harness.home import Home
 from harness.submissions import SubmissionStore
 from harness.tests.official_labels import clips_of, predictions_for, store_official, write_table
@@ -29,20 +27,6 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stocked(home: Home, corpora: Path) -> Home:
     shutil.copytree(corpora, home.corpora)
     return home
-
-
-@pytest.fixture
-def msa(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Call ``msa`` in this process: (exit code, standard output, standard error)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["msa", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from harness.cli import main
 from harness.home import Home
 from harness.tests.research import research_data
 from harness.tests.stores import SEEDS, Constant, Off, Row, make_store
@@ -27,19 +26,11 @@ SEED_TABLE = [
 
 
 @pytest.fixture
-def msa(monkeypatch, tmp_path: Path, capsys):
-    monkeypatch.setenv("MSA_HOME", str(tmp_path / "home"))
-    make_store(Home(tmp_path / "home").store, ROWS)
+def msa(msa, home: Home, tmp_path: Path):
+    """``msa study variance`` beside a stored suite and a table of seed results."""
+    make_store(home.store, ROWS)
     (tmp_path / "runs.csv").write_text("\n".join(SEED_TABLE))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["msa", "study", "variance", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
+    return functools.partial(msa, "study", "variance")
 
 
 def test_a_stored_suite(msa) -> None:
