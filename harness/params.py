@@ -98,6 +98,17 @@ class TrainingParams(Params):
     clip_value: float = param(0.0, low=0.0, source="element-wise gradient clip; 0 = off")
     clip_norm: float = param(0.0, low=0.0, source="gradient norm clip; 0 = off")
     epochs: int = param(0, low=0, source="the system's own ceiling; 0 = the protocol's")
+    objective: str = param(
+        "erm",
+        choices=("erm", "coral", "vrex", "group_dro", "dann"),
+        source="empirical risk; the others generalise over the domains of a transfer corpus",
+    )
+    penalty: float = param(1.0, low=0.0, source="weight of the objective's own term")
+    training_corruption: str = param(
+        "none",
+        choices=("none", "spectrum", "code", "lnln"),
+        source="training clips as they are; a way of corrupting them, see harness.data.corruption",
+    )
 
     @property
     def drops_tail(self) -> bool:

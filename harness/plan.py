@@ -222,7 +222,7 @@ class _CellMaker:
         return Job(spec=spec, home=self.home, names=names, device=self.device)
 
     def _protocol_of(self, system: System, params: Params) -> Protocol:
-        """The suite's protocol, claiming only the help that the system takes.
+        """The suite's protocol, claiming what the row really takes and no other help.
 
         So a system without explanations is the same run in a suite that allows them.
         """
@@ -231,6 +231,7 @@ class _CellMaker:
             self.protocol,
             side_info=self.protocol.side_info if knows else "none",
             knowledge_data=getattr(params, "knowledge", "") or "none",
+            training_corruption=getattr(params, "training_corruption", "none"),
         )
 
     def _content(self, role: str, name: str) -> str:
@@ -315,6 +316,7 @@ def _row_record(system: System, entry: Entry, protocol: Protocol) -> dict[str, J
         "inputs": sorted(reads),
         "side_info": protocol.side_info if system.side_info(params) else "none",
         "knowledge": getattr(params, "knowledge", "") or "none",
+        "training_corruption": getattr(params, "training_corruption", "none"),
         "deterministic": system.deterministic,
         "reference": system.reference,
         "deviations": list(system.card.deviations),

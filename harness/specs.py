@@ -28,8 +28,13 @@ Scalar = str | int | float | bool
 Seeds = int | tuple[int, ...]
 KEY_VERSION = 1
 _DISPLAY = ("name", "title", "seeds")
-_LATER = ("knowledge_data",)
-"""Fields of the protocol that its first version did not have."""
+_LATER = {
+    "knowledge_data": "none",
+    "training_corruption": "none",
+    "selection_corruption": "none",
+    "supervision": "train",
+}
+"""Fields of the protocol that its first version did not have -> the value that it implied."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +47,7 @@ class Protocol:
 
     name: str
     title: str
-    kind: Literal["in_domain"] = "in_domain"
+    kind: Literal["in_domain", "reliability", "domain_generalization", "zero_shot"] = "in_domain"
     split: Literal["official"] = "official"
     selection_metric: str = "mae"
     """Metric that chooses the epoch; every metric of a row comes from that one checkpoint."""
@@ -52,7 +57,14 @@ class Protocol:
     """Ceiling on training epochs; a system may stop sooner by its own published schedule."""
     patience: int = 8
     """Epochs without a new best before training stops (MMSA's early stop)."""
-    corruption: Literal["none"] = "none"
+    corruption: str = "none"
+    """The grid of conditions that test clips are seen under; ``none``: as they are."""
+    training_corruption: str = "none"
+    """What training clips go through before a system sees them."""
+    selection_corruption: str = "none"
+    """The same of the validation clips that choose the epoch."""
+    supervision: Literal["train", "none"] = "train"
+    """Whether systems learn from the training labels; ``none``: zero-shot."""
     side_info: Literal["none", "transcript_llm", "video_mllm", "both"] = "none"
     """What systems may know of a clip besides transcript, audio and vision: explanations that a
     language model wrote from the transcript, a multimodal one from the clip, or both."""
@@ -70,14 +82,16 @@ class Protocol:
     def identity(self) -> Mapping[str, Json]:
         """The fields that change results.
 
-        A field that came later takes no part while it is ``none``: a dimension that protocols gain
-        one day does not rename those that do without it.
+        A field that came later takes no part while it says what went without saying before: a
+        dimension that protocols gain one day does not rename those that do without it.
         """
-        return {
+        values = {
             f.name: canonical.plain(getattr(self, f.name))
             for f in dataclasses.fields(self)
-            if f.name not in _DISPLAY and not (f.name in _LATER and getattr(self, f.name) == "none")
+            if f.name not in _DISPLAY
         }
+        implied = {name for name, value in _LATER.items() if values[name] == value}
+        return {name: value for name, value in values.items() if name not in implied}
 
     @cached_property
     def digest(self) -> str:

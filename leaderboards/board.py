@@ -101,6 +101,8 @@ class Row:
         badge: Where its numbers come from.
         side_info: What the system knew of a clip besides transcript, audio and vision.
         knowledge: Which other corpus it learned from.
+        training_corruption: What its training clips went through.
+        supervision: ``none``: it learned from no label.
         selection: For submissions, what is stated to have chosen the checkpoint.
         clips: For submissions, how many clips every run covers.
         flags: What a reader must know, such as that predictions collapsed.
@@ -120,6 +122,8 @@ class Row:
     badge: Badge = Badge.REPLAYED
     side_info: str = "none"
     knowledge: str = "none"
+    training_corruption: str = "none"
+    supervision: str = "train"
     selection: str = ""
     clips: int | None = None
     flags: tuple[str, ...] = ()
@@ -127,7 +131,12 @@ class Row:
     @property
     def stratum(self) -> Stratum:
         """What it knew; rows of two strata are never ranked together."""
-        return Stratum(side_info=self.side_info, knowledge=self.knowledge)
+        return Stratum(
+            side_info=self.side_info,
+            knowledge=self.knowledge,
+            training_corruption=self.training_corruption,
+            supervision=self.supervision,
+        )
 
     @property
     def facts(self) -> tuple[Facts, ...]:

@@ -95,8 +95,10 @@ def _row(
         changed=record["changed"],
         deterministic=record["deterministic"],
         reference=record["reference"],
-        side_info=record.get("side_info", "none"),  # plans of old have neither
+        side_info=record.get("side_info", "none"),  # plans of old have none of these
         knowledge=record.get("knowledge", "none"),
+        training_corruption=record.get("training_corruption", "none"),
+        supervision=record.get("supervision", "train"),
         runs=runs,
         holes=tuple(_hole(store, cell) for cell in cells if cell not in done),
         flags=() if record["reference"] else _flags(runs, truth),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 __all__ = ["PLAIN", "Stratum", "plain_first"]
@@ -15,6 +15,8 @@ class Stratum:
     Args:
         side_info: What they read of a clip besides transcript, audio and vision.
         knowledge: Which other corpus they learned from.
+        training_corruption: What their training clips went through.
+        supervision: ``none``: they learned from no label.
 
     Example:
         >>> Stratum(side_info="explanations", knowledge="simsv2@unaligned-50").title
@@ -23,14 +25,24 @@ class Stratum:
 
     side_info: str = "none"
     knowledge: str = "none"
+    training_corruption: str = "none"
+    supervision: str = "train"
 
     @property
     def title(self) -> str:
         """What a table of such rows is called."""
-        known = [f"Side information: {self.side_info}"] if self.side_info != "none" else []
+        said = "; ".join(self._said())
+        return f"{said[0].upper()}{said[1:]}" if said else "No side information"
+
+    def _said(self) -> Iterator[str]:
+        if self.supervision == "none":
+            yield "zero-shot"
+        if self.side_info != "none":
+            yield f"side information: {self.side_info}"
         if self.knowledge != "none":
-            known.append(f"{'also' if known else 'Also'} learned from {self.knowledge}")
-        return "; ".join(known) or "No side information"
+            yield f"also learned from {self.knowledge}"
+        if self.training_corruption != "none":
+            yield f"trained on corrupted clips: {self.training_corruption}"
 
 
 PLAIN = Stratum()
