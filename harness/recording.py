@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from av import AudioStream, VideoFrame, VideoStream
     from av.container import InputContainer
 
-__all__ = ["RATE", "Timeline", "sound", "stills", "tracks"]
+__all__ = ["RATE", "Timeline", "film", "find_media", "find_video", "sound", "stills", "tracks"]
 
 RATE = 16_000
 """Samples per second of cut sound: what every audio model served today resamples to."""
@@ -33,6 +33,9 @@ RATE = 16_000
 _PREROLL = 1.0  # s read before a cut: decoders need a run-up, and seeking is not exact
 _HOLE = RATE // 100  # samples; smaller jumps of the clock are rounding, larger ones a real gap
 _MISSING = 1.0  # s that a file may end before it claims to; beyond, it is cut short
+_LAYOUTS = ("{video}/{clip}", "Raw/{video}/{clip}", "{video}_{clip}")
+_WHOLE = ("{video}", "Raw/{video}", "Full/{video}")
+_SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".wav", ".flac", ".mp3")
 _QUANTISER = 3  # JPEG, 2 (finest) to 31
 _SCALE = (
     "{width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
@@ -65,6 +68,39 @@ class Timeline:
         if final > 0 and self.moments[final] >= self.end:
             final -= 1
         return max(self.moments[final], self.begin)
+
+
+def find_media(folder: Path, video: str, clip: str) -> Path | None:
+    """The recording of one clip below ``folder``, or None where there is none.
+
+    Datasets publish ``VIDEO/CLIP.mp4``, some within ``Raw``; ``VIDEO_CLIP.mp4`` is found too. A
+    recording of the whole video is not taken for the clip.
+
+    Raises:
+        DataError: When the folder is missing or an id could lead out of it.
+    """
+    return _first(folder, _LAYOUTS, video=video, clip=clip)
+
+
+def find_video(folder: Path, video: str) -> Path | None:
+    """The recording of a whole source video below ``folder``, or None where there is none.
+
+    Raises:
+        DataError: When the folder is missing or the id could lead out of it.
+    """
+    return _first(folder, _WHOLE, video=video)
+
+
+def _first(folder: Path, layouts: Sequence[str], **ids: str) -> Path | None:
+    if not folder.is_dir():
+        raise DataError(f"expected a folder of recordings, found none: {folder}")
+    for name in ids.values():
+        if name in ("", ".", "..") or set(name) & set("/\\\0"):
+            raise DataError(f"expected ids that can name a file, found {name!r}")
+    candidates = (
+        folder / f"{layout.format(**ids)}{suffix}" for layout in layouts for suffix in _SUFFIXES
+    )
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def tracks(path: Path) -> frozenset[str]:
@@ -126,6 +162,46 @@ def _timeline(
     moments = [float(stamp * base) - origin for stamp, _ in packets]
     line = Timeline(moments, begin, finish if stop is None else min(stop, finish))
     return [stamp for stamp, _ in packets], line
+
+
+def film(
+    path: Path, begin: float, stop: float | None, rate: float
+) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """The frames on the screen ``rate`` times a second, with their moments.
+
+    Args:
+        path: The recording.
+        begin: Begin of the cut, seconds.
+        stop: End of the cut, seconds; None for the end of the recording.
+        rate: Moments a second; the first one is half an interval into the cut.
+
+    Yields:
+        Moment within the cut, seconds, and (height, width, 3) RGB.
+
+    Raises:
+        DataError: For a broken file, no video track, a cut that begins after the end.
+    """
+    with _opened(path) as container:
+        if not container.streams.video:
+            raise DataError(f"expected a video track, found none: {path}")
+        stream = container.streams.video[0]
+        stamps, line = _timeline(container, stream, begin, stop, path)
+        count = max(1, round((line.end - line.begin) * rate))
+        moments = [(k + 0.5) * (line.end - line.begin) / count for k in range(count)]
+        wanted = [stamps[line.at(line.begin + moment)] for moment in moments]
+        _seek(container, stream, float(wanted[0] * _base(stream)))
+        decoded = container.decode(stream)
+        stamp: int | None = None
+        picture: NDArray[np.uint8] = np.empty((0, 0, 3), np.uint8)
+        for moment, asked in zip(moments, wanted, strict=True):
+            while stamp != asked:  # stamps ascend, so a frame that is gone never comes
+                frame = next(decoded, None)
+                if frame is None:
+                    raise DataError(f"expected a whole recording, found missing frames: {path}")
+                stamp = frame.pts
+                if stamp == asked:
+                    picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            yield moment, picture
 
 
 def _pictures(
@@ -272,5 +348,5 @@ def _av() -> Any:  # noqa: ANN401 - an optional package, absent where types are 
     except ImportError as error:
         raise DataError(
             "frames and sound of clips need the package av (PyAV)",
-            hint="pip install 'msa-harness[mllm]'",
+            hint="pip install 'msa-harness[media]'",
         ) from error

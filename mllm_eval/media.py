@@ -3,7 +3,7 @@
 Frames and sound are cut here, not by the server, so that every engine sees the same bytes; servers
 sample video by defaults of their own. Sound is a part of its own, because few engines hear the
 sound of a video part. PyAV is needed only where there is media (``pip install
-'msa-harness[mllm]'``).
+'msa-harness[media]'``).
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from harness import canonical
+from harness import canonical, recording
 from harness.errors import DataError, SpecError
-from mllm_eval import _recording
-from mllm_eval._recording import RATE, Timeline
+from harness.recording import RATE, Timeline, find_media
 
 __all__ = [
     "CONDITIONS",
@@ -47,8 +46,6 @@ Part = dict[str, Any]
 
 _ORDER = ("vision", "audio", "text")
 """Media come before the words about them, as chat templates of such models expect."""
-_LAYOUTS = ("{video}/{clip}", "Raw/{video}/{clip}", "{video}_{clip}")
-_SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".wav", ".flac", ".mp3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +119,7 @@ def frames(
             the end, PyAV not installed.
     """
     begin = _begin(path, start, stop)
-    return _recording.stills(path, begin, stop, partial(_moments, sampling), sampling.size)
+    return recording.stills(path, begin, stop, partial(_moments, sampling), sampling.size)
 
 
 def _moments(sampling: Sampling, line: Timeline) -> list[float]:
@@ -148,7 +145,7 @@ def audio(path: Path, start: float | None = None, stop: float | None = None) -> 
         DataError: For a missing or broken file, no audio track, a segment without length or behind
             the end, PyAV not installed.
     """
-    samples = _recording.sound(path, _begin(path, start, stop), stop)
+    samples = recording.sound(path, _begin(path, start, stop), stop)
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)
@@ -181,7 +178,7 @@ def shown(clip: Clip, condition: Condition) -> tuple[str, ...]:
         raise SpecError(f"conditions are {', '.join(CONDITIONS)}; found {condition!r}")
     if condition == "text":
         return ("text",)
-    held = {"text"} if clip.media is None else {"text", *_recording.tracks(clip.media)}
+    held = {"text"} if clip.media is None else {"text", *recording.tracks(clip.media)}
     here = tuple(name for name in _ORDER if name in held and condition in (name, "all"))
     if not here:
         raise DataError(
@@ -234,25 +231,3 @@ def media_digest(content: Sequence[Part]) -> str:
         True
     """
     return canonical.digest([part for part in content if part["type"] != "text"])
-
-
-def find_media(folder: Path, video: str, clip: str) -> Path | None:
-    """The recording of one clip below ``folder``, or None where there is none.
-
-    Datasets publish ``VIDEO/CLIP.mp4``, some within ``Raw``; ``VIDEO_CLIP.mp4`` is found too. A
-    recording of the whole video is not taken for the clip.
-
-    Raises:
-        DataError: When the folder is missing or an id could lead out of it.
-    """
-    if not folder.is_dir():
-        raise DataError(f"expected a folder of recordings, found none: {folder}")
-    for name in (video, clip):
-        if name in ("", ".", "..") or set(name) & set("/\\\0"):
-            raise DataError(f"expected ids that can name a file, found {name!r}")
-    candidates = (
-        folder / f"{layout.format(video=video, clip=clip)}{suffix}"
-        for layout in _LAYOUTS
-        for suffix in _SUFFIXES
-    )
-    return next((path for path in candidates if path.is_file()), None)

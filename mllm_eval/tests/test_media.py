@@ -17,7 +17,7 @@ import pytest
 from harness.canonical import digest
 from harness.errors import DataError, SpecError
 from harness.tests.research import research_data
-from mllm_eval import _recording
+from harness import recording
 from mllm_eval.media import (
     Clip,
     Sampling,
@@ -265,11 +265,11 @@ def test_without_pyav_the_error_says_what_to_install(tmp_path, monkeypatch):
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(_recording.importlib, "import_module", absent)
+    monkeypatch.setattr(recording.importlib, "import_module", absent)
     for cut in (lambda path: frames(path, CENTRES), audio):
         with pytest.raises(DataError, match="package av") as caught:
             cut(tmp_path / "film.mp4")
-        assert caught.value.hint == "pip install 'msa-harness[mllm]'"
+        assert caught.value.hint == "pip install 'msa-harness[media]'"
 
 
 def kinds(content):
