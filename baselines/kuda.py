@@ -21,6 +21,7 @@ from baselines._mlp import gelu_mlp
 from baselines._tables import table_rows
 from harness.batching import Batch
 from harness.errors import SpecError
+from harness.judgement import Judgement
 from harness.specs import Scalar
 from harness.system import (
     Card,
@@ -108,6 +109,7 @@ class KuDA(Network):
             {m: nn.Linear(self.frames[m], params.max_tokens) for m in STREAMS}
         )
         self.blocks = nn.ModuleList(RoutedBlock(params.shape) for _ in range(params.blocks))
+        self.judgement = None if self.published else Judgement("trust", of=tuple(STREAMS))
         self.head = gelu_mlp(size, size // 4, size // 8)
         self._train_fusion()
 
@@ -156,7 +158,10 @@ class KuDA(Network):
         """(B, 3), or None: as published there is none in evaluation."""
         if self.training:
             return trust(told, batch.labels, self.params.sharpness)
-        return None if self.published else trust(told, told.mean(1), self.params.sharpness)
+        if self.judgement is None:
+            return None
+        judged: Tensor = self.judgement(trust(told, told.mean(1), self.params.sharpness))
+        return judged
 
     def _aligned(self, stream: str, encoded: Encoded) -> Tensor:
         """(B, L, D): one size, and one length by a linear map over time."""

@@ -22,6 +22,7 @@ from baselines._missing import (
     without_tokens,
 )
 from harness.batching import Batch
+from harness.judgement import Judgement
 from harness.system import Card, Dims, Network, Output, System, param
 
 __all__ = ["LNLN", "DominantLanguageNetwork", "LNLNParams", "damaged", "reversed_gradient"]
@@ -64,6 +65,7 @@ class DominantLanguageNetwork(Network):
             *(nn.Linear(hidden, hidden // 2), nn.LeakyReLU(0.1)),
             *(nn.Linear(hidden // 2, 1), nn.Sigmoid()),
         )
+        self.judgement = Judgement("completeness", of=("text",))
         self.seed = nn.Parameter(torch.ones(count, hidden))
         self.proxy = transformer(params, 3 * count, layers, tokens=count)
         self.discriminator = nn.Sequential(
@@ -98,7 +100,8 @@ class DominantLanguageNetwork(Network):
     def completeness(self, language: Tensor) -> Tensor:
         """(B,) w in (0, 1), the estimated share of language that is there."""
         score: Tensor = self.judge(self.inspect(language)[:, 0])
-        return score.squeeze(1)
+        judged: Tensor = self.judgement(score.squeeze(1))
+        return judged
 
     def dominant(self, parts: Parts, completeness: Tensor) -> tuple[Tensor, Tensor]:
         """As the fusion reads d, and as the discriminator does, each (B, N, H): equal values.

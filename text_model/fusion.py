@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-__all__ = ["FusionHead"]
+from harness.data.corpus import STREAMS
+from harness.judgement import Judgement
 
-STREAMS = 3
+__all__ = ["FusionHead"]
 
 
 class FusionHead(nn.Module):
@@ -23,7 +24,8 @@ class FusionHead(nn.Module):
 
     def __init__(self, hidden: int, dropout: float, *, gated: bool = True) -> None:
         super().__init__()
-        self.gate = nn.Linear(STREAMS * hidden, STREAMS) if gated else None
+        self.gate = nn.Linear(len(STREAMS) * hidden, len(STREAMS)) if gated else None
+        self.judgement = Judgement("gate", of=STREAMS) if gated else None
         self.regress = nn.Sequential(
             *(nn.Linear(hidden, hidden // 2), nn.GELU(), nn.Dropout(dropout)),
             nn.Linear(hidden // 2, 1),
@@ -36,7 +38,7 @@ class FusionHead(nn.Module):
         return self.regress(fused).squeeze(1), weights
 
     def _weights(self, streams: Tensor) -> Tensor:
-        if self.gate is None:
-            return streams.new_full((len(streams), STREAMS), 1 / STREAMS)
-        weights: Tensor = self.gate(streams.flatten(1)).softmax(1)
+        if self.gate is None or self.judgement is None:
+            return streams.new_full((len(streams), len(STREAMS)), 1 / len(STREAMS))
+        weights: Tensor = self.judgement(self.gate(streams.flatten(1)).softmax(1))
         return weights

@@ -1,0 +1,197 @@
+"""``msa study quality``: do quality scores and gates follow quality, and do they matter?"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli._output import JsonFlag, echo_json, echo_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.data.corpus import Split
+    from harness.stats.quality import Estimate
+    from harness.store import RunStore
+    from leaderboards.quality import CorpusQuality, RowQuality, Score, Swap
+
+__all__ = ["register"]
+
+_Suite = Annotated[str, typer.Argument(metavar="SUITE", help="A suite that was run here.")]
+_Rows = Annotated[list[str] | None, typer.Option(help="Only this row of the suite; repeatable.")]
+_Metric = Annotated[str, typer.Option(help="What swapped judgements should change.")]
+_Draws = Annotated[int, typer.Option(help="Bootstrap draws behind each interval.", min=100)]
+_Seed = Annotated[int, typer.Option(help="Seed of the bootstrap.")]
+
+_NOTE = """\
+Intervals: 95 %, for new seeds and source videos. follows: rank correlation of the score with the
+strength of what was done to that modality (a quality falls: -1 is best). tells: probability that a
+clean clip is judged better than one whose modality of that name was hit (1 is best for the modality
+that the score is about, 0.5 for the others). length, energy, |label|: rank correlation over clean
+clips with what is no quality. swapped: change of the metric when each clip is treated as if it were
+judged like another one, weights and inputs as they are; where it is nothing, the judgement is
+decoration. mixed: every clip corrupted in a way and strength of its own.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("quality")(_quality)
+
+
+def _quality(
+    suite: _Suite,
+    row: _Rows = None,
+    metric: _Metric = "mae",
+    draws: _Draws = 1000,
+    seed: _Seed = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Do quality scores and gates follow quality, and do they matter?"""
+    from harness.home import Home
+    from harness.metrics import metrics
+    from harness.store import RunStore
+    from leaderboards.quality import study_quality
+
+    store = RunStore(Home.default().store)
+    studies = study_quality(
+        *(store, suite, metrics[metric], row or ()),
+        known=_known(store, suite),
+        draws=draws,
+        seed=seed,
+    )
+    if as_json:
+        facts = [_facts(study) for study in studies]
+        echo_json({"suite": suite, "metric": metric, "draws": draws, "corpora": facts})
+        return
+    for study in studies:
+        _print(study)
+    typer.echo(_NOTE)
+
+
+def _known(store: RunStore, suite: str) -> dict[str, pd.DataFrame]:
+    """What the clips of the suite's corpora show, for the corpora that are here unchanged."""
+    from harness import data
+    from harness.errors import HarnessError
+
+    found = {}
+    plan: Mapping[str, Any] = store.plan(suite)
+    for record in plan["corpora"]:
+        try:
+            corpus = data.load(record["name"])
+        except HarnessError as error:
+            typer.echo(f"without length and energy of {record['name']}: {error}", err=True)
+            continue
+        if corpus.fingerprint == record["data"]:
+            found[corpus.name] = _clip_facts(corpus.split("test"))
+        else:
+            typer.echo(f"without length and energy of {corpus.name}: it has changed", err=True)
+    return found
+
+
+def _clip_facts(split: Split) -> pd.DataFrame:
+    """Length of each modality, in characters or frames, and mean size of a stream's values."""
+    import numpy as np
+    import pandas as pd
+
+    from harness.data.corpus import STREAMS
+
+    facts = {"text length": np.array([len(text) for text in split.texts], dtype=np.float64)}
+    for name in STREAMS:
+        stream = split.stream(name)
+        if stream is not None:
+            total = np.array([np.abs(clip).sum(dtype=np.float64) for clip in stream.values])
+            facts[f"{name} length"] = stream.lengths.astype(np.float64)
+            facts[f"{name} energy"] = total / (stream.lengths * stream.dim)
+    return pd.DataFrame(facts, index=pd.Index(split.ids, name="id"))
+
+
+def _print(study: CorpusQuality) -> None:
+    dataset = study.corpus.dataset.title
+    where = f"SYNTHETIC TWIN of {dataset}" if study.corpus.twin else dataset
+    typer.echo(f"{where} ({study.corpus.name}): {study.corpus.clips['test']} test clips\n")
+    if not study.rows:
+        typer.echo("no run judges its clips\n")
+        return
+    echo_table([line for row in study.rows for line in _score_lines(row)])
+    typer.echo()
+    swaps = [_swap_line(row, swap, study.metric.title) for row in study.rows for swap in row.swaps]
+    if swaps:
+        echo_table(swaps)
+        typer.echo()
+    if study.silent:
+        typer.echo(f"judge nothing: {', '.join(study.silent)}\n")
+
+
+def _score_lines(row: RowQuality) -> Iterator[dict[str, object]]:
+    from harness.data.corruption import MODALITIES
+    from leaderboards.quality import ANY
+
+    for score in row.scores:
+        yield {
+            "row": row.row.label,
+            "score": f"{score.judgement} of {score.of}",
+            "mean": f"{score.mean:.3f}",
+            "follows": _said(score.following.get(ANY)),
+            **{f"tells {name}": _said(score.telling.get(name)) for name in MODALITIES},
+            **{name: _said(score.natural.get(name)) for name in ("length", "energy", "|label|")},
+        }
+
+
+def _swap_line(row: RowQuality, swap: Swap, metric: str) -> dict[str, object]:
+    return {
+        "row": row.row.label,
+        "clips": swap.condition,
+        metric: f"{swap.before:.4f}",
+        "swapped": _said(swap.change, digits=4),
+        "matters": "yes" if swap.change.excludes_zero else "not shown",
+    }
+
+
+def _said(estimate: Estimate | None, digits: int = 2) -> str:
+    if estimate is None:
+        return ""
+    if math.isnan(estimate.value):
+        return "undefined"
+    value, low, high = (
+        f"{number:z.{digits}f}" for number in (estimate.value, estimate.low, estimate.high)
+    )
+    return f"{value} [{low}, {high}]"
+
+
+def _facts(study: CorpusQuality) -> dict[str, object]:
+    return {
+        "corpus": study.corpus.name,
+        "dataset": study.corpus.dataset.name,
+        "twin": study.corpus.twin,
+        "judge_nothing": list(study.silent),
+        "rows": [
+            {
+                "row": row.row.label,
+                "system": row.row.system,
+                "seeds": [run.seed for run in row.row.runs],
+                "scores": [_score_facts(score) for score in row.scores],
+                "swaps": [dataclasses.asdict(swap) for swap in row.swaps],
+            }
+            for row in study.rows
+        ],
+    }
+
+
+def _score_facts(score: Score) -> dict[str, object]:
+    return {
+        "judgement": score.judgement,
+        "of": score.of,
+        "mean": score.mean,
+        "follows": _all(score.following),
+        "tells": _all(score.telling),
+        "natural": _all(score.natural),
+    }
+
+
+def _all(estimates: Mapping[str, Estimate]) -> dict[str, object]:
+    return {name: dataclasses.asdict(estimate) for name, estimate in estimates.items()}

@@ -1,0 +1,61 @@
+"""Where a network acts on what it thinks of a clip: a quality score, a gate, a trust.
+
+A network passes such values through a ``Judgement``, which leaves them as they are. The mark lets
+the harness ask whether the judgement matters: values are collected clip by clip, and a network can
+be made to act on those of another clip.
+
+Shapes: B clips of a batch, n clips of a split, K values per clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+from torch import Tensor, nn
+
+__all__ = ["Judgement", "collected", "judgements", "replaced"]
+
+
+class Judgement(nn.Identity):
+    """A place in a network where (B,) or (B, K) judgements pass, once for each batch.
+
+    Args:
+        name: Unique within the network; the network tells the values under this name, too.
+        of: The modality that each of the K values is about, ``text``, ``audio`` or ``vision``.
+    """
+
+    def __init__(self, name: str, *, of: tuple[str, ...]) -> None:
+        super().__init__()
+        self.name, self.of = name, of
+
+
+def judgements(network: nn.Module) -> tuple[Judgement, ...]:
+    """All places where a network acts on judgements."""
+    return tuple(module for module in network.modules() if isinstance(module, Judgement))
+
+
+@contextmanager
+def collected(network: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
+    """While open, what passes is kept: name of the judgement -> (B,) or (B, K) of each batch."""
+    kept: dict[str, list[Tensor]] = {place.name: [] for place in judgements(network)}
+    with ExitStack() as stack:
+        for place in judgements(network):
+            handle = place.register_forward_hook(lambda m, _inputs, own: kept[m.name].append(own))
+            stack.callback(handle.remove)
+        yield kept
+
+
+@contextmanager
+def replaced(network: nn.Module, values: Mapping[str, Tensor]) -> Iterator[None]:
+    """While open, the network acts on these values instead of its own.
+
+    Args:
+        network: Its weights and inputs stay as they are.
+        values: Name of the judgement -> (B,) or (B, K), for the batch that it is shown.
+    """
+    with ExitStack() as stack:
+        for place in judgements(network):
+            handle = place.register_forward_hook(lambda m, _inputs, _own: values[m.name])
+            stack.callback(handle.remove)
+        yield
