@@ -83,11 +83,16 @@ class TokenEncoder(nn.Module):
         self.size: int = encoder.hidden_size
         """H"""
         self.network = encoder.load()
-        layer = getattr(self.network, "pooler", None)
-        if pooler and layer is None:
+        if pooler and getattr(self.network, "pooler", None) is None:
             raise SpecError("this system needs an encoder with a pooler, such as BERT")
-        if layer is not None:  # trained for sentence pairs; only some methods build on it
-            layer.requires_grad_(pooler)
+        if not pooler:
+            self.freeze_pooler()
+
+    def freeze_pooler(self) -> None:
+        """If there is one: it was trained for sentence pairs, and only some methods build on it."""
+        layer = getattr(self.network, "pooler", None)
+        if layer is not None:
+            layer.requires_grad_(False)
 
     def forward(self, tokens: Tokens, *, embedded: Change | None = None) -> Tensor:
         """(B, L, H) last hidden states; those of padding carry no meaning.

@@ -88,9 +88,7 @@ class TextBranch(nn.Module):
 
     def freeze_pooler(self) -> None:
         """It is part of the encoder and not read."""
-        pooler = getattr(self.bert.network, "pooler", None)
-        if pooler is not None:
-            pooler.requires_grad_(False)
+        self.bert.freeze_pooler()
 
     def forward(self, tokens: Tokens) -> Encoded:
         """Encode a batch of texts."""

@@ -10,7 +10,13 @@ from torch.nn.functional import pad
 
 from harness.batching import Sequence, Tokens
 
-__all__ = ["padded_tokens", "steps_of"]
+__all__ = ["masked_average", "padded_tokens", "steps_of"]
+
+
+def masked_average(states: Tensor, mask: Tensor) -> Tensor:
+    """(B, T, D) and (B, T) true steps -> (B, D)."""
+    weights = mask.unsqueeze(2)
+    return (states * weights).sum(1) / weights.sum(1)
 
 
 def steps_of(sequence: Sequence, *, padded: bool) -> tuple[Tensor, Tensor | None]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from harness.data.store import CorpusStore, Draft
 from harness.specs import Scalar
 from harness.system import System
 from harness.tests.tiny_encoder import tiny_encoder
+from mllm_eval.tests.fake_server import serving
 
 CLIPS = {"train": 24, "valid": 10, "test": 12}
 STREAMS = {"text": (6, 12), "audio": (11, 5), "vision": (8, 4)}
@@ -31,6 +33,7 @@ SMALL = {
     **{"summary_layers": 1, "rebuild_text": 0.1, "rebuild_audio": 0.1, "rebuild_vision": 0.1},
     **{"text_epochs": 3, "audio_epochs": 1, "vision_epochs": 1, "candidates": 4},
     **{"joint_size": 32, "fusion_heads": 2, "adapter_heads": 2},
+    **{"model": "m", "prompt": "en-direct", "condition": "text"},
 }
 
 CorpusMaker = Callable[..., Corpus]
@@ -83,12 +86,24 @@ def encoder(trimodal, transcripts, tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def small(encoder) -> Callable[..., dict[str, Scalar]]:
+def server() -> Iterator[str]:
+    """Base URL of a server whose model ``m`` rates a clip by the length of what is said."""
+    with pytest.MonkeyPatch.context() as patch, serving(_rating) as fake:
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        yield fake.url
+
+
+def _rating(request: Mapping[str, Any]) -> str:
+    return f"{len(request['messages'][-1]['content']) % 30 / 10:.1f}"
+
+
+@pytest.fixture(scope="session")
+def small(encoder, server) -> Callable[..., dict[str, Scalar]]:
     """Hyper-parameters that make any system quick, and those of ``changes`` that it has."""
 
     def choose(system: System, **changes: Scalar) -> dict[str, Scalar]:
         known = {item.name for item in fields(system.params)}
-        wanted = {**SMALL, "encoder": encoder, **changes}
+        wanted = {**SMALL, "encoder": encoder, "server": server, **changes}
         return {name: value for name, value in wanted.items() if name in known}
 
     return choose

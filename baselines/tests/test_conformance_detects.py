@@ -28,6 +28,20 @@ class Sound(Network):
         return Output(self.line(mean).squeeze(1))
 
 
+class ZeroStart(Sound):
+    """A correction whose last layer adds nothing at first."""
+
+    def __init__(self, dims, params):
+        super().__init__(dims, params)
+        size = dims.need("text")[1]
+        self.down, self.up = nn.Linear(size, 3), nn.Linear(3, 1)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, batch):
+        mean = batch.text.values.sum(1) / batch.text.lengths.unsqueeze(1)
+        return Output((self.line(mean) + self.up(self.down(mean))).squeeze(1))
+
+
 class ColumnVector(Sound):
     def forward(self, batch):
         return Output(super().forward(batch).prediction.unsqueeze(1))
@@ -141,6 +155,11 @@ def failures(system, corpus, cache):
 def test_a_sound_network_passes_everything(trimodal, tmp_path):
     found = outcomes(network(Sound), trimodal, tmp_path)
     assert {name: f.outcome for name, f in found.items()} == dict.fromkeys(CHECKS, "passed")
+
+
+def test_weights_that_start_at_zero_hide_nothing(trimodal, tmp_path):
+    """The layers before them get no gradient in the first step, and do in the second."""
+    assert not failures(network(ZeroStart), trimodal, tmp_path)
 
 
 @pytest.mark.parametrize(

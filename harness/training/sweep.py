@@ -13,7 +13,7 @@ from harness.batching import Batch, BatchSource
 from harness.network import Network, Output, Pass, Stage
 from harness.params import Progress, TrainingParams
 
-__all__ = ["Sweep", "total_loss"]
+__all__ = ["Sweep", "clip_losses", "total_loss"]
 
 _LOSSES = {"l1": nn.functional.l1_loss, "mse": nn.functional.mse_loss}
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -25,6 +25,11 @@ def total_loss(output: Output, batch: Batch, params: TrainingParams) -> Tensor:
     if "task" not in losses:
         losses["task"] = _LOSSES[params.loss](output.prediction, batch.labels)
     return functools.reduce(torch.add, losses.values())
+
+
+def clip_losses(prediction: Tensor, labels: Tensor, params: TrainingParams) -> Tensor:
+    """(B,) and (B,) -> (B,), the task loss of each clip by itself."""
+    return _LOSSES[params.loss](prediction, labels, reduction="none")
 
 
 class Sweep:
