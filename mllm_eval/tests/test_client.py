@@ -1,17 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
-import http.server
-import json
 import logging
 import os
 import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -19,160 +15,13 @@ import pytest
 from harness.errors import RunFailed, SpecError
 from mllm_eval.client import Client, Limits, Pace, Prices, Request, Sampling, ask_all
 from mllm_eval.journal import Journal, read_journal
-
-KEY = "sk-very-secret"
-FILTERED = {"error": {"code": "content_filter", "message": f"not with {KEY}"}}
-TOO_LONG = {"error": {"code": 400, "message": f"prompt too long for {KEY}"}}
-
-
-class FakeServer(http.server.ThreadingHTTPServer):
-    """Chat completions over real sockets; the first word of the question says what happens."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.asked = collections.Counter()
-        self.bodies = []
-        self.headers = []
-        self.in_flight = self.peak = 0
-        self.models_status = 200
-        self.lock = threading.Lock()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-    def handle_error(self, request, client_address):
-        """Clients are killed here: their broken pipes are no news."""
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
-
-    def log_message(self, *args):
-        """Silent."""
-
-    def do_GET(self):
-        self.send(self.server.models_status, {"data": [{"id": "m"}]})
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        question = body["messages"][-1]["content"]
-        server = self.server
-        with server.lock:
-            server.asked[question] += 1
-            server.bodies.append(body)
-            server.headers.append(dict(self.headers))
-            server.in_flight += 1
-            server.peak = max(server.peak, server.in_flight)
-        try:
-            getattr(self, "on_" + question.split()[0])(question, server.asked[question])
-        finally:
-            with server.lock:
-                server.in_flight -= 1
-
-    def on_echo(self, question, _):
-        self.send(200, completion(question))
-
-    def on_slow(self, question, _):
-        time.sleep(0.03)
-        self.send(200, completion(question))
-
-    def on_hang(self, question, _):
-        time.sleep(0.6)
-        self.send(200, completion(question))
-
-    def on_busy(self, question, time_asked):
-        if time_asked <= 2:
-            self.send(429, {"error": {"message": "slow down"}}, **{"Retry-After": "0"})
-        else:
-            self.send(200, completion(question))
-
-    def on_wait(self, question, time_asked):
-        if time_asked == 1:
-            self.send(503, {}, **{"Retry-After": "1"})
-        else:
-            self.send(200, completion(question))
-
-    def on_broken(self, *_):
-        self.send(500, {"error": {"message": f"no luck with {KEY}"}})
-
-    def on_drop(self, *_):
-        self.connection.shutdown(socket.SHUT_RDWR)
-        self.close_connection = True
-
-    def on_cut(self, question, time_asked):
-        if time_asked == 1:
-            self.send_response(200)
-            self.send_header("Content-Length", "9999")
-            self.end_headers()
-            self.wfile.write(b'{"choices": [')
-            self.on_drop()
-        else:
-            self.send(200, completion(question))
-
-    def on_garbage(self, *_):
-        self.send(200, {"choices": []})
-
-    def on_filter(self, *_):
-        self.send(200, completion(None, reason="content_filter"))
-
-    def on_refuse(self, *_):
-        self.send(200, completion(None, refusal="I would rather not."))
-
-    def on_block(self, *_):
-        self.send(400, FILTERED)
-
-    def on_long(self, *_):
-        self.send(400, TOO_LONG)
-
-    def on_surrogate(self, *_):
-        self.send(200, completion("half \ud83d pair"))
-
-    def on_forbidden(self, *_):
-        self.send(401, {"error": {"message": f"wrong key {KEY}"}})
-
-    def on_missing(self, *_):
-        self.send(404, {"error": {"message": "no such model"}})
-
-    def on_last(self, question, _):
-        self.server.shutdown()
-        self.server.server_close()
-        self.send(200, completion(question), Connection="close")
-
-    def on_probabilities(self, *_):
-        answer = completion("A")
-        tops = [{"token": t, "logprob": p} for t, p in (("B", -0.1), ("A", -2.0), ("C", -9999.0))]
-        content = [{"token": "A", "logprob": -2.0, "top_logprobs": tops}]
-        answer["choices"][0]["logprobs"] = {"content": content}
-        self.send(200, answer)
-
-    def send(self, status, payload, **headers):
-        data = json.dumps(payload).encode()
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(data)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
-
-
-def completion(text, reason="stop", refusal=None):
-    message = {"role": "assistant", "content": text, "refusal": refusal}
-    usage = {"prompt_tokens": 10, "completion_tokens": 2}
-    return {"choices": [{"message": message, "finish_reason": reason}], "usage": usage}
+from mllm_eval.tests.fake_server import KEY, Handler, serving
 
 
 @pytest.fixture
 def server():
-    with FakeServer() as fake:
-        thread = threading.Thread(target=fake.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with serving() as fake:
         yield fake
-        fake.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -465,7 +314,7 @@ def test_cost(server, tmp_path):
 
 
 def test_the_cost_of_uncounted_answers_is_unknown(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(_Handler, "on_echo", lambda self, *_: self.send(200, UNCOUNTED))
+    monkeypatch.setattr(Handler, "on_echo", lambda self, *_: self.send(200, UNCOUNTED))
     answers = ask(server, tmp_path / "j", "echo", "filter")
     assert Prices(prompt=1.0, completion=1.0).cost(answers) is None
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness import recording
 from harness.canonical import digest
 from harness.errors import DataError, SpecError
 from harness.tests.research import research_data
-from harness import recording
 from mllm_eval.media import (
     Clip,
     Sampling,

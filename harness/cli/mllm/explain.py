@@ -1,0 +1,205 @@
+"""``msa mllm explain``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast, get_args
+
+import typer
+
+from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.cli.mllm._asking import (
+    FramesOption,
+    KeyOption,
+    LanguageOption,
+    MediaOption,
+    ModelOption,
+    RevisionOption,
+    ServerOption,
+    SizeOption,
+    Ticker,
+    card_of,
+    connect,
+    journal_of,
+    language_of,
+)
+from harness.errors import DataError, RunFailed, SpecError
+
+if TYPE_CHECKING:
+    from harness.data.corpus import Corpus
+    from mllm_eval.client import Client
+    from mllm_eval.explain import Control, Explained, Explainer, Stage
+    from mllm_eval.media import Clip
+
+__all__ = ["register"]
+
+
+def register(mllm_app: typer.Typer) -> None:
+    """Add the command."""
+    mllm_app.command("explain")(_explain)
+
+
+def _explain(
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS")],
+    server: ServerOption,
+    model: ModelOption,
+    feature_set: Annotated[
+        str, typer.Option("--as", help="Feature set of the explained corpus.", metavar="NAME")
+    ],
+    media: MediaOption = None,
+    rewrite_model: Annotated[
+        str | None, typer.Option(help="Model that rewrites the notes; default: the same.")
+    ] = None,
+    rewrite_server: Annotated[
+        str | None, typer.Option(help="Its server; default: the same.")
+    ] = None,
+    control: Annotated[
+        str,
+        typer.Option(
+            help="none; transcript: notes imagined from the words alone; shuffled: another clip's."
+        ),
+    ] = "none",
+    language: LanguageOption = None,
+    frames: FramesOption = 8,
+    size: SizeOption = 448,
+    ratings: Annotated[
+        bool, typer.Option("--ratings", help="Keep texts that name a rating, too.")
+    ] = False,
+    leave_failed: Annotated[
+        bool, typer.Option("--leave-failed", help="Clips that failed in transport stay empty.")
+    ] = False,
+    revision: RevisionOption = "",
+    rewrite_revision: RevisionOption = "",
+    key_variable: KeyOption = "",
+    rewrite_key_variable: KeyOption = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Have a model explain the clips of a corpus: audio clue, visual clue, summary.
+
+    Notes of what is heard and what is seen come first, then a model that reads rewrites them. What
+    was answered is never asked again: repeat the same command after a stop. The result is a corpus
+    of its own, for systems that read explanations.
+    """
+    from harness import data
+    from harness.data import explanations
+    from harness.data.store import CorpusStore
+    from harness.home import Home
+    from mllm_eval.explain import LONGEST_NOTE, LONGEST_REWRITING, Explainer, shuffled
+    from mllm_eval.journal import Journal
+    from mllm_eval.media import Sampling
+
+    home = Home.default()
+    known = data.load(corpus, home)
+    explanations.check_bare(known)
+    explanations.explained_name(known, feature_set)
+    chosen = _control(control, media)
+    writer = connect(server, model, revision, key_variable)
+    rewriter = writer
+    if rewrite_model or rewrite_server:
+        rewriter = connect(
+            rewrite_server or server,
+            rewrite_model or model,
+            rewrite_revision or revision,
+            rewrite_key_variable or key_variable,
+        )
+    explainer = Explainer(
+        notes=_stage(writer, LONGEST_NOTE),
+        rewriting=_stage(rewriter, LONGEST_REWRITING),
+        language=language_of(language, known),
+        from_words=chosen == "transcript",
+        frames=Sampling(frames=frames, size=size),
+        ratings=ratings,
+    )
+    clips = _clips(known, media, explainer)
+    with Journal(journal_of(home, f"explain-{known.name}")) as journal:
+        explained = explainer.explain(clips, journal, Ticker())
+    _check(explained, leave_failed=leave_failed)
+    texts = explained.texts
+    added = CorpusStore(home.corpora).add(
+        explanations.explain(
+            known,
+            shuffled(texts, known.clips) if chosen == "shuffled" else texts,
+            feature_set=feature_set,
+            kind=explainer.kind,
+            source=explainer.provenance(explained, chosen),
+        )
+    )
+    _report(added, explained, as_json=as_json)
+
+
+def _control(name: str, media: Path | None) -> Control:
+    from mllm_eval.explain import Control
+
+    if name not in get_args(Control):
+        raise SpecError(f"--control is one of {', '.join(get_args(Control))}; found {name!r}")
+    if name == "transcript" and media is not None:
+        raise SpecError("--control transcript shows no media: leave --media out")
+    if name != "transcript" and media is None:
+        raise SpecError(
+            "explanations are told from recordings",
+            hint="--media DIR, or --control transcript to imagine them from the words alone",
+        )
+    return cast("Control", name)
+
+
+def _stage(client: Client, longest: int) -> Stage:
+    from mllm_eval.client import Sampling
+    from mllm_eval.explain import Stage
+
+    card = card_of(client.model)
+    if card is None:
+        return Stage(client=client, sampling=Sampling(max_tokens=longest))
+    return Stage(client=client, sampling=card.sampling(max_tokens=longest), extra=card.extra)
+
+
+def _clips(corpus: Corpus, media: Path | None, explainer: Explainer) -> Sequence[Clip]:
+    from mllm_eval.clips import clips_of
+
+    clips = clips_of(corpus.clips, media)
+    if media is None:
+        return clips
+    senses = [explainer.senses(clip) for clip in clips]
+    heard, seen = (sum(sense in held for held in senses) for sense in ("audio", "vision"))
+    if not heard + seen:
+        raise DataError(
+            f"{media} has no recording of any of the {len(clips)} clips of {corpus.name}",
+            hint=f"name them like {clips[0].id}.mp4, or list them in {media / 'manifest.csv'}",
+        )
+    typer.echo(f"{len(clips)} clips: sound of {heard}, frames of {seen}", err=True)
+    return clips
+
+
+def _check(explained: Explained, *, leave_failed: bool) -> None:
+    if explained.unsettled and not leave_failed:
+        raise RunFailed(
+            f"{explained.unsettled} clips failed in transport: {_tally(explained)}",
+            hint="repeat the same command: what was answered is kept; or --leave-failed",
+        )
+    if not explained.texts.any(axis=None):
+        raise RunFailed(
+            f"no text can stand as an explanation: {_tally(explained)}",
+            hint="the journal has what the model said",
+        )
+
+
+def _tally(explained: Explained) -> str:
+    return "; ".join(
+        f"{name}: " + ", ".join(f"{count} {fate}" for fate, count in fates.items())
+        for name, fates in explained.fates().items()
+    )
+
+
+def _report(corpus: Corpus, explained: Explained, *, as_json: bool) -> None:
+    facts = {
+        "corpus": corpus.name,
+        "data": corpus.fingerprint,
+        "side_info": corpus.manifest["side_info"],
+        "explanations": corpus.manifest["explanations"],
+    }
+    if as_json:
+        echo_json(facts)
+        return
+    typer.echo(f"{corpus.name}: {len(corpus.clips)} clips, data {corpus.fingerprint[:12]}")
+    typer.echo(f"side information: {facts['side_info']}")
+    echo_table([{"text": name, **fates} for name, fates in explained.fates().items()])

@@ -1,0 +1,194 @@
+"""``msa mllm probe``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.cli.mllm._asking import (
+    FramesOption,
+    KeyOption,
+    LanguageOption,
+    MediaOption,
+    ModelOption,
+    RevisionOption,
+    ServerOption,
+    SizeOption,
+    Ticker,
+    card_of,
+    connect,
+    journal_of,
+    language_of,
+)
+from harness.errors import SpecError
+
+if TYPE_CHECKING:
+    from harness.canonical import Json
+    from harness.data.corpus import Corpus
+    from harness.home import Home
+    from mllm_eval.finding import Finding
+    from mllm_eval.probing import Prober, Replies
+
+__all__ = ["register"]
+
+
+def register(mllm_app: typer.Typer) -> None:
+    """Add the command."""
+    mllm_app.command("probe")(_probe)
+
+
+def _probe(
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS")],
+    server: ServerOption,
+    model: ModelOption,
+    media: MediaOption = None,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    most: Annotated[
+        int, typer.Option("--clips", min=1, help="Clips at most; those with recordings first.")
+    ] = 200,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Probes to make; repeatable. Default: all.")
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="Asks for scores; default: the direct one.")
+    ] = None,
+    rewordings: Annotated[
+        Path | None,
+        typer.Option(help="Table of id and text: the transcripts in other words."),
+    ] = None,
+    language: LanguageOption = None,
+    frames: FramesOption = 8,
+    size: SizeOption = 448,
+    revision: RevisionOption = "",
+    key_variable: KeyOption = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Find out whether a model has seen a test set, and whether it uses what it is shown.
+
+    Completion and recall look for memory; wording, swap, blank and hearing for what answers rest
+    on. What was answered is never asked again.
+    """
+    from harness import data
+    from harness.home import Home
+    from mllm_eval.client import Sampling
+    from mllm_eval.journal import Journal
+    from mllm_eval.media import Sampling as Frames
+    from mllm_eval.probes import PROBES, findings
+    from mllm_eval.probing import Prober, choose
+    from mllm_eval.prompt import prompts
+
+    names = _names(only, tuple(PROBES))
+    home = Home.default()
+    known = data.load(corpus, home)
+    spoken, card = language_of(language, known), card_of(model)
+    prober = Prober(
+        client=connect(server, model, revision, key_variable),
+        prompt=prompts[prompt or f"{spoken}-direct"],
+        language=spoken,
+        frames=Frames(frames=frames, size=size),
+        sampling=card.sampling() if card else Sampling(),
+        extra=card.extra if card else {},
+        rewordings=_reworded(rewordings),
+    )
+    subject = choose(known, split, media, most)
+    with Journal(journal_of(home, f"probe-{known.name}")) as journal:
+        replies = prober.ask(names, subject, journal, Ticker())
+    found = findings(names, replies)
+    facts = _facts(known, split, prober, replies, found)
+    stored = _store(home, facts)
+    if as_json:
+        echo_json({**facts, "stored": str(stored)})
+    else:
+        _tell(facts, found, replies.outcomes, stored)
+
+
+def _names(only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    unknown = [name for name in only or () if name not in known]
+    if unknown:
+        raise SpecError(f"probes are {', '.join(known)}; found {unknown[0]!r}")
+    return [name for name in known if not only or name in only]
+
+
+def _reworded(path: Path | None) -> Mapping[str, str]:
+    """Clip id -> text of a table."""
+    from harness.predictions import read_table
+
+    if path is None:
+        return {}
+    table = read_table(path)
+    if not {"id", "text"} <= set(table):
+        raise SpecError(f"{path.name}: expected the columns id and text")
+    rows = table.dropna(subset=["text"])
+    return dict(zip(rows["id"].astype(str), rows["text"].astype(str), strict=True))
+
+
+def _facts(
+    corpus: Corpus, split: str, prober: Prober, replies: Replies, found: Sequence[Finding]
+) -> dict[str, Json]:
+    from mllm_eval.probes import hears
+
+    return {
+        "corpus": corpus.name,
+        "data": corpus.fingerprint,
+        "split": split,
+        "asked": len(replies.subject.clips),
+        "recordings": sum(held != {"text"} for held in replies.subject.held),
+        "probed": prober.record(),
+        "outcomes": replies.outcomes,
+        "findings": [one.record() for one in found],
+        "hears": hears(found),
+    }
+
+
+def _store(home: Home, facts: Mapping[str, Json]) -> Path:
+    """Keep the findings under the home; the same probe of the same model is one file."""
+    from harness.canonical import digest, dumps
+    from harness.files import write_atomic
+
+    asked = {name: facts[name] for name in ("data", "split", "asked", "recordings", "probed")}
+    path = home.root / "probes" / f"{facts['corpus']}-{digest(asked)[:12]}.json"
+    write_atomic(path, dumps(facts, indent=1) + "\n")
+    return path
+
+
+def _tell(
+    facts: Mapping[str, Json],
+    found: Sequence[Finding],
+    outcomes: Mapping[str, Mapping[str, int]],
+    stored: Path,
+) -> None:
+    typer.echo(
+        f"{facts['corpus']}, {facts['split']}: {facts['asked']} clips,"
+        f" {facts['recordings']} with recordings"
+    )
+    echo_table([_row(one) for one in found], right=frozenset({"clips", "value", "95 %"}))
+    asked = (f"{name} {_counted(counts)}" for name, counts in outcomes.items())
+    typer.echo(f"answers: {'; '.join(asked)}")
+    if facts["hears"] is not None:
+        typer.echo(f"claim that it hears emotion: {'holds' if facts['hears'] else 'not shown'}")
+    typer.echo(f"written: {stored}")
+
+
+def _row(one: Finding) -> dict[str, object]:
+    estimate = one.estimate
+    return {
+        "probe": one.probe,
+        "measure": one.measure,
+        "clips": f"{estimate.clips}/{one.asked}",
+        "value": _number(estimate.value),
+        "95 %": f"{_number(estimate.low)} to {_number(estimate.high)}",
+        "verdict": one.verdict,
+    }
+
+
+def _number(value: float) -> str:
+    return f"{value:+.3f}" if math.isfinite(value) else "undefined"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"

@@ -1,0 +1,113 @@
+"""``msa mllm serve``: a vLLM server of one model, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli._output import JsonFlag, echo_json
+
+if TYPE_CHECKING:
+    from mllm_eval.server import Server, Watcher
+
+__all__ = ["register"]
+
+_EVERY = 15.0  # seconds between lines of progress where there is no terminal
+
+
+def register(mllm_app: typer.Typer) -> None:
+    """Add the command."""
+    mllm_app.command("serve")(_serve)
+
+
+def _serve(
+    model: Annotated[str, typer.Argument(help="Card (msa list mllms), hub id or folder.")],
+    flags: Annotated[
+        list[str] | None, typer.Argument(help="After --: further arguments of vllm serve.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    patience: Annotated[float, typer.Option(help="Longest time to load, seconds.")] = 3600.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Serve a model through vLLM until Ctrl-C; its environment is made on first use."""
+    from harness.home import Home
+    from mllm_eval.models import resolve
+    from mllm_eval.server import serve
+
+    card = resolve(model)
+    with contextlib.suppress(KeyboardInterrupt), _stoppable(), _progress(card.name) as watch:
+        cache = Home.default().cache
+        with serve(
+            card,
+            cache=cache,
+            port=port,
+            host=host,
+            flags=flags or (),
+            patience=patience,
+            watch=watch,
+        ) as server:
+            _announce(server, as_json=as_json)
+            server.wait()
+    typer.echo(f"{card.name} is stopped", err=True)
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does, so that the server is stopped."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _progress(model: str) -> Iterator[Watcher]:
+    """Reports a start on standard error: one line that changes, or one every 15 seconds."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.markup import escape
+
+        with Console(stderr=True).status(f"starting {model}") as status:
+            yield lambda seconds, line: status.update(
+                f"starting {model}, {seconds:.0f} s  [dim]{escape(line[:80])}[/dim]"
+            )
+        return
+    told = 0.0
+
+    def tell(seconds: float, line: str) -> None:
+        nonlocal told
+        if seconds - told >= _EVERY:
+            told = seconds
+            typer.echo(f"starting {model}, {seconds:.0f} s: {line}", err=True)
+
+    yield tell
+
+
+def _announce(server: Server, *, as_json: bool) -> None:
+    if as_json:
+        echo_json(
+            {
+                "model": server.model,
+                "base_url": server.base_url,
+                "engine": server.engine,
+                "revision": server.revision,
+                "log": str(server.log),
+                "pid": server.pid,
+            }
+        )
+        return
+    known = f"{server.engine}, weights {server.revision[:12]}"
+    typer.echo(f"{server.model} ({known}) answers at {server.base_url}; Ctrl-C stops it")
+    typer.echo(f"log: {server.log}")
+    typer.echo(f"next: msa mllm canary {server.model} --server {server.base_url}")

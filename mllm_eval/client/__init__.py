@@ -1,0 +1,31 @@
+"""Asking any OpenAI-compatible server, as fast as it can bear, and never twice.
+
+``ask_all`` sends what the journal does not have and returns one ``Answer`` per request, in order.
+Only transport trouble is retried: an answer, whatever it says, is final. The API key is read from
+an environment variable when it is needed and appears in no message, log or journal.
+"""
+
+from __future__ import annotations
+
+from mllm_eval.client.acquaintance import recall, remember
+from mllm_eval.client.asking import ask_all
+from mllm_eval.client.endpoint import Client
+from mllm_eval.client.pace import Limits, Pace
+from mllm_eval.client.requests import Prices, Request, Sampling
+from mllm_eval.client.served import Served, ask_served
+from mllm_eval.client.session import Session
+
+__all__ = [
+    "Client",
+    "Limits",
+    "Pace",
+    "Prices",
+    "Request",
+    "Sampling",
+    "Served",
+    "Session",
+    "ask_all",
+    "ask_served",
+    "recall",
+    "remember",
+]

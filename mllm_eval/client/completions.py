@@ -1,0 +1,82 @@
+"""From a server's response to an answer, or to whose fault it is that there is none."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from mllm_eval.journal import Answer, TokenChoices
+
+__all__ = ["answer_of", "encodable", "is_policy", "seconds_asked"]
+
+_POLICY_CODES = ("content_filter", "content_policy", "moderation", "inspection_failed")
+_NO_PROBABILITY = -9999.0  # what vLLM writes for minus infinity, which JSON does not have
+
+
+def answer_of(content: bytes, key: str, seconds: float, attempt: int) -> Answer:
+    """The answer in a chat completion.
+
+    Raises:
+        ValueError, KeyError, TypeError, IndexError, AttributeError: When it is none.
+    """
+    completion = json.loads(content)
+    choice = completion["choices"][0]
+    message, reason = choice["message"], str(choice.get("finish_reason") or "")
+    refusal = message.get("refusal")
+    refused = bool(refusal) or reason == "content_filter"
+    usage = completion.get("usage") or {}
+    return Answer(
+        key=key,
+        state="refused" if refused else "answered",
+        text=encodable(refusal or message.get("content") or ""),
+        finish_reason=encodable(reason),
+        logprobs=tuple(_choices(at) for at in (choice.get("logprobs") or {}).get("content") or ()),
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        seconds=seconds,
+        attempts=attempt,
+    )
+
+
+def _choices(position: Mapping[str, Any]) -> TokenChoices:
+    """The generated token, then the alternatives without it, as the server ordered them."""
+    chosen = _token(position)
+    others = [_token(other) for other in position.get("top_logprobs") or ()]
+    if chosen in others:
+        others.remove(chosen)
+    return (chosen, *others)
+
+
+def _token(entry: Mapping[str, Any]) -> tuple[str, float]:
+    value = float(entry["logprob"])
+    return encodable(entry["token"]), value if math.isfinite(value) else _NO_PROBABILITY
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def encodable(text: str) -> str:
+    """The text with halves of surrogate pairs, which UTF-8 does not have, as question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def is_policy(response: httpx.Response) -> bool:
+    """Whether a content policy, not a fault, kept the request from the model."""
+    if response.status_code not in (400, 403):
+        return False
+    try:
+        error = response.json()["error"]
+        names = f"{error.get('code')} {error.get('type')}".lower()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return any(code in names for code in _POLICY_CODES)
+
+
+def seconds_asked(text: str) -> float:
+    """A Retry-After in seconds; its other form, a date, counts as none."""
+    return float(text) if text.isascii() and text.isdigit() else 0.0

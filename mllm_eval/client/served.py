@@ -1,0 +1,109 @@
+"""What a server says of the model behind it: which weights, which engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from harness.errors import DataError, RunFailed
+from mllm_eval.client.endpoint import Client
+from mllm_eval.revisions import folder_digest, told
+
+__all__ = ["Served", "ask_served"]
+
+_WAIT = 10.0  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """The model as it is served.
+
+    Args:
+        revision: Of the weights: their commit or content where the server says where they are,
+            else what was stated, else the name alone.
+        engine: Inference engine and version.
+    """
+
+    revision: str
+    engine: str
+
+
+def ask_served(base_url: str, model: str, *, stated: str = "", key_variable: str = "") -> Served:
+    """Ask a server which weights and which engine answer for ``model``.
+
+    Args:
+        base_url: Up to and including ``/v1``.
+        model: Name the server knows.
+        stated: A revision or snapshot that the server cannot tell; it is taken as it is.
+        key_variable: Environment variable that holds the API key; empty: none is sent.
+
+    Raises:
+        RunFailed: When no server answers, or it refuses the key.
+        DataError: When it serves other models only.
+    """
+    client = Client(
+        base_url=base_url, model=model, revision="", engine="", key_variable=key_variable or None
+    )
+    key = client.key()
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=base_url, headers=headers, timeout=_WAIT) as http:
+        known = _entries(_get(http, "models", client))
+        entry = _entry(known, model, base_url)
+        version = _version(http)
+    owner = str(entry.get("owned_by") or "unknown engine")
+    return Served(
+        revision=stated or told(model, known) or _revision(str(entry.get("root") or model)),
+        engine=" ".join(filter(None, (owner, version))),
+    )
+
+
+def _get(http: httpx.Client, path: str, client: Client) -> Any:  # noqa: ANN401 - JSON
+    hint = f"msa mllm serve {client.model}, then name its address: --server URL"
+    try:
+        response = http.get(path)
+        response.raise_for_status()
+        return response.json()
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        raise RunFailed(f"{client.base_url}/{path} answers HTTP {status}", hint=hint) from None
+    except (httpx.RequestError, ValueError) as error:
+        reason = type(error).__name__
+        raise RunFailed(f"no server answers at {client.base_url} ({reason})", hint=hint) from None
+
+
+def _entries(listed: Any) -> dict[str, Mapping[str, Any]]:  # noqa: ANN401 - JSON
+    """What the server's list of models says of each, by name."""
+    entries = listed.get("data") if isinstance(listed, Mapping) else None
+    return {str(e.get("id")): e for e in entries or () if isinstance(e, Mapping)}
+
+
+def _entry(known: Mapping[str, Mapping[str, Any]], model: str, base_url: str) -> Mapping[str, Any]:
+    """What the server's list of models says of ``model``."""
+    if model not in known:
+        raise DataError(
+            f"expected a server of {model} at {base_url}, found one of"
+            f" {', '.join(sorted(known)) or 'nothing'}",
+            hint="set the row's model to a name that the server knows",
+        )
+    return known[model]
+
+
+def _version(http: httpx.Client) -> str:
+    """The engine's version, empty where the server does not tell (vLLM does, beside ``/v1``)."""
+    try:
+        answer = http.get(str(http.base_url.join("/version"))).json()
+        return str(answer["version"])
+    except (httpx.RequestError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _revision(root: str) -> str:
+    """The commit or the content of weights that lie here; else the last part of their name."""
+    folder = Path(root)
+    if folder.parent.name == "snapshots":  # a download of the hub: named by its commit
+        return folder.name
+    return folder_digest(folder) if folder.is_dir() else folder.name

@@ -1,0 +1,351 @@
+"""The client against real servers with real weights: vLLM, and transformers as a second engine.
+
+They need an environment of gigabytes and minutes to start, so they have a tox environment of their
+own: ``tox -e vllm``.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.errors import RunFailed, SpecError
+from harness.tests.research import research_data
+from mllm_eval import server
+from mllm_eval._canary_items import made
+from mllm_eval._command import variables
+from mllm_eval._environment import prepare
+from mllm_eval._weights import locate
+from mllm_eval.canary import Canary
+from mllm_eval.client import Client, Limits, Request, Sampling, ask_all, ask_served
+from mllm_eval.journal import Journal, read_journal
+from mllm_eval.models import models
+from mllm_eval.parse import read_json, score_schema
+from mllm_eval.prompt import prompts
+from mllm_eval.reference import reference
+from mllm_eval.revisions import folder_digest
+from mllm_eval.server import serve
+
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
+
+SMOLLM = models["smollm2-135m-q4"]
+OMNI = models["random-omni"]
+
+
+@pytest.fixture(scope="session")
+def cache():
+    """Where environments and models of servers are kept between runs."""
+    place = os.environ.get("MSA_SERVER_CACHE")
+    if not place:
+        pytest.skip("real servers are tested by: tox -e vllm")
+    try:
+        prepare(Path(place))
+    except RunFailed as error:
+        pytest.skip(f"no server can be installed here: {error}")
+    return Path(place)
+
+
+@pytest.fixture(scope="module")
+def smollm(cache):
+    with serve(SMOLLM, cache=cache) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def omni(cache):
+    with serve(OMNI, cache=cache) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def transformers_server(cache, tmp_path_factory):
+    """``transformers serve`` of the same weights."""
+    weights, environment = locate(SMOLLM, cache), prepare(cache)
+    port, log = server._free_port("127.0.0.1", 0), tmp_path_factory.mktemp("log") / "log"
+    command = ["-m", "transformers.cli.transformers", "serve", weights.source]
+    command += [f"--port={port}", "--host=127.0.0.1", "--device=cpu"]
+    base_url = f"http://127.0.0.1:{port}/v1"
+    known = {**variables(environment, weights), "OMP_NUM_THREADS": "1"}
+    with server._process([str(environment.python), *command], known, log) as run:
+        server._await_health(run, base_url, "transformers", log, 600.0, None)
+        yield base_url, weights
+
+
+@pytest.fixture(params=["vllm", "transformers"])
+def client(request):
+    """The same model behind two engines."""
+    if request.param == "vllm":
+        return client_of(request.getfixturevalue("smollm"))
+    base_url, weights = request.getfixturevalue("transformers_server")
+    return Client(
+        base_url=base_url,
+        model=weights.source,
+        revision=weights.revision,
+        engine="transformers",
+        limits=Limits(start=2, most=4),
+    )
+
+
+def client_of(run, **limits):
+    return Client(
+        base_url=run.base_url,
+        model=run.model,
+        revision=run.revision,
+        engine=run.engine,
+        limits=Limits(**limits),
+    )
+
+
+def question(text, **fields):
+    sampling = Sampling(max_tokens=12, **fields)
+    return Request.of([{"role": "user", "content": text}], sampling=sampling)
+
+
+def ask(client, path, *requests):
+    with Journal(path) as journal:
+        return ask_all(requests, client, journal)
+
+
+def test_a_real_model_answers(client, tmp_path):
+    (answer,) = ask(client, tmp_path / "j", question("What is the capital of France?"))
+    assert answer.state == "answered"
+    assert "Paris" in answer.text
+    assert answer.prompt_tokens > 10
+    assert 0 < answer.completion_tokens <= 12
+
+
+def test_an_answer_is_given_once(client, tmp_path):
+    first = ask(client, tmp_path / "j", question("Say one."), question("Say two."))
+    again = ask(client, tmp_path / "j", question("Say two."), question("Say one."))
+    assert again == first[::-1]
+    assert len(read_journal(tmp_path / "j")) == 2
+
+
+def test_greedy_answers_do_not_depend_on_company(client, tmp_path):
+    texts = [f"Name a city in country number {i}." for i in range(6)]
+    together = ask(client, tmp_path / "a", *map(question, texts))
+    alone = [ask(client, tmp_path / f"{i}", question(text))[0] for i, text in enumerate(texts)]
+    same = [a.text == b.text for a, b in zip(together, alone, strict=True)]
+    assert sum(same) >= 5  # near ties may fall either way
+
+
+def test_a_server_tells_its_weights_and_engine(smollm, cache):
+    served = ask_served(smollm.base_url, smollm.model)
+    assert served.revision == smollm.revision == folder_digest(Path(locate(SMOLLM, cache).source))
+    assert re.fullmatch(r"vllm \d+\.\d+\.\d+.*", served.engine)
+    with pytest.raises(SpecError, match="another"):
+        ask_served(smollm.base_url, "another")
+
+
+def test_probabilities_of_labels_follow_the_sentiment(smollm, tmp_path):
+    """SmolLM2 rates clear sentences by the odds of two words, if not by what it says."""
+
+    def odds(sentence):
+        text = f'Is this positive or negative? Answer with one word. "{sentence}"'
+        (answer,) = ask(client_of(smollm), tmp_path / "j", question(text, top_logprobs=20))
+        near = {token.strip().lower(): p for token, p in reversed(answer.logprobs[0])}
+        return near.get("positive", -20.0) - near.get("negative", -20.0)
+
+    good = ("I love this movie, it is wonderful.", "What a great day, I am so happy.")
+    bad = ("I hate this movie, it is terrible.", "What an awful day, I am so sad.")
+    assert min(map(odds, good)) > max(map(odds, bad))
+
+
+def test_an_answer_is_held_to_a_schema(smollm, tmp_path):
+    asked = dataclasses.replace(
+        question('Rate "it was fine" from -3 to 3 as {"score": number}.'),
+        schema=score_schema(-3, 3),
+        sampling=Sampling(max_tokens=32),
+    )
+    (answer,) = ask(client_of(smollm), tmp_path / "j", asked)
+    assert "score" in json.loads(answer.text)
+    assert "  " not in answer.text  # weak models pad where the grammar lets them
+    assert read_json(answer.text, -1e9, 1e9).value is not None
+
+
+def test_an_answer_is_one_of_the_choices(smollm, tmp_path):
+    asked = dataclasses.replace(
+        question("Rate: it was fine."), extra={"structured_outputs": {"choice": ["A", "B"]}}
+    )
+    (answer,) = ask(client_of(smollm), tmp_path / "j", asked)
+    assert answer.text in ("A", "B")
+
+
+def test_what_does_not_fit_fails_alone(smollm, tmp_path):
+    answers = ask(client_of(smollm), tmp_path / "j", question("word " * 9000), question("Hello."))
+    assert [one.state for one in answers] == ["failed", "answered"]
+    assert "HTTP 400" in answers[0].text
+    assert answers[0].attempts == 1
+
+
+def test_a_wrong_model_name_stops_the_run(smollm, tmp_path):
+    wrong = dataclasses.replace(client_of(smollm), model="no-such-model")
+    with pytest.raises(RunFailed, match="no-such-model"):
+        ask(wrong, tmp_path / "j", question("Hello."))
+
+
+def test_real_transcripts_are_answered(smollm, tmp_path):
+    table = pd.read_csv(research_data("mosi", "label.csv"), dtype=str)
+    texts = table.loc[table["mode"] == "test", "text"].head(24)
+    prompt = prompts["en-direct"]
+    requests = [
+        Request.of(
+            [
+                {"role": "system", "content": words.system},
+                {"role": "user", "content": words.user},
+            ],
+            sampling=Sampling(max_tokens=8),
+        )
+        for words in (prompt.render(text, -3, 3) for text in texts)
+    ]
+    answers = ask(client_of(smollm), tmp_path / "j", *requests)
+    assert {one.state for one in answers} == {"answered"}
+    assert len(read_journal(tmp_path / "j")) == texts.nunique()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from mllm_eval.client import Client, Limits, Request, Sampling, ask_all
+from mllm_eval.journal import Journal
+base_url, model, revision, engine, path = sys.argv[1:]
+client = Client(base_url=base_url, model=model, revision=revision, engine=engine,
+                limits=Limits(start=4, most=4))
+requests = [Request.of([{"role": "user", "content": f"Tell me about the number {i}."}],
+                       sampling=Sampling(max_tokens=12)) for i in range(80)]
+with Journal(Path(path)) as journal:
+    ask_all(requests, client, journal)
+"""
+
+
+def finished(run):
+    """Requests that the server has answered so far, by its own count."""
+    with urllib.request.urlopen(run.base_url.removesuffix("v1") + "metrics", timeout=30) as page:
+        lines = page.read().decode().splitlines()
+    counts = [line for line in lines if line.startswith("vllm:request_success_total{")]
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in counts
+        if 'finished_reason="stop"' in line or 'finished_reason="length"' in line
+    )
+
+
+def test_a_killed_client_repeats_and_loses_nothing(smollm, tmp_path):
+    path, before = tmp_path / "j", finished(smollm)
+    who = (smollm.base_url, smollm.model, smollm.revision, smollm.engine)
+    child = subprocess.Popen([sys.executable, "-c", KILLED, *who, str(path)])
+    while not path.exists() or path.read_bytes().count(b"\n") < 20:
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    kept = read_journal(path)
+    assert 20 <= len(kept) < 80
+    requests = [question(f"Tell me about the number {i}.") for i in range(80)]
+    answers = ask(client_of(smollm), path, *requests)
+    assert {one.state for one in answers} == {"answered"}
+    assert len(read_journal(path)) == 80
+    assert {key: read_journal(path)[key] for key in kept} == kept
+    assert 80 <= finished(smollm) - before <= 80 + 4  # what was in flight when it was killed
+
+
+def sound(seconds=1.0):
+    return made(frozenset({"audio"}))[5].content(frozenset())[0]
+
+
+def pictures(count):
+    return [made(frozenset({"vision"}))[i].content(frozenset())[0] for i in range(count)]
+
+
+def video():
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=4)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        noise = np.random.default_rng(0).integers(0, 255, (8, 64, 64, 3), dtype=np.uint8)
+        for picture in noise:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    url = f"data:video/mp4;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return {"type": "video_url", "video_url": {"url": url}}
+
+
+SHOWN = {
+    "frames": lambda: pictures(8),
+    "sound": lambda: [sound()],
+    "video": lambda: [video()],
+    "all": lambda: [*pictures(4), video(), sound()],
+}
+
+
+def showing(parts, text="How does the speaker feel?"):
+    content = [*parts, {"type": "text", "text": text}]
+    sampling = Sampling(max_tokens=4, top_logprobs=5)
+    return Request.of([{"role": "user", "content": content}], sampling=sampling)
+
+
+@pytest.mark.parametrize("parts", SHOWN.values(), ids=SHOWN)
+def test_media_reach_the_model(omni, parts, tmp_path):
+    """More prompt tokens than the words alone, and other probabilities."""
+    with_media, without = ask(client_of(omni), tmp_path / "j", showing(parts()), showing([]))
+    assert (with_media.state, without.state) == ("answered", "answered")
+    assert with_media.prompt_tokens > without.prompt_tokens + 3
+    assert with_media.logprobs[0] != without.logprobs[0]
+    assert all(math.isfinite(p) for step in with_media.logprobs for _, p in step)
+
+
+BROKEN = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+
+
+@pytest.mark.parametrize("parts", [[BROKEN], [sound(), sound()]], ids=["broken", "too many"])
+def test_media_that_cannot_be_taken_fail_alone(omni, parts, tmp_path):
+    answers = ask(client_of(omni), tmp_path / "j", showing(parts), showing(pictures(1)))
+    assert [one.state for one in answers] == ["failed", "answered"]
+
+
+def test_both_engines_are_one_model(omni, cache):
+    senses = frozenset({"vision", "audio"})
+    canary = Canary(client_of(omni), OMNI, prompts["en-levels"], made(senses, 6))
+    with reference(OMNI, cache=cache) as other:
+        findings = {one.check: one for one in canary.findings(other.answer)}
+    assert findings["reference"].items == 6
+    assert findings["reference"].value <= 1 / 6  # near ties of random weights
+    assert findings["vision"].value > 0
+    assert findings["audio"].value > 0
+
+
+def test_a_server_that_cannot_start_gives_its_reason(cache):
+    flags = ["--max-model-len=99999999"]
+    failing = serve(OMNI, cache=cache, flags=flags)
+    with pytest.raises(RunFailed, match=r"max_model_len|maximum model length") as caught, failing:
+        pass
+    assert caught.value.hint.startswith("read ")
+
+
+def test_the_benchmark_of_the_client_compares(cache, tmp_path, monkeypatch):
+    from harness.benchmarks.asking import asking
+    from harness.benchmarks.measure import TINY
+
+    monkeypatch.setenv("MSA_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "cache").symlink_to(cache)
+    engine, one = asking(tmp_path, TINY)
+    assert engine.ours == one.ours
+    assert min(*engine.ours, *engine.theirs, *one.theirs) > 0
