@@ -113,9 +113,8 @@ class Tracker:
         yield from self._scores(run, spec)
         yield from _epochs(run, spec["protocol"]["selection_metric"])
         for group in ("result", "cost"):
-            for name, value in manifest[group].items():
-                if value is not None:
-                    yield f"{group}/{name}", value, 0
+            for name, value in _numbers(group, manifest[group]):
+                yield name, value, 0
 
     def _scores(self, run: StoredRun, spec: Mapping[str, Any]) -> Iterator[Value]:
         dataset = spec["corpus"].partition("@")[0].removesuffix("-twin")
@@ -196,6 +195,15 @@ def _epochs(run: StoredRun, selection: str) -> Iterator[Value]:
 
 def _name(name: str) -> str:
     return _FORBIDDEN.sub("_", name)
+
+
+def _numbers(name: str, value: object) -> Iterator[tuple[str, float]]:
+    """Every number in nested tables, under the names that lead to it, joined by slashes."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _numbers(f"{name}/{key}", item)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield name, value
 
 
 def _is_finite(value: float | None) -> bool:

@@ -5,7 +5,9 @@ Shapes: B clips, T frames, D features, L tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,8 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.data.corpus import LABELS, STREAMS, Split
+from harness.errors import SpecError
 
-__all__ = ["Batch", "BatchSource", "Sequence", "Tokens", "epoch_order"]
+__all__ = ["Batch", "BatchSource", "Sequence", "Tokens", "balanced_order", "epoch_order"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,9 @@ class Batch:
         clue_vectors: (B, K H) frozen sentence vectors of the K explanations, if asked for.
         labels: (B,) float32.
         unimodal: ``label_T``, ``label_A``, ``label_V`` -> (B,) float32, where the dataset has them.
+        domains: (B,) int64, the domain each clip comes from, where the corpus names several.
+        present: ``text``, ``audio``, ``vision`` -> (B,) bool, whether corruption left anything of
+            it; empty where nothing was corrupted.
     """
 
     rows: Tensor
@@ -76,6 +82,8 @@ class Batch:
     clue_vectors: Tensor | None = None
     labels: Tensor
     unimodal: Mapping[str, Tensor] = field(default_factory=dict)
+    domains: Tensor | None = None
+    present: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -117,7 +125,10 @@ class BatchSource:
             for name in LABELS
             if name in split.clips
         }
+        self._domains = _domain_codes(split)
         self._size = len(split)
+        self._change: Callable[[Batch], Batch] | None = None
+        self._changes: Callable[[int], Callable[[Batch], Batch]] | None = None
 
     def __len__(self) -> int:
         return self._size
@@ -132,8 +143,33 @@ class BatchSource:
         """``label_T``, ``label_A``, ``label_V`` -> (n,) float32, where the dataset has them."""
         return {name: self._move(v) for name, v in self._labels.items() if name != "label"}
 
+    @property
+    def domains(self) -> Tensor | None:
+        """(n,) int64, see ``Batch.domains``."""
+        return None if self._domains is None else self._move(self._domains)
+
+    def through(self, change: Callable[[Batch], Batch]) -> BatchSource:
+        """The same clips, every batch changed on its way out."""
+        changed = copy.copy(self)
+        changed._change = change
+        return changed
+
+    def varying(self, changes: Callable[[int], Callable[[Batch], Batch]]) -> BatchSource:
+        """The same clips, which ``at`` changes in another way for every seed."""
+        changed = copy.copy(self)
+        changed._changes = changes
+        return changed
+
+    def at(self, seed: int) -> BatchSource:
+        """The clips as the epoch with this seed sees them: as they are, unless they vary."""
+        return self if self._changes is None else self.through(self._changes(seed))
+
     def gather(self, rows: Tensor) -> Batch:
         """The clips at ``rows`` (B,), each stream trimmed to its longest clip among them."""
+        batch = self._gather(rows)
+        return batch if self._change is None else self._change(batch)
+
+    def _gather(self, rows: Tensor) -> Batch:
         rows = rows.cpu()  # where the resident tensors are
         labels = {name: self._move(values[rows]) for name, values in self._labels.items()}
         coded = {name: self._coded(whole[rows]) for name, whole in self._tokens.items()}
@@ -141,11 +177,13 @@ class BatchSource:
         return Batch(
             rows=self._move(rows),
             **{name: self._sequence(name, rows) for name in self._streams},
+            present={},
             tokens=transcript,
             clues=coded,
             clue_vectors=None if self._vectors is None else self._move(self._vectors[rows]),
             labels=labels.pop("label"),
             unimodal=labels,
+            domains=None if self._domains is None else self._move(self._domains[rows]),
         )
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
@@ -170,6 +208,14 @@ class BatchSource:
         return tensor.to(self._device, non_blocking=True)
 
 
+def _domain_codes(split: Split) -> Tensor | None:
+    """(n,) positions of the clips' domains among all of the corpus, in alphabetical order."""
+    if "domain" not in split.clips:
+        return None
+    known = sorted(set(split.corpus.clips["domain"]))
+    return torch.from_numpy(np.searchsorted(known, split.clips["domain"].to_numpy(dtype=str)))
+
+
 def epoch_order(size: int, batch_size: int, generator: np.random.Generator) -> list[Tensor]:
     """Rows of one epoch's batches in random order.
 
@@ -180,3 +226,39 @@ def epoch_order(size: int, batch_size: int, generator: np.random.Generator) -> l
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
+
+
+def balanced_order(
+    domains: Tensor, batch_size: int, generator: np.random.Generator
+) -> list[Tensor]:
+    """Rows of one epoch's batches, each with equally many clips of every domain.
+
+    An epoch has as many batches as ``epoch_order`` has; within a domain clips come in random
+    order, and all of them once more in another order when they are used up.
+
+    Args:
+        domains: (n,) int64, of D domains.
+        batch_size: Clips of a batch, rounded down to a multiple of D.
+        generator: Draws the orders.
+
+    Raises:
+        SpecError: When a batch has no room for one clip of each domain.
+    """
+    kinds = domains.cpu().unique()
+    each = batch_size // len(kinds)
+    if not each:
+        raise SpecError(
+            f"batches of {batch_size} clips cannot hold one of each of {len(kinds)} domains",
+            hint="raise batch_size",
+        )
+    count = math.ceil(len(domains) / batch_size)
+    drawn = [_drawn(domains.cpu() == kind, count * each, generator) for kind in kinds]
+    batches = np.concatenate([rows.reshape(count, each) for rows in drawn], axis=1)
+    return list(torch.from_numpy(batches))
+
+
+def _drawn(members: Tensor, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """(count,) rows of members, each as often as any other or once more."""
+    rows = members.nonzero().squeeze(1).numpy()
+    rounds = math.ceil(count / len(rows))
+    return np.concatenate([generator.permutation(rows) for _ in range(rounds)])[:count]

@@ -211,6 +211,7 @@ def _gradients(subject: _Subject) -> None:
 def _parameters(subject: _Subject) -> None:
     """Every parameter that is not frozen gets a gradient and is in an optimiser group."""
     network, source = subject.network(), subject.source
+    _wake(network)
     odd = len(source) - 1 + len(source) % 2
     batch = source.gather(torch.arange(odd))
     trained, optimised, reached = set[str](), set[str](), set[str]()
@@ -230,6 +231,13 @@ def _parameters(subject: _Subject) -> None:
         raise _Broken(f"no gradient reaches {_listed(idle)}; freeze what is not trained")
     if left_out := sorted(trained - optimised):
         raise _Broken(f"in no optimiser group: {_listed(left_out)}; freeze what is not trained")
+
+
+def _wake(network: Network) -> None:
+    """Move weights that start at zero (adapters do): no gradient reaches what lies before them."""
+    for weight in network.parameters():
+        if weight.ndim > 1 and weight.requires_grad and not weight.any():
+            torch.nn.init.normal_(weight, std=0.01)
 
 
 def _sweeps(network: Network, params: TrainingParams) -> Iterator[Sweep]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from harness.errors import StoreError
 from harness.specs import Scalar
 from harness.store import RunStore, StoredRun
 
-__all__ = ["Cost", "Left", "costs_of", "work_left"]
+__all__ = ["Cost", "Left", "cost_of", "costs_of", "known_costs", "work_left"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class Cost:
         train_clips: Clips it was trained on.
         seconds: Training and prediction together.
         memory: Peak resident memory of its process, bytes.
+        device_memory: Peak memory of its share of the device, bytes; None where not measured.
     """
 
     system: str
@@ -45,6 +47,7 @@ class Cost:
     train_clips: int
     seconds: float
     memory: int
+    device_memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def costs_of(runs: Iterable[StoredRun]) -> Iterator[Cost]:
     """
     for run in runs:
         try:
-            yield _cost(run.manifest)
+            yield cost_of(run.manifest)
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
                 f"damaged record manifest.json in {run.key}: {error!r}",
@@ -71,7 +74,19 @@ def costs_of(runs: Iterable[StoredRun]) -> Iterator[Cost]:
             ) from error
 
 
-def _cost(manifest: Mapping[str, Any]) -> Cost:
+def known_costs(runs: Iterable[StoredRun]) -> Iterator[Cost]:
+    """The costs of those stored runs that are not damaged; ``msa verify`` names the others."""
+    for run in runs:
+        with contextlib.suppress(StoreError):
+            yield from costs_of([run])
+
+
+def cost_of(manifest: Mapping[str, Any]) -> Cost:
+    """The cost in a run's manifest.
+
+    Raises:
+        KeyError, TypeError, ValueError: For a manifest without it.
+    """
     spec, cost = manifest["spec"], manifest["cost"]
     return Cost(
         system=spec["system"],
@@ -85,6 +100,7 @@ def _cost(manifest: Mapping[str, Any]) -> Cost:
         train_clips=int(manifest["result"]["train_clips"]),
         seconds=float(cost["fit_seconds"]) + float(cost["predict_seconds"]),
         memory=int(cost["peak_memory_bytes"]),
+        device_memory=cost.get("peak_device_memory_bytes"),
     )
 
 
@@ -95,8 +111,7 @@ def work_left(store: RunStore, cells: Sequence[Mapping[str, Json]]) -> Left:
         store: Where finished cells are.
         cells: ``cells`` of ``RunStore.plan``. Those of one row on one corpus are alike.
 
-    Raises:
-        StoreError: For a damaged record.
+    A damaged run is missing work like any other.
     """
     groups: dict[tuple[str, str], set[str]] = defaultdict(set)
     for cell in cells:
@@ -104,10 +119,11 @@ def work_left(store: RunStore, cells: Sequence[Mapping[str, Json]]) -> Left:
             groups[str(cell["corpus"]), str(cell["label"])].add(str(cell["key"]))
     seconds, unpriced = 0.0, 0
     for keys in groups.values():
-        stored = [store.get(key) for key in sorted(keys) if key in store]
+        runs = (store.get(key) for key in sorted(keys) if key in store)
+        stored = list(known_costs(runs))
         missing = len(keys) - len(stored)
         if missing and stored:
-            seconds += missing * statistics.median(cost.seconds for cost in costs_of(stored))
+            seconds += missing * statistics.median(cost.seconds for cost in stored)
         elif missing:
             unpriced += missing
     return Left(seconds, unpriced)

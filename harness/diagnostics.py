@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-__all__ = ["SENTIMENTS", "by_sentiment"]
+__all__ = ["MIXED", "MIXED_LAW", "SENTIMENTS", "by_sentiment", "columns", "swapped"]
 
 SENTIMENTS = ("negative", "neutral", "positive")
+
+MIXED, MIXED_LAW = "mixed", "spectrum"
+"""Condition under which predictions are stored where every clip went through its own drawing of
+that law of ``harness.data.corruption``."""
+
+
+def swapped(condition: str) -> str:
+    """The condition under which clips also swapped what a network judged of them."""
+    return f"{condition}, judgements swapped"
 
 
 def by_sentiment(told: pd.DataFrame, labels: pd.Series) -> dict[str, dict[str, float]]:
@@ -36,4 +48,18 @@ def by_sentiment(told: pd.DataFrame, labels: pd.Series) -> dict[str, dict[str, f
             if rows.any()
         }
         for column, values in told.items()
+    }
+
+
+def columns(told: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Values (n,) or (n, K) by name as columns (n,), those of a wide one numbered.
+
+    Example:
+        >>> list(columns({"quality": np.zeros(4), "load": np.zeros((4, 2))}))
+        ['quality', 'load_0', 'load_1']
+    """
+    return {
+        name if values.ndim == 1 else f"{name}_{place}": column
+        for name, values in told.items()
+        for place, column in enumerate(values.reshape(len(values), -1).T)
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from harness.plan import Cell, Plan
 from harness.store import RunStore
 
 __all__ = ["Report", "carry_out", "select_cells"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,7 @@ def carry_out(
     for corpus in plan.corpora:
         store.put_truth(corpus)
     chosen = {cell.job.spec.key: cell.job for cell in select_cells(plan, only) if cell.job}
-    missing = {key: job for key, job in chosen.items() if key not in store}
+    missing = {key: job for key, job in chosen.items() if not _is_sound(store, key)}
     on_start(len(missing))
     failed = []
     for done in executor.run(missing.values()):
@@ -83,6 +86,17 @@ def select_cells(plan: Plan, only: Sequence[str]) -> Iterator[Cell]:
     for cell in plan.cells:
         if not only or any(_matches(cell, pattern) for pattern in only):
             yield cell
+
+
+def _is_sound(store: RunStore, key: str) -> bool:
+    """Whether a run is there and whole; a damaged one is set aside."""
+    if key not in store:
+        return False
+    damage = store.get(key).damage
+    if damage:
+        log.warning("run %s is damaged (%s): set aside, run again", key, "; ".join(damage))
+        store.set_aside(key)
+    return not damage
 
 
 def _matches(cell: Cell, pattern: str) -> bool:

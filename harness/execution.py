@@ -17,10 +17,11 @@ from harness import canonical, provenance
 from harness.canonical import Json
 from harness.data.corpus import Corpus, Split
 from harness.data.store import CorpusStore
-from harness.diagnostics import by_sentiment
+from harness.diagnostics import by_sentiment, columns
 from harness.errors import DataError, RunFailed
 from harness.home import Home
 from harness.record import RunRecord
+from harness.reliability import GridAnswers, answer_grid
 from harness.specs import RunSpec
 from harness.system import Fitted, Params, System, Task, TrainingParams, systems
 from harness.text import Encoder, find_encoder
@@ -62,6 +63,7 @@ def execute(job: Job) -> RunRecord:
     corpus, encoder = _pinned_corpus(job), _pinned_encoder(job)
     system = systems[job.spec.system]
     params = system.params(**job.spec.params, **job.names)
+    _check_pins(job, system, params, corpus)
     provenance.reset_peak_memory()
     began = time.perf_counter()
     fitted = _fit(system, params, _task(job, corpus, encoder))
@@ -75,6 +77,7 @@ def execute(job: Job) -> RunRecord:
         "peak_memory_bytes": provenance.peak_memory(),
     }
     told = _diagnostics(fitted, corpus)
+    under = _under(fitted, system, params, corpus, job.spec.protocol.corruption)
     return RunRecord(
         key=job.spec.key,
         manifest={
@@ -83,14 +86,16 @@ def execute(job: Job) -> RunRecord:
             "result": {
                 **_result_record(fitted, len(corpus.split("train"))),
                 **({} if told is None else {"diagnostics": _test_means(told, corpus)}),
+                **({} if under is None else {"corruption": under.record}),
             },
             "provenance": {**provenance.environment(), "device": torch.device(job.device).type},
-            "cost": cost,
+            "cost": cost | ({} if under is None else under.cost),
         },
-        predictions=predictions,
+        predictions=predictions if under is None else _with(predictions, under.predictions),
         history=tuple(dataclasses.asdict(epoch) for epoch in fitted.history),
         curves={name: _curve_table(curve) for name, curve in fitted.curves.items()},
-        diagnostics=told,
+        diagnostics=told if told is None or under is None else _with(told, under.diagnostics),
+        answers=fitted.answers,
     )
 
 
@@ -113,6 +118,16 @@ def _pinned_encoder(job: Job) -> Encoder | None:
     if encoder.digest != planned:
         raise DataError(f"encoder {encoder.name} changed since the run was planned")
     return encoder
+
+
+def _check_pins(job: Job, system: System, params: Params, corpus: Corpus) -> None:
+    """What a system finds elsewhere must be what was planned with."""
+    pinned = {} if system.pins is None else system.pins(params, corpus, job.home.cache)
+    for role, found in pinned.items():
+        if found != job.spec.artifacts.get(role):
+            raise DataError(
+                f"{role} changed since the run was planned", hint="plan again with `msa run SUITE`"
+            )
 
 
 def _pinned_knowledge(job: Job) -> Corpus | None:
@@ -155,9 +170,19 @@ def _predict(fitted: Fitted, split: Split) -> pd.DataFrame:
             f"{len(split)} finite predictions expected on {split.name},"
             f" found {len(values)} of which {broken} are not finite"
         )
-    return pd.DataFrame(
-        {"id": split.ids, "split": split.name, "condition": "clean", "pred": values}
+    told = {} if fitted.variants is None else fitted.variants(split)
+    return pd.concat(
+        [_table(split, name, pred) for name, pred in {"clean": values, **told}.items()],
+        ignore_index=True,
     )
+
+
+def _table(split: Split, condition: str, pred: NDArray[np.float64]) -> pd.DataFrame:
+    """Predictions under one name; NaN is a clip without one."""
+    table = pd.DataFrame(
+        {"id": split.ids, "split": split.name, "condition": condition, "pred": pred}
+    )
+    return table.dropna(subset="pred")
 
 
 def _diagnostics(fitted: Fitted, corpus: Corpus) -> pd.DataFrame | None:
@@ -166,14 +191,24 @@ def _diagnostics(fitted: Fitted, corpus: Corpus) -> pd.DataFrame | None:
         return None
     parts = []
     for split in (corpus.split("valid"), corpus.split("test")):
-        table = pd.DataFrame({"id": split.ids, "split": split.name})
-        for name, values in fitted.diagnose(split).items():
-            columns = (
-                [name] if values.ndim == 1 else [f"{name}_{k}" for k in range(values.shape[1])]
-            )
-            table[columns] = values.reshape(len(split), -1)
-        parts.append(table)
+        values = columns(fitted.diagnose(split))
+        parts.append(pd.DataFrame({"id": split.ids, "split": split.name, **values}))
     return pd.concat(parts, ignore_index=True)
+
+
+def _under(
+    fitted: Fitted, system: System, params: Params, corpus: Corpus, grid: str
+) -> GridAnswers | None:
+    """The test split under the protocol's grid; None where it has no grid."""
+    if grid == "none":
+        return None
+    return answer_grid(fitted, system, params, corpus.split("test"), grid)
+
+
+def _with(clean: pd.DataFrame, under: pd.DataFrame | None) -> pd.DataFrame:
+    """Rows of the clean condition, then those of the others."""
+    named = clean if "condition" in clean else clean.assign(condition="clean")
+    return pd.concat([named, under], ignore_index=True)
 
 
 def _test_means(told: pd.DataFrame, corpus: Corpus) -> Json:
@@ -203,4 +238,4 @@ def _result_record(fitted: Fitted, train_clips: int) -> dict[str, Json]:
     }
     if fitted.stability is not None:
         record["stability"] = canonical.plain(fitted.stability)
-    return record
+    return record | dict(fitted.report)

@@ -7,6 +7,7 @@ otherwise. Nothing here enters an identity or a record.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,22 @@ class Home:
         """Suite files addressed by bare name."""
         return self.root / "suites"
 
+    def suite_files(self) -> dict[str, Path]:
+        """Name -> file of every suite: those of ``suites``, then those that came with the code."""
+        found = [path for folder in (*_shipped_suites(), self.suites) for path in _toml(folder)]
+        return {path.stem: path for path in sorted(found, key=lambda path: path.stem)}
+
     @property
     def mlflow_db(self) -> Path:
         """The default MLflow database."""
         return self.root / "mlflow.db"
+
+
+def _shipped_suites() -> Iterator[Path]:
+    """Where suites come with the code: beside it in a checkout, inside it when installed."""
+    package = Path(__file__).parent
+    yield from (package.parent / "runs" / "suites", package / "suites")
+
+
+def _toml(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.toml"))

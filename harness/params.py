@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from harness.data.corpus import EXPLANATIONS
+from harness.data.corruption import check_training
 from harness.errors import SpecError
 from harness.specs import Scalar
 
@@ -106,9 +107,12 @@ class TrainingParams(Params):
     penalty: float = param(1.0, low=0.0, source="weight of the objective's own term")
     training_corruption: str = param(
         "none",
-        choices=("none", "spectrum", "code", "lnln"),
-        source="training clips as they are; a way of corrupting them, see harness.data.corruption",
+        source="training clips as they are; else a law of harness.data.corruption, or a condition",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_training(self.training_corruption)
 
     @property
     def drops_tail(self) -> bool:

@@ -14,13 +14,16 @@ from pathlib import Path
 
 from harness import data
 from harness.canonical import Json
+from harness.data import transfer_rules
 from harness.data.corpus import Corpus
-from harness.errors import SpecError
+from harness.data.corruption import check_training, grid
+from harness.errors import DataError, SpecError
 from harness.execution import Job
 from harness.home import Home
 from harness.metrics import metrics
 from harness.protocols import protocols
 from harness.provenance import code_fingerprint
+from harness.reliability import obstacle
 from harness.specs import Entry, Protocol, RunSpec, Scalar, Suite, refine
 from harness.system import Params, System, systems
 from harness.text import find_encoder
@@ -28,6 +31,9 @@ from harness.text import find_encoder
 __all__ = ["Cell", "Inventory", "Plan", "find_suite", "make_plan"]
 
 _TEXTUAL = {"text", "transcript", "tokens"}
+_INPUTS = ("encoder", "knowledge")
+"""Parameters of any system that name an external input: its place is not identity, its content is.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +129,9 @@ def find_suite(name: str, home: Home) -> Suite:
     """
     path = Path(name)
     if path.suffix != ".toml":
-        path = home.suites / f"{name}.toml"
+        path = home.suite_files().get(name, home.suites / f"{name}.toml")
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in home.suites.glob("*.toml"))) or "none"
+        known = ", ".join(home.suite_files()) or "none"
         raise SpecError(
             f"no suite {name!r} (known: {known})", hint="name one of those, or give a .toml file"
         )
@@ -148,10 +154,15 @@ def make_plan(
         DataError: For a corpus or encoder that is not here.
     """
     protocol = refine(protocols[suite.protocol], suite.protocol_changes, f"{suite.name}: protocol")
+    grid(protocol.corruption)  # or fail before anything runs
+    check_training(protocol.selection_corruption)
     inventory = inventory or Inventory(home)
     corpora = tuple(map(inventory.corpus, suite.corpora))
     for corpus in corpora:
         metrics[protocol.selection_metric].on(corpus.dataset)  # or fail before anything runs
+    transfer_rules.check_corpora(protocol, corpora)
+    trained = [entry.label for entry in suite.entries if not systems[entry.system].deterministic]
+    transfer_rules.check_settings(protocol, trained)
     suite = _with_references(_with_defaults(suite))
     seeds = {corpus.name: _seeds(suite, corpus.name, protocol) for corpus in corpora}
     maker = _CellMaker(protocol=protocol, home=home, device=device, inventory=inventory)
@@ -176,20 +187,32 @@ class _CellMaker:
         system = systems[entry.system]
         params = system.resolve(corpus.dataset.name, entry.params)
         reason = self._obstacle(corpus, system, params)
+        pinned: Mapping[str, str] = {}
+        if system.pins is not None and reason is None:
+            try:
+                pinned = system.pins(params, corpus, self.home.cache)
+            except DataError as error:
+                reason = str(error)
         for seed in (0,) if system.deterministic else seeds:
             yield Cell(
                 corpus=corpus.name,
                 label=entry.label,
                 seed=seed,
-                job=None if reason else self._job(corpus, system, params, seed),
+                job=None if reason else self._job(corpus, system, params, seed, pinned),
                 reason=reason,
             )
 
     def _obstacle(self, corpus: Corpus, system: System, params: Params) -> str | None:
         """Why the system cannot or may not run on the corpus under this protocol."""
+        if system.supervision == "none" and self.protocol.supervision != "none":
+            return "learns from no label; the protocol's rows do"
         missing = system.missing(corpus, params)
         if missing:
             return f"needs {', '.join(sorted(missing))}"
+        if getattr(params, "objective", "erm") != "erm" and _training_domains(corpus) < 2:
+            return "compares training domains; here is one"
+        if self.protocol.corruption != "none" and (reason := obstacle(system, params)):
+            return reason
         if system.side_info(params):
             side_info, kind = self.protocol.side_info, corpus.manifest.get("side_info")
             if side_info == "none":
@@ -200,14 +223,22 @@ class _CellMaker:
         if knowledge and knowledge != self.protocol.knowledge_data:
             allowed = self.protocol.knowledge_data
             return f"learns from {knowledge}; the protocol's knowledge_data is {allowed}"
+        if knowledge:
+            transfer_rules.check_knowledge(corpus, self.inventory.corpus(knowledge))
         return None
 
-    def _job(self, corpus: Corpus, system: System, params: Params, seed: int) -> Job:
+    def _job(
+        self,
+        corpus: Corpus,
+        system: System,
+        params: Params,
+        seed: int,
+        pinned: Mapping[str, str],
+    ) -> Job:
         dataset = corpus.dataset
         values: dict[str, Scalar] = dataclasses.asdict(params)
-        names = {
-            role: str(name) for role in ("encoder", "knowledge") if (name := values.pop(role, ""))
-        }
+        roles = (*_INPUTS, *sorted(system.locations))
+        names = {role: str(name) for role in roles if (name := values.pop(role, ""))}
         spec = RunSpec(
             corpus=corpus.name,
             data=corpus.fingerprint,
@@ -215,7 +246,10 @@ class _CellMaker:
             system=system.name,
             params=values,
             labels={"low": dataset.low, "high": dataset.high, "family": dataset.family},
-            artifacts={role: self._content(role, name) for role, name in names.items()},
+            artifacts={
+                **{role: self._content(role, names[role]) for role in _INPUTS if role in names},
+                **pinned,
+            },
             seed=seed,
             code=code_fingerprint(systems.module_of(system.name)),
         )
@@ -232,13 +266,25 @@ class _CellMaker:
             side_info=self.protocol.side_info if knows else "none",
             knowledge_data=getattr(params, "knowledge", "") or "none",
             training_corruption=getattr(params, "training_corruption", "none"),
+            supervision=system.supervision,
+            settings=1,  # how many were tried changes no single run
+            kind="in_domain" if self._is_trained_beside(system) else self.protocol.kind,
         )
+
+    def _is_trained_beside(self, system: System) -> bool:
+        """Whether it is a trained row of a zero-shot suite: the same run as in any other suite."""
+        return self.protocol.kind == "zero_shot" and system.supervision == "train"
 
     def _content(self, role: str, name: str) -> str:
         """Digest of an external input."""
         if role == "encoder":
             return self.inventory.encoder_digest(name)
         return self.inventory.corpus(name).fingerprint
+
+
+def _training_domains(corpus: Corpus) -> int:
+    train = corpus.split("train").clips
+    return int(train["domain"].nunique()) if "domain" in train else 1
 
 
 def _with_defaults(suite: Suite) -> Suite:
@@ -309,7 +355,11 @@ def _row_record(system: System, entry: Entry, protocol: Protocol) -> dict[str, J
     return {
         "label": entry.label,
         "system": system.name,
-        "changed": {name: _shown(name, value) for name, value in entry.params.items()},
+        "changed": {
+            name: _shown(name, value)
+            for name, value in entry.params.items()
+            if name not in system.locations
+        },
         "title": system.card.title,
         "paper": system.card.paper,
         "text": system.card.text if reads & _TEXTUAL else "none",
@@ -317,6 +367,7 @@ def _row_record(system: System, entry: Entry, protocol: Protocol) -> dict[str, J
         "side_info": protocol.side_info if system.side_info(params) else "none",
         "knowledge": getattr(params, "knowledge", "") or "none",
         "training_corruption": getattr(params, "training_corruption", "none"),
+        "supervision": system.supervision,
         "deterministic": system.deterministic,
         "reference": system.reference,
         "deviations": list(system.card.deviations),

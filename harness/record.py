@@ -22,8 +22,9 @@ class RunRecord:
         predictions: Columns ``id, split, condition, pred`` (float64).
         history: One mapping per epoch.
         curves: Split -> table of one float32 column per epoch, rows in the order of the split.
-        diagnostics: Columns ``id, split`` and one float32 column per value that the system tells
-            about a clip; None for systems that tell nothing.
+        diagnostics: Columns ``id, split``, under a grid ``condition``, and one float32 column per
+            value that the system tells about a clip; None for systems that tell nothing.
+        answers: What a model outside said, one row per question; None where none was asked.
     """
 
     key: str
@@ -32,3 +33,4 @@ class RunRecord:
     history: tuple[Mapping[str, Json], ...] = ()
     curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     diagnostics: pd.DataFrame | None = None
+    answers: pd.DataFrame | None = None

@@ -6,6 +6,7 @@ Shapes: N clips of the split.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +69,24 @@ class Truth:
                 hint="delete that run folder and run the suite again",
             )
         return found.to_numpy(dtype=np.float64)
+
+    def under(self, run: StoredRun, conditions: Sequence[str]) -> NDArray[np.float64]:
+        """(C, N) predictions of a run for these clips under each of C conditions.
+
+        Raises:
+            StoreError: When the run lacks a condition, or a clip under one.
+        """
+        table = run.under(self.split)
+        lacking = [name for name in conditions if name not in table]
+        table = table.reindex(index=list(self.ids), columns=list(conditions))
+        found = table.to_numpy(dtype=np.float64).T
+        if lacking or np.isnan(found).any():
+            what = f"condition {lacking[0]}" if lacking else "a clip under some condition"
+            raise StoreError(
+                f"run {run.key} has no {self.split} prediction for {what}",
+                hint="delete that run folder and run the suite again",
+            )
+        return found
 
     def _difference(self, ids: tuple[str, ...]) -> str:
         expected, found = Counter(self.ids), Counter(ids)

@@ -22,14 +22,24 @@ from harness.canonical import Json
 from harness.errors import SpecError
 from harness.files import is_plain_name
 
-__all__ = ["Entry", "Protocol", "RunSpec", "Scalar", "Suite", "check_keys", "refine"]
+__all__ = [
+    "Entry",
+    "Protocol",
+    "RunSpec",
+    "Scalar",
+    "Suite",
+    "algorithm_of",
+    "check_keys",
+    "refine",
+]
 
 Scalar = str | int | float | bool
 Seeds = int | tuple[int, ...]
 KEY_VERSION = 1
 _DISPLAY = ("name", "title", "seeds")
-_LATER = {
+_LATER: Mapping[str, Scalar] = {
     "knowledge_data": "none",
+    "settings": 1,
     "training_corruption": "none",
     "selection_corruption": "none",
     "supervision": "train",
@@ -70,11 +80,13 @@ class Protocol:
     language model wrote from the transcript, a multimodal one from the clip, or both."""
     knowledge_data: str = "none"
     """The corpus that systems may learn from besides the one they are tested on."""
+    settings: int = 1
+    """Hyper-parameter settings that each algorithm tries, in the sense of ``algorithm_of``."""
     metric_set: Literal["canonical"] = "canonical"
     seeds: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "patience"):
+        for name in ("max_epochs", "patience", "settings"):
             if getattr(self, name) < 1:
                 raise SpecError(f"protocol {self.name}: {name} must be at least 1")
 
@@ -264,6 +276,17 @@ def refine(protocol: Protocol, changes: Mapping[str, Scalar], where: str) -> Pro
             one_of = ", ".join(map(repr, choices))
             raise SpecError(f"{where}: {name} should be one of {one_of}; found {value!r}")
     return dataclasses.replace(protocol, **changes)  # type: ignore[arg-type]  # checked above
+
+
+def algorithm_of(label: str) -> str:
+    """What a row's label says is tried: all of it but a number after ``#``.
+
+    Example:
+        >>> algorithm_of("CORAL #2"), algorithm_of("ERM")
+        ('CORAL', 'ERM')
+    """
+    name, mark, number = label.rpartition(" #")
+    return name if mark and number.isdigit() else label
 
 
 def check_keys(table: Mapping[str, object], allowed: Iterable[str], where: str) -> None:

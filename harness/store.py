@@ -1,10 +1,14 @@
 """The run store: predictions are the result, and existence is completion.
 
 ``runs/<kk>/<key>/`` holds one committed run: ``manifest.json``, ``predictions.parquet``,
-``history.json``, per watched split ``curve_<split>.parquet``, and ``diagnostics.parquet`` of a
-system that tells something about each clip. ``truth/<data>.parquet`` holds the labels of each
+``history.json``, per watched split ``curve_<split>.parquet``, ``diagnostics.parquet`` of a system
+that tells something about each clip, and ``answers.parquet`` of one that asks a model elsewhere.
+``truth/<data>.parquet`` holds the labels of each
 corpus that was run on, so that every metric can be recomputed from the store alone.
 ``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed.
+
+Each run folder, and each label table, lists the SHA-256 of its files; what was damaged since is
+never read. A damaged run is moved to ``damaged/`` before it is run again.
 
 Only the driver writes. A run folder appears by one rename; a kill at any moment loses at most the
 cells in flight.
@@ -13,10 +17,13 @@ cells in flight.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,13 +33,15 @@ import pandas as pd
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from harness import canonical
+from harness import canonical, checksums
 from harness.canonical import Json
 from harness.data.corpus import LABELS, Corpus
 from harness.errors import StoreError
 from harness.files import commit_folder, is_plain_name, sweep, write_atomic
 from harness.parquet import read_parquet
 from harness.record import RunRecord
+from harness.spec_records import spec_of
+from harness.specs import RunSpec
 
 __all__ = ["RunStore", "StoredRun"]
 
@@ -43,7 +52,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A committed run, read lazily."""
+    """A committed run, read lazily; each file is checked against its digest when first read."""
 
     folder: Path
 
@@ -55,32 +64,120 @@ class StoredRun:
     @property
     def manifest(self) -> dict[str, Json]:
         """Spec, result and provenance."""
-        return _read_json(self.folder / "manifest.json", dict)
+        return _read_json(self._intact("manifest.json"), dict)
+
+    @property
+    def spec(self) -> RunSpec:
+        """What was run.
+
+        Raises:
+            StoreError: When the manifest does not say, or says something else than the key.
+        """
+        try:
+            record = self.manifest["spec"]
+            if not isinstance(record, Mapping):
+                raise TypeError("spec is no table")
+            spec = spec_of(record)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _damaged(f"manifest.json in {self.key}", repr(error)) from error
+        if spec.key != self.key:
+            raise _damaged(f"manifest.json in {self.key}", f"it describes run {spec.key}")
+        return spec
+
+    @cached_property
+    def damage(self) -> tuple[str, ...]:
+        """What is wrong with its files, one sentence each."""
+        return tuple(checksums.damage(self.folder))
+
+    @cached_property
+    def _checked(self) -> dict[str, str | None]:
+        """File -> what is wrong with it, of the files looked at so far."""
+        return {}
+
+    @cached_property
+    def _sums(self) -> dict[str, str]:
+        try:
+            return checksums.read_sums(self.folder)
+        except (OSError, ValueError) as error:
+            raise _damaged(f"run {self.key}", error) from error
+
+    def _intact(self, name: str) -> Path:
+        """The path of a file whose content is what was committed; of none, if there was none."""
+        path = self.folder / name
+        if name not in self._checked:
+            self._checked[name] = checksums.wrong(path, self._sums)
+        if (text := self._checked[name]) is not None:
+            raise _damaged(f"run {self.key}", text)
+        return path
 
     def predictions(self, split: str = "test", condition: str = "clean") -> pd.Series:
         """Clip id -> float64 prediction, in the order of the corpus."""
         table = _read_table(
-            self.folder / "predictions.parquet",
+            self._intact("predictions.parquet"),
             (pc.field("split") == split) & (pc.field("condition") == condition),
         )
         return table.set_index("id")["pred"].rename(self.key)
 
+    def table(self) -> pd.DataFrame:
+        """All predictions, columns ``id, split, condition, pred``."""
+        return _read_table(self._intact("predictions.parquet"))
+
+    def under(self, split: str = "test") -> pd.DataFrame:
+        """(n, C) float64 predictions: a row per clip, indexed by id, and a column per condition."""
+        table = _read_table(self._intact("predictions.parquet"), pc.field("split") == split)
+        try:
+            return table.set_index(["id", "condition"])["pred"].unstack("condition")  # noqa: PD010
+        except ValueError as error:  # two of one clip under one condition
+            raise _damaged(f"run {self.key}", error) from error
+
     def history(self) -> list[dict[str, Json]]:
         """One record per epoch."""
-        return _read_json(self.folder / "history.json", list)
+        return _read_json(self._intact("history.json"), list)
 
     def curve(self, split: str) -> NDArray[np.float32] | None:
         """(E, n) predictions after each epoch, None for systems without epochs."""
-        path = self.folder / f"curve_{split}.parquet"
+        path = self._intact(f"curve_{split}.parquet")
         return _read_table(path).to_numpy(dtype=np.float32).T if path.is_file() else None
 
-    def diagnostics(self, split: str = "test") -> pd.DataFrame | None:
-        """What the system told about each clip, indexed by id; None when it told nothing."""
-        path = self.folder / "diagnostics.parquet"
+    def diagnostics(self, split: str = "test", condition: str = "clean") -> pd.DataFrame | None:
+        """What the system told about each clip, indexed by id; None when it told nothing.
+
+        Told of corrupted clips is kept under the conditions that hit one modality alone.
+        """
+        path = self._intact("diagnostics.parquet")
         if not path.is_file():
             return None
         table = _read_table(path, pc.field("split") == split)
+        if "condition" in table:
+            table = table[table.pop("condition") == condition]
         return table.set_index("id").drop(columns="split")
+
+    def told(self, split: str = "test") -> dict[str, pd.DataFrame]:
+        """Every condition under which the system told something -> as ``diagnostics``."""
+        path = self._intact("diagnostics.parquet")
+        if not path.is_file():
+            return {}
+        table = _read_table(path, pc.field("split") == split).drop(columns="split")
+        if "condition" not in table:
+            table = table.assign(condition="clean")
+        return {
+            str(condition): rows.set_index("id").drop(columns="condition")
+            for condition, rows in table.groupby("condition", sort=False)
+        }
+
+    def answers(self, split: str = "test") -> pd.DataFrame | None:
+        """What a model outside said, one row per question; None where none was asked.
+
+        Columns: ``id`` of the clip, ``prompt``, ``turn``, ``shown`` (joined by +), ``outcome``,
+        ``value`` on the label scale and covered ``mass`` (NaN without), ``text`` as received and
+        ``first_text`` where it took two ``tries``, ``detail``, ``prompt_tokens``,
+        ``completion_tokens``, ``seconds``, ``requests``.
+        """
+        path = self._intact("answers.parquet")
+        if not path.is_file():
+            return None
+        table = _read_table(path, pc.field("split") == split)
+        return table.drop(columns="split").reset_index(drop=True)
 
 
 class RunStore:
@@ -160,6 +257,18 @@ class RunStore:
                 _write_record(record, folder)
             self._failure(record.key).unlink(missing_ok=True)
 
+    def set_aside(self, key: str) -> None:
+        """Move a damaged run to ``damaged/``, so that it is run again.
+
+        Raises:
+            StoreError: When the disk refuses.
+        """
+        place = self.root / "damaged" / key
+        with _refusals(f"run {key}"):
+            place.parent.mkdir(exist_ok=True)
+            shutil.rmtree(place, ignore_errors=True)
+            self._folder(key).rename(place)
+
     # Failures
 
     def _failure(self, key: str) -> Path:
@@ -225,11 +334,13 @@ class RunStore:
             StoreError: When the disk refuses.
         """
         path = self._truth(corpus.fingerprint)
-        if path.is_file():
+        if path.is_file() and _listed(path) == canonical.file_digest(path):
             return
         columns = ["id", "video", "split", *(name for name in LABELS if name in corpus.clips)]
         with _refusals(f"the labels of {corpus.name}"):
-            write_atomic(path, corpus.clips[columns].to_parquet(index=False))
+            content = corpus.clips[columns].to_parquet(index=False)
+            write_atomic(path, content)
+            write_atomic(_sum_of(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
 
     def truth(self, data: str) -> pd.DataFrame:
         """Columns ``id, video, split, label`` (and label_T/A/V) of the corpus ``data`` marks.
@@ -240,6 +351,11 @@ class RunStore:
         path = self._truth(data)
         if not path.is_file():
             raise StoreError(f"no labels stored for data {data[:12]}", hint="msa run SUITE")
+        if _listed(path) not in (None, canonical.file_digest(path)):
+            raise StoreError(
+                f"damaged table {path.name} in truth: it is not what was written",
+                hint="msa run SUITE writes it again",
+            )
         return _read_table(path)
 
     def _truth(self, data: str) -> Path:
@@ -247,14 +363,40 @@ class RunStore:
 
 
 def _write_record(record: RunRecord, folder: Path) -> None:
-    record.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    record.predictions.to_parquet(
+        folder / "predictions.parquet",
+        index=False,
+        compression="zstd",
+        use_dictionary=["id", "split", "condition"],
+        column_encoding={"pred": "BYTE_STREAM_SPLIT"},  # half the size where networks predict
+    )
     for split, curve in record.curves.items():
         curve.to_parquet(folder / f"curve_{split}.parquet", index=False)
     if record.diagnostics is not None:
         record.diagnostics.to_parquet(folder / "diagnostics.parquet", index=False)
+    if record.answers is not None:
+        record.answers.to_parquet(folder / "answers.parquet", index=False)
     (folder / "history.json").write_text(canonical.dumps(record.history), "utf-8")
     manifest = {"format": FORMAT, "key": record.key, **record.manifest}
     (folder / "manifest.json").write_text(canonical.dumps(manifest, indent=1), "utf-8")
+    checksums.seal(folder)
+
+
+def _sum_of(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _listed(path: Path) -> str | None:
+    """The digest written beside a table of labels, None where there is none yet."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return _sum_of(path).read_text("utf-8").partition(" ")[0]
+    return None
+
+
+def _damaged(what: str, error: object) -> StoreError:
+    return StoreError(
+        f"{what} is damaged: {error}", hint="msa run SUITE runs it again; msa verify finds others"
+    )
 
 
 @contextlib.contextmanager

@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from harness.canonical import Json
 from harness.data.corpus import EXPLANATIONS, STREAMS, Corpus, Split
+from harness.data.corruption import Condition
 from harness.errors import SpecError
 from harness.network import Dims, Network, Output, ParameterGroup, Pass, Stage
 from harness.params import (
@@ -142,6 +145,13 @@ class Fitted:
             for systems that tell nothing.
         stability: Where predictions depend on the pass, the batch or the order, by design: how
             far, see ``harness.training.stability``.
+        predict_under: Split and C conditions -> (C, n) predictions; None for systems that are asked
+            about corrupted splits one by one.
+        diagnose_under: The same of ``diagnose``, one mapping per condition.
+        variants: Split -> further predictions of its clips by name, (n,), NaN where one has none.
+            They are stored as conditions, beside the predictions that count.
+        answers: What a model outside said, one row per question; see ``StoredRun.answers``.
+        report: What else the manifest keeps of the run, by name.
     """
 
     predict: Callable[[Split], NDArray[np.float64]]
@@ -152,6 +162,13 @@ class Fitted:
     curves: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     diagnose: Callable[[Split], Mapping[str, NDArray[np.float32]]] | None = None
     stability: Mapping[str, Mapping[str, float]] | None = None
+    predict_under: Callable[[Split, Sequence[Condition]], NDArray[np.float64]] | None = None
+    diagnose_under: (
+        Callable[[Split, Sequence[Condition]], Sequence[Mapping[str, NDArray[np.float32]]]] | None
+    ) = None
+    variants: Callable[[Split], Mapping[str, NDArray[np.float64]]] | None = None
+    answers: pd.DataFrame | None = None
+    report: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +184,10 @@ class System:
         optional: The inputs it can do without.
         deterministic: True when no seed changes the result; such systems run once.
         reference: True for constant predictors, which every board must show.
+        supervision: ``none`` for systems that learn from no label: they are ranked apart.
+        locations: Text parameters that say where something is, and are no part of an identity.
+        pins: (params, corpus, cache) -> role -> content digest of what is found there; a DataError
+            says what is not here.
         build: (dims, params) -> network, for systems trained by the one loop. ``params`` is an
             instance of the system's own class, which a ``Callable`` type cannot say.
         fit: (task, params) -> fitted, for everything else.
@@ -180,6 +201,9 @@ class System:
     optional: frozenset[str] = frozenset()
     deterministic: bool = False
     reference: bool = False
+    supervision: Literal["train", "none"] = "train"
+    locations: frozenset[str] = frozenset()
+    pins: Callable[[Any, Corpus, Path], Mapping[str, str]] | None = None
     build: Callable[[Dims, Any], Network] | None = None
     fit: Callable[[Task, Any], Fitted] | None = None
 
@@ -231,5 +255,5 @@ def _coerce(system: str, name: str, value: Scalar, default: object) -> Scalar:
 
 
 systems: Registry[System] = Registry(
-    "system", System, packages=("baselines", "text_model"), group="msa_harness.systems"
+    "system", System, packages=("baselines", "text_model", "mllm_eval"), group="msa_harness.systems"
 )

@@ -14,7 +14,7 @@ from harness.canonical import Json
 from harness.errors import StoreError
 from harness.files import write_atomic
 from harness.store import RunStore
-from leaderboards import figures
+from leaderboards import figures, transfer_records
 from leaderboards.html import render_html
 from leaderboards.markdown import render_board, render_costs
 from leaderboards.select import gather
@@ -94,10 +94,17 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     """The board as data: one record per row, in board order, numbers unrounded.
 
     Each record has ``corpus, data, twin, protocol, row, system, reference, deterministic, inputs,
-    side_info, knowledge, n, N, seeds, runs, holes, metrics``; ``metrics`` maps every metric of the
-    dataset to ``mean``, ``sd`` and ``values`` (one per seed), null where undefined.
+    side_info, knowledge, supervision, n, N, seeds, runs, holes, metrics``; ``metrics`` maps every
+    metric of the dataset to ``mean``, ``sd`` and ``values`` (one per seed), null where undefined.
+    Models that were asked have ``zero_shot`` too: who, what, when, counts, and ``policies``, the
+    metrics under every policy, of single prompts, and calibrated.
+
+    Boards of transfers have further records, one per algorithm and family of transfers: ``family,
+    algorithm, bound, stratum, settings, rank, mean, worst, worst_target, transfers, recalibrated,
+    rules, versus``, errors as ``value, low, high``.
 
     Raises:
         StoreError: As ``render``.
     """
-    return records(gather(store, suite))
+    board = gather(store, suite)
+    return [*records(board), *transfer_records.records(board)]

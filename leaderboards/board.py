@@ -8,10 +8,10 @@ Shapes: N test clips.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,11 @@ from harness.metrics import Metric
 from harness.scoring import Truth
 from harness.submissions import Badge
 from leaderboards.analysis import Across, Analysis, across, analyse
+from leaderboards.reliability import Reliability, study
 from leaderboards.strata import PLAIN, Stratum, plain_first
+
+if TYPE_CHECKING:
+    from leaderboards.transfer_analysis import Contest
 
 __all__ = ["Board", "CorpusFacts", "Facts", "Grid", "Hole", "Row", "Run"]
 
@@ -51,6 +55,8 @@ class Facts:
     stability: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """``again``, ``alone``, ``shuffled`` -> ``mean`` and ``max`` change of a prediction, where the
     system declares that there is one."""
+    zero_shot: Mapping[str, Any] = field(default_factory=dict)
+    """Of a model that was asked: who, what, when, and what became of the questions."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,6 +70,8 @@ class Run:
             has none.
         scores: Metric -> value, unrounded, NaN where undefined.
         facts: Its manifest; None for a submission.
+        variants: For a model that was asked, its predictions under other policies and of single
+            prompts: name -> (N,), NaN where there is none.
     """
 
     seed: int
@@ -71,6 +79,7 @@ class Run:
     pred: NDArray[np.float64]
     scores: Mapping[str, float]
     facts: Facts | None
+    variants: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +87,7 @@ class Hole:
     """A planned cell without a run."""
 
     seed: int
-    state: Literal["not run", "failed", "not applicable"]
+    state: Literal["not run", "failed", "damaged", "not applicable"]
     reason: str
 
 
@@ -139,6 +148,11 @@ class Row:
         )
 
     @property
+    def asked(self) -> bool:
+        """Whether it is a model that was asked, once: another day it may answer differently."""
+        return self.supervision == "none"
+
+    @property
     def facts(self) -> tuple[Facts, ...]:
         """What the manifests of its runs say; nothing for submissions."""
         return tuple(run.facts for run in self.runs if run.facts is not None)
@@ -176,6 +190,11 @@ class CorpusFacts:
     ceilings: Mapping[str, Mapping[str, float | None]]
 
     @property
+    def feature_set(self) -> str:
+        """The part of the name after ``@``."""
+        return self.name.partition("@")[2]
+
+    @property
     def official(self) -> bool:
         """Whether its splits are as large as the official ones."""
         return dict(self.clips) == {s: counts.clips for s, counts in self.dataset.splits.items()}
@@ -192,6 +211,8 @@ class Grid:
         rows: Those of the suite, in its order, then submissions that kept its protocol.
         submissions: The other submissions for these clips, which are never ranked with ``rows``.
         whole: For one of its ``parts``, the grid that it is a part of.
+        corruption: The grid of conditions that test clips were seen under, or ``none``.
+        under: Row -> (S, C, N) its predictions under them; None where there are none.
     """
 
     corpus: CorpusFacts
@@ -200,6 +221,8 @@ class Grid:
     rows: tuple[Row, ...]
     submissions: tuple[Row, ...]
     whole: Grid | None = None
+    corruption: str = "none"
+    under: Callable[[Row], NDArray[np.float64]] | None = None
 
     @cached_property
     def strata(self) -> tuple[Stratum, ...]:
@@ -222,6 +245,11 @@ class Grid:
         )
 
     @cached_property
+    def reliability(self) -> Reliability | None:
+        """Areas, worst cells and tracks in the selection metric; seconds a row, once."""
+        return study(self, self.selection)
+
+    @cached_property
     def analysis(self) -> Analysis:
         """Rank sets and comparisons among the complete rows; seconds, once."""
         return analyse(self)
@@ -236,8 +264,25 @@ class Board:
     protocol: Mapping[str, Json]
     seeds: tuple[int, ...]
     grids: tuple[Grid, ...]
+    transfers: Callable[[], tuple[Contest, ...]] | None = None
+    """What compares transfers, on a board of them."""
+
+    @property
+    def shown(self) -> tuple[Grid, ...]:
+        """The grids with a section of their own: bounds of transfers stand beside these."""
+        return tuple(grid for grid in self.grids if not grid.corpus.dataset.is_bound)
+
+    @cached_property
+    def contests(self) -> tuple[Contest, ...]:
+        """Transfers compared; seconds, once. Empty on any other board."""
+        return () if self.transfers is None else self.transfers()
 
     @cached_property
     def across(self) -> tuple[Across, ...]:
-        """Average ranks over the corpora, one table per stratum with two independent ones."""
+        """Average ranks over the corpora, one table per stratum with two independent ones.
+
+        None over transfers, which share targets and are averaged in their own way.
+        """
+        if self.transfers is not None:
+            return ()
         return across(self.grids, str(self.protocol["selection_metric"]))

@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.metrics import metrics, metrics_for
-from leaderboards import tables
+from leaderboards import reliability_page, tables, transfer_page, zero_shot
 from leaderboards.analysis import Across, draws_for
 from leaderboards.board import Board, CorpusFacts, Grid
 from leaderboards.strata import PLAIN
@@ -50,12 +50,12 @@ _LEGEND = """\
   with 95 % probability every true rank lies in its set. Order within a set means nothing.
 - {tied}: tie group at the top; no other row is significantly better in this metric. There is no
   bold, for most winners on boards of this size are not.
-- Rows with one run only (`det.`, `n=1`) show no variation over seeds; comparisons with an `n=1` row
-  are conditional on that run.
+- Rows with one run only (`det.`, `n=1`, `once`) show no variation over seeds; comparisons with an
+  `n=1` or `once` row are conditional on that run.
 - All metrics of a seed come from one checkpoint, chosen on the validation split as the protocol
   says.
 - Seeds: runs present / planned. `n=1`: one run has no spread. `det.`: no seed changes the result.
-  `n/a`: the system does not apply.
+  `once`: a model that was asked one time. `n/a`: the system does not apply.
 - `–`: undefined for at least one seed, so there is no mean. `·`: no run, or nothing to say.
 - Parameters: `a of b` means that a of b were trained. Training clips seen: epochs run times
   training clips, a cost that does not depend on the machine."""
@@ -90,7 +90,8 @@ def render_board(board: Board) -> str:
         f"# {escape(board.title)}",
         f"Suite {escape(board.suite)}, seeds {', '.join(map(str, board.seeds))}.",
         *_protocol(board),
-        *(block for grid in board.grids for block in _section(grid)),
+        *(part for block in transfer_page.blocks(board) for part in _block(block)),
+        *(block for grid in board.shown for block in _section(grid)),
         *(block for found in board.across for block in across(found)),
         *_literature(board),
         *legend(board),
@@ -110,7 +111,8 @@ def render_costs(board: Board) -> str:
 
 def render_cost(grid: Grid) -> str:
     """Heading and table of measured seconds and memory on one corpus."""
-    return f"{_heading(grid.corpus)}\n\n{_table(tables.costs(grid))}"
+    parts = [_heading(grid.corpus), _table(tables.costs(grid))]
+    return "\n\n".join([*parts, *_part("### Models that were asked", zero_shot.latencies(grid))])
 
 
 def _heading(corpus: CorpusFacts) -> str:
@@ -153,6 +155,10 @@ def _section(grid: Grid) -> Iterator[str]:
     for part in grid.parts:
         yield from _ranked(part)
     yield from _folded(f"Pairwise across tables: {grid.selection.title}", tables.crossing(grid))
+    for block in reliability_page.blocks(grid):
+        yield from _block(block)
+    yield from _part(f"### {zero_shot.ANSWERS}", zero_shot.answers(grid))
+    yield from _part(f"### {zero_shot.ASKED}", zero_shot.asked(grid))
     yield from _submissions(grid)
     yield from _part("### Planted ceilings (best MAE and best Corr apart)", tables.ceilings(grid))
     yield from _part("### How the rows were made", tables.making(grid))
@@ -177,6 +183,18 @@ def _folded(title: str, table: tables.Table) -> Iterator[str]:
         yield f"<details>\n<summary>{escape(title)}</summary>"
         yield _table(table)
         yield "</details>"
+
+
+def _block(block: reliability_page.Block) -> Iterator[str]:
+    if block.folded and block.table is not None:
+        yield from _folded(block.title, block.table)
+        return
+    if block.title:
+        yield f"### {escape(block.title)}"
+    if block.words:
+        yield escape(block.words)
+    if block.table is not None:
+        yield _table(block.table)
 
 
 def _flags(grid: Grid) -> Iterator[str]:
@@ -212,7 +230,7 @@ def _literature(board: Board) -> Iterator[str]:
     shown = {
         grid.corpus.dataset.name: grid.corpus.dataset
         for grid in board.grids
-        if grid.corpus.official and not grid.corpus.twin
+        if grid.corpus.official and not grid.corpus.twin and not grid.corpus.dataset.target
     }
     if not shown:
         return

@@ -25,13 +25,15 @@ from harness.metrics import CONVENTIONS, metrics
 from harness.metrics.base import Score
 from leaderboards.parameter_counts import COUNTS_FILE
 
-__all__ = ["PublishedRow", "for_board", "lines", "literature", "read", "table", "tables"]
+__all__ = ["PublishedRow", "for_board", "lines", "literature", "of_conditions", "read", "table", "tables"]
 
 Selection = Literal["validation", "test", "best run", "none", ""]
 Reliability = Literal["authors' file", "paper", "re-run", "third-party summary"]
 
 _FOLDER = Path(__file__).parent / "literature"
 _CLEAN = "clean"
+_CORRUPTED = ("mean over missing rates", "missing rate", "noise")
+"""How the condition of a number on corrupted test clips begins."""
 _NEEDED = ("source", "title", "condition", "clips")
 _CONVENTIONS = {convention.name: convention for convention in CONVENTIONS}
 
@@ -203,6 +205,21 @@ def for_board(dataset: str) -> tuple[PublishedRow, ...]:
         row
         for row in literature()
         if row.dataset == name and row.condition == _CLEAN and row.clips == "all"
+    )
+    return tuple(sorted(shown, key=_board_place))
+
+
+def of_conditions(dataset: str) -> tuple[PublishedRow, ...]:
+    """What is published on a dataset's corrupted test clips, in the order of ``for_board``.
+
+    Raises:
+        SpecError: For an unknown dataset.
+    """
+    name = datasets[dataset].name
+    shown = (
+        row
+        for row in literature()
+        if row.dataset == name and row.condition.startswith(_CORRUPTED)
     )
     return tuple(sorted(shown, key=_board_place))
 

@@ -8,9 +8,13 @@ Shapes: N test clips.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.corruption import grid
 from harness.data.datasets import datasets
 from harness.errors import StoreError
 from harness.metrics import metrics
@@ -19,10 +23,13 @@ from harness.store import RunStore, StoredRun
 from harness.submissions import flags
 from leaderboards.board import Board, CorpusFacts, Facts, Grid, Hole, Row, Run
 from leaderboards.entries import entries
+from leaderboards.transfer import collect
+from leaderboards.transfer_analysis import contests
 
 __all__ = ["Board", "CorpusFacts", "Facts", "Grid", "Hole", "Row", "Run", "gather"]
 
 _Record: TypeAlias = Mapping[str, Any]  # JSON of the store, typed as it is taken apart
+_POLICIES = ("excluded", "worst_case", "calibrated")
 
 
 def gather(store: RunStore, suite: str) -> Board:
@@ -34,12 +41,15 @@ def gather(store: RunStore, suite: str) -> Board:
     """
     plan: _Record = store.plan(suite)
     try:
+        grids = tuple(_grid(store, plan, corpus) for corpus in plan["corpora"])
+        transfers = plan["protocol"].get("kind") == "domain_generalization"
         return Board(
             suite=suite,
             title=plan["title"],
             protocol=plan["protocol"],
             seeds=tuple(plan["seeds"]),
-            grids=tuple(_grid(store, plan, corpus) for corpus in plan["corpora"]),
+            grids=grids,
+            transfers=(lambda: contests(collect(store, grids))) if transfers else None,
         )
     except KeyError as error:
         raise StoreError(
@@ -78,14 +88,30 @@ def _grid(store: RunStore, plan: _Record, record: _Record) -> Grid:
             *(row for row in entered if not row.outside),
         ),
         submissions=tuple(row for row in entered if row.outside),
+        corruption=plan["protocol"].get("corruption", "none"),
+        under=_reader(store, truth, plan["protocol"].get("corruption", "none")),
     )
+
+
+def _reader(
+    store: RunStore, truth: Truth, corruption: str
+) -> Callable[[Row], NDArray[np.float64]] | None:
+    """What reads a row's predictions (S, C, N) under a grid; None where there is no grid."""
+    if corruption == "none":
+        return None
+    names = [condition.name for condition in grid(corruption)]
+
+    def read(row: Row) -> NDArray[np.float64]:
+        return np.stack([truth.under(store.get(run.key), names) for run in row.runs])
+
+    return read
 
 
 def _row(
     store: RunStore, truth: Truth, record: _Record, cells: list[_Record], present: set[str]
 ) -> Row:
-    done = [cell for cell in cells if cell["key"] is not None and cell["key"] in store]
-    runs = tuple(_run(truth, store.get(cell["key"]), cell["seed"]) for cell in done)
+    outcomes = [_outcome(store, truth, cell) for cell in cells]
+    runs = tuple(outcome for outcome in outcomes if isinstance(outcome, Run))
     return Row(
         label=record["label"],
         system=record["system"],
@@ -100,9 +126,25 @@ def _row(
         training_corruption=record.get("training_corruption", "none"),
         supervision=record.get("supervision", "train"),
         runs=runs,
-        holes=tuple(_hole(store, cell) for cell in cells if cell not in done),
+        holes=tuple(outcome for outcome in outcomes if isinstance(outcome, Hole)),
         flags=() if record["reference"] else _flags(runs, truth),
     )
+
+
+def _outcome(store: RunStore, truth: Truth, cell: _Record) -> Run | Hole:
+    """The run in a cell, scored, or why there is none; a damaged one is never scored."""
+    if cell["key"] is None or cell["key"] not in store:
+        return _hole(store, cell)
+    stored = store.get(cell["key"])
+    try:
+        reason = "; ".join(stored.damage)
+        if not reason:
+            return _run(truth, stored, cell["seed"])
+    except StoreError as error:
+        reason = str(error)
+    except KeyError as error:
+        reason = f"manifest.json lacks {error}"
+    return Hole(seed=cell["seed"], state="damaged", reason=reason)
 
 
 def _run(truth: Truth, stored: StoredRun, seed: int) -> Run:
@@ -113,7 +155,23 @@ def _run(truth: Truth, stored: StoredRun, seed: int) -> Run:
         pred=pred,
         scores=truth.score(stored, pred),
         facts=_facts(stored.manifest),
+        variants=_variants(truth, stored),
     )
+
+
+def _variants(truth: Truth, stored: StoredRun) -> dict[str, NDArray[np.float64]]:
+    """What a model that was asked predicts under other policies, and by single prompts."""
+    manifest: _Record = stored.manifest
+    asked = manifest["result"].get("zero_shot")
+    if asked is None:
+        return {}
+    names = (*_POLICIES, *(f"prompt:{name}" for name in asked["prompts"]))
+    found = {name: stored.predictions(truth.split, name) for name in names}
+    return {
+        name: pred.reindex(list(truth.ids)).to_numpy(dtype=np.float64)
+        for name, pred in found.items()
+        if len(pred)
+    }
 
 
 def _flags(runs: tuple[Run, ...], truth: Truth) -> tuple[str, ...]:
@@ -164,4 +222,5 @@ def _facts(manifest: _Record) -> Facts:
         processor=provenance["processor"],
         diagnostics=result.get("diagnostics", {}),
         stability=result.get("stability", {}),
+        zero_shot=result.get("zero_shot", {}),
     )

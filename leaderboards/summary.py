@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.canonical import Json
 from harness.metrics import Metric, metrics_for
+from leaderboards.asked import record as asked_record
 from leaderboards.board import Board, Grid, Row
 
 __all__ = ["Summary", "ordered", "records", "summarise"]
@@ -82,6 +83,7 @@ def _record(board: Board, grid: Grid, row: Row) -> dict[str, Json]:
         "inputs": list(row.inputs),
         "side_info": row.side_info,
         "knowledge": row.knowledge,
+        "supervision": row.supervision,
         "n": len(row.runs),
         "N": row.planned,
         "seeds": [run.seed for run in row.runs],
@@ -90,6 +92,7 @@ def _record(board: Board, grid: Grid, row: Row) -> dict[str, Json]:
             {"seed": hole.seed, "state": hole.state, "reason": hole.reason} for hole in row.holes
         ],
         "metrics": {m.name: _metric(summarise(row, m)) for m in metrics_for(grid.corpus.dataset)},
+        **asked_record(grid, row),
     }
 
 

@@ -22,7 +22,9 @@ from leaderboards.summary import Summary, ordered, summarise
 
 __all__ = [
     "APART",
+    "CONDITIONAL",
     "EMPTY",
+    "ONCE",
     "TIED",
     "UNDEFINED",
     "Column",
@@ -54,8 +56,14 @@ EMPTY = "·"
 UNDEFINED = "–"
 """A run exists and its value is mathematically undefined."""
 
+ONCE = "once"
+"""Stands where seeds are counted, for a model that was asked one time."""
+
 TIED = "●"
 """Marks values of the tie group at the top: no other row is significantly better."""
+
+CONDITIONAL = "conditional on one run: how much another run differs is unseen"
+"""Said of comparisons with a row that ran once and could differ the next time."""
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _VIEWS = ("text", "audio", "vision", "all")
@@ -166,6 +174,9 @@ def crossing(grid: Grid) -> Table:
     found = {(pair.a, pair.b): pair for pair in ranking.pairs}
     knows = {row.label: row.stratum for row in grid.rows}
     names = sorted(ranking.names, key=lambda name: grid.strata.index(knows[name]))
+    notes: list[str] = []
+    once = {row.label for row in grid.rows if row.asked and row.label in ranking.conditional}
+    marks = {name: _numbered([CONDITIONAL] if name in once else [], notes) for name in names}
 
     def cell(a: str, b: str) -> str:
         pair = found.get((a, b)) or found.get((b, a))
@@ -173,7 +184,8 @@ def crossing(grid: Grid) -> Table:
 
     return Table(
         columns=(*_left(f"{metric.title}: row - column", "Knows"), *_right(*names)),
-        rows=tuple((a, knows[a].title, *(cell(a, b) for b in names)) for a in names),
+        rows=tuple((a + marks[a], knows[a].title, *(cell(a, b) for b in names)) for a in names),
+        notes=tuple(notes),
     )
 
 
@@ -229,7 +241,8 @@ def seeds(row: Row) -> str:
     if row.holes and all(hole.state == "not applicable" for hole in row.holes):
         return "n/a"
     if row.deterministic:
-        return "det." if n else "det. 0/1"
+        done = ONCE if row.asked else "det."
+        return done if n else f"{done} 0/1"
     return f"{n}/{row.planned}" + (", n=1" if n == 1 else "")
 
 
@@ -334,7 +347,9 @@ def _making_of(row: Row, selection: Metric) -> tuple[str, ...]:
 
 def _sizes(facts: Sequence[Facts]) -> str:
     sizes = sorted({(fact.trainable, fact.parameters) for fact in facts})
-    shown = [f"{all_:,}" if some == all_ else f"{some:,} of {all_:,}" for some, all_ in sizes]
+    shown = [
+        f"{all_:,}" if some == all_ else f"{some:,} of {all_:,}" for some, all_ in sizes if all_
+    ]
     return "; ".join(shown) or EMPTY
 
 

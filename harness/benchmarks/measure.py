@@ -39,6 +39,7 @@ class Scale:
         compared: Systems that are compared with each other.
         draws: Bootstrap draws of them.
         scan_steps: Lengths of the sequences that a selective scan runs over.
+        questions: Put to a model server.
     """
 
     repeats: int
@@ -50,6 +51,7 @@ class Scale:
     compared: int
     draws: int
     scan_steps: tuple[int, ...]
+    questions: int
 
 
 FULL = Scale(
@@ -62,6 +64,7 @@ FULL = Scale(
     compared=20,
     draws=10_000,
     scan_steps=(50, 375),
+    questions=256,
 )
 TINY = Scale(
     repeats=1,
@@ -73,6 +76,7 @@ TINY = Scale(
     compared=2,
     draws=100,
     scan_steps=(3,),
+    questions=4,
 )
 
 

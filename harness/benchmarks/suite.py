@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.benchmarks.asking import asking
 from harness.benchmarks.conversion import conversion
 from harness.benchmarks.measure import Benchmark
 from harness.benchmarks.scan import selective_scan
@@ -12,7 +13,7 @@ from harness.benchmarks.statistics import bootstrap
 from harness.benchmarks.storing import board, commit, export
 from harness.benchmarks.training import loop_overhead, trimming
 
-__all__ = ["BENCHMARKS", "ON_A_GPU"]
+__all__ = ["BENCHMARKS", "ON_A_GPU", "SERVED"]
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "training-loop": loop_overhead,
@@ -24,7 +25,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "commit": commit,
     "start-up": start_up,
     "selective-scan": selective_scan,
+    "asking": asking,
 }
+
+SERVED = frozenset({"asking"})
+"""Those that start a model server, in an environment made on first use."""
 
 ON_A_GPU = (
     ("Training epoch, LF-DNN as published for MOSI, on a GPU", "the same steps, batches there"),

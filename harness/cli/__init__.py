@@ -21,14 +21,19 @@ from harness.cli import (
     data,
     doctor,
     export,
+    extract,
     fuse,
     lint,
     lists,
+    mllm,
+    replay,
     reproduce,
     run,
     score,
+    status,
     study,
     submit,
+    verify,
 )
 from harness.errors import HarnessError
 
@@ -42,8 +47,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    *(run, lists, card, data, score, compare, boards, reproduce, study),
-    *(submit, fuse, lint, export, doctor),
+    *(run, status, lists, card, data, score, compare, boards, reproduce, study),
+    *(extract, submit, fuse, mllm, lint, verify, replay, export, doctor),
 ):
     group.register(app)
 

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["MAIN_ACC2", "narrower"]
 
-MAIN_ACC2 = {"mosi": "acc2_non0", "sims": "acc2"}
+MAIN_ACC2 = {
+    "mosi": "acc2_non0",
+    "sims": "acc2",
+    "transfer_mosi": "acc2_non0",
+    "transfer_sims": "acc2_non0",
+}
 """Metric family -> the Acc-2 of the confirmatory family."""
 
 

@@ -172,6 +172,29 @@ def _info(
         typer.echo(f"{key:9} {_flat(value)}")
 
 
+@_data.command("masks")
+def _masks(
+    name: Annotated[str, typer.Argument(metavar="CORPUS")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write.")],
+    grid: Annotated[str, typer.Option(help="The conditions that the file lists.")] = "spectrum",
+    split: Annotated[str, typer.Option(help="Whose clips.")] = "test",
+    as_json: JsonFlag = False,
+) -> None:
+    """Export what is missing under a grid of conditions, for other programs to use."""
+    from harness.corrupted import write_masks
+    from harness.data.corruption import grid as conditions_of
+
+    conditions = conditions_of(grid)
+    (corpus,) = _corpora([name])
+    digest = write_masks(corpus.split(split), grid, out)
+    facts = {"file": str(out), "grid": grid, "conditions": len(conditions), "masks": digest}
+    if as_json:
+        echo_json(facts)
+    else:
+        typer.echo(f"{out}: {split} clips of {corpus.name}, {len(conditions)} conditions of {grid}")
+        typer.echo(f"masks {digest}")
+
+
 def _flat(value: object) -> str:
     from harness import canonical
 

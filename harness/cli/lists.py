@@ -10,7 +10,7 @@ import typer
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import SpecError
 
-__all__ = ["register"]
+__all__ = ["register", "rows_of"]
 
 Rows = list[dict[str, object]]
 
@@ -20,19 +20,28 @@ def register(app: typer.Typer) -> None:
     app.command("list")(_list)
 
 
+def rows_of(noun: str) -> Rows:
+    """What there is of a noun, as a table.
+
+    Raises:
+        SpecError: For a noun that is not listed.
+    """
+    if noun not in _LISTS:
+        raise SpecError(f"msa list takes {', '.join(_LISTS)}; found {noun!r}")
+    return _LISTS[noun]()
+
+
 def _list(
     noun: Annotated[
         str,
         typer.Argument(
-            help="systems, datasets, corpora, protocols, metrics, suites, prompts, tables"
+            help="systems, datasets, corpora, protocols, metrics, mllms, prompts, suites, tables"
         ),
     ],
     as_json: JsonFlag = False,
 ) -> None:
-    """List systems, datasets, corpora, protocols, metrics, suites, prompts, published tables."""
-    if noun not in _LISTS:
-        raise SpecError(f"msa list takes {', '.join(_LISTS)}; found {noun!r}")
-    rows = _LISTS[noun]()
+    """List systems, datasets, corpora, protocols, metrics, mllms, prompts, suites or tables."""
+    rows = rows_of(noun)
     if as_json:
         echo_json(rows)
     else:
@@ -127,7 +136,7 @@ def _suites() -> Rows:
     from harness.specs import Suite
 
     rows: Rows = []
-    for path in sorted(Home.default().suites.glob("*.toml")):
+    for path in Home.default().suite_files().values():
         suite = Suite.load(path)
         rows.append(
             {
@@ -160,6 +169,22 @@ def _tables() -> Rows:
     return rows
 
 
+def _mllms() -> Rows:
+    from mllm_eval.models import models
+
+    return [
+        {
+            "name": card.name,
+            "title": card.title,
+            "inputs": " ".join(card.inputs),
+            "parameters": "" if card.parameters is None else f"{card.parameters:g} B",
+            "licence": card.licence,
+            "from": card.base_url or card.weights,
+        }
+        for card in models.values()
+    ]
+
+
 def _prompts() -> Rows:
     from mllm_eval.prompt import prompts
 
@@ -181,6 +206,7 @@ _LISTS: dict[str, Callable[[], Rows]] = {
     "corpora": _corpora,
     "protocols": _protocols,
     "metrics": _metrics,
+    "mllms": _mllms,
     "suites": _suites,
     "prompts": _prompts,
     "tables": _tables,

@@ -1,76 +1,129 @@
-"""``msa run`` and ``msa status``."""
+"""``msa run``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli._output import JsonFlag, echo_json, echo_table, progress
-from harness.cli._quote import duration, price
+from harness.cli._executors import choose
+from harness.cli._output import JsonFlag, progress
+from harness.cli._quote import price
 from harness.errors import RunFailed, SpecError
 
 if TYPE_CHECKING:
+    from harness.executors import Executor
     from harness.home import Home
     from harness.plan import Plan
+    from harness.specs import Suite
     from harness.store import RunStore
 
-__all__ = ["register"]
+__all__ = [
+    "DeviceOption",
+    "JobsOption",
+    "OnlyOption",
+    "PlanOption",
+    "SeedsOption",
+    "SuiteArgument",
+    "register",
+    "run_suite",
+    "seeds_of",
+]
 
-Suite = Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name, or a TOML file.")]
+SuiteArgument = Annotated[
+    str, typer.Argument(metavar="SUITE", help="A suite's name, or a TOML file.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("run")(_run)
-    app.command("status")(_status)
+
+
+SeedsOption = Annotated[
+    str | None, typer.Option(help="A count (first n of the protocol's list) or a,b,c.")
+]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Rows, systems or corpora to run now (* and ? allowed); repeatable."),
+]
+JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes.")]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+ExecutorOption = Annotated[str, typer.Option(help="local, or ray for many nodes.")]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        help="HOST:PORT of a Ray cluster, or auto; default: one on this machine.",
+        envvar="RAY_ADDRESS",
+    ),
+]
+PlanOption = Annotated[
+    bool, typer.Option("--plan", help="Say what would run and what it takes; run nothing.")
+]
 
 
 def _run(
-    suite: Suite,
-    seeds: Annotated[
-        str | None, typer.Option(help="A count (first n of the protocol's list) or a,b,c.")
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(help="Rows, systems or corpora to run now (* and ? allowed); repeatable."),
-    ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes.")] = 1,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    plan_only: Annotated[
-        bool, typer.Option("--plan", help="Say what would run and what it takes; run nothing.")
-    ] = False,
+    suite: SuiteArgument,
+    seeds: SeedsOption = None,
+    only: OnlyOption = None,
+    jobs: JobsOption = 1,
+    device: DeviceOption = "cpu",
+    executor: ExecutorOption = "local",
+    ray_address: AddressOption = None,
+    plan_only: PlanOption = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Run what is missing of a suite, then write its board; stopped, the same command goes on."""
+    from harness.home import Home
+    from harness.plan import find_suite
+
+    if as_json and not plan_only:
+        raise SpecError("--json goes with --plan", hint="msa board SUITE --json")
+    home = Home.default()
+    chosen = find_suite(suite, home).with_seeds(seeds_of(seeds))
+    if plan_only:
+        price(chosen, home, device=_kind(device), jobs=jobs, only=only or (), as_json=as_json)
+    else:
+        workers = choose(executor, home, jobs=jobs, address=ray_address)
+        run_suite(chosen, home, only=only or (), jobs=jobs, device=device, executor=workers)
+
+
+def run_suite(
+    suite: Suite,
+    home: Home,
+    *,
+    only: Sequence[str] = (),
+    jobs: int = 1,
+    device: str = "cpu",
+    executor: Executor | None = None,
+) -> None:
+    """Run what is missing of a suite and write its board; None executes on this machine.
+
+    Raises:
+        RunFailed: When interrupted, or when cells failed.
+    """
     from harness.driver import carry_out
     from harness.executors.local import LocalExecutor
-    from harness.home import Home
-    from harness.plan import find_suite, make_plan
+    from harness.plan import make_plan
+    from harness.running import announced
     from harness.store import RunStore
 
-    home = Home.default()
-    if plan_only:
-        chosen = find_suite(suite, home).with_seeds(_seeds(seeds))
-        price(chosen, home, device=_kind(device), jobs=jobs, only=only or (), as_json=as_json)
-        return
-    if as_json:
-        raise SpecError("--json goes with --plan", hint="msa board SUITE --json")
     store = RunStore(home.store)
-    _check_device(device)
+    if executor is None:
+        _check_device(device)
     with store.writing(), progress() as shown:
-        chosen = find_suite(suite, home).with_seeds(_seeds(seeds))
-        plan = make_plan(chosen, home, device=device)
+        plan = make_plan(suite, home, device=device)
         try:
-            report = carry_out(
-                plan,
-                store,
-                LocalExecutor(jobs),
-                only=only or (),
-                on_start=shown.start,
-                on_done=shown.advance,
-            )
+            with announced(store, suite.name, jobs if executor is None else None):
+                report = carry_out(
+                    plan,
+                    store,
+                    executor or LocalExecutor(jobs),
+                    only=only,
+                    on_start=shown.start,
+                    on_done=shown.advance,
+                )
         except KeyboardInterrupt:
             raise RunFailed(
                 f"interrupted after {shown.count} of {shown.total} cells; what finished is stored",
@@ -94,7 +147,12 @@ def _write_board(plan: Plan, store: RunStore, home: Home) -> None:
     typer.echo(f"board: {path}")
 
 
-def _seeds(text: str | None) -> int | tuple[int, ...] | None:
+def seeds_of(text: str | None) -> int | tuple[int, ...] | None:
+    """The value of ``--seeds``.
+
+    Raises:
+        SpecError: For anything but a positive count or distinct seeds.
+    """
     if text is None:
         return None
     try:
@@ -124,53 +182,3 @@ def _kind(device: str) -> str:
     if kind not in ("cpu", "cuda"):
         raise SpecError(f"--device takes cpu, cuda or cuda:N; found {device!r}")
     return kind
-
-
-def _status(
-    suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """How far each planned suite is, also while it runs: cells, and what is left of the work."""
-    from harness.home import Home
-    from harness.store import RunStore
-
-    store = RunStore(Home.default().store)
-    names = store.plans() if suite is None else [suite]
-    rows = [_progress_of(store, name) for name in names]
-    if as_json:
-        echo_json(rows)
-    else:
-        echo_table(
-            [_with_time_in_words(row) for row in rows],
-            right=frozenset({"cells", "stored", "failed", "missing"}),
-        )
-
-
-def _progress_of(store: RunStore, suite: str) -> dict[str, object]:
-    from harness.costs import work_left
-
-    cells = store.plan(suite)["cells"]
-    assert isinstance(cells, list)
-    keys = {str(cell["key"]) for cell in cells if cell["key"]}
-    stored = {key for key in keys if key in store}
-    failed = {key for key in keys - stored if store.failure(key) is not None}
-    left = work_left(store, cells)
-    return {
-        "suite": suite,
-        "cells": len(keys),
-        "stored": len(stored),
-        "failed": len(failed),
-        "missing": len(keys - stored - failed),
-        "seconds_left": left.seconds,
-        "unpriced": left.unpriced,
-    }
-
-
-def _with_time_in_words(row: Mapping[str, object]) -> dict[str, object]:
-    """One worker's time for what is not stored, as far as stored runs of the same rows tell."""
-    shown = dict(row)
-    seconds, unpriced = shown.pop("seconds_left"), shown.pop("unpriced")
-    assert isinstance(seconds, float)
-    parts = [duration(seconds)] if seconds else []
-    parts += [f"{unpriced} cells not known"] if unpriced else []
-    return {**shown, "left": " + ".join(parts)}

@@ -12,20 +12,28 @@ __all__ = ["load"]
 
 
 def load(name: str, home: Home | None = None) -> Corpus:
-    """Open the corpus called ``name`` (``dataset@feature-set``); twins are generated on first use.
+    """Open the corpus called ``name`` (``dataset@feature-set``).
+
+    Twins are generated and transfers composed of their parts on first use.
 
     Args:
-        name: For example ``mosi@unaligned-50``, ``sims@label-csv``, ``mosi-twin@compact``.
+        name: For example ``mosi@unaligned-50``, ``sims@label-csv``, ``mosi-twin@compact``,
+            ``mosi+mosei-to-sims@label-csv-text``.
         home: Where corpora are stored; ``Home.default()`` when None.
 
     Raises:
-        DataError: When a real corpus has not been added, or the name is not a corpus name.
+        DataError: When a real corpus has not been added, the name is not a corpus name, or the
+            parts of a transfer do not fit together.
+        SpecError: For the name of a twin or transfer that cannot be.
     """
-    from harness.data import twin
+    from harness.data import transfer, twin
     from harness.data.store import CorpusStore
     from harness.home import Home
 
-    store = CorpusStore((home or Home.default()).corpora)
+    home = home or Home.default()
+    store = CorpusStore(home.corpora)
+    if transfer.is_transfer(name):
+        return transfer.open_or_compose(name, store, lambda part: load(part, home))
     if name not in store and twin.is_twin(name):
         return store.add(twin.generate(name))
     return store.load(name)

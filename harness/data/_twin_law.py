@@ -6,17 +6,17 @@ The same object draws the clips and bounds every system that sees them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.canonical import Json
-from harness.data._twin_recipe import Story
+from harness.data._twin_recipe import Shift, Story
 from harness.data.corpus import STREAMS
 from harness.data.datasets import Counts, Dataset
 
-__all__ = ["CONFLICTS", "Law", "ceilings", "posterior"]
+__all__ = ["CONFLICTS", "Law", "ceilings", "nuisance", "posterior"]
 
 CONFLICTS = ("none", *STREAMS)
 """Which modality contradicts the latent sentiment; at most one per clip."""
@@ -93,8 +93,20 @@ def _kumaraswamy(u: NDArray[np.float64], a: float, b: float) -> NDArray[np.float
     return (1 - (1 - np.clip(u, 0.0, 1.0)) ** (1 / b)) ** (1 / a)
 
 
+def nuisance(
+    shift: Shift, latent: NDArray[np.float64], normals: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n,) the nuisance for latent sentiments (n,) in units of a signal, normals (n,)."""
+    return np.asarray(shift.strength * latent + np.sqrt(1 - shift.strength**2) * normals)
+
+
 def posterior(
-    law: Law, signals: NDArray[np.float64], view: Sequence[int] = VIEWS["all"]
+    law: Law,
+    signals: NDArray[np.float64],
+    view: Sequence[int] = VIEWS["all"],
+    *,
+    shift: Shift | None = None,
+    seen: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Posterior mean and median of the label given the signals of its clip.
 
@@ -102,12 +114,17 @@ def posterior(
         law: The distribution of the split the clips come from.
         signals: (N, 3) signals.
         view: Which of text 0, audio 1, vision 2 are seen.
+        shift: How the nuisance is believed to come about, where it is seen too.
+        seen: (N,) the nuisance.
 
     Returns:
         Means (N,) and medians (N,).
     """
     latent = law.latent((np.arange(POINTS) + 0.5) / POINTS)
     weights = _likelihood(law, signals, latent, view)
+    if shift is not None and seen is not None:
+        error = seen[:, None] - shift.strength * latent / law.story.spread
+        weights *= np.exp(-(error**2) / (2 * (1 - shift.strength**2)))
     weights /= weights.sum(axis=1, keepdims=True)
     labels = law.label(latent)
     middle = (weights.cumsum(axis=1) < 0.5).sum(axis=1).clip(max=POINTS - 1)
@@ -129,7 +146,13 @@ def _likelihood(
 
 
 def ceilings(
-    law: Law, signals: NDArray[np.float64], labels: NDArray[np.float64], train_mean: float
+    law: Law,
+    signals: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    train_mean: float,
+    *,
+    shift: Shift | None = None,
+    seen: NDArray[np.float64] | None = None,
 ) -> dict[str, Json]:
     """MAE of the posterior median and Pearson r of the posterior mean, per view.
 
@@ -138,14 +161,28 @@ def ceilings(
         signals: (N, 3) signals.
         labels: (N,) labels scored against.
         train_mean: Mean training label, the constant baseline (its Corr is undefined).
+        shift: The nuisance of this domain, if any. It adds two views: ``all, nuisance known``, and
+            ``all, nuisance mistaken`` for one of the opposite sign.
+        seen: (N,) the nuisance.
     """
-    found: dict[str, Json] = {}
-    for name, view in VIEWS.items():
-        mean, median = posterior(law, signals, view)
-        corr = float(np.corrcoef(labels, mean)[0, 1])
-        found[name] = {"mae": _mae(labels, median), "corr": round(corr, 4)}
+    found: dict[str, Json] = {
+        name: _best(labels, posterior(law, signals, view)) for name, view in VIEWS.items()
+    }
+    if shift is not None:
+        mistaken = replace(shift, strength=-shift.strength)
+        for name, believed in (("known", shift), ("mistaken", mistaken)):
+            both = posterior(law, signals, shift=believed, seen=seen)
+            found[f"all, nuisance {name}"] = _best(labels, both)
     found["train_mean"] = {"mae": _mae(labels, np.full_like(labels, train_mean)), "corr": None}
     return found
+
+
+def _best(
+    labels: NDArray[np.float64], estimates: tuple[NDArray[np.float64], NDArray[np.float64]]
+) -> dict[str, Json]:
+    mean, median = estimates
+    corr = float(np.corrcoef(labels, mean)[0, 1])
+    return {"mae": _mae(labels, median), "corr": round(corr, 4)}
 
 
 def _mae(labels: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:

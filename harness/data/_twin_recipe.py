@@ -11,7 +11,7 @@ from harness.canonical import Json, plain
 from harness.data.datasets import Dataset
 from harness.seeds import derive
 
-__all__ = ["Nuisance", "Planting", "Recipe", "Story", "Telling", "story_of"]
+__all__ = ["Nuisance", "Planting", "Recipe", "Shift", "Story", "Telling", "shift_of", "story_of"]
 
 VERSION = 1
 """Of the generator: grows when the same name begins to give other content."""
@@ -82,11 +82,7 @@ class Planting:
 
 @dataclass(frozen=True, kw_only=True)
 class Nuisance:
-    """What features show besides signals.
-
-    Everything two domains could differ in without their labels differing is set here and drawn in
-    ``_twin_streams.background``, nowhere else.
-    """
+    """What features show besides signals, alike in all domains."""
 
     word: float = 0.3
     """Standard deviation of a word's features about its own embedding."""
@@ -96,6 +92,17 @@ class Nuisance:
     """Autocorrelation of neighbouring frames."""
     scales: tuple[float, float] = (0.3, 3.0)
     """Range of the standard deviations of features, log-uniform."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shift:
+    """A nuisance that goes with the sentiment, in every domain otherwise."""
+
+    strength: float
+    """kappa, -1 to 1: how much of it is the latent sentiment; below 0 it shows the opposite."""
+    size: float = 0.5
+    """What one unit of it adds to every audio and vision frame, in standard deviations of the
+    background: as much as one unit of signal adds on average."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +120,8 @@ class Recipe:
     telling: Telling = Telling()
     planting: Planting = Planting()
     nuisance: Nuisance = Nuisance()
+    shift: Shift | None = None
+    """None: domains differ by their stories alone."""
 
     def rng(self, *names: str) -> np.random.Generator:
         """The generator of one purpose, the same in every shape and scale of the twin."""
@@ -120,12 +129,12 @@ class Recipe:
 
     def record(self) -> Json:
         """All settings, for the manifest."""
-        settings = (self.story, self.telling, self.planting, self.nuisance)
+        settings = (self.story, self.telling, self.planting, self.nuisance, self.shift)
         return {
             "version": VERSION,
             "percent": self.percent,
             "seed": self.seed,
-            **{type(part).__name__.lower(): plain(part) for part in settings},
+            **{type(part).__name__.lower(): plain(part) for part in settings if part is not None},
         }
 
 
@@ -176,3 +185,12 @@ def story_of(dataset: Dataset) -> Story:
     width = dataset.high - dataset.low
     plain_story = Story(grid=dataset.grid or width / 30, spread=width / 4)
     return _STORIES.get(dataset.name, plain_story)
+
+
+_STRENGTHS = {"mosi": 0.8, "mosei": 0.5, "sims": -0.7, "simsv2": -0.7}
+"""Of the nuisance: two domains agree on its sign, not on its size; the third contradicts them."""
+
+
+def shift_of(dataset: Dataset) -> Shift:
+    """The nuisance of the dataset's domain; a middling one for a dataset of no known domain."""
+    return Shift(strength=_STRENGTHS.get(dataset.name, 0.7))

@@ -56,6 +56,7 @@ def _frames(
     frames, dim = recipe.shapes[name]
     clips, planting = truth.clips, recipe.planting
     direction, scale = _direction(name, dim), _scale(name, dim, recipe.nuisance)
+    offsets = _offsets(recipe, name, truth)
     speakers = {v: recipe.rng(v, name).standard_normal(dim) for v in clips["video"].unique()}
     lengths = _lengths(recipe, name, truth, words)
     values = np.zeros((len(lengths), frames, dim), dtype=np.float32)
@@ -66,8 +67,17 @@ def _frames(
         width = max(1, round(planting.window * length))
         start = int(rng.integers(length - width + 1))
         clip_values[start : start + width] += planting.frame * signals[row] * direction
+        if offsets is not None:
+            clip_values += offsets[row]
         values[row, :length] = clip_values * scale
     return Stream(values, lengths)
+
+
+def _offsets(recipe: Recipe, name: str, truth: Truth) -> NDArray[np.float64] | None:
+    """(N, D) what the nuisance adds to every frame of a clip; None without one."""
+    if recipe.shift is None or truth.nuisance is None:
+        return None
+    return recipe.shift.size * truth.nuisance[:, None] * _aside(name, recipe.shapes[name][1])
 
 
 def background(
@@ -106,6 +116,12 @@ def _word(word: str, dim: int) -> NDArray[np.float64]:
 def _direction(stream: str, dim: int) -> NDArray[np.float64]:
     """(D,) of 1 and -1: the way a positive signal moves each feature."""
     return _frozen("direction", stream, dim).choice([-1.0, 1.0], dim)
+
+
+def _aside(stream: str, dim: int) -> NDArray[np.float64]:
+    """(D,) of 1 and -1: ``_direction`` with half of the features turned, at right angles to it."""
+    turned = _frozen("aside", stream, dim).permutation(np.arange(dim)) < dim // 2
+    return np.where(turned, -1.0, 1.0) * _direction(stream, dim)
 
 
 def _scale(stream: str, dim: int, nuisance: Nuisance) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.data._twin_law import Law
+from harness.data._twin_law import Law, nuisance
 from harness.data._twin_recipe import Recipe
 from harness.data.datasets import SPLITS
 from harness.seeds import derive
@@ -35,16 +35,19 @@ class Truth:
         labels: (N,) on the label grid.
         signals: (N, 3) what text, audio and vision show; about unit variance.
         conflict: (N,) index into ``CONFLICTS``.
+        nuisance: (N,) what audio and vision show besides, about unit variance; None without one.
     """
 
     clips: pd.DataFrame
     labels: NDArray[np.float64]
     signals: NDArray[np.float64]
     conflict: NDArray[np.int64]
+    nuisance: NDArray[np.float64] | None = None
 
     def __getitem__(self, rows: NDArray[np.bool_]) -> Truth:
         clips = self.clips[rows].reset_index(drop=True)
-        return Truth(clips, self.labels[rows], self.signals[rows], self.conflict[rows])
+        nuisance = None if self.nuisance is None else self.nuisance[rows]
+        return Truth(clips, self.labels[rows], self.signals[rows], self.conflict[rows], nuisance)
 
     def rows(self, split: str) -> NDArray[np.bool_]:
         """(N,) which clips are of one split."""
@@ -63,6 +66,7 @@ def tell(recipe: Recipe) -> Truth:
         labels=np.empty(len(clips)),
         signals=np.empty((len(clips), 3)),
         conflict=np.empty(len(clips), dtype=np.int64),
+        nuisance=None if recipe.shift is None else np.empty(len(clips)),
     )
     for split in SPLITS:
         law, rows = Law(recipe.dataset, story, recipe.dataset.splits[split]), truth.rows(split)
@@ -72,6 +76,9 @@ def tell(recipe: Recipe) -> Truth:
         truth.labels[rows] = law.label(latent)
         truth.signals[rows] = law.shown(latent, conflict) + law.errors(draws[rows, 2:])
         truth.conflict[rows] = conflict
+        if recipe.shift is not None and truth.nuisance is not None:
+            chances = [recipe.rng(clip, "nuisance").standard_normal() for clip in clips["id"][rows]]
+            truth.nuisance[rows] = nuisance(recipe.shift, latent / story.spread, np.array(chances))
     return truth
 
 

@@ -17,7 +17,7 @@ from harness.data.store import Draft, corpus_name
 from harness.errors import DataError, SubmissionError
 from harness.predictions import read_table
 
-__all__ = ["Kind", "explain", "read", "source_of"]
+__all__ = ["Kind", "check_bare", "explain", "explained_name", "read", "source_of"]
 
 Kind = Literal["transcript_llm", "video_mllm", "both"]
 """Who wrote them from what: a language model from the transcript, a multimodal one from the clip,
@@ -72,22 +72,37 @@ def explain(
     Raises:
         DataError: When the corpus has explanations already.
     """
+    check_bare(corpus)
+    columns = texts.reindex(corpus.clips["id"]).fillna("").reset_index(drop=True)
+    filled = {str(name): int((cells.str.strip() != "").sum()) for name, cells in columns.items()}
+    record: dict[str, Json] = {**source, "clips": filled}
+    return Draft(
+        name=explained_name(corpus, feature_set),
+        clips=pd.concat([corpus.clips, columns], axis=1),
+        streams=corpus.streams,
+        tokens=corpus.tokens,
+        manifest={**corpus.manifest, "side_info": kind, "explanations": record},
+    )
+
+
+def check_bare(corpus: Corpus) -> None:
+    """Raise DataError when the corpus has explanations already."""
     present = [name for name in EXPLANATIONS if name in corpus.clips]
     if present:
         raise DataError(
             f"corpus {corpus.name} already has {', '.join(present)}",
             hint="start from the corpus without explanations",
         )
-    columns = texts.reindex(corpus.clips["id"]).fillna("").reset_index(drop=True)
-    filled = {str(name): int((cells.str.strip() != "").sum()) for name, cells in columns.items()}
-    record: dict[str, Json] = {**source, "clips": filled}
-    return Draft(
-        name=corpus_name(corpus.dataset, feature_set),
-        clips=pd.concat([corpus.clips, columns], axis=1),
-        streams=corpus.streams,
-        tokens=corpus.tokens,
-        manifest={**corpus.manifest, "side_info": kind, "explanations": record},
-    )
+
+
+def explained_name(corpus: Corpus, feature_set: str) -> str:
+    """What the corpus is called with explanations; a twin stays a twin.
+
+    Raises:
+        DataError: For a feature set that cannot be one.
+    """
+    name = corpus_name(corpus.dataset, feature_set)
+    return name.replace("@", "-twin@") if corpus.is_twin else name
 
 
 def source_of(path: Path) -> dict[str, Json]:

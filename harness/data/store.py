@@ -28,7 +28,7 @@ __all__ = ["CorpusStore", "Draft", "corpus_name", "fingerprint"]
 
 FORMAT = 1
 _REQUIRED = ("id", "video", "clip", "split", "text", "label")
-_NAME = re.compile(r"[a-z0-9-]+@[a-z0-9-]+")
+_NAME = re.compile(r"[a-z0-9+-]+@[a-z0-9-]+")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -264,4 +264,4 @@ def _blocks(values: NDArray[np.float32]) -> Iterable[NDArray[np.float32]]:
 
 
 def _dataset_name(corpus: str) -> str:
-    return corpus.partition("@")[0].removesuffix("-twin")
+    return corpus.partition("@")[0].replace("-twin", "")  # a transfer of twins has several

@@ -11,17 +11,16 @@ import multiprocessing
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
-from harness.errors import HarnessError
-from harness.execution import Job, execute, limit_threads
+from harness.execution import Job, limit_threads
 from harness.executors import Done
-from harness.record import RunRecord
+from harness.executors.border import answer, measured
 
 __all__ = ["LocalExecutor"]
 
@@ -141,20 +140,8 @@ def _serve(pipe: Connection) -> None:
     limit_threads()
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
-            pipe.send(_answer(pipe.recv()))
-
-
-def _answer(job: Job) -> tuple[RunRecord | None, str | None]:
-    try:
-        return execute(job), None
-    except HarnessError as error:
-        return None, str(error)
-    except MemoryError:
-        return None, "out of memory"
-    except Exception as error:  # noqa: BLE001 - the border of a plug-in system: any fault is a reason
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{os.path.basename(where.filename)}:{where.lineno}"  # noqa: PTH119 - a bare string
-        return None, f"{type(error).__name__}: {error} ({place})"
+            job = pipe.recv()
+            pipe.send(answer(partial(measured, job)))
 
 
 def _leave_with_driver() -> None:

@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,7 @@ from harness.errors import SpecError, SubmissionError
 from harness.registry import Registry
 
 __all__ = [
+    "FAMILIES",
     "Family",
     "Metric",
     "Score",
@@ -31,7 +32,8 @@ __all__ = [
     "score",
 ]
 
-Family: TypeAlias = Literal["mosi", "sims"]
+Family: TypeAlias = Literal["mosi", "sims", "transfer_mosi", "transfer_sims"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
 Values: TypeAlias = NDArray[np.float64]
 Score: TypeAlias = Callable[[Values, Values], float]
 """(pred (N,), truth (N,)) -> value, NaN when undefined."""
@@ -39,12 +41,18 @@ Score: TypeAlias = Callable[[Values, Values], float]
 _DECIMALS = 6
 _LARGEST = float(np.finfo(np.float32).max)  # beyond it, rounding and squares overflow float64
 
+_TRANSFER_ORDER = (
+    *("mae", "mae_native", "corr", "acc2_non0", "f1_non0", "acc3_sign", "acc3_band"),
+    "macro_f1_non0",
+)
 _TABLE_ORDER: Mapping[Family, tuple[str, ...]] = {
     "mosi": (
         *("mae", "corr", "acc2_has0", "acc2_non0", "f1_has0", "f1_non0"),
         *("acc3", "acc5", "acc7"),
     ),
     "sims": ("mae", "corr", "acc2", "f1", "acc3", "acc5", "acc2_non0", "f1_non0"),
+    "transfer_mosi": _TRANSFER_ORDER,
+    "transfer_sims": _TRANSFER_ORDER,
 }
 
 
@@ -76,7 +84,7 @@ class Metric:
 
     @property
     def family(self) -> Family | None:
-        """The only family that has this metric, None when all have."""
+        """The only family that has this metric, None when several have."""
         return next(iter(self.functions)) if len(self.functions) == 1 else None
 
     def on(self, dataset: Dataset) -> Score:

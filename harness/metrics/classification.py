@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics.base import Metric, Values
+from harness.metrics.base import FAMILIES, Metric, Values
 
 __all__ = [
     "ClassScore",
@@ -226,10 +226,7 @@ ACC2_NON0 = Metric(
     name="acc2_non0",
     title="Acc-2 non-0",
     definition="mean [(p > 0) = (y > 0)] over clips with y ≠ 0",
-    functions={
-        "mosi": ClassScore(accuracy, positive, non_zero),
-        "sims": ClassScore(accuracy, positive, non_zero),
-    },
+    functions=dict.fromkeys(FAMILIES, ClassScore(accuracy, positive, non_zero)),
     undefined=_NO_NON_ZERO,
     source=f"{_MMSA}; on CH-SIMS: MERBench",
     primary=True,
@@ -260,10 +257,7 @@ F1_NON0 = Metric(
     name="f1_non0",
     title="F1 non-0",
     definition="F1 of the Acc-2 non-0 classes, weighted by label support",
-    functions={
-        "mosi": ClassScore(weighted_f1, positive, non_zero),
-        "sims": ClassScore(weighted_f1, positive, non_zero),
-    },
+    functions=dict.fromkeys(FAMILIES, ClassScore(weighted_f1, positive, non_zero)),
     undefined=_NO_NON_ZERO,
     source=f"{_MMSA}; on CH-SIMS: MERBench",
     primary=True,

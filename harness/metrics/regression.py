@@ -1,7 +1,8 @@
 """Metrics of the predicted intensity itself: errors and correlations.
 
 On the CH-SIMS family predictions and labels are first clipped to [-1, 1], as its authors do; on
-MOSI and MOSEI nothing is clipped. Sums of squares are over deviations from the mean.
+MOSI and MOSEI and on transfers nothing is clipped. Sums of squares are over deviations from the
+mean.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ __all__ = [
     "corr",
     "mae",
     "r2",
+    "scaled",
     "spearman",
 ]
 
@@ -192,6 +194,20 @@ def _clip_then(function: Score, pred: Values, truth: Values) -> float:
     return function(pred.clip(-1.0, 1.0), truth.clip(-1.0, 1.0))
 
 
+def scaled(function: Score, unit: float) -> Score:
+    """``function`` of predictions and labels multiplied by ``unit``.
+
+    Example:
+        >>> scaled(mae, 3.0)(np.array([0.5]), np.array([0.0]))
+        1.5
+    """
+    return functools.partial(_scale_then, function, unit)
+
+
+def _scale_then(function: Score, unit: float, pred: Values, truth: Values) -> float:
+    return function(unit * pred, unit * truth)
+
+
 def _is_constant(values: Values) -> bool:
     return not values.size or bool(values.min() == values.max())
 
@@ -204,7 +220,12 @@ def _ranks(values: Values) -> Values:
 
 
 def _everywhere(function: Score) -> Mapping[Family, Score]:
-    return {"mosi": function, "sims": clipped(function)}
+    return {
+        "mosi": function,
+        "sims": clipped(function),
+        "transfer_mosi": function,
+        "transfer_sims": function,
+    }
 
 
 MAE = Metric(

@@ -6,6 +6,7 @@ Nothing is fetched, generated or written.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from harness.data import twin
 from harness.data.corpus import EXPLANATIONS, Corpus, Stream
 from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.data.store import CorpusStore
+from harness.data.transfer import Parts, is_transfer, parts_of
 from harness.errors import DataError
 from harness.plan import Inventory
 from harness.synthetic_encoder import TWIN_ENCODER
@@ -72,6 +74,8 @@ class AtHand(Inventory):
         store = CorpusStore(self.home.corpora)
         if name in store or "@" not in name:
             return store.load(name)
+        if is_transfer(name):
+            return _transfer(parts_of(name), self)
         return _twin(name) if twin.is_twin(name) else _published(name)
 
     def _digest(self, name: str) -> str:
@@ -129,6 +133,21 @@ def _twin(name: str) -> Corpus:
         for split, counts in recipe.dataset.splits.items()
     }
     return _stand_in(name, recipe.dataset, clips, dict(recipe.shapes), explained=True)
+
+
+def _transfer(parts: Parts, inventory: Inventory) -> Corpus:
+    """As large as its parts say, which may be stand-ins themselves."""
+    opened = {part: inventory.corpus(part) for part in parts.corpora}
+    target = opened[parts.target]
+    shapes = {name: (stream.frames, stream.dim) for name, stream in target.streams.items()}
+    pieces = [(split, opened[part]) for split in SPLITS[:-1] for part in parts.sources]
+    pieces.append((SPLITS[-1], target))
+    sizes = [(split, corpus.dataset.name, len(corpus.split(split))) for split, corpus in pieces]
+    clips = {split: sum(n for name, _, n in sizes if name == split) for split in SPLITS}
+    common = shapes if parts.track == "common features" else {}
+    corpus = _stand_in(parts.name, parts.dataset, clips, common, explained=False)
+    domains = np.repeat([domain for _, domain, _ in sizes], [n for _, _, n in sizes])
+    return dataclasses.replace(corpus, clips=corpus.clips.assign(domain=domains))
 
 
 def _published(name: str) -> Corpus:

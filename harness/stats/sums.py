@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 
 from harness.metrics.base import Score, Values
 from harness.metrics.classification import Classes, ClassScore, accuracy, macro_f1, weighted_f1
-from harness.metrics.regression import calibration_slope, ccc, clipped, constant, corr, mae, r2
+from harness.metrics.regression import (
+    calibration_slope,
+    ccc,
+    clipped,
+    constant,
+    corr,
+    mae,
+    r2,
+    scaled,
+)
 
 __all__ = ["Clusters", "Sums", "ratio", "sums_of"]
 
@@ -31,6 +40,7 @@ _Terms: TypeAlias = tuple[Values, ...]
 _Read: TypeAlias = Callable[[Values], Values]
 
 _IS_CLIPPED = cast("functools.partial[float]", clipped(mae)).func
+_IS_SCALED = cast("functools.partial[float]", scaled(mae, 1.0)).func
 _NO_SPREAD = 1e-12  # share of a sum of squares that cancellation may leave behind
 
 
@@ -59,6 +69,9 @@ def sums_of(pred: Values, truth: Values, clusters: Clusters, function: Score) ->
     if isinstance(function, functools.partial) and function.func is _IS_CLIPPED:
         (inner,) = function.args
         return sums_of(pred.clip(-1.0, 1.0), truth.clip(-1.0, 1.0), clusters, inner)
+    if isinstance(function, functools.partial) and function.func is _IS_SCALED:
+        inner, unit = function.args
+        return sums_of(unit * pred, unit * truth, clusters, inner)
     if isinstance(function, ClassScore):
         return _class_sums(pred, truth, clusters, function)
     if function not in _REGRESSION:

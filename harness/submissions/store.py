@@ -20,6 +20,7 @@ import pandas as pd
 
 from harness import canonical
 from harness.canonical import Json
+from harness.checksums import seal
 from harness.errors import StoreError, SubmissionError
 from harness.files import commit_folder, is_plain_name
 from harness.parquet import read_parquet
@@ -225,6 +226,7 @@ class SubmissionStore:
         with _refusals(record.name), _retiring(target) as retire, commit_folder(target) as folder:
             predictions.to_parquet(folder / "predictions.parquet", index=False)
             (folder / "manifest.json").write_text(content, "utf-8")
+            seal(folder)
             retire()
         return "replaced" if taken else "added"
 

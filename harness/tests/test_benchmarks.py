@@ -17,7 +17,7 @@ from harness.benchmarks.elsewhere import SCORERS, SIMS_SCORERS
 from harness.benchmarks.measure import TINY, Row, alternate
 from harness.benchmarks.report import conditions, render
 from harness.benchmarks.runs import SUITE, stored
-from harness.benchmarks.suite import BENCHMARKS, ON_A_GPU
+from harness.benchmarks.suite import BENCHMARKS, ON_A_GPU, SERVED
 from harness.benchmarks.training import _loop, _Padded
 from harness.data import load
 from harness.data.datasets import datasets
@@ -36,7 +36,7 @@ ROW = Row(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name not in SERVED])
 def test_every_benchmark_gives_rows_that_compare(name: str, tmp_path: Path) -> None:
     rows = BENCHMARKS[name](tmp_path, TINY)
     assert rows

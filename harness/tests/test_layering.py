@@ -23,7 +23,7 @@ FLOORS = {
     **dict.fromkeys(
         (
             *("harness.errors", "harness.canonical", "harness.registry", "harness.seeds"),
-            *("harness.files", "harness.home", "harness.data.datasets"),
+            *("harness.files", "harness.home", "harness.data.datasets", "harness.checksums"),
         ),
         0,
     ),
@@ -31,6 +31,7 @@ FLOORS = {
         (
             *("harness.specs", "harness.metrics", "harness.predictions", "harness.stats"),
             *("harness.parquet", "harness.record", "harness.diagnostics"),
+            "harness.spec_records",
             *("harness.result_rows", "harness.seed_table", "harness.published_means"),
         ),
         1,
@@ -38,7 +39,7 @@ FLOORS = {
     **dict.fromkeys(
         (
             *("harness.data", "harness.protocols", "harness.store", "harness.provenance"),
-            "harness.costs",
+            *("harness.costs", "harness.verification", "harness.running"),
             *("harness.scoring", "harness.submissions", "harness.arithmetic"),
         ),
         2,
@@ -48,8 +49,11 @@ FLOORS = {
             *("harness.batching", "harness.system", "harness.text", "harness.training"),
             *("harness.execution", "harness.executors", "harness.run", "harness.plan"),
             *("harness.driver", "harness.conformance", "harness.params", "harness.network"),
-            "harness.synthetic_encoder",
-            *("harness.pricing", "harness.fidelity"),
+            "harness.replay",
+            *("harness.synthetic_encoder", "harness.judgement"),
+            *("harness.corrupted", "harness.reliability"),
+            *("harness.pricing", "harness.fidelity", "harness.recording", "harness.extraction"),
+            "harness.pool",
         ),
         3,
     ),
@@ -61,31 +65,35 @@ FACES = (
     *("harness.tracking", "harness._tracked", "harness._sqlite"),
 )
 
+EXTRACTORS = {"opensmile", "librosa", "mediapipe", "faster_whisper"}
 THIRD_PARTY = (
     set(),
     {"numpy", "scipy", "pandas", "pyarrow"},
     {"psutil", "filelock"},
-    {"torch", "transformers", "huggingface_hub", "safetensors", "sklearn"},
-    {"httpx", "av"},
+    {"torch", "transformers", "huggingface_hub", "safetensors", "sklearn", "av", *EXTRACTORS}
+    | {"ray"},
+    {"httpx"},
 )
 BOARDS_MAY_IMPORT = {
     *("leaderboards", "harness.specs", "harness.metrics", "harness.predictions", "harness.store"),
     *("harness.stats", "harness.data.datasets", "harness.scoring", "harness.parquet"),
+    *("harness.data.corruption", "harness.diagnostics"),
     *("harness.submissions", "harness.seed_table"),
     *("harness.errors", "harness.canonical", "harness.registry", "harness.seeds", "harness.files"),
     *("harness.home", "numpy", "scipy", "pandas", "tabulate", "wcwidth", "matplotlib"),
 }
 ONLY_IN = {
     "mlflow": ("harness.tracking", "harness._tracked"),
-    "multiprocessing": ("harness.executors",),
+    "multiprocessing": ("harness.executors", "harness.pool"),
     "matplotlib": ("leaderboards.figures", "leaderboards.variance_figures"),
     "ray": ("harness.executors",),
     "pickle": (
         "harness.benchmarks.conversion",  # the reference
+        "harness.data.mmsa_export",  # the layout of other tools
         *("harness.training.resume", "text_model.checkpoint"),  # the error of a refused checkpoint
     ),
     "httpx": ("mllm_eval.client",),
-    "av": ("mllm_eval._recording",),
+    "av": ("harness.recording",),
     "cloudpickle": (),
     "joblib": (),
     "dill": (),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -117,37 +116,6 @@ def driver(home: Home, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[byt
         stderr=stderr,
         start_new_session=True,
     )
-
-
-def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    try:
-        return psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-@pytest.mark.slow
-def test_kills_at_random_moments_change_nothing(tmp_path) -> None:
-    kills = int(os.environ.get("MSA_TEST_KILLS", "4"))
-    undisturbed, disturbed = Home(tmp_path / "undisturbed"), Home(tmp_path / "disturbed")
-    for home in (undisturbed, disturbed):
-        home.suites.mkdir(parents=True)
-        write_suite(home, SUITE)
-    began = time.monotonic()
-    assert driver(undisturbed).wait() == 0
-    whole = time.monotonic() - began
-    moments, left = random.Random(7), []
-    for _ in range(kills):
-        process = driver(disturbed)
-        time.sleep(moments.uniform(0.05, 0.9) * whole)
-        left += workers_of(process)
-        process.kill()
-        process.wait()
-    _, alive = psutil.wait_procs(left, timeout=10)
-    assert alive == []
-    assert driver(disturbed).wait() == 0
-    name = "small.md"
-    assert (disturbed.boards / name).read_bytes() == (undisturbed.boards / name).read_bytes()
 
 
 @pytest.mark.slow

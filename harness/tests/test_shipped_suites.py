@@ -41,7 +41,8 @@ def test_every_row_resolves_on_its_corpora(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_no_system_is_left_out(name):
     listed = {entry.system for entry in suite(name).entries}
-    assert listed == {key for key, system in systems.items() if not system.reference}
+    trained = {key for key, system in systems.items() if system.supervision == "train"}
+    assert listed == {key for key in trained if not systems[key].reference}
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -8,12 +8,13 @@ from harness.training.evaluation import predict
 from harness.training.fitting import fit_network, loop_of, untrained
 from harness.training.inputs import batches_of
 from harness.training.loop import Loop
-from harness.training.sweep import Sweep, total_loss
+from harness.training.sweep import Sweep, clip_losses, total_loss
 
 __all__ = [
     "Loop",
     "Sweep",
     "batches_of",
+    "clip_losses",
     "fit_network",
     "loop_of",
     "predict",

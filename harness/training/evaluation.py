@@ -1,11 +1,11 @@
 """Predicting a split with a network: evaluation mode, no autograd, clips in storage order.
 
-Shapes: n clips, B clips of a batch, K values per clip.
+Shapes: n clips, B clips of a batch, K values per clip, C conditions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.batching import Batch, BatchSource
-from harness.network import Network
+from harness.corrupted import Corrupter
+from harness.data.corruption import Condition
+from harness.network import Network, Output
 
-__all__ = ["diagnose", "predict", "tells"]
+__all__ = ["diagnose", "diagnose_under", "predict", "predict_under", "tells"]
 
 EVALUATION_BATCH = 256
 
@@ -37,10 +39,45 @@ def diagnose(network: Network, source: BatchSource) -> dict[str, NDArray[np.floa
     """What the network tells about each clip, (n,) or (n, K) by name."""
     network.eval()
     with torch.inference_mode():
-        outputs = [network(batch).diagnostics for batch in source.in_order(EVALUATION_BATCH)]
+        outputs = [network(batch) for batch in source.in_order(EVALUATION_BATCH)]
+    return _joined(outputs)
+
+
+def predict_under(
+    network: Network, source: BatchSource, corrupter: Corrupter, conditions: Sequence[Condition]
+) -> NDArray[np.float32]:
+    """(C, n) predictions; all conditions share the draws of a batch."""
+    parts = _outputs(network, source, corrupter, conditions)
+    rows = [torch.cat([output.prediction for output in own]) for own in parts]
+    return torch.stack(rows).float().cpu().numpy()
+
+
+def diagnose_under(
+    network: Network, source: BatchSource, corrupter: Corrupter, conditions: Sequence[Condition]
+) -> list[dict[str, NDArray[np.float32]]]:
+    """What the network tells about each clip under each condition."""
+    return [_joined(own) for own in _outputs(network, source, corrupter, conditions)]
+
+
+def _outputs(
+    network: Network, source: BatchSource, corrupter: Corrupter, conditions: Sequence[Condition]
+) -> list[list[Output]]:
+    """One list of the batches' outputs per condition."""
+    network.eval()
+    found: list[list[Output]] = [[] for _ in conditions]
+    with torch.inference_mode():
+        for batch in source.in_order(EVALUATION_BATCH):
+            draws = corrupter.draws(batch.rows)
+            for own, condition in zip(found, conditions, strict=True):
+                output: Output = network(corrupter.under(condition, batch, draws))
+                own.append(Output(output.prediction, diagnostics=output.diagnostics))
+    return found
+
+
+def _joined(outputs: Sequence[Output]) -> dict[str, NDArray[np.float32]]:
     return {
-        name: torch.cat([output[name] for output in outputs]).float().cpu().numpy()
-        for name in outputs[0]
+        name: torch.cat([output.diagnostics[name] for output in outputs]).float().cpu().numpy()
+        for name in outputs[0].diagnostics
     }
 
 

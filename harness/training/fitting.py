@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from harness import canonical
 from harness.batching import BatchSource
+from harness.corrupted import Corrupter
 from harness.data.corpus import Split
+from harness.data.corruption import Condition
 from harness.errors import SpecError
+from harness.judgement import judgements
 from harness.network import Dims, Network
 from harness.params import KnowledgeParams, TrainingParams
 from harness.seeds import derive
 from harness.system import Fitted, System, Task
-from harness.training.evaluation import diagnose, predict, tells
+from harness.training.evaluation import (
+    diagnose,
+    diagnose_under,
+    predict,
+    predict_under,
+    tells,
+)
 from harness.training.inputs import batches_of
+from harness.training.judging import swaps
 from harness.training.loop import Loop
+from harness.training.objectives import Generalising, objectives
 from harness.training.stability import CHECKS, stability
 
 __all__ = ["fit_network", "loop_of", "untrained"]
@@ -40,7 +54,22 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
     def diagnose_split(split: Split) -> dict[str, NDArray[np.float32]]:
         return diagnose(network, source(split))
 
+    def predict_split_under(split: Split, conditions: Sequence[Condition]) -> NDArray[np.float64]:
+        found = predict_under(network, source(split), _corrupter(split, task), conditions)
+        return found.astype(np.float64)
+
+    def diagnose_split_under(
+        split: Split, conditions: Sequence[Condition]
+    ) -> list[dict[str, NDArray[np.float32]]]:
+        return diagnose_under(network, source(split), _corrupter(split, task), conditions)
+
+    def swap_split(split: Split) -> Mapping[str, NDArray[np.float64]]:
+        seed = derive(task.seed, "swap", split.name)
+        return swaps(network, source(split), _corrupter(split, task), seed)
+
     valid = loop.sources[task.valid.name]
+    judged = {place.name: list(place.of) for place in judgements(network)}
+    talks = tells(network, valid)
     unstable = not CHECKS.isdisjoint(system.card.declares)
     return Fitted(
         predict=predict_split,
@@ -49,8 +78,12 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
         history=tuple(loop.history),
         selected_epoch=loop.best.epoch,
         curves={name: np.stack(rows) for name, rows in loop.curves.items()},
-        diagnose=diagnose_split if tells(network, valid) else None,
+        diagnose=diagnose_split if talks else None,
+        predict_under=predict_split_under,
+        diagnose_under=diagnose_split_under if talks else None,
         stability=stability(network, valid) if unstable else None,
+        variants=swap_split if judged else None,
+        report={"judgements": canonical.plain(judged)} if judged else {},
     )
 
 
@@ -59,8 +92,25 @@ def loop_of(system: System, task: Task, params: TrainingParams) -> Loop:
     network = untrained(system, task, params)
     _seed_torch(derive(task.seed, "training"))
     splits = [task.train, task.valid, *([task.watched] if task.watched is not None else [])]
-    sources = {split.name: batches_of(system, split, task, params) for split in splits}
+    sources = _sources(system, splits, task, params)
     return Loop(network, sources, task, params, _knowledge(system, task, params))
+
+
+def _sources(
+    system: System, splits: Sequence[Split], task: Task, params: TrainingParams
+) -> dict[str, BatchSource]:
+    """Clips by split; those of training change with every epoch, those of selection never."""
+    found = {split.name: batches_of(system, split, task, params) for split in splits}
+    for split in splits:
+        if split.name == "train" and (law := params.training_corruption) != "none":
+            found["train"] = _corrupter(split, task).varying(found["train"], law)
+        if split.name == "valid" and (law := task.protocol.selection_corruption) != "none":
+            found["valid"] = _corrupter(split, task).fixed(found["valid"], law)
+    return found
+
+
+def _corrupter(split: Split, task: Task) -> Corrupter:
+    return Corrupter(split, task.encoder, task.device)
 
 
 def _knowledge(system: System, task: Task, params: TrainingParams) -> dict[str, BatchSource]:
@@ -70,14 +120,16 @@ def _knowledge(system: System, task: Task, params: TrainingParams) -> dict[str, 
     if task.knowledge is None:
         raise SpecError(f"{system.name} learns from {params.knowledge}, which the task lacks")
     splits = [task.knowledge.split(name) for name in ("train", "valid")]
-    return {split.name: batches_of(system, split, task, params) for split in splits}
+    return _sources(system, splits, task, params)
 
 
 def untrained(system: System, task: Task, params: TrainingParams) -> Network:
     """The network of a system before its first step, as the task's seed draws it."""
     assert system.build is not None
     _seed_torch(derive(task.seed, "weights"))
-    return system.build(Dims.of(task.train.corpus, task.encoder), params).to(task.device)
+    network = system.build(Dims.of(task.train.corpus, task.encoder), params).to(task.device)
+    objective = objectives[params.objective]
+    return network if objective.term is None else Generalising(network, objective, params)
 
 
 def _seed_torch(seed: int) -> None:

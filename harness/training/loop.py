@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.batching import BatchSource, epoch_order
+from harness.batching import BatchSource, balanced_order, epoch_order
 from harness.data.corpus import Split
 from harness.errors import RunFailed
 from harness.metrics.base import better, metrics  # not the conventions: they do not train
@@ -151,9 +151,10 @@ class Loop:
         self.network.train()
         self.network.begin_epoch(epoch)
         mean = math.nan
+        train = self._train.at(derive(self.task.seed, "corruption", self.stage.name, epoch))
         for sweep in self.sweeps:
             order = self._order(sweep.plan, epoch)
-            total, clips = sweep.epoch(self._train, order, epoch)
+            total, clips = sweep.epoch(train, order, epoch)
             mean = float(total) / max(1, clips)
             if not math.isfinite(mean):
                 raise RunFailed(
@@ -163,9 +164,15 @@ class Loop:
         return mean
 
     def _order(self, plan: Pass, epoch: int) -> list[Tensor]:
-        """Rows of the batches; stages and passes of their own names have their own order."""
+        """Rows of the batches; stages and passes of their own names have their own order.
+
+        Where clips come from several domains, each batch has equally many of every one.
+        """
         names = [name for name in (self.stage.name, plan.name) if name != "main"]
         generator = np.random.default_rng(derive(self.task.seed, "batches", *names, epoch))
+        domains = self._train.domains
+        if domains is not None and len(domains.unique()) > 1:
+            return balanced_order(domains, self._batch_size, generator)
         return epoch_order(len(self._train), self._batch_size, generator)
 
     def _evaluate(self) -> float:

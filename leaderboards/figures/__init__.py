@@ -15,6 +15,7 @@ from leaderboards.figures._save import save
 from leaderboards.figures.gates import gate_map, telling
 from leaderboards.figures.pareto import cost_pareto, pareto_front
 from leaderboards.figures.ranks import rank_intervals
+from leaderboards.figures.reliability import reliability_curves, reliability_maps
 from leaderboards.figures.scatter import metric_scatter
 from leaderboards.figures.seeds import seed_strip
 
@@ -28,6 +29,8 @@ __all__ = [
     "metric_scatter",
     "pareto_front",
     "rank_intervals",
+    "reliability_curves",
+    "reliability_maps",
     "save",
     "seed_strip",
 ]
@@ -36,10 +39,11 @@ __all__ = [
 def draw(board: Board, folder: Path) -> list[Path]:
     """Write the figures of every corpus, ``<suite>.<corpus>.<kind>.{png,svg}``, into ``folder``.
 
-    Kinds are ``seeds``, ``scatter``, ``cost``, from two ranked rows ``ranks``, and whatever systems
-    tell of themselves (``routing``, ``gate``). All but
-    ``cost`` depend on stored predictions alone. Rows that know different things stand in figures of
-    their own, the second ones called ``<suite>.<corpus>.part-2.<kind>``.
+    Kinds are ``seeds``, ``scatter``, ``cost``, from two ranked rows ``ranks``, whatever systems
+    tell of themselves (``routing``, ``gate``), and under a grid of conditions ``curves`` and
+    ``maps``. All but ``cost`` depend on stored predictions alone. Rows that know different things
+    stand in figures of their own, the second ones called ``<suite>.<corpus>.part-2.<kind>``; curves
+    and maps show all rows.
 
     Raises:
         StoreError: When a file cannot be written.
@@ -47,18 +51,32 @@ def draw(board: Board, folder: Path) -> list[Path]:
     try:
         return [
             file
-            for grid in board.grids
-            for place, part in enumerate(grid.parts, start=1)
-            for kind, figure in _figures(part)
-            for file in save(figure, folder / _name(board, part, place, kind))
+            for name, figure in _named(board)
+            for file in save(figure, folder / f"{board.suite}.{name}")
         ]
     except OSError as error:
         raise StoreError(f"figures cannot be written: {error}") from error
 
 
-def _name(board: Board, part: Grid, place: int, kind: str) -> str:
-    which = "" if place == 1 else f".part-{place}"
-    return f"{board.suite}.{part.corpus.name}{which}.{kind}"
+def _named(board: Board) -> Iterator[tuple[str, Figure]]:
+    for grid in board.grids:
+        for place, part in enumerate(grid.parts, start=1):
+            which = "" if place == 1 else f".part-{place}"
+            for kind, figure in _figures(part):
+                yield f"{grid.corpus.name}{which}.{kind}", figure
+        for kind, figure in _under_conditions(grid):
+            yield f"{grid.corpus.name}.{kind}", figure
+
+
+def _under_conditions(grid: Grid) -> Iterator[tuple[str, Figure]]:
+    """Figures of all rows of a corpus together: what they were trained on is what they show."""
+    found = grid.reliability
+    if found is None:
+        return
+    for kind, draws in (("curves", reliability_curves), ("maps", reliability_maps)):
+        figure = draws(grid, found)
+        if figure is not None:
+            yield kind, figure
 
 
 def _figures(grid: Grid) -> Iterator[tuple[str, Figure]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness.metrics import metrics
 from harness.submissions import Badge
-from leaderboards import markdown, tables
+from leaderboards import markdown, tables, transfer_page
 from leaderboards.analysis import Across
 from leaderboards.board import Board
 from leaderboards.html.drawings import draw_average
@@ -14,7 +14,7 @@ from leaderboards.html.markup import Html, join, tag
 from leaderboards.html.parts import plain_table
 from leaderboards.html.prose import block
 
-__all__ = ["across", "legend", "protocol"]
+__all__ = ["across", "legend", "protocol", "transfers"]
 
 _DRAWN = """\
 - Choose above a table in which metric ranks and seeds are drawn. The bar is the rank set, on an
@@ -44,6 +44,20 @@ def _across(found: Across, name: str) -> Html:
     shown = plain_table(tables.Table(columns=table.columns, rows=tuple(rows)), caption)
     parts = (block(heading), block(intro), shown, *map(block, left_out))
     return tag("section", join(parts, "\n"), id=name)
+
+
+def transfers(board: Board) -> Iterator[Html]:
+    """All transfers together, one section."""
+    parts = [tag("h2", "All transfers", id="transfers-title")]
+    for said in transfer_page.blocks(board):
+        if said.title:
+            parts.append(tag("h3", said.title))
+        if said.words:
+            parts.append(tag("p", said.words))
+        if said.table is not None:
+            parts.append(plain_table(said.table, said.title or "MAE on every transfer"))
+    if board.contests:
+        yield tag("section", join(parts, "\n"), id="transfers", aria_labelledby="transfers-title")
 
 
 def protocol(board: Board) -> Html:

@@ -117,7 +117,7 @@ def _line(grid: Grid, row: Row) -> Line:
         text=tables.text(row),
         side_info=row.side_info,
         seeds=tables.seeds(row),
-        runs=tuple("det." if row.deterministic else str(run.seed) for run in row.runs),
+        runs=tuple(_run_name(row, run.seed) for run in row.runs),
         unranked=unranked_because(row) or alone,
         flags=(*row.flags, *_flags(grid, row)),
         floor=row.reference,
@@ -127,6 +127,12 @@ def _line(grid: Grid, row: Row) -> Line:
             if row.runs
         },
     )
+
+
+def _run_name(row: Row, seed: int) -> str:
+    if row.asked:
+        return tables.ONCE
+    return "det." if row.deterministic else str(seed)
 
 
 def _about(row: Row) -> Iterator[str]:
@@ -147,10 +153,10 @@ def _about(row: Row) -> Iterator[str]:
 def _flags(grid: Grid, row: Row) -> tuple[str, ...]:
     """What submissions are flagged with already."""
     ranking = grid.analysis.rankings.get(grid.selection.name)
-    ours = row.badge is Badge.REPLAYED and not row.deterministic
-    if not ours or ranking is None or row.label not in ranking.conditional:
+    varies = row.badge is Badge.REPLAYED and (row.asked or not row.deterministic)
+    if not varies or ranking is None or row.label not in ranking.conditional:
         return ()
-    return ("conditional on one run: how much another run differs is unseen",)
+    return (tables.CONDITIONAL,)
 
 
 def _score(grid: Grid, row: Row, metric: Metric) -> Score:

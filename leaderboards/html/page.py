@@ -10,7 +10,7 @@ from importlib import resources
 
 from harness.metrics import metrics_for
 from leaderboards.board import Board
-from leaderboards.html.around import across, legend, protocol
+from leaderboards.html.around import across, legend, protocol, transfers
 from leaderboards.html.lines import Line, lines_of
 from leaderboards.html.markup import Html, join, tag
 from leaderboards.html.sections import corpus, title_of
@@ -65,10 +65,11 @@ def _chosen_metric(board: Board) -> str:
 
 
 def _body(board: Board) -> Html:
-    names = [f"corpus-{place}" for place, _ in enumerate(board.grids, start=1)]
-    lines = [lines_of(grid) for grid in board.grids]
-    corpora = [corpus(*shown) for shown in zip(board.grids, lines, names, strict=True)]
+    names = [f"corpus-{place}" for place, _ in enumerate(board.shown, start=1)]
+    lines = [lines_of(grid) for grid in board.shown]
+    corpora = [corpus(*shown) for shown in zip(board.shown, lines, names, strict=True)]
     main = (
+        *transfers(board),
         _filters([line for found in lines for line in found.every]),
         *corpora,
         *across(board),
@@ -84,7 +85,8 @@ def _header(board: Board, names: Sequence[str]) -> Html:
     theme = tag("button", "Dark", type="button", id="theme", aria_pressed="false")
     seeds = f"Suite {board.suite}, seeds {', '.join(map(str, board.seeds))}."
     links = [
-        *((name, f"{title_of(g.corpus)}") for name, g in zip(names, board.grids, strict=True)),
+        *([("transfers", "All transfers")] if board.contests else []),
+        *((name, f"{title_of(g.corpus)}") for name, g in zip(names, board.shown, strict=True)),
         *([("across", "Across datasets")] if board.across else []),
         ("protocol", "Protocol"),
         ("reading", "How to read this"),

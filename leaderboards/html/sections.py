@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.metrics import Metric, metrics_for
-from leaderboards import markdown, tables
+from leaderboards import markdown, reliability_page, tables, zero_shot
 from leaderboards.board import CorpusFacts, Grid
 from leaderboards.html.lines import Line, Lines
 from leaderboards.html.markup import Html, join, tag
@@ -39,6 +39,8 @@ def corpus(grid: Grid, lines: Lines, name: str) -> Html:
         _selector(shown, grid.selection, name),
         *_ranked(grid, lines, shown, name),
         *_crossing(grid, shown, name),
+        *_reliability(grid),
+        *_asked(grid),
         *_apart(lines, shown, name),
         *_details(grid, lines, shown),
     )
@@ -128,6 +130,33 @@ def _crossing(grid: Grid, shown: Sequence[Metric], name: str) -> Iterator[Html]:
         if metric.name in crossed
     )
     yield folded("Pairwise comparisons across tables", join(pairs, "\n"))
+
+
+def _asked(grid: Grid) -> Iterator[Html]:
+    """What became of questions to models, and who was asked what."""
+    for title, table in (
+        (zero_shot.ANSWERS, zero_shot.answers(grid)),
+        (zero_shot.ASKED, zero_shot.asked(grid)),
+    ):
+        if table.rows:
+            yield tag("h3", title)
+            yield plain_table(table, title)
+            notes = (tag("li", note) for note in table.notes)
+            yield tag("ol", *notes, class_="notes")
+
+
+def _reliability(grid: Grid) -> Iterator[Html]:
+    """What a grid of conditions adds."""
+    for block in reliability_page.blocks(grid):
+        if block.folded and block.table is not None:
+            yield folded(block.title, plain_table(block.table, block.title))
+            continue
+        if block.title:
+            yield tag("h3", block.title)
+        if block.words:
+            yield tag("p", block.words)
+        if block.table is not None:
+            yield plain_table(block.table, "Areas of the reliability spectrum")
 
 
 def _apart(lines: Lines, shown: Sequence[Metric], name: str) -> Iterator[Html]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
+from harness.errors import SpecError
 from harness.registry import Registry
 
 __all__ = ["SPLITS", "Counts", "Dataset", "datasets"]
@@ -34,13 +36,14 @@ class Dataset:
 
     name: str
     title: str
-    language: Literal["en", "zh"]
+    language: Literal["en", "zh", "mixed"]
     low: float
     """Lowest label."""
     high: float
     """Highest label."""
-    family: Literal["mosi", "sims"]
-    """Which metric definitions apply: seven-class rounding or five right-closed bins."""
+    family: Literal["mosi", "sims", "transfer_mosi", "transfer_sims"]
+    """Which metric definitions apply: seven-class rounding or five right-closed bins; on transfers
+    those whose meaning agrees across datasets, and the MAE of the target's own family."""
     grid: float | None
     """Step of the label grid, None when labels are means of ratings off any one grid."""
     splits: Mapping[str, Counts]
@@ -54,6 +57,10 @@ class Dataset:
     """True where train and test clips come from the same source videos."""
     contains: tuple[str, ...] = ()
     """Other datasets whose clips all recur here with the same labels and split."""
+    sources: tuple[str, ...] = ()
+    """Of a transfer: the datasets whose train and valid clips it has."""
+    target: str = ""
+    """Of a transfer: the dataset whose test clips it has."""
     margins: Mapping[str, float] = field(default_factory=dict)
     """Declared equivalence margins per metric (two systems closer than this are equivalent)."""
     licence: str
@@ -69,7 +76,41 @@ class Dataset:
         """Official number of clips over all splits."""
         return sum(counts.clips for counts in self.splits.values())
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether it is a transfer of a dataset to itself: what transfers to it may hope for."""
+        return self.sources == (self.target,)
 
-datasets: Registry[Dataset] = Registry(
+
+class _Datasets(Registry[Dataset]):
+    """The published datasets and, by name alone, every transfer between them.
+
+    Transfers are derived when asked for (``datasets["mosi+mosei-to-sims"]``); nothing lists them.
+    """
+
+    def __getitem__(self, name: str) -> Dataset:
+        return _derived(name) if "-to-" in name else super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        if isinstance(name, str) and "-to-" in name:
+            return _is_transfer(name)
+        return super().__contains__(name)
+
+
+@cache
+def _derived(name: str) -> Dataset:
+    from harness.data.datasets._transfer import derive_dataset
+
+    return derive_dataset(name)
+
+
+def _is_transfer(name: str) -> bool:
+    try:
+        return bool(_derived(name))
+    except SpecError:
+        return False
+
+
+datasets: Registry[Dataset] = _Datasets(
     "dataset", Dataset, packages=("harness.data.datasets",), group="msa_harness.datasets"
 )

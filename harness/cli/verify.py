@@ -1,0 +1,80 @@
+"""``msa verify``: whether what is stored is what was written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli._output import JsonFlag, echo_json, echo_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.store import RunStore
+    from harness.verification import Finding
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("verify")(_verify)
+
+
+def _verify(
+    corpora: Annotated[
+        bool, typer.Option("--corpora", help="Read converted corpora too; takes longer.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Check stored files against their digests, runs against their keys; exit 1 on damage."""
+    from harness.home import Home
+    from harness.store import RunStore
+    from harness.verification import verify
+
+    home = Home.default()
+    findings = list(verify(home, corpora=corpora))
+    damaged = [finding for finding in findings if finding.damage]
+    if as_json:
+        echo_json([finding.record() for finding in findings])
+    else:
+        if damaged:
+            echo_table(_rows(damaged))
+        for line in _summary(findings, damaged, RunStore(home.store)):
+            typer.echo(line)
+    if damaged:
+        raise typer.Exit(1)
+
+
+def _rows(damaged: Iterable[Finding]) -> list[dict[str, object]]:
+    return [
+        {"kind": item.kind, "name": item.name, "damage": "; ".join(item.damage)} for item in damaged
+    ]
+
+
+def _summary(
+    findings: Sequence[Finding], damaged: Sequence[Finding], store: RunStore
+) -> Iterator[str]:
+    counts = Counter(finding.kind for finding in findings)
+    checked = ", ".join(f"{kind}: {count}" for kind, count in counts.items()) or "nothing stored"
+    yield f"checked {checked}; {len(damaged)} damaged"
+    bare = sum(not finding.sealed for finding in findings)
+    if bare:
+        yield f"{bare} without digests, written by an older version: read, nothing to compare with"
+    keys = {finding.name for finding in damaged if finding.kind == "run"}
+    suites = [name for name in _readable_plans(store, findings) if keys & _keys(store, name)]
+    yield from (f"next: msa run {name}" for name in suites)
+
+
+def _readable_plans(store: RunStore, findings: Iterable[Finding]) -> Iterator[str]:
+    sound = {item.name for item in findings if item.kind == "plan" and not item.damage}
+    return (name for name in store.plans() if name in sound)
+
+
+def _keys(store: RunStore, suite: str) -> set[str]:
+    cells = store.plan(suite)["cells"]
+    assert isinstance(cells, list)
+    return {str(cell["key"]) for cell in cells if cell["key"]}

@@ -1,0 +1,183 @@
+"""Boards under a grid of conditions: areas are means over cells, tracks stand apart."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from harness.data.corruption import Condition, grid
+from harness.metrics import metrics
+from harness.tests.stores import SEEDS, Constant, Off, Row, make_corpus, make_store
+from leaderboards import reliability, reliability_page, reliability_tables
+from leaderboards.figures import reliability_curves, reliability_maps
+from leaderboards.html.page import render_html
+from leaderboards.markdown import render_board
+from leaderboards.select import gather
+
+MAE = metrics["mae"]
+GRID = "spectrum"
+NAMES = [condition.name for condition in grid(GRID)]
+
+
+def strength(name: str) -> float:
+    condition = Condition.parse(name)
+    return condition.noise + condition.missing
+
+
+FLOOR = Row(label="train_mean", cells={0: Constant()}, deterministic=True, reference=True)
+NEAR = Row(label="near <b>", cells={s: Off(0.4 + s % 3 / 50) for s in SEEDS}, epochs=0)
+FAR = Row(label="far", cells={s: Off(0.8 + s % 3 / 50) for s in SEEDS}, epochs=0)
+AUGMENTED = Row(label="augmented", cells={s: Off(0.5) for s in SEEDS}, epochs=0)
+SPECIAL = Row(label="special", cells={s: Off(0.6) for s in SEEDS}, epochs=0)
+ROWS = [FLOOR, NEAR, FAR, AUGMENTED, SPECIAL]
+CORPUS = make_corpus("mosi-twin@compact", clips=(8, 6, 60))
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    """Rows whose errors grow with the strength of a condition, by what they were trained on."""
+    found = gather(make_store(tmp_path_factory.mktemp("store"), ROWS, [CORPUS]), "small")
+    (only,) = found.grids
+    laws = {"augmented": "spectrum", "special": "element=0.5"}
+    rows = tuple(
+        dataclasses.replace(
+            row,
+            system=row.system if row.reference else "net",
+            training_corruption=laws.get(row.label, "none"),
+        )
+        for row in only.rows
+    )
+    cells = dataclasses.replace(only, rows=rows, corruption=GRID, under=_under)
+    return dataclasses.replace(found, grids=(cells,))
+
+
+def _under(row) -> np.ndarray:
+    """(S, C, N): clean predictions whose errors are stretched."""
+    truth = CORPUS.split("test").labels
+    growth = 0.0 if row.reference else 0.2 if row.training_corruption == "spectrum" else 1.0
+    scale = np.array([1 + growth * strength(name) for name in NAMES])
+    if row.training_corruption == "element=0.5":
+        scale[NAMES.index("element=0.5")] = 0.1
+    runs = np.stack([run.pred for run in row.runs])
+    return truth + scale[None, :, None] * (runs - truth)[:, None]
+
+
+@pytest.fixture(scope="module")
+def found(board):
+    (cells,) = board.grids
+    return reliability.study(cells, MAE, draws=400)
+
+
+def row(found, label: str):
+    return next(one for one in found.rows if one.row.label == label)
+
+
+def test_areas_are_means_over_the_cells_of_curves_and_maps(found):
+    near = row(found, "near <b>")
+    by_name = dict(zip(found.conditions, near.values, strict=True))
+    curve = [by_name[Condition(noise=rate / 10).name] for rate in range(10)]
+    assert near.areas["noise"].value == pytest.approx(np.mean(curve))
+    of_map = [
+        by_name[Condition(noise=a / 10, missing=b / 10, how="block").name]
+        for a in range(10)
+        for b in range(10)
+    ]
+    assert near.areas["noise × block"].value == pytest.approx(np.mean(of_map))
+    maps = [near.areas[f"noise × {how}"].value for how in ("element", "block", "modality")]
+    assert near.areas["spectrum"].value == pytest.approx(np.mean(maps))
+    assert near.clean == pytest.approx(by_name["clean"])
+
+
+def test_intervals_hold_their_values(found):
+    for one in found.rows:
+        for area in (*one.areas.values(), *one.sets.values(), *one.breakdown.values()):
+            assert area.low <= area.value <= area.high
+        assert one.worst.low <= one.worst.value <= one.worst.high
+
+
+def test_the_worst_cell_is_the_strongest_and_not_the_empty_one(found):
+    one = row(found, "near <b>")
+    assert strength(one.worst_condition) == pytest.approx(1.8)
+    assert one.worst_condition != "modality=1"
+    assert row(found, "train_mean").worst.value == pytest.approx(row(found, "train_mean").clean)
+
+
+def test_sets_and_modalities_are_broken_down(found):
+    one = row(found, "near <b>")
+    assert list(one.sets) == [
+        *("text+audio+vision", "text+audio", "text+vision", "audio+vision"),
+        *("text", "audio", "vision"),
+    ]
+    assert set(one.breakdown) == {
+        (name, kind)
+        for name in ("text", "audio", "vision")
+        for kind in ("noise", "element", "block", "modality")
+    }
+
+
+def test_rows_trained_on_other_clips_are_ranked_apart(found):
+    ranked = {ranking.names for ranking in found.rankings.values()}
+    assert ranked == {("near <b>", "far")}
+    crossed = {frozenset((pair.a, pair.b)) for pair in found.crossed.pairs}
+    assert frozenset(("near <b>", "augmented")) in crossed
+    assert not any("special" in pair for pair in crossed)
+
+
+def test_families_that_training_never_saw_are_marked(found):
+    marked = {name for name, area in row(found, "augmented").areas.items() if area.unseen}
+    assert marked == {"block", "noise × block"}
+    assert not any(area.unseen for area in row(found, "near <b>").areas.values())
+
+
+def test_one_checkpoint_for_all_looks_at_the_cells_specialists_were_trained_for(found):
+    gains = {gain.checkpoint: gain for gain in found.gains}
+    assert set(gains) == {"near <b>", "far", "augmented"}
+    for gain in gains.values():
+        assert (gain.specialists, gain.condition) == (("special",), "element=0.5")
+        place = found.conditions.index("element=0.5")
+        difference = row(found, gain.checkpoint).values[place] - row(found, "special").values[place]
+        assert gain.gain.value == pytest.approx(difference)
+        assert reliability_tables.verdict(gain) == "a specialist is better"
+
+
+def test_gains_are_positive_where_the_specialist_is_better_in_every_direction(board):
+    (cells,) = board.grids
+    for name in ("corr", "acc2_non0"):
+        found = reliability.study(cells, metrics[name], draws=200)
+        assert all(gain.gain.value >= 0 for gain in found.gains)
+
+
+def test_the_page_says_the_same_in_both_formats(board):
+    markdown, html = render_board(board), render_html(board)
+    (cells,) = board.grids
+    blocks = list(reliability_page.blocks(cells))
+    assert sum(block.table is not None for block in blocks) >= 8
+    for text in ("347 conditions", "One checkpoint for all", "Fixed sets of modalities"):
+        assert text in markdown and text in html
+    assert "<b>" not in html.split("near")[1][:10]
+    assert "SYNTHETIC TWIN" in markdown
+
+
+def test_figures_say_what_they_show(board):
+    (cells,) = board.grids
+    found = cells.reliability
+    curves, maps = reliability_curves(cells, found), reliability_maps(cells, found)
+    assert len(curves.axes) == 4
+    assert "near <b>: noise" in curves.get_label()
+    assert len([axes for axes in maps.axes if axes.images]) == 3 * 3
+    assert "special" not in maps.get_label()
+
+
+def test_without_a_grid_nothing_is_said(tmp_path):
+    found = gather(make_store(tmp_path, ROWS, [CORPUS]), "small")
+    (cells,) = found.grids
+    assert cells.reliability is None
+    assert list(reliability_page.blocks(cells)) == []
+
+
+def test_literature_under_corruption_is_shown_as_printed():
+    table = reliability_tables.literature("sims")
+    assert any("LNLN" in cells[0] and "mae 0.515" in cells[2] for cells in table.rows)
+    assert all(cells[3] for cells in table.rows)
