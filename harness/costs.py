@@ -70,7 +70,7 @@ def costs_of(runs: Iterable[StoredRun]) -> Iterator[Cost]:
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
                 f"damaged record manifest.json in {run.key}: {error!r}",
-                hint="delete that folder and run the suite again",
+                hint="msa verify",
             ) from error
 
 

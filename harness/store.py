@@ -46,6 +46,7 @@ from harness.specs import RunSpec
 __all__ = ["RunStore", "StoredRun"]
 
 FORMAT = 1
+_AGAIN = "msa run SUITE runs it again; msa verify finds others"
 
 T = TypeVar("T")
 
@@ -87,7 +88,20 @@ class StoredRun:
     @cached_property
     def damage(self) -> tuple[str, ...]:
         """What is wrong with its files, one sentence each."""
-        return tuple(checksums.damage(self.folder))
+        return tuple(checksums.damage(self.folder) or ([] if self.sealed else self._unreadable()))
+
+    @property
+    def sealed(self) -> bool:
+        """Whether there are digests to check its files against."""
+        return (self.folder / checksums.SUMS).exists()
+
+    def _unreadable(self) -> Iterator[str]:
+        """What of a run without digests cannot be read."""
+        for read in (lambda: self.manifest, self.history, self.table):
+            try:
+                read()
+            except StoreError as error:
+                yield str(error)
 
     @cached_property
     def _checked(self) -> dict[str, str | None]:
@@ -394,9 +408,7 @@ def _listed(path: Path) -> str | None:
 
 
 def _damaged(what: str, error: object) -> StoreError:
-    return StoreError(
-        f"{what} is damaged: {error}", hint="msa run SUITE runs it again; msa verify finds others"
-    )
+    return StoreError(f"{what} is damaged: {error}", hint=_AGAIN)
 
 
 @contextlib.contextmanager
@@ -419,7 +431,7 @@ def _read_json(path: Path, kind: type[T]) -> T:
     except (OSError, ValueError) as error:
         raise StoreError(
             f"damaged record {path.name} in {path.parent.name}: {error}",
-            hint="delete that folder and run the suite again",
+            hint=_AGAIN,
         ) from error
     return content
 
@@ -430,5 +442,5 @@ def _read_table(path: Path, rows: pc.Expression | None = None) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise StoreError(
             f"damaged table {path.name} in {path.parent.name}: {error}",
-            hint="delete that folder and run the suite again",
+            hint=_AGAIN,
         ) from error

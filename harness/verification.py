@@ -96,14 +96,13 @@ class _Labels:
 
 
 def _of_run(run: StoredRun, labels: _Labels) -> Finding:
-    sealed = (run.folder / checksums.SUMS).exists()
     damage = run.damage
     if not damage:
         try:
             damage = tuple(_contradictions(run, labels))
         except StoreError as error:
             damage = (str(error),)
-    return Finding(kind="run", name=run.key, damage=damage, sealed=sealed)
+    return Finding(kind="run", name=run.key, damage=damage, sealed=run.sealed)
 
 
 def _contradictions(run: StoredRun, labels: _Labels) -> Iterator[str]:

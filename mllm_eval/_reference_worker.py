@@ -132,10 +132,9 @@ def _mark(part: Mapping[str, Any]) -> Mapping[str, Any]:
 def _decoded(part: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The processor's argument that a media part goes to, and the picture or sound."""
     if part["type"] == "image_url":
-        from PIL import Image
+        from transformers.image_utils import load_image
 
-        data = base64.b64decode(part["image_url"]["url"].partition(",")[2])
-        yield "images", Image.open(io.BytesIO(data)).convert("RGB")
+        yield "images", load_image(part["image_url"]["url"])
     elif part["type"] == "input_audio":
         import numpy as np
 

@@ -138,7 +138,9 @@ class Canary:
         """Sense -> the answers without it; words of another item for ``text``."""
         held = frozenset().union(*(item.senses for item in self._items))
         blanks = [sense for sense in ("vision", "audio") if sense in held]
-        changes = {sense: self._served(blank=frozenset({sense})) for sense in blanks}
+        changes: dict[str, _Pass] = {
+            sense: self._served(blank=frozenset({sense})) for sense in blanks
+        }
         changes["text"] = self._served(swapped=True)
         return changes
 

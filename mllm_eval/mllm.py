@@ -54,7 +54,7 @@ class MLLMParams(Params):
         "uniform-centre", choices=("uniform-centre", "uniform-edges"), source="where frames are"
     )
     turns: int = param(1, low=1, high=7, source="ours; 7: each level stands behind each letter")
-    constrained: bool = param(False, source="ours; whether the server enforces the form")
+    constrained: bool = param(False, source="ours; the server enforces numbers and JSON")
     max_tokens: int = param(32, low=1, source="ours; longest answer, and more than any form needs")
     server: str = param("", source="base URL, up to and including /v1; the card's if it has one")
     media: str = param("", source="folder of the recordings; none: transcripts only")

@@ -48,7 +48,7 @@ class Setting:
         frames: Which frames, where frames are shown.
         folder: Of the recordings; None: there are transcripts only.
         turns: Rotations of the letters.
-        constrained: Whether the server holds answers to the form asked for.
+        constrained: Whether the server holds numbers and JSON to their form.
         system: System line that goes before the prompts' own.
         sampling: How to answer.
         extra: Further request fields.
@@ -138,12 +138,14 @@ class Question:
         return score_schema(*self.prompt.asked_scale(self.low, self.high))
 
     def _form(self, setting: Setting) -> Mapping[str, Json]:
-        """Request fields that hold an answer to a number or a letter."""
-        if not setting.constrained or self.prompt.answer == "json":
+        """Request fields that hold an answer to a number.
+
+        Letters stay free: held to them, vLLM reports log-probabilities among them alone, and the
+        mass that they cover would always be 1. Their expected value is the same either way.
+        """
+        if not setting.constrained or self.prompt.answer != "number":
             return {}
-        letters = self.letters
-        form: dict[str, Json] = {"choice": list(letters.letters)} if letters else {"regex": _NUMBER}
-        return {"structured_outputs": form}
+        return {"structured_outputs": {"regex": _NUMBER}}
 
     def read(self, answer: Answer) -> Reading:
         """What an answer says, on the label scale; letters by their probabilities where given."""

@@ -70,7 +70,16 @@ THIRD_PARTY = (
     set(),
     {"numpy", "scipy", "pandas", "pyarrow"},
     {"psutil", "filelock"},
-    {"torch", "transformers", "huggingface_hub", "safetensors", "sklearn", "av", *EXTRACTORS}
+    {
+        "torch",
+        "transformers",
+        "tokenizers",
+        "huggingface_hub",
+        "safetensors",
+        "sklearn",
+        "av",
+        *EXTRACTORS,
+    }
     | {"ray"},
     {"httpx"},
 )

@@ -170,8 +170,8 @@ def test_a_cluster_that_loses_a_node_gives_the_board_of_one_machine(tmp_path: Pa
     install_mortals(tmp_path)
     local = home_with(tmp_path / "local", SUITE)
     alone = start(local, tmp_path, "run", "small", "--jobs", "2")
-    alone.communicate()
-    assert alone.returncode == 0
+    _, errors = alone.communicate()
+    assert alone.returncode == 0, errors
 
     spread = home_with(tmp_path / "spread", SUITE)
     store = RunStore(spread.store)

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import textwrap
@@ -104,7 +105,7 @@ def test_a_run_that_is_not_here_is_a_store_error_with_the_next_command(store: Ru
     assert caught.value.hint == "msa run SUITE"
 
 
-def test_the_store_holds_json_and_parquet_only(store: RunStore) -> None:
+def test_the_store_holds_json_parquet_and_digests_only(store: RunStore) -> None:
     store.commit(record())
     store.fail(OTHER, "reason")
     store.put_plan("demo", {"cells": []})
@@ -113,10 +114,12 @@ def test_the_store_holds_json_and_parquet_only(store: RunStore) -> None:
     for name, content in contents.items():
         if name.endswith(".json"):
             json.loads(content)
+        elif name.endswith(("SHA256SUMS", ".sha256")):
+            assert re.fullmatch(rb"([0-9a-f]{64}  [\w.]+\n)+", content)
         else:
             assert name.endswith(".parquet")
             assert content[:4] == content[-4:] == b"PAR1"
-    assert len(contents) == 8
+    assert len(contents) == 10
 
 
 # Failures
@@ -218,20 +221,46 @@ DAMAGE = {
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\xff\xfe", b'"text"', None], ids=repr)
 @pytest.mark.parametrize("name", DAMAGE)
+@pytest.mark.parametrize("sealed", [True, False])
 def test_a_damaged_file_is_named_with_what_to_do(
-    store: RunStore, name: str, content: bytes | None
+    store: RunStore, name: str, content: bytes | None, sealed: bool
 ) -> None:
     store.commit(record())
     path = store.get(KEY).folder / name
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if content is None else content)
-    with pytest.raises(StoreError, match=f"damaged .* {name} in {KEY}") as caught:
+    if not sealed:
+        unseal(store)
+    with pytest.raises(StoreError, match="damaged") as caught:
         DAMAGE[name](store.get(KEY))
-    assert caught.value.hint == "delete that folder and run the suite again"
+    assert name in str(caught.value)
+    assert KEY in str(caught.value)
+    assert "msa run SUITE" in str(caught.value.hint)
+    assert bool(store.get(KEY).damage) == (sealed or not name.startswith("curve"))
+
+
+def unseal(store: RunStore) -> None:
+    """A run as it was stored before there were digests."""
+    (store.get(KEY).folder / "SHA256SUMS").unlink()
+
+
+def test_every_flipped_bit_of_a_sealed_run_is_found(store: RunStore) -> None:
+    store.commit(record())
+    rng = random.Random(0)
+    for path in store.get(KEY).folder.iterdir():
+        whole = path.read_bytes()
+        for _ in range(20):
+            content = bytearray(whole)
+            content[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+            path.write_bytes(bytes(content))
+            assert store.get(KEY).damage
+        path.write_bytes(whole)
+    assert not store.get(KEY).damage
 
 
 def test_flipped_bytes_in_a_table_never_escape_as_another_error(store: RunStore) -> None:
     store.commit(record())
+    unseal(store)
     path = store.get(KEY).folder / "predictions.parquet"
     whole, rng, refused = path.read_bytes(), random.Random(0), 0
     for _ in range(300):
@@ -459,8 +488,9 @@ def check_whole(store: RunStore, key: str) -> None:
     run, wanted = store.get(key), record().predictions
     assert {path.name for path in run.folder.iterdir()} == {
         *("manifest.json", "history.json", "predictions.parquet"),
-        *("curve_valid.parquet", "curve_test.parquet"),
+        *("curve_valid.parquet", "curve_test.parquet", "SHA256SUMS"),
     }
+    assert not run.damage
     assert run.manifest["key"] == key
     assert len(run.history()) == 2
     for split in ("valid", "test"):

@@ -396,16 +396,19 @@ def test_an_unknown_suite_is_a_store_error(tmp_path) -> None:
         (lambda table: table.assign(pred=np.nan), "cannot be scored"),
     ],
 )
-def test_predictions_that_do_not_fit_the_labels_are_refused(tmp_path, spoil, message) -> None:
+def test_predictions_that_do_not_fit_the_labels_are_a_hole(tmp_path, spoil, message) -> None:
     corpus, row = make_corpus(), ROWS[0]
     store = make_store(tmp_path, [Row(label="TFN", cells={1111: NotRun()}, changed=row.changed)])
     record = make_record(corpus, row, make_spec(corpus, row, 1111), Off(1.0))
     store.commit(
         RunRecord(key=record.key, manifest=record.manifest, predictions=spoil(record.predictions))
     )
-    with pytest.raises(StoreError, match=message) as caught:
-        leaderboards.render(store, "small")
-    assert record.key in str(caught.value)
+    (row,) = gather(store, "small").grids[0].rows
+    (hole,) = row.holes
+    assert (row.runs, hole.state) == ((), "damaged")
+    assert re.search(message, hole.reason)
+    assert record.key in hole.reason
+    assert hole.reason in leaderboards.render(store, "small")
 
 
 def test_a_plan_without_its_fields_is_a_store_error(tmp_path) -> None:

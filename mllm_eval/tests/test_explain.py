@@ -254,6 +254,7 @@ name = "explanation_ridge"
 """
 
 
+@pytest.mark.slow
 def test_a_corpus_explained_by_a_served_model_feeds_text(msa, home, twin, tmp_path):
     ids = twin.clips["id"].tolist()
     folder = recordings(tmp_path / "media", ids, silent=ids[:2], absent=ids[2:3])
