@@ -126,19 +126,20 @@ class StoredRun:
 
     def predictions(self, split: str = "test", condition: str = "clean") -> pd.Series:
         """Clip id -> float64 prediction, in the order of the corpus."""
-        table = _read_table(
-            self._intact("predictions.parquet"),
-            (pc.field("split") == split) & (pc.field("condition") == condition),
-        )
+        table = self.table((pc.field("split") == split) & (pc.field("condition") == condition))
         return table.set_index("id")["pred"].rename(self.key)
 
-    def table(self) -> pd.DataFrame:
-        """All predictions, columns ``id, split, condition, pred``."""
-        return _read_table(self._intact("predictions.parquet"))
+    def table(self, rows: pc.Expression | None = None) -> pd.DataFrame:
+        """Predictions, columns ``id, split, condition, pred``: all, or those of some rows."""
+        table = _read_table(self._intact("predictions.parquet"), rows)
+        lacking = {"id", "split", "condition", "pred"} - set(table)
+        if lacking:
+            raise _damaged(f"predictions.parquet in {self.key}", f"no {sorted(lacking)[0]}")
+        return table
 
     def under(self, split: str = "test") -> pd.DataFrame:
         """(n, C) float64 predictions: a row per clip, indexed by id, and a column per condition."""
-        table = _read_table(self._intact("predictions.parquet"), pc.field("split") == split)
+        table = self.table(pc.field("split") == split)
         try:
             return table.set_index(["id", "condition"])["pred"].unstack("condition")  # noqa: PD010
         except ValueError as error:  # two of one clip under one condition

@@ -25,7 +25,16 @@ from harness.metrics import CONVENTIONS, metrics
 from harness.metrics.base import Score
 from leaderboards.parameter_counts import COUNTS_FILE
 
-__all__ = ["PublishedRow", "for_board", "lines", "literature", "of_conditions", "read", "table", "tables"]
+__all__ = [
+    "PublishedRow",
+    "for_board",
+    "lines",
+    "literature",
+    "of_conditions",
+    "read",
+    "table",
+    "tables",
+]
 
 Selection = Literal["validation", "test", "best run", "none", ""]
 Reliability = Literal["authors' file", "paper", "re-run", "third-party summary"]
@@ -217,9 +226,7 @@ def of_conditions(dataset: str) -> tuple[PublishedRow, ...]:
     """
     name = datasets[dataset].name
     shown = (
-        row
-        for row in literature()
-        if row.dataset == name and row.condition.startswith(_CORRUPTED)
+        row for row in literature() if row.dataset == name and row.condition.startswith(_CORRUPTED)
     )
     return tuple(sorted(shown, key=_board_place))
 

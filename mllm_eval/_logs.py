@@ -14,7 +14,9 @@ _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _PREFIX: Final = re.compile(
     r"^(?:\([^)]*pid=\d+\)\s*)?(?:[A-Z]+ \d\d-\d\d [\d:]+ (?:\[[^\]]*\] ?)?)?"
 )
-_ERROR: Final = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt|error)\b: ?\S")
+_ERROR: Final = re.compile(
+    r"^(?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt|error)\b: ?\S|^Value error, "
+)
 _FOLLOWS: Final = ("Engine core initialization failed", "See root cause above")
 """Said by the front end whenever the engine has said something better."""
 

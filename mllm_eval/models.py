@@ -80,7 +80,8 @@ class ModelCard:
         ):
             if unknown := sorted(set(found).difference(known)):
                 raise SpecError(
-                    f"model {self.name}: {field_name} has {unknown[0]!r} (known: {', '.join(known)})"
+                    f"model {self.name}: {field_name} has {unknown[0]!r}"
+                    f" (known: {', '.join(known)})"
                 )
 
     @property

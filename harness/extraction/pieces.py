@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from harness import canonical
 from harness.errors import DataError
-from harness.pool import each
 from harness.extraction import Cut, Extractor, extractors
 from harness.files import write_atomic
+from harness.pool import each
 
 __all__ = ["Piece", "extract_all"]
 

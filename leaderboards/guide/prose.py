@@ -61,8 +61,8 @@ MARKS = (
     significant, and within that margin. `undecided`: the data cannot tell. It does not mean
     equal.""",
     """- **Seeds `n/N`**: n of N planned runs are there. A row with a hole is shown but not ranked,
-    and *Holes* below the table says why: failed, damaged, not run, not applicable. A hole is never a
-    zero.""",
+    and *Holes* below the table says why: failed, damaged, not run, not applicable. A hole is
+    never a zero.""",
     """- **`det.`, `n=1`**: no seed changes the result; one run only. Neither has a spread. A
     comparison with an `n=1` row holds for that run, not for the system.""",
     """- **`{undefined}`**: undefined in at least one run, such as the correlation of a constant.

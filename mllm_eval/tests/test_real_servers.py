@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.errors import RunFailed, SpecError
+from harness.errors import HarnessError, RunFailed
 from harness.tests.research import research_data
 from mllm_eval import server
 from mllm_eval._canary_items import made
@@ -80,7 +80,8 @@ def transformers_server(cache, tmp_path_factory):
     command = ["-m", "transformers.cli.transformers", "serve", weights.source]
     command += [f"--port={port}", "--host=127.0.0.1", "--device=cpu"]
     base_url = f"http://127.0.0.1:{port}/v1"
-    known = {**variables(environment, weights), "OMP_NUM_THREADS": "1"}
+    hub = tmp_path_factory.mktemp("hub")  # it lists what is there, and fails where there is none
+    known = {**variables(environment, weights), "OMP_NUM_THREADS": "1", "HF_HUB_CACHE": str(hub)}
     with server._process([str(environment.python), *command], known, log) as run:
         server._await_health(run, base_url, "transformers", log, 600.0, None)
         yield base_url, weights
@@ -148,7 +149,7 @@ def test_a_server_tells_its_weights_and_engine(smollm, cache):
     served = ask_served(smollm.base_url, smollm.model)
     assert served.revision == smollm.revision == folder_digest(Path(locate(SMOLLM, cache).source))
     assert re.fullmatch(r"vllm \d+\.\d+\.\d+.*", served.engine)
-    with pytest.raises(SpecError, match="another"):
+    with pytest.raises(HarnessError, match="another"):
         ask_served(smollm.base_url, "another")
 
 

@@ -274,6 +274,11 @@ LOGS = {
     ),
     "repeated": ("OSError: no such file\nINFO 11-21 10:00:01 [a.py:1] bye\n" * 3, "no such file"),
     "flags": ("usage: vllm serve\nvllm serve: error: unrecognized arguments: --y", "--y"),
+    "settings": (
+        "pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig\n"
+        "  Value error, max_model_len (9) is greater than 8 [type=value_error]",
+        "max_model_len (9) is greater than 8",
+    ),
     "silent": ("", "it printed nothing"),
 }
 
