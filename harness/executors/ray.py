@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import socket
 import time
 from collections import defaultdict, deque
@@ -91,6 +92,9 @@ def _connected(address: str | None, workers: int) -> Iterator[None]:
     """A connection to the cluster, or a cluster of its own while the block runs."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     _need_answer(address)
+    if address is None:  # nobody else's processes may join, and no token is left in ~/.ray
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         ray.init(
             address or "local",
@@ -146,6 +150,7 @@ class _Flights:
     _waiting: dict[str, deque[Job]] = field(default_factory=lambda: defaultdict(deque))
     _pilots: set[str] = field(default_factory=set)
     _starved: float | None = None
+    _device_bytes: int | None = None
 
     def carry_out(self, jobs: Iterable[Job]) -> Iterator[Done]:
         jobs = list(jobs)

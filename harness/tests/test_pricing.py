@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.costs import costs_of, work_left
+from harness.costs import costs_of, known_costs, work_left
 from harness.data import twin
 from harness.data.corpus import EXPLANATIONS
 from harness.data.store import CorpusStore
@@ -502,8 +502,12 @@ def test_costs_come_back_from_the_store_and_damage_is_named(home: Home, store_ru
     assert (cost.params, cost.seconds, cost.max_epochs) == (job.spec.params, 12, 20)
     file = store.get(job.spec.key).folder / "manifest.json"
     file.write_text(json.dumps({"spec": {}, "cost": {}}))
+    with pytest.raises(StoreError, match=r"is damaged: manifest\.json"):
+        list(costs_of(store))
+    (file.parent / "SHA256SUMS").unlink()  # as runs were before they had digests
     with pytest.raises(StoreError, match=r"damaged record manifest\.json"):
         list(costs_of(store))
+    assert list(known_costs(store)) == []
 
 
 def test_what_is_left_of_a_suite_follows_from_its_own_rows(home: Home, store_run, planned) -> None:
