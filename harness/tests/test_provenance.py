@@ -175,7 +175,15 @@ COVERED = {
     *("harness.text", "harness.synthetic_encoder", "harness.data._twin_words"),
     *("harness.training", "harness.training.evaluation", "harness.training.fitting"),
     *("harness.training.inputs", "harness.training.loop", "harness.training.resume"),
-    *("harness.training.stability", "harness.training.sweep"),
+    *("harness.training.stability", "harness.training.sweep", "harness.training.judging"),
+    *("harness.training.objectives", "harness.training.objectives.base"),
+    *("harness.training.objectives.capture", "harness.training.objectives.coral"),
+    *("harness.training.objectives.dann", "harness.training.objectives.erm"),
+    *("harness.training.objectives.generalising", "harness.training.objectives.group_dro"),
+    *("harness.training.objectives.vrex", "harness.judgement", "harness.reliability"),
+    *("harness.corrupted", "harness.corrupted.corrupter", "harness.corrupted.draws"),
+    *("harness.corrupted.laws", "harness.corrupted.masks", "harness.corrupted.operators"),
+    *("harness.corrupted.splits", "harness.data.corruption", "harness.data.datasets._transfer"),
 }
 
 

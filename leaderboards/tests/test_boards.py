@@ -414,7 +414,7 @@ def test_predictions_that_do_not_fit_the_labels_are_a_hole(tmp_path, spoil, mess
 def test_a_plan_without_its_fields_is_a_store_error(tmp_path) -> None:
     store = make_store(tmp_path, ROWS)
     store.put_plan("small", {"title": "x"})
-    with pytest.raises(StoreError, match="lacks 'protocol'"):
+    with pytest.raises(StoreError, match="lacks 'corpora'"):
         leaderboards.render(store, "small")
 
 
