@@ -11,7 +11,10 @@ from typing import TypeVar
 
 from harness.errors import RunFailed
 
-__all__ = ["each"]
+__all__ = ["THREADS", "each"]
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Environment variables that limit the threads of numerical libraries."""
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -48,5 +51,4 @@ def each(function: Callable[[In], Out], items: Sequence[In], workers: int) -> It
 
 def _limit_threads() -> None:
     """Numerical libraries read these when they load, which is after this."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    os.environ.update(dict.fromkeys(names, "1"))
+    os.environ.update(dict.fromkeys(THREADS, "1"))

@@ -20,7 +20,7 @@ import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +132,14 @@ class Encoder:
         )
         return network.float().eval()
 
+    def tokenizer(self) -> Any:  # noqa: ANN401 - transformers' own classes are not typed
+        """Its tokenizer; code shipped with a model never runs."""
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(
+            self.folder, local_files_only=True, trust_remote_code=False
+        )
+
     @cached_property
     def config(self) -> PretrainedConfig:
         """The transformers configuration."""
@@ -242,12 +250,7 @@ def tokenize(
 
 
 def _tokens(encoder: Encoder, texts: Sequence[str], max_length: int) -> NDArray[np.int32]:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(
-        encoder.folder, local_files_only=True, trust_remote_code=False
-    )
-    coded = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
+    coded = encoder.tokenizer()(list(texts), truncation=True, max_length=max_length)["input_ids"]
     tokens = np.zeros((len(coded), 3, max(map(len, coded))), dtype=np.int32)
     for row, ids in enumerate(coded):
         tokens[row, 0, : len(ids)] = ids

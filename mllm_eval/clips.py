@@ -1,13 +1,7 @@
-"""A corpus's clips as they can be shown: each with its recording, where there is one.
-
-Recordings are found by their names (:func:`mllm_eval.media.find_media`), or by a table beside them,
-``manifest.csv`` with ``id`` and ``file`` and, for clips cut from a longer video, ``start`` and
-``stop`` in seconds.
-"""
+"""A corpus's clips as they can be shown: each with its recording, where there is one."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
@@ -19,13 +13,10 @@ import pandas as pd
 from harness import canonical
 from harness.canonical import Json
 from harness.errors import DataError
-from mllm_eval.media import Clip, Sampling, find_media
+from harness.places import NOWHERE, places
+from mllm_eval.media import Clip, Sampling
 
 __all__ = ["clips_of", "donors", "media_identity"]
-
-_TABLE = "manifest.csv"
-_Place = tuple[Path | None, float | None, float | None]
-"""Recording, start and stop."""
 
 
 def clips_of(table: pd.DataFrame, folder: Path | None) -> tuple[Clip, ...]:
@@ -36,49 +27,14 @@ def clips_of(table: pd.DataFrame, folder: Path | None) -> tuple[Clip, ...]:
         folder: Of the recordings; None shows transcripts only.
 
     Raises:
-        DataError: When the folder or a recording named in its table is missing, or the table cannot
-            be read.
+        DataError: See ``harness.places.places``.
     """
-    rows = table[["id", "video", "clip", "text"]].astype(str).itertuples(index=False, name=None)
-    if folder is None:
-        return tuple(Clip(id=name, text=text) for name, _, _, text in rows)
-    listed = _listed(folder) if (folder / _TABLE).is_file() else None
-    clips = []
-    for name, video, clip, text in rows:
-        if listed is None:
-            place: _Place = (find_media(folder, video, clip), None, None)
-        else:
-            place = listed.get(name, (None, None, None))
-        clips.append(Clip(id=name, text=text, media=place[0], start=place[1], stop=place[2]))
-    return tuple(clips)
-
-
-def _listed(folder: Path) -> dict[str, _Place]:
-    """Clip id -> recording, start and stop, from the folder's table."""
-    path = folder / _TABLE
-    try:
-        table = pd.read_csv(path, dtype={"id": str, "file": str, "start": float, "stop": float})
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
-    missing = [name for name in ("id", "file") if name not in table]
-    if missing:
-        raise DataError(f"{path}: expected the columns id and file, found no {missing[0]}")
-    table = table.reindex(columns=["id", "file", "start", "stop"])
-    return {
-        name: (_within(folder, file), _second(start), _second(stop))
-        for name, file, start, stop in table.itertuples(index=False, name=None)
-    }
-
-
-def _second(cell: float) -> float | None:
-    return None if math.isnan(cell) else float(cell)
-
-
-def _within(folder: Path, file: object) -> Path:
-    path = folder / str(file)
-    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
-        raise DataError(f"{_TABLE} names the recording {file}, which is not in {folder}")
-    return path
+    found = [NOWHERE] * len(table) if folder is None else places(table, folder)
+    named = zip(table["id"].astype(str), table["text"].astype(str), found, strict=True)
+    return tuple(
+        Clip(id=name, text=text, media=place.media, start=place.start, stop=place.stop)
+        for name, text, place in named
+    )
 
 
 def media_identity(clip: Clip, senses: Sequence[str], sampling: Sampling) -> str:

@@ -21,6 +21,7 @@ from harness.canonical import Json, digest, plain
 from harness.data.corpus import Corpus, Split
 from harness.data.datasets import Dataset
 from harness.errors import DataError, HarnessError, RunFailed, SpecError
+from harness.metrics.affine import Affine, fit_affine
 from harness.system import Card, Fitted, Params, System, Task, param
 from mllm_eval import media
 from mllm_eval.client import Client, Served, ask_served, recall, remember
@@ -28,7 +29,6 @@ from mllm_eval.clips import clips_of, media_identity
 from mllm_eval.media import CONDITIONS
 from mllm_eval.models import ModelCard, models
 from mllm_eval.prompt import Prompt, prompts
-from mllm_eval.scoring import Affine, fit_affine
 from mllm_eval.survey import Setting, Survey
 from mllm_eval.zero_shot import Scores, scores, summary
 

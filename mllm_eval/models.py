@@ -7,11 +7,9 @@ is served as well, by hub id or folder, with what can be assumed of any.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -21,8 +19,9 @@ from harness.canonical import Json, plain
 from harness.errors import SpecError
 from harness.specs import check_keys
 from mllm_eval.client import Sampling
+from mllm_eval.shelf import Shelf
 
-__all__ = ["Input", "ModelCard", "Models", "models", "resolve"]
+__all__ = ["Input", "ModelCard", "models", "resolve"]
 
 Input = Literal["text", "image", "video", "audio"]
 
@@ -136,41 +135,9 @@ class ModelCard:
         return cls(name=name, **values)  # type: ignore[arg-type]  # each has been read as its type
 
 
-class Models(Mapping[str, ModelCard]):
-    """Every card of a folder by name, in alphabetical order.
-
-    Args:
-        folder: Holds one TOML file per model.
-    """
-
-    def __init__(self, folder: Traversable) -> None:
-        self._folder = folder
-
-    def __getitem__(self, name: str) -> ModelCard:
-        try:
-            return self._all[name]
-        except KeyError:
-            close = difflib.get_close_matches(name, self._all, n=3)
-            guess = f"; did you mean {' or '.join(close)}?" if close else ""
-            raise SpecError(f"unknown model {name!r}{guess}", hint="msa list mllms") from None
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._all
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all)
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    @cached_property
-    def _all(self) -> dict[str, ModelCard]:
-        own = sorted(self._folder.iterdir(), key=lambda f: f.name)
-        cards = (ModelCard.load(f) for f in own if f.name.endswith(".toml"))
-        return {card.name: card for card in cards}
-
-
-models = Models(files("mllm_eval") / "models")
+models = Shelf(
+    files("mllm_eval") / "models", noun="model", load=ModelCard.load, hint="msa list mllms"
+)
 
 
 def resolve(model: str) -> ModelCard:

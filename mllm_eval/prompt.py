@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -20,6 +19,7 @@ from harness.specs import check_keys
 from mllm_eval.outcomes import Outcome, Reading
 from mllm_eval.parse import read_json, read_number, read_text_2025
 from mllm_eval.scoring import Letters
+from mllm_eval.shelf import Shelf
 
 __all__ = ["Answer", "Prompt", "Prompts", "Rendered", "prompts"]
 
@@ -209,7 +209,7 @@ class Prompt:
             raise SpecError(f"prompt {self.name} asks for {self.answer}; letters go with letters")
 
 
-class Prompts(Mapping[str, Prompt]):
+class Prompts(Shelf[Prompt]):
     """Every prompt of a folder by name, in alphabetical order.
 
     Args:
@@ -217,34 +217,11 @@ class Prompts(Mapping[str, Prompt]):
     """
 
     def __init__(self, folder: Traversable) -> None:
-        self._folder = folder
-
-    def __getitem__(self, name: str) -> Prompt:
-        try:
-            return self._all[name]
-        except KeyError:
-            close = difflib.get_close_matches(name, self._all, n=3)
-            guess = f"; did you mean {' or '.join(close)}?" if close else ""
-            raise SpecError(f"unknown prompt {name!r}{guess}", hint="msa list prompts") from None
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._all
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all)
-
-    def __len__(self) -> int:
-        return len(self._all)
+        super().__init__(folder, noun="prompt", load=Prompt.load, hint="msa list prompts")
 
     def preregistered(self, language: Language) -> tuple[Prompt, ...]:
         """The prompts of a language whose mean is the board's score."""
         return tuple(p for p in self.values() if p.preregistered and p.language == language)
-
-    @cached_property
-    def _all(self) -> dict[str, Prompt]:
-        own = sorted(self._folder.iterdir(), key=lambda f: f.name)
-        loaded = (Prompt.load(f) for f in own if f.name.endswith(".toml"))
-        return {prompt.name: prompt for prompt in loaded}
 
 
 prompts = Prompts(files("mllm_eval") / "prompts")

@@ -1,10 +1,10 @@
-"""Continuous scores from label probabilities, and calibration of what a model answers.
+"""Continuous scores from label probabilities.
 
 A model that names one of K letters has an expected value over all K. Servers return raw
 log-probabilities, taken before any mask on the output, so the K are renormalised and the
 probability that they cover is kept. Letters are permuted, for models prefer some positions.
 
-Shapes: K letters, n clips.
+Shapes: K letters.
 """
 
 from __future__ import annotations
@@ -13,18 +13,15 @@ import math
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from harness.errors import SpecError
-from harness.metrics import prepare
 from harness.seeds import derive
 from mllm_eval.outcomes import Outcome, Reading
 from mllm_eval.parse import unread
 
-__all__ = ["LOW_MASS", "Affine", "Letters", "fit_affine"]
+__all__ = ["LOW_MASS", "Letters"]
 
 LOW_MASS = 0.5
 """Below this covered probability an expected value is of low confidence."""
@@ -119,40 +116,3 @@ class Letters:
         if letter not in self.letters:
             return unread(answer, f"a letter from A to {self.letters[-1]}")
         return Reading(outcome=Outcome.ANSWERED, value=self.values[self.letters.index(letter)])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Affine:
-    """A straight line from answers to labels."""
-
-    label: ClassVar[str] = "calibrated, uses labels"
-    """Stands beside every value computed from calibrated predictions."""
-
-    slope: float
-    intercept: float
-    clips: int
-    """Validation clips it was fitted on."""
-
-    def __call__(self, pred: ArrayLike) -> NDArray[np.float64]:
-        """(n,) calibrated predictions of (n,) answers; they may leave the scale."""
-        return self.slope * np.asarray(pred, dtype=np.float64) + self.intercept
-
-
-def fit_affine(pred: ArrayLike, truth: ArrayLike) -> Affine:
-    """Fit slope and intercept by least squares, on the answered validation clips.
-
-    Args:
-        pred: (n,) answers.
-        truth: (n,) labels.
-
-    Returns:
-        The line; flat at the mean label when all answers are the same.
-
-    Raises:
-        SubmissionError: When the two are not n > 0 finite numbers each.
-    """
-    x, y = prepare(pred, truth)
-    dx, dy = x - x.mean(), y - y.mean()
-    slope = 0.0 if x.min() == x.max() else float(dx @ dy) / float(dx @ dx)
-    intercept = float(y.mean() - slope * x.mean())
-    return Affine(slope=slope, intercept=intercept, clips=x.size)

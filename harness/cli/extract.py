@@ -31,7 +31,9 @@ def _extract(
     ],
     media: Annotated[
         Path,
-        typer.Option(help="Folder of recordings: VIDEO/CLIP.mp4, VIDEO_CLIP.mp4, or whole videos."),
+        typer.Option(
+            help="Of recordings: VIDEO/CLIP.mp4, VIDEO_CLIP.mp4, videos, or manifest.csv."
+        ),
     ],
     feature_set: Annotated[
         str, typer.Option("--as", help="Name of the new feature set.")

@@ -114,10 +114,6 @@ def unknown_token(encoder: Encoder) -> int:
     It is 100 in both BERT-base vocabularies. Tokenizers without such a token (of bytes) use their
     padding, as QA-MoE's code does.
     """
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(
-        encoder.folder, local_files_only=True, trust_remote_code=False
-    )
+    tokenizer = encoder.tokenizer()
     unknown = tokenizer.unk_token_id
     return int(unknown if unknown is not None else tokenizer.pad_token_id or 0)

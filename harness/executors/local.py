@@ -21,10 +21,9 @@ from multiprocessing.context import SpawnProcess
 from harness.execution import Job, limit_threads
 from harness.executors import Done
 from harness.executors.border import answer, measured
+from harness.pool import THREADS
 
 __all__ = ["LocalExecutor"]
-
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -113,8 +112,8 @@ class _Worker:
 @contextlib.contextmanager
 def _single_threaded() -> Iterator[None]:
     """Children read their thread limits when numerical libraries load, before any code of ours."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
         yield
     finally:

@@ -75,11 +75,7 @@ def word_vectors(
     Returns:
         n arrays (W, H) float32.
     """
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(
-        encoder.folder, local_files_only=True, trust_remote_code=False
-    )
+    tokenizer = encoder.tokenizer()
     texts = [" ".join(word.text for word in clip) for clip in words]
     states, _ = token_vectors(encoder, tokenize(encoder, texts, max_tokens))
     found = []

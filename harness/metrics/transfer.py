@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from harness.errors import SubmissionError
+from harness.metrics.affine import fit_affine
 from harness.metrics.base import FAMILIES, Metric, Values
 from harness.metrics.classification import (
     Classes,
@@ -73,16 +73,7 @@ def recalibrated(pred: Values, fitted_on: Values, truth: Values) -> Values:
         >>> recalibrated(np.array([4.0]), np.array([0.0, 2.0]), np.array([0.5, 1.5])).tolist()
         [2.5]
     """
-    if fitted_on.shape != truth.shape or not truth.size:
-        raise SubmissionError(
-            f"recalibration takes one prediction per label, found {fitted_on.shape} and"
-            f" {truth.shape}"
-        )
-    dp, dy = fitted_on - fitted_on.mean(), truth - truth.mean()
-    spread = float(dp @ dp)
-    slope = float(dp @ dy) / spread if spread > 0 else 0.0
-    fixed: Values = truth.mean() + slope * (pred - fitted_on.mean())
-    return fixed
+    return fit_affine(fitted_on, truth)(pred)
 
 
 MAE_NATIVE = Metric(

@@ -26,23 +26,10 @@ from harness.errors import HarnessError
 from harness.home import Home
 from harness.plan import find_suite, make_plan
 from harness.store import RunStore
+from harness.tests.test_running import SUITE
 from harness.tests.test_verification import Here
 from harness.verification import verify
 
-TRAINED = """
-title = "Small"
-corpora = ["mosi-twin@compact-x5"]
-seeds = 2
-[protocol]
-max_epochs = 2
-[[systems]]
-name = "tfidf_ridge"
-[[systems]]
-name = "lf_dnn"
-[[systems]]
-name = "tfn"
-params = { text_hidden = 16, text_out = 8, audio_hidden = 4, vision_hidden = 8 }
-"""
 CONSTANTS = 'corpora = ["mosi-twin@compact-x5"]\n[[systems]]\nname = "zero"\n'
 KILLS = int(os.environ.get("MSA_TEST_KILLS", "10"))
 
@@ -109,7 +96,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 @pytest.mark.slow
 def test_random_kills_of_drivers_and_workers_change_no_byte(tmp_path: Path) -> None:
-    calm, stormy = (home_at(tmp_path / name, TRAINED) for name in ("calm", "stormy"))
+    calm, stormy = (home_at(tmp_path / name, SUITE) for name in ("calm", "stormy"))
     began = time.monotonic()
     assert drive(calm, "--jobs", "2").wait() == 0
     whole = time.monotonic() - began

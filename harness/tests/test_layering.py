@@ -53,7 +53,7 @@ FLOORS = {
             *("harness.synthetic_encoder", "harness.judgement"),
             *("harness.corrupted", "harness.reliability"),
             *("harness.pricing", "harness.fidelity", "harness.recording", "harness.extraction"),
-            "harness.pool",
+            *("harness.pool", "harness.places"),
         ),
         3,
     ),

@@ -176,6 +176,7 @@ COVERED = {
     *("harness.training", "harness.training.evaluation", "harness.training.fitting"),
     *("harness.training.inputs", "harness.training.loop", "harness.training.resume"),
     *("harness.training.stability", "harness.training.sweep", "harness.training.judging"),
+    "harness.training.exchange",
     *("harness.training.objectives", "harness.training.objectives.base"),
     *("harness.training.objectives.capture", "harness.training.objectives.coral"),
     *("harness.training.objectives.dann", "harness.training.objectives.erm"),

@@ -12,6 +12,7 @@ from harness.params import ClueParams, Params, TokenParams
 from harness.seeds import derive
 from harness.system import System, Task
 from harness.text import Encoder, sentence_vectors, tokenize
+from harness.training.exchange import others
 
 __all__ = ["batches_of"]
 
@@ -73,13 +74,8 @@ def _explanations(name: str, split: Split, params: Params) -> list[str]:
 
 def _another_clips(texts: list[str], split: Split) -> list[str]:
     """Every clip gets the text of another one: the same one for every system and seed."""
-    dataset = split.corpus.dataset.name
-    order = np.random.default_rng(derive(0, "explanations", dataset, split.name)).permutation(
-        len(texts)
-    )
-    source = np.empty_like(order)
-    source[order] = np.roll(order, 1)  # one cycle through all clips: none keeps its own
-    return [texts[clip] for clip in source]
+    seed = derive(0, "explanations", split.corpus.dataset.name, split.name)
+    return [texts[clip] for clip in others(len(texts), seed)]
 
 
 def _tokens(

@@ -20,6 +20,7 @@ from harness.diagnostics import MIXED, MIXED_LAW, swapped
 from harness.judgement import collected, replaced
 from harness.network import Network
 from harness.training.evaluation import EVALUATION_BATCH, predict
+from harness.training.exchange import others
 
 __all__ = ["swap", "swaps"]
 
@@ -40,7 +41,7 @@ def swaps(
         Name -> (n,).
     """
     mixed = corrupter.fixed(source, MIXED_LAW)
-    order = _others(len(source), seed)
+    order = others(len(source), seed)
     found = {
         swapped("clean"): swap(network, source, order),
         MIXED: predict(network, mixed),
@@ -62,11 +63,3 @@ def swap(network: Network, source: BatchSource, order: NDArray[np.int64]) -> NDA
             with replaced(network, {name: own[batch.rows] for name, own in given.items()}):
                 predictions.append(network(batch).prediction)
     return torch.cat(predictions).float().cpu().numpy()
-
-
-def _others(clips: int, seed: int) -> NDArray[np.int64]:
-    """(n,) one cycle through all clips in random order: no clip gets its own."""
-    order = np.random.default_rng(seed).permutation(clips)
-    source = np.empty_like(order)
-    source[order] = np.roll(order, 1)
-    return source

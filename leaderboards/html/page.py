@@ -43,6 +43,9 @@ def _head(board: Board) -> Html:
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="referrer", content="no-referrer"),
         tag("title", board.title),
+        # Nothing shows before the last section has begun: the widths of a table follow from all
+        # its rows, and its columns would jump while they arrive.
+        tag("link", rel="expect", href="#reading", blocking="render"),
         Html(f"<style>{style}</style>"),
         Html(f"<script>{script}</script>"),
     )

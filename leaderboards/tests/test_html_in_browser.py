@@ -384,9 +384,15 @@ def test_a_narrow_table_scrolls_under_its_names(page, path) -> None:
     assert name.rect["x"] == before, "the names stay"
 
 
-def test_nothing_moves_while_the_page_opens(page) -> None:
-    page.execute_async_script("setTimeout(arguments[0], 200)")
-    assert page.execute_script("return shift") < 0.01
+@pytest.mark.parametrize("slowdown", [1, 10])
+def test_nothing_moves_while_the_page_opens(page, path, slowdown: int) -> None:
+    page.execute_cdp_cmd("Emulation.setCPUThrottlingRate", {"rate": slowdown})
+    try:
+        page.get(path.as_uri())
+        page.execute_async_script("setTimeout(arguments[0], 200)")
+        assert page.execute_script("return shift") < 0.001
+    finally:
+        page.execute_cdp_cmd("Emulation.setCPUThrottlingRate", {"rate": 1})
 
 
 def test_whoever_listens_hears_ranks_intervals_and_the_tie_group(page) -> None:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy.stats import linregress
 
 from harness.errors import SpecError, SubmissionError
+from harness.metrics.affine import Affine, fit_affine
 from mllm_eval.outcomes import Outcome
-from mllm_eval.scoring import LOW_MASS, Affine, Letters, fit_affine
+from mllm_eval.scoring import LOW_MASS, Letters
 
 THREE = Letters(values=(1.0, -1.0, 0.0))
 LOG = st.floats(-30, 0)

@@ -93,7 +93,10 @@ def test_recalibrated_constants_predict_the_mean_label():
     assert recalibrated(np.ones(3), np.ones(2), truth) == pytest.approx([0.4] * 3)
 
 
-@pytest.mark.parametrize(("pred", "truth"), [(np.ones(2), np.ones(3)), (np.ones(0), np.ones(0))])
-def test_recalibration_wants_a_prediction_per_label(pred, truth):
-    with pytest.raises(SubmissionError, match="one prediction per label"):
-        recalibrated(np.ones(2), pred, truth)
+@pytest.mark.parametrize(
+    ("pred", "truth", "said"),
+    [(np.ones(2), np.ones(3), "one prediction per label"), ([], [], "nothing to score")],
+)
+def test_recalibration_wants_a_prediction_per_label(pred, truth, said):
+    with pytest.raises(SubmissionError, match=said):
+        recalibrated(np.ones(2), np.array(pred), np.array(truth))
