@@ -40,6 +40,7 @@ class Scale:
         draws: Bootstrap draws of them.
         scan_steps: Lengths of the sequences that a selective scan runs over.
         questions: Put to a model server.
+        contests: Systems trained against another library's.
     """
 
     repeats: int
@@ -52,6 +53,7 @@ class Scale:
     draws: int
     scan_steps: tuple[int, ...]
     questions: int
+    contests: int
 
 
 FULL = Scale(
@@ -65,6 +67,7 @@ FULL = Scale(
     draws=10_000,
     scan_steps=(50, 375),
     questions=96,
+    contests=6,
 )
 TINY = Scale(
     repeats=1,
@@ -77,6 +80,7 @@ TINY = Scale(
     draws=100,
     scan_steps=(3,),
     questions=4,
+    contests=1,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.benchmarks.against_mmsa import training_against_mmsa
 from harness.benchmarks.asking import asking
 from harness.benchmarks.conversion import conversion
 from harness.benchmarks.measure import Benchmark
@@ -13,10 +14,11 @@ from harness.benchmarks.statistics import bootstrap
 from harness.benchmarks.storing import board, commit, export
 from harness.benchmarks.training import loop_overhead, trimming
 
-__all__ = ["BENCHMARKS", "ON_A_GPU", "SERVED"]
+__all__ = ["BENCHMARKS", "ON_A_GPU", "SEPARATE"]
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "training-loop": loop_overhead,
+    "mmsa": training_against_mmsa,
     "trimming": trimming,
     "conversion": conversion,
     "board": board,
@@ -28,8 +30,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "asking": asking,
 }
 
-SERVED = frozenset({"asking"})
-"""Those that start a model server, in an environment made on first use."""
+SEPARATE = frozenset({"mmsa", "asking"})
+"""Those whose reference needs an environment of its own, made on first use."""
 
 ON_A_GPU = (
     ("Training epoch, LF-DNN as published for MOSI, on a GPU", "the same steps, batches there"),

@@ -17,7 +17,7 @@ from harness.benchmarks.elsewhere import SCORERS, SIMS_SCORERS
 from harness.benchmarks.measure import TINY, Row, alternate
 from harness.benchmarks.report import conditions, render
 from harness.benchmarks.runs import SUITE, stored
-from harness.benchmarks.suite import BENCHMARKS, ON_A_GPU, SERVED
+from harness.benchmarks.suite import BENCHMARKS, ON_A_GPU, SEPARATE
 from harness.benchmarks.training import _loop, _Padded
 from harness.data import load
 from harness.data.datasets import datasets
@@ -36,7 +36,7 @@ ROW = Row(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name not in SERVED])
+@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name not in SEPARATE])
 def test_every_benchmark_gives_rows_that_compare(name: str, tmp_path: Path) -> None:
     rows = BENCHMARKS[name](tmp_path, TINY)
     assert rows
@@ -44,6 +44,14 @@ def test_every_benchmark_gives_rows_that_compare(name: str, tmp_path: Path) -> N
         assert len(row.ours) == len(row.theirs) >= 1
         assert all(math.isfinite(ratio) and ratio > 0 for ratio in row.ratios)
     assert len({(row.what, row.reference) for row in rows}) == len(rows)
+
+
+@pytest.mark.slow
+def test_mmsa_trains_the_same_network_in_turns_with_ours(tmp_path: Path) -> None:
+    (row,) = BENCHMARKS["mmsa"](tmp_path, TINY)
+    assert "885,605 parameters in both" in row.note
+    assert len(row.ours) == len(row.theirs) == TINY.repeats
+    assert all(ratio > 0 for ratio in row.ratios)
 
 
 def test_a_ratio_is_taken_between_neighbours() -> None:

@@ -39,7 +39,7 @@ FLOORS = {
     **dict.fromkeys(
         (
             *("harness.data", "harness.protocols", "harness.store", "harness.provenance"),
-            *("harness.costs", "harness.verification", "harness.running"),
+            *("harness.costs", "harness.verification", "harness.running", "harness.environments"),
             *("harness.scoring", "harness.submissions", "harness.arithmetic"),
         ),
         2,

@@ -66,6 +66,7 @@ def test_a_suite_runs_once_and_its_board_depends_on_nothing_but_the_store(home: 
     assert leaderboards.render(store, "small") == board
 
 
+@pytest.mark.slow
 def test_one_and_two_workers_give_the_same_bytes(tmp_path) -> None:
     boards, predictions = [], []
     for workers in (1, 2):
@@ -82,6 +83,7 @@ def test_one_and_two_workers_give_the_same_bytes(tmp_path) -> None:
         np.testing.assert_array_equal(values, predictions[1][key])
 
 
+@pytest.mark.slow
 def test_every_way_to_fail_is_one_failed_cell_with_its_reason(home, faulty_systems) -> None:
     write_suite(home, FAULTY_SUITE, "faulty")
     report = run_suite(home, "faulty")

@@ -175,6 +175,7 @@ def test_the_reference_sees_requests_as_chat_templates_do():
     assert _words("well?") == "well?"
 
 
+@pytest.mark.slow
 def test_the_command_reports_and_fails_on_a_finding(monkeypatch):
     monkeypatch.setattr("mllm_eval.models.resolve", lambda name: CARD)
     for rate, code in ((well, 0), (deaf, 1)):

@@ -335,6 +335,7 @@ def test_a_corpus_with_explanations_is_refused_at_once(msa):
     assert "already has audio_clue" in errors
 
 
+@pytest.mark.slow
 def test_failed_clips_are_left_only_when_told_to(msa, home, twin, tmp_path):
     hurt = twin.clips["text"].iloc[0]
 

