@@ -82,7 +82,7 @@ class LabelBank(nn.Module):
             for name in UNIMODAL:
                 self._relabel(name, rows, self._leaning(name, features[name]), fused)
         for name, values in features.items():
-            self.get_buffer(f"feature_{name}")[rows] = values
+            self.get_buffer(f"feature_{name}")[rows] = values.float()
 
     def _leaning(self, name: str, features: Tensor) -> Tensor:
         """(B,) δ; NaN while a centre has no clip."""

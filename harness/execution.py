@@ -18,7 +18,7 @@ from harness.canonical import Json
 from harness.data.corpus import Corpus, Split
 from harness.data.store import CorpusStore
 from harness.diagnostics import by_sentiment, columns
-from harness.errors import DataError, RunFailed
+from harness.errors import DataError, RunFailed, SpecError
 from harness.home import Home
 from harness.record import RunRecord
 from harness.reliability import GridAnswers, answer_grid
@@ -27,7 +27,7 @@ from harness.system import Fitted, Params, System, Task, TrainingParams, systems
 from harness.text import Encoder, find_encoder
 from harness.training import fit_network
 
-__all__ = ["Job", "execute", "limit_threads"]
+__all__ = ["Job", "execute", "limit_threads", "set_precision"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,23 @@ def limit_threads() -> None:
     torch.set_num_threads(1)
 
 
+def set_precision(precision: str, device: str) -> None:
+    """What float32 products and recurrent layers may become on a GPU; said, never left to defaults.
+
+    cuDNN would round the inputs of float32 recurrent layers and convolutions to TF32 unasked.
+
+    Raises:
+        SpecError: When ``tf32`` is asked of a device that has none.
+    """
+    if precision == "tf32" and torch.device(device).type != "cuda":
+        raise SpecError(
+            f"precision tf32 needs a CUDA device; this run is on {device}",
+            hint='precision = "float32", or --device cuda',
+        )
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
 def execute(job: Job) -> RunRecord:
     """Train or fit one system on one corpus with one seed and predict valid and test.
 
@@ -64,6 +81,8 @@ def execute(job: Job) -> RunRecord:
     system = systems[job.spec.system]
     params = system.params(**job.spec.params, **job.names)
     _check_pins(job, system, params, corpus)
+    if isinstance(params, TrainingParams):
+        set_precision(params.precision, job.device)
     provenance.reset_peak_memory()
     began = time.perf_counter()
     fitted = _fit(system, params, _task(job, corpus, encoder))

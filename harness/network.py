@@ -8,10 +8,13 @@ Shapes: B clips of a batch, n clips of the training split, K values per clip.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from harness.batching import Batch, BatchSource
@@ -142,7 +145,35 @@ class Stage:
 
 
 class Network(nn.Module):
-    """Base of trained systems: ``forward(batch) -> Output``."""
+    """Base of trained systems: ``forward(batch) -> Output``.
+
+    Calling it computes in ``precision``; predictions and losses come back in float32.
+    """
+
+    precision = "float32"
+    """``TrainingParams.precision``, set by whoever builds the network for a task."""
+
+    def __call__(self, batch: Batch) -> Output:
+        """``forward`` in the network's precision."""
+        with self.casting() as casts:
+            output: Output = super().__call__(batch)
+        if not casts:
+            return output
+        losses = {name: loss.float() for name, loss in output.losses.items()}
+        return dataclasses.replace(output, prediction=output.prediction.float(), losses=losses)
+
+    @contextlib.contextmanager
+    def casting(self) -> Iterator[bool]:
+        """Forward passes inside compute in the network's precision; says whether it is a lower one.
+
+        For one forward pass: weights are cast once per context, whatever happens to them in it.
+        """
+        if self.precision != "bfloat16":
+            yield False
+            return
+        device = next(self.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16):
+            yield True
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch."""

@@ -110,6 +110,12 @@ class TrainingParams(Params):
         source="training clips as they are; else a law of harness.data.corruption, or a condition",
     )
 
+    precision: str = param(
+        "float32",
+        choices=("float32", "tf32", "bfloat16"),
+        source="of arithmetic; tf32 needs a GPU, bfloat16 is torch.autocast, weights stay float32",
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_training(self.training_corruption)

@@ -99,7 +99,7 @@ class ExpertMixture(nn.Module):
         for expert, weight in zip(self.experts, weights.unbind(1), strict=True):
             rows = weight.nonzero().squeeze(1)
             answer = expert(tokens[rows]) * weight[rows, None, None]
-            mixed = mixed.index_add(0, rows, answer)
+            mixed = mixed.index_add(0, rows, answer.to(mixed.dtype))
         return mixed, weights
 
     def _weights(self, summary: Tensor) -> Tensor:

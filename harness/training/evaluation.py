@@ -27,11 +27,11 @@ def predict(
 ) -> NDArray[np.float32]:
     """(n,) predictions; ``how`` (batch -> (B,)) stands in for the network's own."""
     network.eval()
+    parts = []
     with torch.inference_mode():
-        parts = [
-            network(batch).prediction if how is None else how(batch)
-            for batch in source.in_order(EVALUATION_BATCH)
-        ]
+        for batch in source.in_order(EVALUATION_BATCH):
+            with network.casting():
+                parts.append(network(batch).prediction if how is None else how(batch))
     return torch.cat(parts).float().cpu().numpy()
 
 

@@ -129,7 +129,10 @@ def untrained(system: System, task: Task, params: TrainingParams) -> Network:
     _seed_torch(derive(task.seed, "weights"))
     network = system.build(Dims.of(task.train.corpus, task.encoder), params).to(task.device)
     objective = objectives[params.objective]
-    return network if objective.term is None else Generalising(network, objective, params)
+    if objective.term is not None:
+        network = Generalising(network, objective, params)
+    network.precision = params.precision
+    return network
 
 
 def _seed_torch(seed: int) -> None:

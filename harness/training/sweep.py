@@ -116,7 +116,8 @@ class Sweep:
             The loss, detached.
         """
         if self.plan.loss is not None:
-            loss, output = self.plan.loss(batch), None
+            with self.network.casting():
+                loss, output = self.plan.loss(batch).float(), None
         else:
             output = self.network(batch)
             loss = total_loss(output, batch, self.params)
