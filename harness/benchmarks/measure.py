@@ -36,6 +36,7 @@ class Scale:
         board_runs: Stored runs a board is made of.
         export_runs: Runs per export, in each repeat.
         commits: Runs stored in each repeat.
+        grown: Runs in the fuller of two stores.
         compared: Systems that are compared with each other.
         draws: Bootstrap draws of them.
         scan_steps: Lengths of the sequences that a selective scan runs over.
@@ -49,6 +50,7 @@ class Scale:
     board_runs: int
     export_runs: int
     commits: int
+    grown: int
     compared: int
     draws: int
     scan_steps: tuple[int, ...]
@@ -63,6 +65,7 @@ FULL = Scale(
     board_runs=1600,
     export_runs=8,
     commits=20,
+    grown=10_000,
     compared=20,
     draws=10_000,
     scan_steps=(50, 375),
@@ -76,6 +79,7 @@ TINY = Scale(
     board_runs=4,
     export_runs=1,
     commits=1,
+    grown=4,
     compared=2,
     draws=100,
     scan_steps=(3,),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,15 @@ from harness.record import RunRecord
 from harness.specs import Suite
 from harness.store import RunStore
 
-__all__ = ["SUITE", "copies", "stored"]
+__all__ = ["SUITE", "copies", "key_of", "stored"]
 
 SUITE = "copies"
 _SEEDS_PER_ROW = 100
+
+
+def key_of(number: int) -> str:
+    """The key of a copy, spread over the store's folders as real ones are."""
+    return hashlib.sha256(str(number).encode()).hexdigest()[:32]
 
 
 def copies(folder: Path, share: str, count: int, *, first: int = 0) -> Iterator[RunRecord]:
@@ -31,7 +37,7 @@ def copies(folder: Path, share: str, count: int, *, first: int = 0) -> Iterator[
         noise = np.random.default_rng(number).normal(0, 0.5, len(record.predictions))
         yield dataclasses.replace(
             record,
-            key=f"{number:032x}",
+            key=key_of(number),
             predictions=record.predictions.assign(pred=record.predictions["pred"] + noise),
         )
 
@@ -71,7 +77,7 @@ def _planned(plan: Plan, count: int) -> dict[str, Any]:
         "seeds": list(range(_SEEDS_PER_ROW)),
         "rows": [{**row, "label": label} for label in labels],
         "cells": [
-            {**cell, "label": label, "seed": seed, "key": f"{number:032x}"}
+            {**cell, "label": label, "seed": seed, "key": key_of(number)}
             for number, (label, seed) in enumerate(places)
         ],
     }

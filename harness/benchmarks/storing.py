@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,17 @@ from harness import tracking
 from harness._tracked import Tracked, Tracker, corpus_of
 from harness.benchmarks.elsewhere import SCORERS
 from harness.benchmarks.measure import Measure, Row, Scale, alternate, wall
-from harness.benchmarks.runs import SUITE, copies, stored
+from harness.benchmarks.runs import SUITE, copies, key_of, stored
 from harness.data.datasets import datasets
 from harness.record import RunRecord
 from harness.scoring import Truth
 from harness.store import RunStore
 
-__all__ = ["board", "commit", "export"]
+__all__ = ["board", "commit", "export", "growth"]
+
+_GROWTH = 1000  # full store / new store
+_FLAT = 1.2
+"""Aim: a thousand times the runs, hardly more time for one."""
 
 
 def commit(folder: Path, scale: Scale) -> list[Row]:
@@ -50,9 +54,52 @@ def commit(folder: Path, scale: Scale) -> list[Row]:
     return [row]
 
 
-def _commit(store: RunStore, records: Sequence[RunRecord]) -> None:
+def _commit(store: RunStore, records: Iterable[RunRecord]) -> None:
     for record in records:
         store.commit(record)
+
+
+def growth(folder: Path, scale: Scale) -> list[Row]:
+    """Committing to a store and finding a run in it, when it is full and when it is new."""
+    full, new = RunStore(folder / "full"), RunStore(folder / "new")
+    counts = {full.root: scale.grown, new.root: max(1, scale.grown // _GROWTH)}
+    for store in (full, new):
+        _commit(store, copies(folder, scale.share, counts[store.root]))
+    firsts = itertools.count(scale.grown, scale.commits)
+
+    def committing(store: RunStore) -> Measure:
+        def measure() -> float:
+            records = list(copies(folder, scale.share, scale.commits, first=next(firsts)))
+            return wall(lambda: _commit(store, records))() / scale.commits
+
+        return measure
+
+    def finding(store: RunStore) -> Measure:
+        keys = [key_of(number) for number in range(min(scale.commits, counts[store.root]))]
+        find_all = wall(lambda: [store.get(key).damage for key in keys])
+        return lambda: find_all() / len(keys)
+
+    measured = alternate(
+        *(committing(full), committing(new)), *(finding(full), finding(new)), repeats=scale.repeats
+    )
+    reference = f"the same in a store of {counts[new.root]:,}"
+    return [
+        Row(
+            what=f"Committing a run to a store of {scale.grown:,}",
+            reference=reference,
+            ours=measured[0],
+            theirs=measured[1],
+            target=_FLAT,
+        ),
+        Row(
+            what=f"Finding and checking a run in a store of {scale.grown:,}",
+            reference=reference,
+            ours=measured[2],
+            theirs=measured[3],
+            target=_FLAT,
+            note="every file against its digest",
+        ),
+    ]
 
 
 def _files(folder: Path) -> dict[str, bytes]:

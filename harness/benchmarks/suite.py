@@ -11,7 +11,7 @@ from harness.benchmarks.measure import Benchmark
 from harness.benchmarks.scan import selective_scan
 from harness.benchmarks.starting import start_up
 from harness.benchmarks.statistics import bootstrap
-from harness.benchmarks.storing import board, commit, export
+from harness.benchmarks.storing import board, commit, export, growth
 from harness.benchmarks.training import loop_overhead, trimming
 
 __all__ = ["BENCHMARKS", "ON_A_GPU", "SEPARATE"]
@@ -25,6 +25,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "bootstrap": bootstrap,
     "mlflow": export,
     "commit": commit,
+    "growth": growth,
     "start-up": start_up,
     "selective-scan": selective_scan,
     "asking": asking,
