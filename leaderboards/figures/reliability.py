@@ -45,7 +45,7 @@ def reliability_curves(grid: Grid, found: Reliability) -> Figure | None:
     if not names:
         return None
     rows = _best(found)
-    subtitle = f"Test {axis_title(found.metric)} of one checkpoint, mean over seeds"
+    subtitle = f"Test {axis_title(found.metric)} of one checkpoint, mean over seeds{_cut(found)}"
     notes = ["Dashed: trained on corrupted clips. Grey: the best constant predictor."]
     with style():
         figure, axes = sheet(_title(grid), subtitle, height=_HEIGHT, notes=notes)
@@ -73,8 +73,17 @@ def _title(grid: Grid) -> str:
 
 def _best(found: Reliability) -> list[RowReliability]:
     """Rows to draw: no constants, none trained for one condition, best area first."""
-    own = [o for o in found.rows if not o.row.reference and o.row.training_corruption in LAWS]
-    return sorted(own, key=lambda o: found.metric.cost(_area(found, o)))[:_MOST]
+    return sorted(_drawable(found), key=lambda o: found.metric.cost(_area(found, o)))[:_MOST]
+
+
+def _drawable(found: Reliability) -> list[RowReliability]:
+    return [o for o in found.rows if not o.row.reference and o.row.training_corruption in LAWS]
+
+
+def _cut(found: Reliability) -> str:
+    """What a subtitle says of rows left out."""
+    count = len(_drawable(found))
+    return f"; the best {_MOST} of {count} rows" if count > _MOST else ""
 
 
 def _area(found: Reliability, one: RowReliability) -> float:
@@ -94,9 +103,17 @@ def _curves(axes: Axes, found: Reliability, rows: Sequence[RowReliability], name
         floor = min(constants, key=lambda one: found.metric.cost(one.clean))
         axes.axhline(scaled(found.metric, floor.clean), color=FAINT, lw=1, label=floor.row.label)
     for place, one in enumerate(rows):
-        dashes = "solid" if one.row.training_corruption == "none" else "dashed"
-        label = short(one.row.label, _NAME)
-        axes.plot(RATES, _cells(found, one, name), c=look(place)[0], ls=dashes, lw=1.6, label=label)
+        colour, turn = look(place)
+        axes.plot(
+            RATES,
+            _cells(found, one, name),
+            c=colour,
+            ls="solid" if one.row.training_corruption == "none" else "dashed",
+            marker="" if turn == "solid" else "o",  # dashes are taken, colours used up
+            ms=3,
+            lw=1.6,
+            label=short(one.row.label, _NAME),
+        )
     axes.set_title(name, size=9, color=INK, loc="left")
     axes.set_xlabel(_AXES.get(name, "missing η"))
     axes.set_xlim(RATES[0], RATES[-1])
@@ -111,7 +128,9 @@ def reliability_maps(grid: Grid, found: Reliability) -> Figure | None:
     if not names:
         return None
     rows = _best(found)
-    subtitle = f"Test {axis_title(found.metric)} under noise λ (up) and missingness η (right)"
+    subtitle = (
+        f"Test {axis_title(found.metric)} under noise λ (up) and missingness η (right){_cut(found)}"
+    )
     with style():
         height = _MAP * len(rows) + 0.4
         figure, axes = sheet(_title(grid), subtitle, height=height)

@@ -170,6 +170,20 @@ def test_figures_say_what_they_show(board):
     assert "special" not in maps.get_label()
 
 
+def test_no_two_of_many_rows_look_alike_and_the_cut_is_said(board):
+    (cells,) = board.grids
+    one = next(one for one in cells.reliability.rows if not one.row.reference)
+    rows = [
+        dataclasses.replace(one, row=dataclasses.replace(one.row, label=f"row {n}"))
+        for n in range(9)
+    ]
+    curves = reliability_curves(cells, dataclasses.replace(cells.reliability, rows=tuple(rows)))
+    drawn = [line for line in curves.axes[0].lines if line.get_label().startswith("row")]
+    looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in drawn}
+    assert len(looks) == len(drawn) == 8
+    assert "the best 8 of 9 rows" in curves.get_label()
+
+
 def test_without_a_grid_nothing_is_said(tmp_path):
     found = gather(make_store(tmp_path, ROWS, [CORPUS]), "small")
     (cells,) = found.grids
