@@ -82,7 +82,8 @@ class LabelBank(nn.Module):
             for name in UNIMODAL:
                 self._relabel(name, rows, self._leaning(name, features[name]), fused)
         for name, values in features.items():
-            self.get_buffer(f"feature_{name}")[rows] = values.float()
+            kept = self.get_buffer(f"feature_{name}")
+            kept[rows] = values.to(kept.dtype)
 
     def _leaning(self, name: str, features: Tensor) -> Tensor:
         """(B,) δ; NaN while a centre has no clip."""
