@@ -109,7 +109,6 @@ class TrainingParams(Params):
         "none",
         source="training clips as they are; else a law of harness.data.corruption, or a condition",
     )
-
     precision: str = param(
         "float32",
         choices=("float32", "tf32", "bfloat16"),

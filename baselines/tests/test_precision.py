@@ -63,8 +63,9 @@ def test_tf32_is_refused_where_there_is_none():
         set_precision("tf32", "cpu")
 
 
-def test_cudnn_is_told_to_leave_float32_alone(monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+def test_cudnn_is_told_to_leave_float32_alone():
+    for library in (torch.backends.cudnn, torch.backends.cuda.matmul):
+        library.allow_tf32 = True
     set_precision("float32", "cpu")
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32

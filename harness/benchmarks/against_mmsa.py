@@ -183,5 +183,7 @@ def _mmsa(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=written, text=True
         )
         with process:
-            yield _Mmsa(process, log)
-            process.kill()
+            try:
+                yield _Mmsa(process, log)
+            finally:
+                process.kill()

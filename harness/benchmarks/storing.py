@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +34,12 @@ def commit(folder: Path, scale: Scale) -> list[Row]:
     store = RunStore(folder / "committed")
     firsts = itertools.count(step=scale.commits)
 
-    def ours() -> float:
-        records = list(copies(folder, scale.share, scale.commits, first=next(firsts)))
-        return wall(lambda: _commit(store, records))() / scale.commits
-
     def theirs() -> float:
         contents = [_files(run.folder) for run in itertools.islice(store, scale.commits)]
         with tempfile.TemporaryDirectory(dir=folder) as target:
             return wall(lambda: _write(contents, Path(target)))() / scale.commits
 
+    ours = _committing(store, folder, scale, firsts)
     measured = alternate(ours, theirs, repeats=scale.repeats)
     row = Row(
         what="Committing a run",
@@ -52,6 +49,16 @@ def commit(folder: Path, scale: Scale) -> list[Row]:
         note="per run; ours makes Parquet and JSON and waits until they are on the disk",
     )
     return [row]
+
+
+def _committing(store: RunStore, folder: Path, scale: Scale, firsts: Iterator[int]) -> Measure:
+    """Seconds per run of committing the copies numbered from the next of ``firsts``."""
+
+    def measure() -> float:
+        records = list(copies(folder, scale.share, scale.commits, first=next(firsts)))
+        return wall(lambda: _commit(store, records))() / scale.commits
+
+    return measure
 
 
 def _commit(store: RunStore, records: Iterable[RunRecord]) -> None:
@@ -67,21 +74,13 @@ def growth(folder: Path, scale: Scale) -> list[Row]:
         _commit(store, copies(folder, scale.share, counts[store.root]))
     firsts = itertools.count(scale.grown, scale.commits)
 
-    def committing(store: RunStore) -> Measure:
-        def measure() -> float:
-            records = list(copies(folder, scale.share, scale.commits, first=next(firsts)))
-            return wall(lambda: _commit(store, records))() / scale.commits
-
-        return measure
-
     def finding(store: RunStore) -> Measure:
         keys = [key_of(number) for number in range(min(scale.commits, counts[store.root]))]
         find_all = wall(lambda: [store.get(key).damage for key in keys])
         return lambda: find_all() / len(keys)
 
-    measured = alternate(
-        *(committing(full), committing(new)), *(finding(full), finding(new)), repeats=scale.repeats
-    )
+    committing = [_committing(store, folder, scale, firsts) for store in (full, new)]
+    measured = alternate(*committing, finding(full), finding(new), repeats=scale.repeats)
     reference = f"the same in a store of {counts[new.root]:,}"
     return [
         Row(
