@@ -43,9 +43,10 @@ name = "lf_dnn"
 name = "tfn"
 params = { text_hidden = 16, text_out = 8, audio_hidden = 4, vision_hidden = 8 }
 """
+WAITING = '\n[[systems]]\nname = "patient"\n'
 FAULTY = '\n[[systems]]\nname = "mortal_always"\n[[systems]]\nname = "mortal_once"\n'
 MORTAL = """
-    import os, signal
+    import os, signal, time
     from pathlib import Path
     import numpy as np
     from harness.system import Card, Fitted, System
@@ -60,10 +61,21 @@ MORTAL = """
         if not mark.exists():
             mark.touch()
             always(task, params)
+        return zeros()
+
+    def wait(task, params):
+        marks = Path(os.environ["MSA_TEST_MARK"])
+        (marks / f"busy-{Path(os.environ.get('MSA_NODE_DIR', 'alone')).name}").touch()
+        while not (marks / "go").exists():
+            time.sleep(0.1)
+        return zeros()
+
+    def zeros():
         return Fitted(predict=lambda split: np.zeros(len(split)), parameters=0, trainable=0)
 
     mortal_always = System(name="mortal_always", card=CARD, inputs=frozenset(), fit=always)
     mortal_once = System(name="mortal_once", card=CARD, inputs=frozenset(), fit=once)
+    patient = System(name="patient", card=CARD, inputs=frozenset(), fit=wait)
 """
 
 
@@ -86,7 +98,8 @@ def install_mortals(folder: Path) -> None:
     info.mkdir(parents=True)
     (folder / "plugin" / "mortals.py").write_text(textwrap.dedent(MORTAL))
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mortals\nVersion: 1.0\n")
-    lines = ["mortal_always = mortals:mortal_always", "mortal_once = mortals:mortal_once"]
+    names = ("mortal_always", "mortal_once", "patient")
+    lines = [f"{name} = mortals:{name}" for name in names]
     (info / "entry_points.txt").write_text("\n".join(["[msa_harness.systems]", *lines]))
 
 
@@ -170,22 +183,28 @@ def home_with(folder: Path, suite: str) -> Home:
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_node_gives_the_board_of_one_machine(tmp_path: Path) -> None:
     install_mortals(tmp_path)
-    local = home_with(tmp_path / "local", SUITE)
+    go = tmp_path / "go"
+    go.touch()
+    local = home_with(tmp_path / "local", SUITE + WAITING)
     alone = start(local, tmp_path, "run", "small", "--jobs", "2")
     _, errors = alone.communicate()
     assert alone.returncode == 0, errors
 
-    spread = home_with(tmp_path / "spread", SUITE)
+    go.unlink()
+    spread = home_with(tmp_path / "spread", SUITE + WAITING)
     store = RunStore(spread.store)
     with cluster(tmp_path, nodes=2) as (address, nodes):
         on_it = ("--executor", "ray", "--ray-address", address)
         driver = start(spread, tmp_path, "run", "small", *on_it)
-        wait_for(lambda: len(list(store)) >= 2 or driver.poll() is not None, "two runs")
+        busy = [tmp_path / f"busy-node-{number}" for number in range(2)]
+        wait_for(lambda: all(m.exists() for m in busy) or driver.poll() is not None, "both nodes")
         stored = len(list(store))
-        kill_tree(nodes[0])
+        kill_tree(nodes[0])  # in the middle of a cell
+        go.touch()
         _, errors = driver.communicate(timeout=1200)
         assert driver.returncode == 0, errors
-        assert 2 <= stored < len(list(store))
+        assert "its node was lost; trying again" in errors
+        assert stored < len(list(store)) == len(list(RunStore(local.store)))
         board = (spread.boards / "small.md").read_bytes()
         assert board == (local.boards / "small.md").read_bytes()
 
