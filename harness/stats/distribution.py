@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -52,7 +53,15 @@ class Distribution:
         if not self.draws.size:
             return math.nan, math.nan
         alpha = round(1.0 - level, 12)  # 1 - 0.95 is a little more than 0.05
-        return self._bound(alpha, 1), self._bound(alpha, -1)
+        size = self.draws.size
+        from_below = self._rank(alpha, 1)
+        from_above = self._rank(alpha, -1)
+        wanted = [rank for rank in (from_below - 1, size - from_above) if 0 <= rank < size]
+        placed = np.partition(self.draws, wanted) if wanted else self.draws
+        return (
+            float(placed[from_below - 1]) if from_below else -math.inf,
+            float(placed[size - from_above]) if from_above else math.inf,
+        )
 
     def p_value(self) -> float:
         """Two-sided p of no difference: the level at which the interval reaches zero.
@@ -92,26 +101,30 @@ class Distribution:
             return math.nan
         return float(np.mean((self.draws > 0) + 0.5 * (self.draws == 0)))
 
-    def _bound(self, alpha: float, side: _Side) -> float:
-        """The draw at which a one-sided test stops to be significant; side 1 is the lower one."""
-        stops = 2.0 * self._tail(np.arange(self.draws.size + 1), side) >= alpha
-        rank = int(stops.argmax())  # so many draws beyond a value, and it is not excluded
-        if rank == 0:
-            return -side * math.inf
-        return side * float(np.partition(side * self.draws, rank - 1)[rank - 1])
+    def _rank(self, alpha: float, side: _Side) -> int:
+        """How many draws a bound has beyond it, itself included; 0 where it is infinite."""
+        return _rank(self.draws.size, alpha, side * self.bias, side * self.acceleration)
 
     def _beyond(self, value: float, side: _Side) -> float:
         """One-sided p of a difference up to ``value`` (side 1), or of ``value`` or more (-1)."""
         found = np.count_nonzero(self.draws <= value if side == 1 else self.draws >= value)
-        return float(self._tail(np.array(found), side))
+        shift, acceleration = side * self.bias, side * self.acceleration
+        return float(_tail(np.array(found), self.draws.size, shift, acceleration))
 
-    def _tail(self, found: NDArray[np.intp], side: _Side) -> Values:
-        """One-sided p-values when so many draws are on the other side."""
-        share: Values = np.asarray((1.0 + found) / (1.0 + self.draws.size), dtype=np.float64)
-        if self.bias == self.acceleration == 0.0:
-            return share
-        bias, acceleration = side * self.bias, side * self.acceleration
-        distance = ndtri(np.minimum(share, _BELOW_ONE)) - bias
-        scale = np.maximum(1.0 + acceleration * distance, _ABOVE_ZERO)
-        corrected: Values = np.maximum(ndtr(distance / scale - bias), 1.0 / (1.0 + self.draws.size))
-        return np.where(found == self.draws.size, 1.0, corrected)
+
+@lru_cache(256)  # all percentile intervals of a level share one; those of BCa share none
+def _rank(size: int, alpha: float, bias: float, acceleration: float) -> int:
+    """The first count of draws on the other side at which a one-sided test is not significant."""
+    stops = 2.0 * _tail(np.arange(size + 1), size, bias, acceleration) >= alpha
+    return int(stops.argmax())
+
+
+def _tail(found: NDArray[np.intp], size: int, bias: float, acceleration: float) -> Values:
+    """One-sided p-values when so many of ``size`` draws are on the other side."""
+    share: Values = np.asarray((1.0 + found) / (1.0 + size), dtype=np.float64)
+    if bias == acceleration == 0.0:
+        return share
+    distance = ndtri(np.minimum(share, _BELOW_ONE)) - bias
+    scale = np.maximum(1.0 + acceleration * distance, _ABOVE_ZERO)
+    corrected: Values = np.maximum(ndtr(distance / scale - bias), 1.0 / (1.0 + size))
+    return np.where(found == size, 1.0, corrected)

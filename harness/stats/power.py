@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from harness.errors import SpecError
 
@@ -26,7 +26,7 @@ def resolution(standard_error: float, alpha: float = 0.05, power: float = 0.8) -
         >>> round(resolution(0.01), 4)
         0.028
     """
-    reach = float(stats.norm.ppf(1.0 - alpha / 2.0)) + float(stats.norm.ppf(power))
+    reach = float(ndtri(1.0 - alpha / 2.0)) + float(ndtri(power))
     return reach * standard_error
 
 
@@ -59,8 +59,8 @@ def power(difference: float, standard_error: float, alpha: float = 0.05) -> floa
     """
     if not standard_error > 0:
         raise SpecError(f"a standard error is positive, found {standard_error:g}")
-    reach, shift = stats.norm.ppf(1.0 - alpha / 2.0), abs(difference) / standard_error
-    return float(stats.norm.sf(reach - shift) + stats.norm.cdf(-reach - shift))
+    reach, shift = ndtri(1.0 - alpha / 2.0), abs(difference) / standard_error
+    return float(ndtr(shift - reach) + ndtr(-reach - shift))
 
 
 def smallest_p_over_seeds(seeds: int) -> float:

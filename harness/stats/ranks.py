@@ -280,25 +280,27 @@ def _pairs(systems: Field, order: Sequence[int]) -> tuple[Pairing, ...]:
     margin = declared_margin(systems.dataset, systems.metric.name)
     p_values = [distribution.p_value() for distribution in found]
     beyond = [math.nan if margin is None else d.p_equivalence(margin) for d in found]
-    cases = zip(both, found, p_values, holm(p_values), holm(beyond), strict=True)
+    intervals = [distribution.interval() for distribution in found]
+    cases = zip(both, found, intervals, p_values, holm(p_values), holm(beyond), strict=True)
     return tuple(
         Pairing(
             a=systems.names[i],
             b=systems.names[j],
             effect=float(systems.values[i] - systems.values[j]),
-            low=distribution.interval()[0],
-            high=distribution.interval()[1],
+            low=low,
+            high=high,
             p_value=p,
             p_holm=float(p_holm),
             p_equivalence=float(p_equivalence),
             detectable=resolution(distribution.standard_error()),
         )
-        for (i, j), distribution, p, p_holm, p_equivalence in cases
+        for (i, j), distribution, (low, high), p, p_holm, p_equivalence in cases
     )
 
 
 def _distribution(draws: Values) -> Distribution:
-    return Distribution(draws[np.isfinite(draws)])
+    finite = np.isfinite(draws)
+    return Distribution(draws if finite.all() else draws[finite])
 
 
 def _rank_set(

@@ -56,7 +56,7 @@ def drive(
     )
 
 
-def carry_out(home: Home) -> int:
+def run_all(home: Home) -> int:
     """The exit code of the whole suite by two workers."""
     driver = drive(home, "--jobs", "2")
     driver.communicate()
@@ -105,7 +105,7 @@ def is_alive(process: psutil.Process) -> bool:
 def test_random_kills_of_drivers_and_workers_change_no_byte(tmp_path: Path) -> None:
     calm, stormy = (home_at(tmp_path / name, SUITE) for name in ("calm", "stormy"))
     began = time.monotonic()
-    assert carry_out(calm) == 0
+    assert run_all(calm) == 0
     whole = time.monotonic() - began
     chance, kills, finished = random.Random(7), 0, 0
     while kills < KILLS:
@@ -123,7 +123,7 @@ def test_random_kills_of_drivers_and_workers_change_no_byte(tmp_path: Path) -> N
             assert is_sound(stormy)
             for run in list(RunStore(stormy.store)):  # once more
                 RunStore(stormy.store).set_aside(run.key)
-    assert carry_out(stormy) == 0
+    assert run_all(stormy) == 0
     assert boards_of(stormy) == boards_of(calm)
     assert is_sound(stormy)
     assert not list(stormy.store.rglob(".new-*"))
