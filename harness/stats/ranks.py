@@ -20,7 +20,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -276,25 +276,43 @@ def _pairs(systems: Field, order: Sequence[int]) -> tuple[Pairing, ...]:
     both = list(itertools.combinations(order, 2))
     if not both:
         return ()
-    found = [_distribution(systems.drawn[i] - systems.drawn[j]) for i, j in both]
     margin = declared_margin(systems.dataset, systems.metric.name)
-    p_values = [distribution.p_value() for distribution in found]
-    beyond = [math.nan if margin is None else d.p_equivalence(margin) for d in found]
-    intervals = [distribution.interval() for distribution in found]
-    cases = zip(both, found, intervals, p_values, holm(p_values), holm(beyond), strict=True)
+    found = [_tested(systems.drawn[i] - systems.drawn[j], margin) for i, j in both]
+    p_holm = holm([tested.p_value for tested in found])
+    p_equivalence = holm([tested.p_equivalence for tested in found])
     return tuple(
         Pairing(
             a=systems.names[i],
             b=systems.names[j],
             effect=float(systems.values[i] - systems.values[j]),
-            low=low,
-            high=high,
-            p_value=p,
-            p_holm=float(p_holm),
-            p_equivalence=float(p_equivalence),
-            detectable=resolution(distribution.standard_error()),
+            low=tested.low,
+            high=tested.high,
+            p_value=tested.p_value,
+            p_holm=float(p),
+            p_equivalence=float(beyond),
+            detectable=tested.detectable,
         )
-        for (i, j), distribution, (low, high), p, p_holm, p_equivalence in cases
+        for (i, j), tested, p, beyond in zip(both, found, p_holm, p_equivalence, strict=True)
+    )
+
+
+class _Tested(NamedTuple):
+    """What is kept of a pair's draws, which are too many to keep for all pairs."""
+
+    low: float
+    high: float
+    p_value: float
+    p_equivalence: float
+    detectable: float
+
+
+def _tested(draws: Values, margin: float | None) -> _Tested:
+    distribution = _distribution(draws)
+    return _Tested(
+        *distribution.interval(),
+        distribution.p_value(),
+        math.nan if margin is None else distribution.p_equivalence(margin),
+        resolution(distribution.standard_error()),
     )
 
 
