@@ -100,5 +100,5 @@ def _run(command: Sequence[str], variables: Mapping[str, str]) -> None:
         raise RunFailed(
             f"cannot install an environment: {' '.join(said[-4:]) or 'no reason given'}",
             hint="check the connection to the package index and the space on the disk, then repeat"
-            " the same command; a model server elsewhere needs none: give its --server URL",
+            " the same command",
         )

@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 from harness.canonical import digest
 from harness.environments import interpreter, make_environment
+from harness.errors import RunFailed
 
 __all__ = ["BUILDS", "Build", "Environment", "prepare", "which_build"]
 
@@ -74,5 +75,9 @@ def prepare(cache: Path) -> Environment:
     build = which_build()
     pins = digest([BUILDS[build], _RECIPE, sys.version_info[:2]])[:12]
     folder = cache / "vllm" / f"{build}-{VERSION}-{pins}"
-    make_environment(folder, BUILDS[build], repair=_REPAIRS.get(build), cpu=build == "cpu")
+    try:
+        make_environment(folder, BUILDS[build], repair=_REPAIRS.get(build), cpu=build == "cpu")
+    except RunFailed as error:
+        hint = f"{error.hint}; a model server elsewhere needs none: give its --server URL"
+        raise RunFailed(str(error), hint=hint) from error
     return Environment(folder=folder, build=build)

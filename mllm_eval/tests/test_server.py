@@ -15,11 +15,12 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
+from harness import environments
 from harness.cli import app
 from harness.errors import DataError, RunFailed, SpecError
 from mllm_eval import _repairs, server
 from mllm_eval._command import Launch, arguments, variables
-from mllm_eval._environment import Environment
+from mllm_eval._environment import Environment, prepare
 from mllm_eval._logs import last_words, newest_line
 from mllm_eval._weights import Weights, locate
 from mllm_eval.models import ModelCard, models, resolve
@@ -338,3 +339,12 @@ def test_an_unknown_model_cannot_be_made(tmp_path):
 def test_serving_without_a_model_is_wrong_input():
     shown = CliRunner().invoke(app, ["mllm", "serve", "no-such-model"])
     assert isinstance(shown.exception, SpecError)
+
+
+def test_what_cannot_be_installed_can_be_elsewhere(tmp_path, monkeypatch) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('no route to the index')"]
+    monkeypatch.setattr(environments, "_commands", lambda *_: [command])
+    with pytest.raises(RunFailed, match="no route to the index") as caught:
+        prepare(tmp_path)
+    assert "repeat the same command" in caught.value.hint
+    assert "--server URL" in caught.value.hint
