@@ -42,6 +42,7 @@ class Scale:
         scan_steps: Lengths of the sequences that a selective scan runs over.
         questions: Put to a model server.
         contests: Systems trained against another library's.
+        looped: Systems trained against their bare steps, besides two.
     """
 
     repeats: int
@@ -56,6 +57,7 @@ class Scale:
     scan_steps: tuple[int, ...]
     questions: int
     contests: int
+    looped: int
 
 
 FULL = Scale(
@@ -71,6 +73,7 @@ FULL = Scale(
     scan_steps=(50, 375),
     questions=96,
     contests=6,
+    looped=7,
 )
 TINY = Scale(
     repeats=1,
@@ -85,6 +88,7 @@ TINY = Scale(
     scan_steps=(3,),
     questions=4,
     contests=1,
+    looped=5,
 )
 
 

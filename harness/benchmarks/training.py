@@ -16,9 +16,12 @@ from harness.batching import Batch, BatchSource, Sequence, epoch_order
 from harness.benchmarks.measure import Row, Scale, alternate, cpu
 from harness.data.corpus import Corpus
 from harness.home import Home
+from harness.params import TokenParams
 from harness.protocols import protocols
 from harness.specs import Scalar
+from harness.synthetic_encoder import TWIN_ENCODER
 from harness.system import System, Task, TrainingParams, systems
+from harness.text import Encoder, find_encoder
 from harness.training import Loop, loop_of
 
 __all__ = ["loop_overhead", "trimming"]
@@ -28,15 +31,25 @@ _SMALL_TFN: Mapping[str, Scalar] = {
     **{"text_out": 8, "fusion_size": 16},
 }
 _SHARE_OF_OVERHEAD = 1.03
+_ON_A_FEW_CLIPS = ("ef_lstm", "lmf", "mult", "misa", "self_mm", "almt", "text")
+_REPEATS, _FEWER_REPEATS = 8, 2
+"""Epochs of either kind per repeat of the scale: they are short, and their times scatter."""
 
 
 def loop_overhead(folder: Path, scale: Scale) -> list[Row]:
     """An epoch of the training loop against forward, loss, backward and step on ready batches."""
-    corpus = data.load(f"mosi-twin@compact{scale.share}", Home(folder))
-    return [
-        _overhead(corpus, "lf_dnn", {}, "LF-DNN as published for MOSI", scale),
-        _overhead(corpus, "tfn", _SMALL_TFN, "a small TFN, 4 ms a step", scale),
+    home = Home(folder)
+    shares = (scale.share, scale.share or "-x12")
+    whole, few = (data.load(f"mosi-twin@compact{share}", home) for share in shares)
+    encoder = find_encoder(TWIN_ENCODER, home.cache)
+    rows = [
+        _overhead(whole, "lf_dnn", {}, "LF-DNN as published for MOSI", scale.repeats * _REPEATS),
+        _overhead(whole, "tfn", _SMALL_TFN, "a small TFN, 4 ms a step", scale.repeats * _REPEATS),
     ]
+    for name in _ON_A_FEW_CLIPS[: scale.looped]:
+        title, repeats = systems[name].card.title, scale.repeats * _FEWER_REPEATS
+        rows.append(_overhead(few, name, {}, f"{title} as published for MOSI", repeats, encoder))
+    return rows
 
 
 def trimming(folder: Path, scale: Scale) -> list[Row]:
@@ -81,25 +94,29 @@ def _read_text(lstm: torch.nn.LSTM, source: BatchSource) -> None:
 
 
 def _overhead(
-    corpus: Corpus, system: str, changes: Mapping[str, Scalar], title: str, scale: Scale
+    corpus: Corpus,
+    system: str,
+    changes: Mapping[str, Scalar],
+    title: str,
+    repeats: int,
+    encoder: Encoder | None = None,
 ) -> Row:
-    loop = _loop(corpus, system, changes)
+    loop = _loop(corpus, system, changes, encoder)
     bare = _BareSteps(loop)
-    ours, theirs = alternate(
-        cpu(lambda: loop.train_epoch(1)), cpu(bare.epoch), repeats=8 * scale.repeats
-    )
+    ours, theirs = alternate(cpu(lambda: loop.train_epoch(1)), cpu(bare.epoch), repeats=repeats)
+    read = f", read by {encoder.name}" if encoder and "tokens" in systems[system].inputs else ""
     return Row(
         what=f"Training epoch, {title}",
         reference="forward, loss, backward, step in plain PyTorch on batches gathered before",
         ours=ours,
         theirs=theirs,
         target=_SHARE_OF_OVERHEAD,
-        note="batches of the compact twin",
+        note=f"{len(corpus.split('train')):,} clips of the compact twin{read}",
     )
 
 
 class _BareSteps:
-    """What a loop does, without the loop: no order, gathering, schedule, clipping or bookkeeping.
+    """What a loop does, without the loop: no order, gathering, schedule or bookkeeping.
 
     Args:
         loop: Whose network (a copy), optimiser settings and first epoch's batches to use.
@@ -107,20 +124,37 @@ class _BareSteps:
 
     def __init__(self, loop: Loop) -> None:
         params, source = loop.params, loop.sources["train"]
+        (only,) = loop.stage.passes
+        assert only.loss is None  # the network's own
+        self.params = params
         self.network = copy.deepcopy(loop.network)
-        self.optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True
+        kind = torch.optim.AdamW if params.optimizer == "adamw" else torch.optim.Adam
+        self.optimizer = kind(
+            self.network.parameter_groups(params),
+            lr=params.lr,
+            weight_decay=params.weight_decay,
+            fused=True,
         )
         order = epoch_order(len(source), params.batch_size, np.random.default_rng(0))
         self.batches: list[Batch] = [source.gather(rows) for rows in order]
 
     def epoch(self) -> None:
         """One step per batch."""
-        self.network.train()
+        network, params, functional = self.network.train(), self.params, torch.nn.functional
+        measure = functional.l1_loss if params.loss == "l1" else functional.mse_loss
         for batch in self.batches:
             self.optimizer.zero_grad()
-            prediction = self.network(batch).prediction
-            torch.nn.functional.l1_loss(prediction, batch.labels).backward()
+            output = network(batch)
+            losses = dict(output.losses)
+            if "task" not in losses:
+                losses["task"] = measure(output.prediction, batch.labels)
+            sum(losses.values(), start=torch.zeros(())).backward()
+            with torch.no_grad():
+                network.after_step(batch, output)
+            if params.clip_value:
+                torch.nn.utils.clip_grad_value_(network.parameters(), params.clip_value)
+            if params.clip_norm:
+                torch.nn.utils.clip_grad_norm_(network.parameters(), params.clip_norm)
             self.optimizer.step()
 
 
@@ -132,9 +166,13 @@ class _Padded(BatchSource):
         return Sequence(values.index_select(0, rows), lengths[rows], int(values.shape[1]))
 
 
-def _loop(corpus: Corpus, name: str, changes: Mapping[str, Scalar]) -> Loop:
+def _loop(
+    corpus: Corpus, name: str, changes: Mapping[str, Scalar], encoder: Encoder | None = None
+) -> Loop:
     """A training loop about to begin its first epoch."""
     system: System = systems[name]
+    if issubclass(system.params, TokenParams):
+        changes = {"encoder": TWIN_ENCODER, **changes}
     params = system.resolve(corpus.dataset.name, changes)
     assert isinstance(params, TrainingParams)
     task = Task(
@@ -144,7 +182,7 @@ def _loop(corpus: Corpus, name: str, changes: Mapping[str, Scalar]) -> Loop:
         protocol=dataclasses.replace(protocols["in_domain"], max_epochs=1000),
         seed=1111,
         device=torch.device("cpu"),
-        encoder=None,
+        encoder=encoder,
         cache=Path(),
     )
     return loop_of(system, task, params)
