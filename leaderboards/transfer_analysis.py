@@ -57,7 +57,7 @@ class Standing:
 
     Args:
         algorithm: Its name.
-        pick: On the first transfer, for what does not depend on it.
+        pick: On the transfer that lacks most of its runs, the first one if none lacks any.
         by_transfer: Corpus -> MAE; transfers it has no run on are absent.
         recalibrated: Corpus -> MAE of recalibrated predictions.
         mean: Over targets; None unless it is complete on all of them.
@@ -200,18 +200,18 @@ class _Estimates:
             target: _mean([found[name] for name in there if targets[name] == target])
             for target in dict.fromkeys(targets[name] for name in there)
         }
-        first = next(pick for pick in picks.values() if pick is not None)
+        pick = max(filter(None, picks.values()), key=lambda pick: pick.missing)
         estimates = list(by_target.values())
         return Standing(
             algorithm=algorithm,
-            pick=first,
+            pick=pick,
             by_transfer=found,
             recalibrated={name: self._found[name, algorithm, True] for name in there},
             mean=_mean(estimates) if complete else None,
             worst=_highest(estimates) if complete else None,
             worst_target=max(by_target, key=lambda t: by_target[t].value) if complete else "",
             by_rule=_by_rule(there, grids) if complete else {},
-            ranked=complete and not first.row.reference,
+            ranked=complete and not pick.row.reference,
         )
 
 

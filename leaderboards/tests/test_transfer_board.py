@@ -162,6 +162,16 @@ def test_an_incomplete_algorithm_is_shown_and_takes_no_part(tmp_path):
     assert {v.algorithm for v in contest.versus} == {"V-REx"}
 
 
+def test_seeds_are_those_of_the_transfer_that_lacks_most(store):
+    wanted = {"system": row("CORAL").system.name, "corpus": SEVERAL[2]}
+    lost = next(run.key for run in store if wanted.items() <= run.manifest["spec"].items())
+    store.set_aside(lost)
+    lines = leaderboards.render(store, "small").splitlines()
+    rows = [[cell.strip() for cell in line.split("|")] for line in lines]
+    shown = next(row for row in rows if len(row) > 9 and row[1] == "CORAL")
+    assert shown[3:6] == ["1/2, n=1", "·", "·"]
+
+
 def test_rows_that_knew_different_things_are_ranked_apart(tmp_path):
     store = store_of(tmp_path, [row("ERM"), row("CORAL"), row("ConKI")], lambda *_: (0.1, 0.2))
     plan = store.plan("small")
