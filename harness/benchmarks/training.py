@@ -31,6 +31,8 @@ _SMALL_TFN: Mapping[str, Scalar] = {
     **{"text_out": 8, "fusion_size": 16},
 }
 _SHARE_OF_OVERHEAD = 1.03
+_NOTHING_KEPT = Path()
+"""Cache of systems that read no text."""
 _ON_A_FEW_CLIPS = ("ef_lstm", "lmf", "mult", "misa", "self_mm", "almt", "text")
 _REPEATS, _FEWER_REPEATS = 8, 2
 """Epochs of either kind per repeat of the scale: they are short, and their times scatter."""
@@ -47,8 +49,9 @@ def loop_overhead(folder: Path, scale: Scale) -> list[Row]:
         _overhead(whole, "tfn", _SMALL_TFN, "a small TFN, 4 ms a step", scale.repeats * _REPEATS),
     ]
     for name in _ON_A_FEW_CLIPS[: scale.looped]:
-        title, repeats = systems[name].card.title, scale.repeats * _FEWER_REPEATS
-        rows.append(_overhead(few, name, {}, f"{title} as published for MOSI", repeats, encoder))
+        repeats = scale.repeats * _FEWER_REPEATS
+        title = f"{systems[name].card.title} as published for MOSI"
+        rows.append(_overhead(few, name, {}, title, repeats, encoder, home.cache))
     return rows
 
 
@@ -100,8 +103,9 @@ def _overhead(
     title: str,
     repeats: int,
     encoder: Encoder | None = None,
+    cache: Path = _NOTHING_KEPT,
 ) -> Row:
-    loop = _loop(corpus, system, changes, encoder)
+    loop = _loop(corpus, system, changes, encoder, cache)
     bare = _BareSteps(loop)
     ours, theirs = alternate(cpu(lambda: loop.train_epoch(1)), cpu(bare.epoch), repeats=repeats)
     read = f", read by {encoder.name}" if encoder and "tokens" in systems[system].inputs else ""
@@ -167,7 +171,11 @@ class _Padded(BatchSource):
 
 
 def _loop(
-    corpus: Corpus, name: str, changes: Mapping[str, Scalar], encoder: Encoder | None = None
+    corpus: Corpus,
+    name: str,
+    changes: Mapping[str, Scalar],
+    encoder: Encoder | None = None,
+    cache: Path = _NOTHING_KEPT,
 ) -> Loop:
     """A training loop about to begin its first epoch."""
     system: System = systems[name]
@@ -183,6 +191,6 @@ def _loop(
         seed=1111,
         device=torch.device("cpu"),
         encoder=encoder,
-        cache=Path(),
+        cache=cache,
     )
     return loop_of(system, task, params)
