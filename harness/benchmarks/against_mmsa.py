@@ -47,6 +47,7 @@ _LESS = 1 / 5
 """Aim of the ratio where no large text encoder is trained."""
 _LESS_WITH_BERT = 1 / 2
 _SPOTS = 4
+"""Operators named in a row's note."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,26 +140,35 @@ class _BareSteps:
             fused=True,
         )
         order = epoch_order(len(source), params.batch_size, np.random.default_rng(0))
-        self.batches: list[Batch] = [source.gather(rows) for rows in order]
+        batches: list[Batch] = [source.gather(rows) for rows in order]
+        each = params.accumulate
+        assert not params.drops_tail  # a step's clips then weigh the same
+        self.steps = [batches[start : start + each] for start in range(0, len(batches), each)]
 
     def epoch(self) -> None:
-        """One step per batch."""
-        network, params, functional = self.network.train(), self.params, torch.nn.functional
-        measure = functional.l1_loss if params.loss == "l1" else functional.mse_loss
-        for batch in self.batches:
+        """Every batch once; a step may take several."""
+        network, params = self.network.train(), self.params
+        for batches in self.steps:
             self.optimizer.zero_grad()
-            output = network(batch)
-            losses = dict(output.losses)
-            if "task" not in losses:
-                losses["task"] = measure(output.prediction, batch.labels)
-            sum(losses.values(), start=torch.zeros(())).backward()
-            with torch.no_grad():
-                network.after_step(batch, output)
+            clips = sum(map(len, batches))
+            for batch in batches:
+                self._backward(batch, len(batch) / clips)
             if params.clip_value:
                 torch.nn.utils.clip_grad_value_(network.parameters(), params.clip_value)
             if params.clip_norm:
                 torch.nn.utils.clip_grad_norm_(network.parameters(), params.clip_norm)
             self.optimizer.step()
+
+    def _backward(self, batch: Batch, share: float) -> None:
+        functional = torch.nn.functional
+        measure = functional.l1_loss if self.params.loss == "l1" else functional.mse_loss
+        output = self.network(batch)
+        losses = dict(output.losses)
+        if "task" not in losses:
+            losses["task"] = measure(output.prediction, batch.labels)
+        (sum(losses.values(), start=torch.zeros(())) * share).backward()
+        with torch.no_grad():
+            self.network.after_step(batch, output)
 
 
 class _Padded(BatchSource):

@@ -18,7 +18,7 @@ from harness.benchmarks.measure import TINY, Row, alternate
 from harness.benchmarks.report import conditions, render
 from harness.benchmarks.runs import SUITE, stored
 from harness.benchmarks.suite import BENCHMARKS, ON_A_GPU, SEPARATE
-from harness.benchmarks.training import _loop, _Padded
+from harness.benchmarks.training import _BareSteps, _loop, _Padded
 from harness.data import load
 from harness.data.datasets import datasets
 from harness.home import Home
@@ -52,6 +52,14 @@ def test_mmsa_trains_the_same_network_in_turns_with_ours(tmp_path: Path) -> None
     assert "885,605 parameters in both" in row.note
     assert len(row.ours) == len(row.theirs) == TINY.repeats
     assert all(ratio > 0 for ratio in row.ratios)
+
+
+def test_bare_steps_are_as_many_as_those_of_the_loop(tmp_path: Path) -> None:
+    loop = _loop(load("mosi-twin@compact-x5", Home(tmp_path)), "mult", {})
+    assert loop.params.accumulate > 1
+    bare = _BareSteps(loop)
+    assert len(bare.steps) == loop.sweeps[0].steps / loop.epochs
+    assert sum(len(batch) for step in bare.steps for batch in step) == len(loop.task.train)
 
 
 def test_a_ratio_is_taken_between_neighbours() -> None:
