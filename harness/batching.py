@@ -98,6 +98,7 @@ class BatchSource:
         tokens: ``tokens`` or the name of an explanation -> (n, 3, L) int32 ids, mask, segments.
         clue_vectors: (n, K H) float32, or None.
         device: Where batches are wanted.
+        padded: Whether batches keep the corpus's padding, so that all have one shape.
     """
 
     def __init__(
@@ -108,8 +109,10 @@ class BatchSource:
         tokens: Mapping[str, NDArray[np.int32]] | None = None,
         clue_vectors: NDArray[np.float32] | None = None,
         device: torch.device | None = None,
+        padded: bool = False,
     ) -> None:
         self._device = device or torch.device("cpu")
+        self._padded = padded
         self._streams = {
             name: (torch.from_numpy(stream.values), torch.from_numpy(stream.lengths))
             for name in STREAMS
@@ -165,7 +168,7 @@ class BatchSource:
         return self if self._changes is None else self.through(self._changes(seed))
 
     def gather(self, rows: Tensor) -> Batch:
-        """The clips at ``rows`` (B,), each stream trimmed to its longest clip among them."""
+        """The clips at ``rows`` (B,), each stream trimmed to its longest clip unless ``padded``."""
         batch = self._gather(rows)
         return batch if self._change is None else self._change(batch)
 
@@ -194,13 +197,13 @@ class BatchSource:
     def _sequence(self, name: str, rows: Tensor) -> Sequence:
         values, lengths = self._streams[name]
         chosen = lengths[rows]
-        longest = int(chosen.max())
-        trimmed = values[:, :longest].index_select(0, rows)
+        kept = int(values.shape[1]) if self._padded else int(chosen.max())
+        trimmed = values[:, :kept].index_select(0, rows)
         return Sequence(self._move(trimmed), self._move(chosen), int(values.shape[1]))
 
     def _coded(self, chosen: Tensor) -> Tokens:
-        """(B, 3, L) -> tokens trimmed to the longest text."""
-        longest = max(int(chosen[:, 1].sum(1).max()), 1)
+        """(B, 3, L) -> tokens, trimmed to the longest text unless ``padded``."""
+        longest = chosen.shape[2] if self._padded else max(int(chosen[:, 1].sum(1).max()), 1)
         ids, mask, segments = self._move(chosen[:, :, :longest].long()).unbind(1)
         return Tokens(ids, mask, segments)
 

@@ -144,6 +144,16 @@ class Stage:
     on_knowledge: bool = False
 
 
+def _kept(output: Output) -> Output:
+    """A copy, which the next replay of a CUDA graph does not write over."""
+    return dataclasses.replace(
+        output,
+        prediction=output.prediction.clone(),
+        losses={name: loss.clone() for name, loss in output.losses.items()},
+        diagnostics={name: told.clone() for name, told in output.diagnostics.items()},
+    )
+
+
 class Network(nn.Module):
     """Base of trained systems: ``forward(batch) -> Output``.
 
@@ -153,10 +163,15 @@ class Network(nn.Module):
     precision = "float32"
     """``TrainingParams.precision``, set by whoever builds the network for a task."""
 
+    compiled = False
+    """``TrainingParams.compiled``, likewise."""
+
     def __call__(self, batch: Batch) -> Output:
-        """``forward`` in the network's precision."""
+        """``forward`` in the network's precision, by compiled code if that was asked for."""
         with self.casting() as casts:
             output: Output = super().__call__(batch)
+        if self.compiled:
+            output = _kept(output)
         if not casts:
             return output
         losses = {name: loss.float() for name, loss in output.losses.items()}

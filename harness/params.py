@@ -114,6 +114,10 @@ class TrainingParams(Params):
         choices=("float32", "tf32", "bfloat16"),
         source="of arithmetic; tf32 needs a GPU, bfloat16 is torch.autocast, weights stay float32",
     )
+    compiled: bool = param(
+        False,
+        source="ours; true: forward passes by torch.compile, on a GPU replayed as CUDA graphs",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

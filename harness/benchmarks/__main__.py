@@ -39,7 +39,8 @@ def _run(name: str, scale: Scale) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="msa-benchmarks-") as folder:
         rows = BENCHMARKS[name](Path(folder), scale)
     for row in rows:
-        sys.stderr.write(f"  {row.what} / {row.reference}: {row.ratio:.3g}\n")
+        found = f"{row.ratio:.3g}" if row.measured else "not yet measured"
+        sys.stderr.write(f"  {row.what} / {row.reference}: {found}\n")
     return rows
 
 

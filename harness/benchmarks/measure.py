@@ -43,6 +43,9 @@ class Scale:
         questions: Put to a model server.
         contests: Systems trained against another library's.
         looped: Systems trained against their bare steps, besides two.
+        studied: Systems of a study on one GPU.
+        study_seeds: Seeds of each.
+        study_workers: Numbers of workers that share the GPU.
     """
 
     repeats: int
@@ -58,6 +61,9 @@ class Scale:
     questions: int
     contests: int
     looped: int
+    studied: int
+    study_seeds: int
+    study_workers: tuple[int, ...]
 
 
 FULL = Scale(
@@ -74,6 +80,9 @@ FULL = Scale(
     questions=96,
     contests=6,
     looped=7,
+    studied=8,
+    study_seeds=10,
+    study_workers=(2, 4, 8),
 )
 TINY = Scale(
     repeats=1,
@@ -89,6 +98,9 @@ TINY = Scale(
     questions=4,
     contests=1,
     looped=5,
+    studied=1,
+    study_seeds=2,
+    study_workers=(2,),
 )
 
 
@@ -99,7 +111,8 @@ class Row:
     Args:
         what: What is measured.
         reference: What it is measured against.
-        ours, theirs: One value per repeat, in the order of measurement.
+        ours, theirs: One value per repeat, in the order of measurement; empty where what it takes
+            is not here.
         unit: Seconds, or bytes.
         target: The largest ratio aimed at, None without one.
         note: What a reader needs beside the numbers.
@@ -107,8 +120,8 @@ class Row:
 
     what: str
     reference: str
-    ours: Sequence[float]
-    theirs: Sequence[float]
+    ours: Sequence[float] = ()
+    theirs: Sequence[float] = ()
     unit: Literal["s", "B"] = "s"
     target: float | None = None
     note: str = ""
@@ -119,8 +132,13 @@ class Row:
         return tuple(a / b for a, b in zip(self.ours, self.theirs, strict=True))
 
     @property
+    def measured(self) -> bool:
+        """Whether there are values."""
+        return len(self.ours) > 0
+
+    @property
     def ratio(self) -> float:
-        """The median ratio."""
+        """The median ratio of a row that was measured."""
         return statistics.median(self.ratios)
 
 

@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import statistics
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from tabulate import tabulate
 
 from harness import provenance
 from harness.benchmarks.measure import Row
-from harness.benchmarks.suite import ON_A_GPU
 
 __all__ = ["conditions", "render"]
 
@@ -64,7 +63,7 @@ def render(rows: Sequence[Row], facts: Mapping[str, str]) -> str:
         facts: ``conditions()`` of the run.
     """
     table = tabulate(
-        [*map(_cells, rows), *_not_measured()],
+        list(map(_cells, rows)),
         headers=_HEADERS,
         tablefmt="pipe",
         colalign=_ALIGN,
@@ -78,6 +77,8 @@ def render(rows: Sequence[Row], facts: Mapping[str, str]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
+    if not row.measured:
+        return (row.what, row.reference, "not yet measured", *[""] * (len(_HEADERS) - 3))
     return (
         row.what,
         row.reference,
@@ -87,11 +88,6 @@ def _cells(row: Row) -> tuple[str, ...]:
         _spelled(statistics.median(row.theirs), row.unit),
         "" if row.target is None else f"≤ {row.target:.3g}",
     )
-
-
-def _not_measured() -> Iterator[tuple[str, ...]]:
-    for what, reference in ON_A_GPU:
-        yield (what, reference, "not yet measured", *[""] * (len(_HEADERS) - 3))
 
 
 def _spelled(value: float, unit: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from harness.benchmarks.against_mmsa import training_against_mmsa
 from harness.benchmarks.asking import asking
 from harness.benchmarks.conversion import conversion
+from harness.benchmarks.gpu import on_a_gpu
 from harness.benchmarks.measure import Benchmark
 from harness.benchmarks.scan import selective_scan
 from harness.benchmarks.starting import start_up
@@ -14,7 +15,7 @@ from harness.benchmarks.statistics import bootstrap
 from harness.benchmarks.storing import board, commit, export, growth
 from harness.benchmarks.training import loop_overhead, trimming
 
-__all__ = ["BENCHMARKS", "ON_A_GPU", "SEPARATE"]
+__all__ = ["BENCHMARKS", "SEPARATE"]
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "training-loop": loop_overhead,
@@ -29,13 +30,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "start-up": start_up,
     "selective-scan": selective_scan,
     "asking": asking,
+    "gpu": on_a_gpu,
 }
 
 SEPARATE = frozenset({"mmsa", "asking"})
 """Those whose reference needs an environment of its own, made on first use."""
-
-ON_A_GPU = (
-    ("Training epoch, LF-DNN as published for MOSI, on a GPU", "the same steps, batches there"),
-    ("Training epoch of LF-DNN on trimmed batches, on a GPU", "the same on padded batches"),
-)
-"""What will be measured on a GPU, and against what."""

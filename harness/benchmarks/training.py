@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from harness import data
-from harness.batching import Batch, BatchSource, Sequence, epoch_order
+from harness.batching import BatchSource
+from harness.benchmarks.loops import BareSteps, ready_loop
 from harness.benchmarks.measure import Row, Scale, alternate, cpu
 from harness.data.corpus import Corpus
 from harness.home import Home
-from harness.params import TokenParams
-from harness.protocols import protocols
 from harness.specs import Scalar
 from harness.synthetic_encoder import TWIN_ENCODER
-from harness.system import System, Task, TrainingParams, systems
+from harness.system import systems
 from harness.text import Encoder, find_encoder
-from harness.training import Loop, loop_of
 
 __all__ = ["loop_overhead", "trimming"]
 
@@ -31,8 +25,6 @@ _SMALL_TFN: Mapping[str, Scalar] = {
     **{"text_out": 8, "fusion_size": 16},
 }
 _SHARE_OF_OVERHEAD = 1.03
-_NOTHING_KEPT = Path()
-"""Cache of systems that read no text."""
 _ON_A_FEW_CLIPS = ("ef_lstm", "lmf", "mult", "misa", "self_mm", "almt", "text")
 _REPEATS, _FEWER_REPEATS = 8, 2
 """Epochs of either kind per repeat of the scale: they are short, and their times scatter."""
@@ -58,8 +50,10 @@ def loop_overhead(folder: Path, scale: Scale) -> list[Row]:
 def trimming(folder: Path, scale: Scale) -> list[Row]:
     """Batches cut to their longest clip against batches padded as stored."""
     corpus = data.load(f"mosi-twin@unaligned-50{scale.share}", Home(folder))
-    trimmed, padded = _loop(corpus, "lf_dnn", {}), _loop(corpus, "lf_dnn", {})
-    padded.sources["train"] = _Padded(corpus.split("train"), inputs=systems["lf_dnn"].inputs)
+    trimmed, padded = (ready_loop(corpus, "lf_dnn", {}) for _ in range(2))
+    padded.sources["train"] = BatchSource(
+        corpus.split("train"), inputs=systems["lf_dnn"].inputs, padded=True
+    )
     lstm = torch.nn.LSTM(corpus.streams["text"].dim, 128, batch_first=True)
     epochs = alternate(
         cpu(lambda: trimmed.train_epoch(1)),
@@ -103,10 +97,12 @@ def _overhead(
     title: str,
     repeats: int,
     encoder: Encoder | None = None,
-    cache: Path = _NOTHING_KEPT,
+    cache: Path | None = None,
 ) -> Row:
-    loop = _loop(corpus, system, changes, encoder, cache)
-    bare = _BareSteps(loop)
+    if encoder is not None and "tokens" in systems[system].inputs:
+        changes = {"encoder": TWIN_ENCODER, **changes}
+    loop = ready_loop(corpus, system, changes, encoder=encoder, cache=cache)
+    bare = BareSteps(loop)
     ours, theirs = alternate(cpu(lambda: loop.train_epoch(1)), cpu(bare.epoch), repeats=repeats)
     read = f", read by {encoder.name}" if encoder and "tokens" in systems[system].inputs else ""
     return Row(
@@ -117,89 +113,3 @@ def _overhead(
         target=_SHARE_OF_OVERHEAD,
         note=f"{len(corpus.split('train')):,} clips of the compact twin{read}",
     )
-
-
-class _BareSteps:
-    """What a loop does, without the loop: no order, gathering, schedule or bookkeeping.
-
-    Args:
-        loop: Whose network (a copy), optimiser settings and first epoch's batches to use.
-    """
-
-    def __init__(self, loop: Loop) -> None:
-        params, source = loop.params, loop.sources["train"]
-        (only,) = loop.stage.passes
-        assert only.loss is None  # the network's own
-        self.params = params
-        self.network = copy.deepcopy(loop.network)
-        kind = torch.optim.AdamW if params.optimizer == "adamw" else torch.optim.Adam
-        self.optimizer = kind(
-            self.network.parameter_groups(params),
-            lr=params.lr,
-            weight_decay=params.weight_decay,
-            fused=True,
-        )
-        order = epoch_order(len(source), params.batch_size, np.random.default_rng(0))
-        batches: list[Batch] = [source.gather(rows) for rows in order]
-        each = params.accumulate
-        assert not params.drops_tail  # a step's clips then weigh the same
-        self.steps = [batches[start : start + each] for start in range(0, len(batches), each)]
-
-    def epoch(self) -> None:
-        """Every batch once; a step may take several."""
-        network, params = self.network.train(), self.params
-        for batches in self.steps:
-            self.optimizer.zero_grad()
-            clips = sum(map(len, batches))
-            for batch in batches:
-                self._backward(batch, len(batch) / clips)
-            if params.clip_value:
-                torch.nn.utils.clip_grad_value_(network.parameters(), params.clip_value)
-            if params.clip_norm:
-                torch.nn.utils.clip_grad_norm_(network.parameters(), params.clip_norm)
-            self.optimizer.step()
-
-    def _backward(self, batch: Batch, share: float) -> None:
-        functional = torch.nn.functional
-        measure = functional.l1_loss if self.params.loss == "l1" else functional.mse_loss
-        output = self.network(batch)
-        losses = dict(output.losses)
-        if "task" not in losses:
-            losses["task"] = measure(output.prediction, batch.labels)
-        (sum(losses.values(), start=torch.zeros(())) * share).backward()
-        with torch.no_grad():
-            self.network.after_step(batch, output)
-
-
-class _Padded(BatchSource):
-    """Batches that keep the corpus's padding."""
-
-    def _sequence(self, name: str, rows: Tensor) -> Sequence:
-        values, lengths = self._streams[name]
-        return Sequence(values.index_select(0, rows), lengths[rows], int(values.shape[1]))
-
-
-def _loop(
-    corpus: Corpus,
-    name: str,
-    changes: Mapping[str, Scalar],
-    encoder: Encoder | None = None,
-    cache: Path = _NOTHING_KEPT,
-) -> Loop:
-    """A training loop about to begin its first epoch."""
-    system: System = systems[name]
-    if issubclass(system.params, TokenParams):
-        changes = {"encoder": TWIN_ENCODER, **changes}
-    params = system.resolve(corpus.dataset.name, changes)
-    assert isinstance(params, TrainingParams)
-    task = Task(
-        train=corpus.split("train"),
-        valid=corpus.split("valid"),
-        watched=None,
-        protocol=dataclasses.replace(protocols["in_domain"], max_epochs=1000),
-        seed=1111,
-        device=torch.device("cpu"),
-        encoder=encoder,
-        cache=cache,
-    )
-    return loop_of(system, task, params)

@@ -30,7 +30,8 @@ def answer(work: Callable[[], RunRecord]) -> Answer:
     except Exception as error:  # noqa: BLE001 - the border of a plug-in system: any fault is a reason
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(where.filename)}:{where.lineno}"  # noqa: PTH119 - a bare string
-        return None, f"{type(error).__name__}: {error} ({place})"
+        said = str(error).strip().partition("\n\n")[0]  # without a library's advice on debugging it
+        return None, f"{type(error).__name__}: {said} ({place})"
 
 
 def measured(job: Job) -> RunRecord:

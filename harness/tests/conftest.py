@@ -33,7 +33,7 @@ def die(task, params):
     os.kill(os.getpid(), signal.SIGKILL)
 
 def fault(task, params):
-    raise ZeroDivisionError("one over zero")
+    raise ZeroDivisionError("one over zero\\n\\nAdvice on debugging it.")
 
 def diverge(task, params):
     raise RunFailed("training loss became nan in epoch 2")

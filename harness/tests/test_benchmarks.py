@@ -11,14 +11,16 @@ import pytest
 import torch
 
 import leaderboards
+from harness.batching import BatchSource
 from harness.benchmarks import __main__ as command
 from harness.benchmarks import statistics, storing
 from harness.benchmarks.elsewhere import SCORERS, SIMS_SCORERS
-from harness.benchmarks.measure import TINY, Row, alternate
+from harness.benchmarks.gpu import _Study, on_a_gpu
+from harness.benchmarks.loops import BareSteps, ready_loop
+from harness.benchmarks.measure import FULL, TINY, Row, alternate
 from harness.benchmarks.report import conditions, render
 from harness.benchmarks.runs import SUITE, stored
-from harness.benchmarks.suite import BENCHMARKS, ON_A_GPU, SEPARATE
-from harness.benchmarks.training import _BareSteps, _loop, _Padded
+from harness.benchmarks.suite import BENCHMARKS, SEPARATE
 from harness.data import load
 from harness.data.datasets import datasets
 from harness.home import Home
@@ -36,7 +38,7 @@ ROW = Row(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name not in SEPARATE])
+@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name not in {*SEPARATE, "gpu"}])
 def test_every_benchmark_gives_rows_that_compare(name: str, tmp_path: Path) -> None:
     rows = BENCHMARKS[name](tmp_path, TINY)
     assert rows
@@ -55,10 +57,10 @@ def test_mmsa_trains_the_same_network_in_turns_with_ours(tmp_path: Path) -> None
 
 
 def test_bare_steps_are_as_many_as_those_of_the_loop(tmp_path: Path) -> None:
-    loop = _loop(load("mosi-twin@compact-x5", Home(tmp_path)), "mult", {})
+    loop = ready_loop(load("mosi-twin@compact-x5", Home(tmp_path)), "mult", {})
     assert loop.params.accumulate > 1
-    bare = _BareSteps(loop)
-    assert len(bare.steps) == loop.sweeps[0].steps / loop.epochs
+    bare = BareSteps(loop)
+    assert len(bare.steps) * loop.epochs == loop.sweeps[0].steps
     assert sum(len(batch) for step in bare.steps for batch in step) == len(loop.task.train)
 
 
@@ -112,9 +114,26 @@ def test_notes_follow_the_table() -> None:
     assert "of ten numbers." in render([ROW], {}).partition("## Notes")[2]
 
 
-def test_what_needs_a_gpu_is_shown_as_not_measured() -> None:
-    page = render([], {})
-    assert page.count("not yet measured") == len(ON_A_GPU) > 0
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_what_needs_a_gpu_is_shown_as_not_measured(tmp_path: Path) -> None:
+    rows = on_a_gpu(tmp_path, FULL)
+    assert len({(row.what, row.reference) for row in rows}) == len(rows) > 0
+    assert render(rows, {}).count("not yet measured") == len(rows)
+
+
+@pytest.mark.slow
+def test_what_is_measured_on_a_gpu_can_be_measured(tmp_path: Path) -> None:
+    """On a CPU, where the figures mean nothing but every step of them is taken."""
+    rows = on_a_gpu(tmp_path, TINY, device="cpu")
+    assert all(row.ratio > 0 for row in rows)
+    *_, two_workers, compiled = rows
+    assert "predictions of 2 of 2 runs equal to the last bit" in two_workers.note
+    assert "predictions of" in compiled.note
+
+
+def test_the_study_on_a_gpu_has_every_system_it_names(tmp_path: Path) -> None:
+    scale = dataclasses.replace(TINY, studied=FULL.studied)
+    assert _Study(tmp_path, scale, "cpu", 1, {}).runs == scale.studied * scale.study_seeds
 
 
 def test_conditions_name_hardware_versions_and_date() -> None:
@@ -151,10 +170,11 @@ def test_bootstrap_and_its_reference_do_the_same_work() -> None:
 
 def test_padded_batches_hold_what_trimmed_ones_do(tmp_path: Path) -> None:
     corpus = load("mosi-twin@compact-x5", Home(tmp_path))
-    loop = _loop(corpus, "lf_dnn", {})
-    picked = torch.arange(3)
-    trimmed = loop.sources["train"].gather(picked).text
-    padded = _Padded(corpus.split("train"), inputs=frozenset({"text"})).gather(picked).text
+    split, picked = corpus.split("train"), torch.arange(3)
+    trimmed, padded = (
+        BatchSource(split, inputs=frozenset({"text"}), padded=padded).gather(picked).text
+        for padded in (False, True)
+    )
     assert trimmed is not None and padded is not None
     assert padded.values.shape[1] == corpus.streams["text"].frames
     assert torch.equal(padded.values, trimmed.untrimmed())

@@ -34,6 +34,11 @@ from harness.training.stability import CHECKS, stability
 
 __all__ = ["fit_network", "loop_of", "untrained"]
 
+_COMPILED = {"triton.cudagraphs": True, "fallback_random": True}
+"""CUDA graphs where there is a GPU, and the random draws of uncompiled training."""
+_SHAPES = 64
+"""Batch sizes, modes and conditions that a network may be compiled for."""
+
 
 def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
     """Train ``system.build`` on the task and return the selected checkpoint.
@@ -132,7 +137,21 @@ def untrained(system: System, task: Task, params: TrainingParams) -> Network:
     if objective.term is not None:
         network = Generalising(network, objective, params)
     network.precision = params.precision
+    _compile(network, params.compiled)
     return network
+
+
+def _compile(network: Network, wanted: bool) -> None:
+    """Arrange for forward passes to be compiled, each shape of batch by itself, on first use."""
+    network.compiled = wanted
+    torch.backends.mha.set_fastpath_enabled(not wanted)  # compiled, it would not see the autocast
+    if not wanted:
+        return
+    from torch._dynamo import config  # seconds to import
+
+    torch.compiler.reset()  # a run owes nothing to those before it in the same process
+    config.recompile_limit = _SHAPES
+    network.compile(dynamic=False, options=_COMPILED)
 
 
 def _seed_torch(seed: int) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from harness.batching import BatchSource
 from harness.data.corpus import EXPLANATIONS, Split
 from harness.errors import RunFailed, SpecError
-from harness.params import ClueParams, Params, TokenParams
+from harness.params import ClueParams, Params, TokenParams, TrainingParams
 from harness.seeds import derive
 from harness.system import System, Task
 from harness.text import Encoder, sentence_vectors, tokenize
@@ -40,6 +40,7 @@ def batches_of(system: System, split: Split, task: Task, params: Params) -> Batc
         tokens={name: _tokens(name, tokens[name], system, split, task, params) for name in tokens},
         clue_vectors=vectors,
         device=task.device,
+        padded=isinstance(params, TrainingParams) and params.compiled,
     )
 
 

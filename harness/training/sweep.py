@@ -94,6 +94,8 @@ class Sweep:
                 loss, count = self.backward(source.gather(rows), size), len(rows)
                 total = total.to(loss.device) + loss.double() * count  # no host sync in an epoch
                 clips += count
+                if self.params.compiled and len(group) > 1:
+                    self._own_gradients()
             self._update(epoch)
         return total, clips
 
@@ -127,6 +129,12 @@ class Sweep:
             with torch.no_grad():
                 self.network.after_step(batch, output)
         return loss.detach()
+
+    def _own_gradients(self) -> None:
+        """Copy them out of a CUDA graph's memory, where the next batch's would replace them."""
+        for parameter in self.network.parameters():
+            if parameter.grad is not None:
+                parameter.grad = parameter.grad.clone()
 
     def _update(self, epoch: int) -> None:
         at = Progress(step=self.step, steps=self.steps, epoch=epoch, epochs=self.epochs)

@@ -1,0 +1,68 @@
+"""Compiled networks train as uncompiled ones do, to rounding."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from harness.protocols import protocols
+from harness.system import Task, systems
+from harness.text import find_encoder
+from harness.training import fit_network
+
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.gpu,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+        ],
+    ),
+]
+NETWORKS = {
+    "lf_dnn": ({}, 1e-5),  # a recurrent layer, which stays outside of graphs
+    "self_mm": ({}, 1e-5),  # state per clip, several batches a step
+    "erm_transformer": ({"dropout": 0.0}, 1e-5),  # attention drops others than uncompiled
+    "misa": ({"precision": "bfloat16"}, 0.02),
+}
+
+
+@pytest.fixture
+def task(encoder, tmp_path):
+    def of(corpus, device):
+        return Task(
+            train=corpus.split("train"),
+            valid=corpus.split("valid"),
+            watched=None,
+            protocol=dataclasses.replace(protocols["in_domain"], max_epochs=2),
+            seed=1,
+            device=torch.device(device),
+            encoder=find_encoder(encoder, tmp_path),
+            cache=tmp_path,
+        )
+
+    return of
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_compiled_training_ends_where_an_uncompiled_one_does(fitting, small, task, name, device):
+    from torch._dynamo.utils import counters
+
+    system, (changes, rounding) = systems[name], NETWORKS[name]
+    corpus = fitting(system)
+    found = {}
+    for compiled in (False, True):
+        counters.clear()
+        wanted = small(system, compiled=compiled, **changes)
+        params = system.resolve(corpus.dataset.name, wanted)
+        fitted = fit_network(system, task(corpus, device), params)
+        found[compiled] = fitted.predict(corpus.split("valid"))
+        assert (counters["stats"]["unique_graphs"] > 0) == compiled
+        assert not [reason for reason in counters["graph_break"] if "recompile" in reason]
+    np.testing.assert_allclose(found[True], found[False], atol=rounding, rtol=0)
