@@ -6,7 +6,7 @@ Without a CUDA device the rows are there and say that they were not measured.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,8 +31,8 @@ from harness.system import systems
 __all__ = ["on_a_gpu"]
 
 _STUDIED = ("lmf", "ef_lstm", "tfn", "mult", "misa", "self_mm", "almt", "text")
-_STEPPED = ("lmf", "erm_transformer", "mult")
-"""Systems whose steps are compiled: recurrent, one graph, many small operators."""
+_COMPILED = ("lmf", "erm_transformer")
+"""Systems that are compiled in minutes: mostly outside of graphs, and one graph."""
 _EPOCHS = 3
 """Of each run of the study."""
 _REPEATS = 4
@@ -71,7 +71,7 @@ def on_a_gpu(folder: Path, scale: Scale, device: str = "cuda") -> list[Row]:
 
 
 def _comparisons(scale: Scale) -> list[_Comparison]:
-    study = f"{scale.study_seeds} seeds of {scale.studied} systems on one GPU"
+    packed, compiled = _STUDIED[: scale.studied], _COMPILED[: scale.studied]
     return [
         _Comparison(
             what="Training epoch, LF-DNN as published for MOSI, on a GPU",
@@ -89,22 +89,29 @@ def _comparisons(scale: Scale) -> list[_Comparison]:
                 reference="not compiled",
                 measure=_Compiled(name),
             )
-            for name in _STEPPED[: scale.studied]
+            for name in _COMPILED[: scale.studied]
         ),
         *(
             _Comparison(
-                what=f"{study}, {workers} workers",
+                what=f"{_study_of(packed, scale)}, {workers} workers",
                 reference="one worker",
-                measure=_Packed(workers=workers),
+                measure=_Packed(packed, workers=workers),
             )
             for workers in scale.study_workers
         ),
         _Comparison(
-            what=f"{study}, compiled",
+            what=f"{_study_of(compiled, scale)}, compiled",
             reference="not compiled",
-            measure=_Packed(workers=1, changes={"compiled": True}),
+            measure=_Packed(compiled, workers=1, changes={"compiled": True}),
         ),
     ]
+
+
+def _study_of(names: Sequence[str], scale: Scale) -> str:
+    seeds = f"{scale.study_seeds} seeds"
+    if len(names) == len(_STUDIED):
+        return f"{seeds} of {len(names)} systems on one GPU"
+    return f"{seeds} of {', '.join(systems[name].card.title for name in names)} on one GPU"
 
 
 def _loop(folder: Path, scale: Scale, device: str) -> Measured:
@@ -145,21 +152,23 @@ class _Compiled:
         return values, "compilation left out"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Packed:
     """A whole study, workers started and clips loaded, against one worker's.
 
     Args:
+        names: Of its systems.
         workers: That share the device.
         changes: Hyper-parameters of every system.
     """
 
+    names: tuple[str, ...]
     workers: int
     changes: Mapping[str, bool] = field(default_factory=dict)
 
     def __call__(self, folder: Path, scale: Scale, device: str) -> Measured:
-        ours = _Study(folder, scale, device, self.workers, self.changes)
-        theirs = _Study(folder, scale, device, 1, {})
+        ours = _Study(self.names, folder, scale, device, self.workers, self.changes)
+        theirs = _Study(self.names, folder, scale, device)
         taken, reference = ours.seconds(), theirs.seconds()  # minutes each: once
         hourly = f"{ours.runs / taken * 3600:,.0f} runs an hour"
         return [(taken,), (reference,)], f"{hourly}; {ours.memory}{ours.against(theirs)}"
@@ -169,14 +178,19 @@ class _Study:
     """Runs of several systems with several seeds, none of which is stored."""
 
     def __init__(
-        self, folder: Path, scale: Scale, device: str, workers: int, changes: Mapping[str, bool]
+        self,
+        names: Sequence[str],
+        folder: Path,
+        scale: Scale,
+        device: str,
+        workers: int = 1,
+        changes: Mapping[str, bool] | None = None,
     ) -> None:
-        names = _STUDIED[: scale.studied]
         suite = {
             "corpora": [f"mosi-twin@compact{scale.share or '-x12'}"],
             "protocol": {"side_info": "both"},
             "seeds": scale.study_seeds,
-            "defaults": {"epochs": _EPOCHS, **changes},
+            "defaults": {"epochs": _EPOCHS, **(changes or {})},
             "systems": [{"name": name, "params": _reading(name)} for name in names],
         }
         plan = make_plan(

@@ -15,7 +15,7 @@ from harness.batching import BatchSource
 from harness.benchmarks import __main__ as command
 from harness.benchmarks import statistics, storing
 from harness.benchmarks.elsewhere import SCORERS, SIMS_SCORERS
-from harness.benchmarks.gpu import _Study, on_a_gpu
+from harness.benchmarks.gpu import _STUDIED, _Study, on_a_gpu
 from harness.benchmarks.loops import BareSteps, ready_loop
 from harness.benchmarks.measure import FULL, TINY, Row, alternate
 from harness.benchmarks.report import conditions, render
@@ -132,8 +132,8 @@ def test_what_is_measured_on_a_gpu_can_be_measured(tmp_path: Path) -> None:
 
 
 def test_the_study_on_a_gpu_has_every_system_it_names(tmp_path: Path) -> None:
-    scale = dataclasses.replace(TINY, studied=FULL.studied)
-    assert _Study(tmp_path, scale, "cpu", 1, {}).runs == scale.studied * scale.study_seeds
+    assert len(_STUDIED) == FULL.studied
+    assert _Study(_STUDIED, tmp_path, TINY, "cpu").runs == len(_STUDIED) * TINY.study_seeds
 
 
 def test_conditions_name_hardware_versions_and_date() -> None:
