@@ -10,6 +10,7 @@ import torch
 
 from harness.protocols import protocols
 from harness.system import Task, systems
+from harness.tests.compilers import needs_compiler
 from harness.text import find_encoder
 from harness.training import fit_network
 
@@ -48,6 +49,7 @@ def task(encoder, tmp_path):
     return of
 
 
+@needs_compiler
 @pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", NETWORKS)

@@ -26,6 +26,7 @@ from harness.data.datasets import datasets
 from harness.home import Home
 from harness.metrics import score
 from harness.stats.resample import counts
+from harness.tests.compilers import needs_compiler
 
 ROW = Row(
     what="Sorting",
@@ -121,6 +122,7 @@ def test_what_needs_a_gpu_is_shown_as_not_measured(tmp_path: Path) -> None:
     assert render(rows, {}).count("not yet measured") == len(rows)
 
 
+@needs_compiler
 @pytest.mark.slow
 def test_what_is_measured_on_a_gpu_can_be_measured(tmp_path: Path) -> None:
     """On a CPU, where the figures mean nothing but every step of them is taken."""
