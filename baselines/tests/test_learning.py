@@ -49,6 +49,7 @@ def reaches(small, encoder, tmp_path):
     return reach
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_learns_eight_clips_by_heart(reaches, fitting, name):
     few = fitting(systems[name], clips={"train": 8, "valid": 8, "test": 8}, seed=1)

@@ -28,7 +28,8 @@ _INTRODUCTION = """\
 Every figure is a ratio, ours over a reference measured in the same run: below 1 we are faster or
 smaller. The two take turns, a ratio is taken between neighbours, and the table shows the median of
 the ratios with the lowest and the highest; the medians in seconds or bytes are for orientation
-only. Training is measured in processor seconds of one thread, everything else in elapsed seconds.
+only. Training on a CPU is measured in processor seconds of one thread, everything else in elapsed
+seconds.
 
 Made by `tox -e benchmarks`."""
 
