@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from harness.data.corpus import EXPLANATIONS, Corpus, Stream
 from harness.data.datasets import datasets
 from harness.data.store import CorpusStore, Draft
+from harness.protocols import protocols
 from harness.specs import Scalar
-from harness.system import System
+from harness.system import System, Task
 from harness.tests.tiny_encoder import tiny_encoder
+from harness.text import find_encoder
 from mllm_eval.tests.fake_server import serving
 
 CLIPS = {"train": 24, "valid": 10, "test": 12}
@@ -107,6 +110,25 @@ def small(encoder, server) -> Callable[..., dict[str, Scalar]]:
         return {name: value for name, value in wanted.items() if name in known}
 
     return choose
+
+
+@pytest.fixture
+def task(encoder, tmp_path) -> Callable[..., Task]:
+    """Learning from a corpus, for a few epochs."""
+
+    def of(corpus: Corpus, *, epochs: int = 1, device: str = "cpu") -> Task:
+        return Task(
+            train=corpus.split("train"),
+            valid=corpus.split("valid"),
+            watched=None,
+            protocol=replace(protocols["in_domain"], max_epochs=epochs),
+            seed=1,
+            device=torch.device(device),
+            encoder=find_encoder(encoder, tmp_path),
+            cache=tmp_path,
+        )
+
+    return of
 
 
 def _draft(

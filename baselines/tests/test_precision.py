@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 
 from harness.errors import SpecError
 from harness.execution import set_precision
-from harness.protocols import protocols
-from harness.system import Task, systems
-from harness.text import find_encoder
+from harness.system import systems
 from harness.training import batches_of, fit_network, untrained
 
 NETWORKS = [name for name, system in systems.items() if system.build is not None]
-
-
-@pytest.fixture
-def task(encoder, tmp_path):
-    def of(corpus):
-        return Task(
-            train=corpus.split("train"),
-            valid=corpus.split("valid"),
-            watched=None,
-            protocol=dataclasses.replace(protocols["in_domain"], max_epochs=1),
-            seed=1,
-            device=torch.device("cpu"),
-            encoder=find_encoder(encoder, tmp_path),
-            cache=tmp_path,
-        )
-
-    return of
 
 
 @pytest.mark.slow

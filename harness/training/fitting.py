@@ -151,6 +151,7 @@ def _compile(network: Network, wanted: bool) -> None:
 
     torch.compiler.reset()  # a run owes nothing to those before it in the same process
     config.recompile_limit = _SHAPES
+    config.fail_on_recompile_limit_hit = True  # it would go on uncompiled
     network.compile(dynamic=False, options=_COMPILED)
 
 
