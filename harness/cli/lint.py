@@ -76,11 +76,11 @@ def _lint(
 
 
 def _read(path: Path, dataset: Dataset) -> pd.DataFrame:
-    from harness.predictions import read_table
+    from harness.predictions import read_predictions_table
 
     if path.suffix != ".csv":
         raise SubmissionError(f"a reported table is a .csv file; found {path.name}")
-    cells = read_table(path)
+    cells = read_predictions_table(path).frame
     lacking = [name for name in _COLUMNS if name not in cells]
     if lacking:
         found = ", ".join(cells.columns)

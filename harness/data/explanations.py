@@ -15,7 +15,7 @@ from harness.canonical import Json, file_digest
 from harness.data.corpus import EXPLANATIONS, Corpus
 from harness.data.store import Draft, corpus_name
 from harness.errors import DataError, SubmissionError
-from harness.predictions import read_table
+from harness.predictions import read_predictions_table
 
 __all__ = ["Kind", "check_bare", "explain", "explained_name", "read", "source_of"]
 
@@ -42,7 +42,7 @@ def read(path: Path, corpus: Corpus) -> pd.DataFrame:
     if path.suffix not in (".csv", ".parquet", ".jsonl"):
         raise DataError(f"explanations come as .csv, .parquet or .jsonl; found {path.name}")
     try:
-        table = read_table(path)
+        table = read_predictions_table(path).frame
     except SubmissionError as error:
         raise DataError(str(error), hint=error.hint) from error
     columns = [name for name in EXPLANATIONS if name in table]
