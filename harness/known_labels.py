@@ -130,7 +130,7 @@ def find_labels(
     found = annotated(dataset, split, store, file=file, corpus=corpus)
     if found is not None:
         asked = file is not None or corpus is not None
-        known = _of_split(found, split, found.name if asked else found.origin)
+        known = _of_split(found, split, found.name if file is not None else found.origin)
         others = _stored(dataset, store) if asked else ()
         return verified(_compared(known, others, split), own)
     if not own:
@@ -293,7 +293,7 @@ def _compared(known: Labels, others: Iterable[Annotated], split: str) -> Labels:
             known.truth, _truth(other.split(split)), source=known.origin, against=other.name
         )
         for other in others
-        if other.name != known.origin
+        if not known.origin.startswith(other.name)
     )
     notices = tuple(clash.notice() for clash in clashes if clash is not None)
     return dataclasses.replace(known, notices=(*known.notices, *notices))

@@ -26,18 +26,33 @@ Floats = NDArray[np.float64]
 
 
 def same_labels(theirs: ArrayLike, ours: ArrayLike) -> NDArray[np.bool_]:
-    """(n,) whether two labels are one, allowing for two decimals where all of theirs have them.
+    """(n,) whether two labels are one, allowing for how files of predictions write them.
+
+    A label may be printed with two decimals, or have gone through 16-bit floats.
 
     Example:
-        >>> same_labels([0.667, 0.6], [0.666667, 0.8]).tolist()
-        [True, False]
+        >>> same_labels([0.667, 0.67, 0.66, 0.6], [0.666667, 0.666667, 0.666667, 0.8]).tolist()
+        [True, True, False, False]
     """
     found, known = np.asarray(theirs, dtype=np.float64), np.asarray(ours, dtype=np.float64)
     off = np.abs(found - known)
     same: NDArray[np.bool_] = off <= SAME_LABEL + _SLACK
-    if not same.all() and np.allclose(found, found.round(2), rtol=0, atol=_SLACK):
-        same |= off <= 5e-3 + _SLACK
+    same |= (np.abs(found - found.round(2)) <= _SLACK) & (off <= 0.5e-2 + _SLACK)
+    for narrow in (_float16(known), _bfloat16(known)):
+        same |= np.abs(found - narrow) <= SAME_LABEL + _SLACK
     return same
+
+
+def _float16(labels: Floats) -> Floats:
+    with np.errstate(over="ignore"):  # no label is that large, but a file may say so
+        return labels.astype(np.float16).astype(np.float64)
+
+
+def _bfloat16(labels: Floats) -> Floats:
+    """The nearest numbers of 8 significant bits."""
+    mantissa, exponent = np.frexp(labels)
+    rounded: Floats = np.ldexp(np.round(mantissa * 2**8), exponent - 8)
+    return rounded
 
 
 def cause_of(theirs: Floats, ours: Floats, in_known_order: Floats) -> str:
@@ -64,13 +79,13 @@ def cause_of(theirs: Floats, ours: Floats, in_known_order: Floats) -> str:
             "the labels are those of other clips: a loader with shuffle=True writes ids and"
             " predictions in different orders"
         )
-    if np.std(theirs) and np.std(ours) and np.corrcoef(theirs, ours)[0, 1] > _CLOSE:
+    if np.ptp(theirs) and np.ptp(ours) and np.corrcoef(theirs, ours)[0, 1] > _CLOSE:
         return "most are close to them: another version of the labels"
     return "rows may be shifted, or of another dataset or version of the labels"
 
 
 def _explains(theirs: Floats, ours: Floats) -> bool:
-    return bool(same_labels(theirs, ours).mean() >= _EXPLAINED)
+    return theirs.size > 0 and bool(same_labels(theirs, ours).mean() >= _EXPLAINED)
 
 
 def _flipped(theirs: Floats, ours: Floats) -> str:
@@ -112,7 +127,7 @@ def _rises(theirs: Floats, ours: Floats) -> bool:
 
 
 def _scaled(theirs: Floats, ours: Floats) -> str:
-    if not np.std(ours) or not np.std(theirs):
+    if not np.ptp(ours) or not np.ptp(theirs):
         return ""
     factor = float(theirs @ ours / (ours @ ours))
     if factor and _explains(theirs / factor, ours):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Input", "read_input", "unidentified"]
 
 _NOT_SYSTEMS = ("id", "video_id", "clip_id", "label", "seed")
+_HOLE = "leave the cell of a missing prediction empty; it is shown as a hole"
 _HINT = "--columns NAME,NAME,… names the columns of the systems"
 
 
@@ -97,7 +98,7 @@ def read_input(
     table = read_predictions_table(file)
     names = _names(columns, table)
     ids = table.ids(unique=True)
-    cells = [table.numbers(name, ids, empty=True, hint="an empty cell is a hole") for name in names]
+    cells = [table.numbers(name, ids, empty=True, hint=_HOLE) for name in names]
     own = [_own_labels(table, ids)] if "label" in table.frame else []
     splits = {}
     for split in ("valid", "test"):

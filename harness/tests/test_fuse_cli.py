@@ -81,13 +81,29 @@ def test_a_missing_prediction_is_no_zero(msa, files):
 @pytest.mark.parametrize(
     ("change", "columns", "message"),
     [
-        (lambda t: t, "a,c", "has no column c; it has id, a, b, against"),
-        (lambda t: t.drop(columns="id"), "a,b", "has no column id"),
-        (lambda t: pd.concat([t, t[:1]]), "a,b", "has clip v0_0000 twice"),
-        (lambda t: t.assign(a=["much", *t["a"][1:]]), "a,b", "clip v0_0000: a should be a number"),
-        (lambda t: t.assign(a=["inf", *t["a"][1:]]), "a,b", "clip v0_0000: a should be a number"),
-        (lambda t: t.assign(id="x" + t["id"]), "a,b", "predicts none of the labelled clips"),
-        (lambda t: t.assign(a=np.nan), "a,b", "no prediction at all"),
+        (lambda t: t, "a,c", "expected a column c; found id, a, b, against"),
+        (
+            lambda t: t.drop(columns="id"),
+            "a,b",
+            "expected a column id, or video_id and clip_id; found a, b, against",
+        ),
+        (lambda t: pd.concat([t, t[:1]]), "a,b", "has 1 clips more than once: v0_0000"),
+        (
+            lambda t: t.assign(a=["much", *t["a"][1:]]),
+            "a,b",
+            "a of clip v0_0000 is not a finite number",
+        ),
+        (
+            lambda t: t.assign(a=["inf", *t["a"][1:]]),
+            "a,b",
+            "a of clip v0_0000 is not a finite number",
+        ),
+        (
+            lambda t: t.assign(id="x" + t["id"]),
+            "a,b",
+            "predicts none of the 40 labelled valid clips",
+        ),
+        (lambda t: t.assign(a=np.nan), "a,b", "a has no prediction at all of a valid clip"),
     ],
 )
 def test_a_wrong_table_is_one_clear_error(msa, files, change, columns, message):
