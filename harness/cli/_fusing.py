@@ -194,7 +194,7 @@ def _refuse_holes(table: Input, known: Labels, split: str, name: str) -> None:
             f"{name} predicts none of the {len(known.truth)} labelled {split} clips",
             hint=f"its clips are called like {theirs}, the labelled ones like {ours}",
         )
-    empty = [column for column, has in zip(table.names, there.any(axis=0), strict=True) if not has]
+    empty = [column for place, column in enumerate(table.names) if not there[:, place].any()]
     if empty:
         raise SubmissionError(
             f"{name}: {empty[0]} has no prediction at all of a {split} clip",
