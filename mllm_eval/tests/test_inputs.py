@@ -18,6 +18,7 @@ from harness.home import Home
 from harness.protocols import protocols
 from harness.store import RunStore
 from harness.system import Task
+from mllm_eval.explain import LONGEST_NOTE
 from mllm_eval.mllm import MLLM, MLLMParams, pins
 from mllm_eval.models import known, models
 from mllm_eval.tests.fake_server import serving
@@ -73,8 +74,7 @@ def tells(body):
     if "response_format" in body:
         fields = body["response_format"]["json_schema"]["schema"]["required"]
         return json.dumps({field: "A fine thing to say." for field in fields})
-    words = json.dumps(body["messages"])
-    return "0.5" if "decimal" in words or "number" in words else "A calm and slow voice."
+    return "A calm and slow voice." if body["max_tokens"] == LONGEST_NOTE else "0.5"
 
 
 def media_of(bodies):
