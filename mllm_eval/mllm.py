@@ -255,11 +255,12 @@ def _asked(params: MLLMParams, dataset: Dataset, served: Served) -> dict[str, Js
 
 def _check_taken(found: Sequence[Scores], model: str) -> None:
     """Splits of which nothing reached the model are no result."""
-    if all((one.table["outcome"] == Outcome.REJECTED).all() for one in found):
-        first = found[0]
+    told = pd.concat([one.table for one in found])
+    rejected = told[told["outcome"] == Outcome.REJECTED]
+    if len(rejected) and told["outcome"].isin([Outcome.REJECTED, Outcome.BLOCKED]).all():
         raise RunFailed(
-            f"no request about {first.split} was answered by {model}:"
-            f" {first.table['detail'].iloc[0]}",
+            f"no request about {rejected['split'].iloc[0]} was answered by {model}:"
+            f" {rejected['detail'].iloc[0]}",
             hint="read the server's log: is the model served with room for such requests?",
         )
 

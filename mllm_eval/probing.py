@@ -254,9 +254,10 @@ class Prober:
 
     def _check_taken(self, answers: Sequence[Answer]) -> None:
         """Questions of which none reached the model find nothing out."""
-        if answers and all(answer.state == "rejected" for answer in answers):
+        rejected = [answer for answer in answers if answer.state == "rejected"]
+        if rejected and all(answer.state in ("rejected", "blocked") for answer in answers):
             raise RunFailed(
-                f"no question was answered by {self.client.model}: {answers[0].text}",
+                f"no question was answered by {self.client.model}: {rejected[0].text}",
                 hint="read the server's log: is the model served with room for such requests?",
             )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -225,7 +225,11 @@ class Survey:
                 has no answer after all attempts; what was answered is kept.
             DataError: When recordings are damaged, or a clip has nothing that could be shown.
         """
-        for reply in self._ask([self._about(split) for split in splits]):
+        batches: list[list[Question]] = []
+        for split in splits:
+            before = {one.clip.id for batch in batches for one in batch}.union(self._known)
+            batches.append(self._about(split, before))
+        for reply in self._ask(batches):
             name = reply.question.clip.id
             self._known[name] = (*self._known.get(name, ()), reply)
 
@@ -256,9 +260,9 @@ class Survey:
                 *(model, " and no ".join(withheld), len(recorded)),
             )
 
-    def _about(self, split: Split) -> list[Question]:
-        """The questions about the clips of a split that nothing is known of."""
-        table, dataset = split.clips[~split.clips["id"].isin(self._known)], split.corpus.dataset
+    def _about(self, split: Split, before: Set[str]) -> list[Question]:
+        """The questions about the clips of a split, without those asked about ``before``."""
+        table, dataset = split.clips[~split.clips["id"].isin(before)], split.corpus.dataset
         clips = clips_of(table, self._setting.folder)
         self._warn(clips)
         scale = {"low": dataset.low, "high": dataset.high}
@@ -287,7 +291,9 @@ class Survey:
                 replies[place].question.request(self._setting, replies[place].answers[0].text)
                 for place in places
             ]
-            (answers,) = ask_settled([again], self._client, journal)
+            (answers,) = ask_settled(
+                [again], self._client, journal, beside=list(chain.from_iterable(requests))
+            )
         for place, answer in zip(places, answers, strict=True):
             first = replies[place]
             replies[place] = Reply(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 from harness.errors import RunFailed
 from mllm_eval.client.asking import ask_all
@@ -27,17 +27,20 @@ def ask_settled(
     client: Client,
     journal: Journal,
     *,
+    beside: Sequence[Request] = (),
     on_answer: Callable[[Answer], None] | None = None,
     hint: str = _AGAIN,
 ) -> list[list[Answer]]:
     """The server's last word on every request of several batches, asked one after the other.
 
-    A batch with open questions does not keep the next one from being asked.
+    A batch with open questions does not keep the next one from being asked. Rejections by a server
+    that answered nothing else of their batch are asked for once more, together with all others.
 
     Args:
         batches: The questions.
         client: Whom to ask.
         journal: What has been answered; appended to.
+        beside: Questions that were settled before.
         on_answer: Called for each outcome as it arrives, for progress.
         hint: The next thing to do where an answer is lacking.
 
@@ -51,12 +54,21 @@ def ask_settled(
     requests = list(chain.from_iterable(batches))
     with counting(requests, client, journal):
         found = [ask_all(batch, client, journal, on_answer=on_answer) for batch in batches]
+        if any(_is_unconfirmed(answer, journal) for answer in chain.from_iterable(found)):
+            known = ask_all([*beside, *requests], client, journal, on_answer=on_answer)
+            rest = iter(known[len(beside) :])
+            found = [list(islice(rest, len(batch))) for batch in batches]
     answers = list(chain.from_iterable(found))
     if kinds := Counter(_kind(answer) for answer in answers if answer.state not in SETTLED):
         told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         lacking = _lacking(requests, answers)
         raise RunFailed(f"{client.model}: {lacking} (questions: {told})", hint=hint)
     return found
+
+
+def _is_unconfirmed(answer: Answer, journal: Journal) -> bool:
+    """Whether it may be rejected like every other request."""
+    return answer.state == "rejected" and answer.key not in journal.answers
 
 
 @contextlib.contextmanager

@@ -279,7 +279,7 @@ def test_what_rejects_every_request_is_no_outcome(fit, tmp_path, status):
 
 
 @pytest.mark.parametrize("status", [400, 403])
-@pytest.mark.parametrize("after", [1, 9])
+@pytest.mark.parametrize("after", [1, VALID, 9])
 def test_rejecting_everything_from_some_moment_on_is_no_outcome(
     corpus, fit, tmp_path, status, after
 ):
@@ -295,6 +295,63 @@ def test_rejecting_everything_from_some_moment_on_is_no_outcome(
         fitted = fit(healthy)
         assert len(healthy.bodies) == VALID + TEST - after
         same(fitted, fit(healthy, cache="other"), corpus.split("test"))
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_rejecting_every_second_try_is_no_outcome(fit, tmp_path, status):
+    """The server goes wrong after the first round, in which two answers could not be read."""
+    seen = []
+
+    def rate(body):
+        seen.append(1)
+        if len(seen) > VALID + TEST:
+            return status, DENIED
+        return "hard to say" if "<6>" in words(body) or "<12>" in words(body) else told(body)
+
+    with serving(rate) as server, pytest.raises(RunFailed, match="refuses every request"):
+        fit(server)
+    assert journalled(tmp_path) == VALID + TEST
+
+
+def test_a_second_try_that_alone_is_rejected_is_an_outcome(fit):
+    def rate(body):
+        if "<6>" not in words(body):
+            return told(body)
+        return (400, TOO_LONG) if len(body["messages"]) > 2 else "hard to say"
+
+    with serving(rate) as server:
+        table = fit(server).answers.set_index("id")
+        asked = len(server.bodies)
+        fit(server)
+        assert len(server.bodies) == asked
+    assert table.loc["v3_6", ["outcome", "tries"]].tolist() == ["rejected", 2]
+
+
+def test_a_split_that_is_rejected_while_the_other_is_answered(fit):
+    """All of valid: nothing of its own batch tells whether the server answers at all."""
+    with serving(failing((400, TOO_LONG), range(4, 4 + VALID))) as server:
+        fitted = fit(server)
+    splits = fitted.report["zero_shot"]["splits"]
+    assert splits["valid"]["outcomes"]["rejected"] == VALID
+    assert splits["test"]["outcomes"]["answered"] == TEST
+
+
+def test_splits_that_share_clips_ask_and_count_them_once(corpus, fit, tmp_path):
+    task = Task(
+        train=corpus.split("train"),
+        valid=corpus.split("test"),
+        watched=corpus.split("test"),
+        protocol=protocols["zero_shot"],
+        seed=0,
+        device=None,
+        encoder=None,
+        cache=tmp_path,
+    )
+    with serving(told) as server:
+        params = {"model": "m", "server": server.url, "condition": "text"}
+        fitted = MLLM.fit(task, MLLMParams(**params, prompt="en-direct"))
+        assert len(server.bodies) == TEST
+    assert fitted.report["zero_shot"]["splits"]["test"]["questions"] == TEST
 
 
 @pytest.mark.parametrize("status", [401, 402, 404])
