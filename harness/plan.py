@@ -128,7 +128,7 @@ def find_suite(name: str, home: Home) -> Suite:
         SpecError: When there is no such file, or it is not a valid suite.
     """
     path = Path(name)
-    if path.suffix != ".toml":
+    if path.suffix.lower() != ".toml":
         path = home.suite_files().get(name, home.suites / f"{name}.toml")
     if not path.is_file():
         known = ", ".join(home.suite_files()) or "none"

@@ -24,6 +24,7 @@ FLOORS = {
         (
             *("harness.errors", "harness.canonical", "harness.registry", "harness.seeds"),
             *("harness.files", "harness.home", "harness.data.datasets", "harness.checksums"),
+            "harness.documents",
         ),
         0,
     ),
