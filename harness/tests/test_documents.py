@@ -93,7 +93,7 @@ def test_the_first_wrong_byte_is_placed(
         ("a = ", "Invalid value (at end of document)"),
         ("a = 1\nb 2", "(at line 2, column 3)"),
         ("a = 1\na = 2\nb = 3", "(at line 2, column 6)"),
-        ("a = 'x\nb = 1", "(at line 1, column 7)"),
+        ("a = 1 2", "(at line 1, column 7)"),
         ("[t]\n[t]", "Cannot declare ('t',) twice"),
     ],
 )

@@ -24,14 +24,14 @@ FLOORS = {
         (
             *("harness.errors", "harness.canonical", "harness.registry", "harness.seeds"),
             *("harness.files", "harness.home", "harness.data.datasets", "harness.checksums"),
-            "harness.documents",
+            *("harness.decoding", "harness.identifiers", "harness.documents"),
         ),
         0,
     ),
     **dict.fromkeys(
         (
             *("harness.specs", "harness.metrics", "harness.predictions", "harness.stats"),
-            *("harness.parquet", "harness.record", "harness.diagnostics"),
+            *("harness.parquet", "harness.record", "harness.diagnostics", "harness.tables"),
             "harness.spec_records",
             *("harness.result_rows", "harness.seed_table", "harness.published_means"),
         ),
