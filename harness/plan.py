@@ -258,8 +258,10 @@ class _CellMaker:
         empty = [split for split in had.empty_splits if split != "test"]
         if empty:
             return f"{knowledge} has no {' and no '.join(empty)} clips to learn from"
-        unread = system.missing(teacher, params) & {"transcript", "tokens"}
-        return f"{knowledge} has no {' and no '.join(sorted(unread))}" if unread else None
+        if system.missing(teacher, params).isdisjoint({"transcript", "tokens"}):
+            return None
+        texts = "stored tokens" if getattr(params, "tokens", "") == "corpus" else "transcripts"
+        return f"{knowledge} has no {texts} to learn from"
 
     def _job(
         self,
