@@ -182,7 +182,8 @@ def _is_below(path: Path, folder: Path) -> bool:
 
 
 def _second(row: Mapping[Any, Any], name: str) -> float | None:
-    return _known(float(row.get(name, math.nan)))
+    cell = row.get(name)
+    return None if cell is None else _known(float(cell))
 
 
 def _known(seconds: float) -> float | None:

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import l1_loss, mse_loss
 
@@ -70,6 +70,7 @@ def test_a_batch_without_any_label_teaches_nothing(loss, size):
     assert not gradient.any()
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.floats(-3, 3, width=32), st.floats(-3, 3, width=32) | st.just(NAN)),

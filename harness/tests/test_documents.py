@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.documents import read_json, read_toml
@@ -130,6 +130,7 @@ def test_what_cannot_be_opened_is_one_error_with_the_hint(tmp_path: Path) -> Non
         assert caught.value.hint == "name another"
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=80))
 def test_any_bytes_are_a_table_or_the_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
@@ -148,6 +149,7 @@ TABLES = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(table=TABLES, mark=st.sampled_from([b"", codecs.BOM_UTF8]))
 def test_json_reads_back_with_or_without_a_mark(
     tmp_path_factory: pytest.TempPathFactory, table: dict[str, Any], mark: bytes

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.data import label_csv
@@ -87,6 +87,7 @@ def test_streams_splits_and_tokens_are_counted() -> None:
     assert contents_of(only).empty_splits == ("valid", "test")
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([0.5, np.nan]), min_size=5, max_size=5))
 def test_a_label_is_there_exactly_when_a_training_clip_has_it(values: list[float]) -> None:
     found = unimodal_labels(corpus({"label_A": values}))

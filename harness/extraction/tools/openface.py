@@ -21,6 +21,7 @@ from harness.extraction import Cut, Extractor, NothingThere
 __all__ = ["OPENFACE"]
 
 _RATE = 10.0
+_LARGEST = float(np.finfo(np.float32).max)  # the streams are float32
 _LONGEST = 86_400.0  # s; no recording goes on for days
 _UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 _FEATURES = (
@@ -39,7 +40,7 @@ def _extract(cut: Cut) -> NDArray[np.float32]:
         )
     table = _read(cut.table)
     name = cut.table.name
-    if "face_id" in table:
+    if "face_id" in table and len(table):
         faces = _numbers(table, "face_id", name)
         table = table[faces == faces.min()]
     seen = table[_numbers(table, "success", name) == 1]
@@ -82,7 +83,7 @@ def _numbers(table: pd.DataFrame, column: str, file: str) -> NDArray[np.float64]
     """
     cells = table[column]
     values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
-    broken = np.flatnonzero(~np.isfinite(values))
+    broken = np.flatnonzero(~(np.abs(values) <= _LARGEST))
     if broken.size:
         first = int(broken[0])
         raise DataError(
