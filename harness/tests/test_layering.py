@@ -24,7 +24,7 @@ FLOORS = {
         (
             *("harness.errors", "harness.canonical", "harness.registry", "harness.seeds"),
             *("harness.files", "harness.home", "harness.data.datasets", "harness.checksums"),
-            *("harness.decoding", "harness.identifiers"),
+            *("harness.decoding", "harness.identifiers", "harness.documents"),
         ),
         0,
     ),
