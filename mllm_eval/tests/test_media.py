@@ -401,7 +401,8 @@ def test_real_clips_are_shown_whole():
         samples = heard(base64.b64decode(content[-2]["input_audio"]["data"]))
         assert samples.std() > 50
         if times[1] is not None:
-            assert abs(len(samples) - (times[1] - times[0]) * 16_000) <= 1
+            missing = (times[1] - times[0]) * 16_000 - len(samples)
+            assert -1 <= missing <= 1024  # a recording may end a codec's frame before its time
         digests.add(media_digest(content))
     assert len(digests) == len(rows)
 
