@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from harness.data._pickled_numpy import OldString, Refused
+from harness.data._pickled_numpy import OldString, OldText, Refused
 
 __all__ = ["decimal", "old_string", "quoted", "unescaped"]
 
@@ -54,9 +54,9 @@ def unescaped(line: bytes) -> str:
     return line.decode("raw-unicode-escape")
 
 
-def old_string(raw: bytes) -> str | OldString:
+def old_string(raw: bytes) -> OldText | OldString:
     """A string of Python 2: text where it is UTF-8, else bytes (numbers, another encoding)."""
     try:
-        return raw.decode()
+        return OldText(raw.decode())
     except UnicodeDecodeError:
         return OldString(raw)

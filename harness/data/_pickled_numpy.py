@@ -23,6 +23,7 @@ __all__ = [
     "Dtype",
     "Name",
     "OldString",
+    "OldText",
     "Pending",
     "Refused",
     "built_array",
@@ -50,6 +51,12 @@ class Refused(Exception):
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)
         self.hint = hint
+
+
+class OldText(str):
+    """A string of Python 2 that is UTF-8: text, or numbers of an array that look like it."""
+
+    __slots__ = ()
 
 
 class OldString(bytes):
@@ -135,7 +142,7 @@ def _is_numbers(item: object) -> bool:
 def _array(
     spend: Spend, data: object, dtype: object, shape: Arguments, order: Literal["C", "F"]
 ) -> NDArray[np.generic]:
-    if isinstance(data, str):  # bytes of Python 2 that happen to be UTF-8
+    if isinstance(data, OldText):
         spend(len(data))
         data = data.encode()
     if not isinstance(data, bytes | memoryview) or not isinstance(dtype, Dtype):
@@ -191,8 +198,13 @@ def _from_buffer(spend: Spend, arguments: Arguments) -> NDArray[np.generic]:
     raise ValueError("an array buffer of unknown layout")
 
 
-def _encode(spend: Spend, arguments: Arguments) -> bytes:
+def _encode(spend: Spend, arguments: Arguments) -> bytes | memoryview:
     match arguments:
+        case (OldText() as text, "latin1"):
+            spend(len(text))
+            return text.encode()
+        case (OldString() | memoryview() as raw, "latin1"):  # what Python 2 wrote is its bytes
+            return raw
         case (str() as text, "latin1"):  # how protocol 2 spells bytes
             spend(len(text))
             return text.encode("latin1")

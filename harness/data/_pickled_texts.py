@@ -81,11 +81,15 @@ def _encoding(cells: Sequence[Cell], foreign: dict[int, object], language: str) 
     except DataError as error:
         old = "written by Python 2; " if isinstance(first, OldString) else ""
         raise DataError(
-            f"{where} is not valid text: bytes {reprlib.repr(bytes(content[:40]))} ({len(foreign)}"
-            f" such entries): {str(error).removeprefix(where).strip()}",
+            f"{where} is not valid text: {reprlib.repr(bytes(content[:40]))}, {len(foreign)} of"
+            f" {len(cells)} entries are bytes that are not UTF-8 ({_reason(error, where)})",
             hint=f"{old}store texts as str, not as bytes",
         ) from error
     return decoded.encoding, f"{decoded.encoding}: {decoded.evidence}"
+
+
+def _reason(error: DataError, where: str) -> str:
+    return str(error).removeprefix(where).removeprefix(" is ").strip()
 
 
 def _text(where: str, entry: object, encoding: str) -> str:

@@ -284,16 +284,15 @@ def big(n: int = 40) -> tuple[dict[str, dict[str, object]], np.ndarray]:
     return file, lengths
 
 
-def test_stray_frames_beyond_the_length_are_cut_and_counted(tmp_path):
+def test_signal_beyond_a_stated_length_is_kept_and_counted(tmp_path):
     file, lengths = big()
     lengths[7] = 5
     draft = convert(tmp_path, file)
     stream = draft.streams["audio"]
-    assert stream.lengths[7] == 5
-    assert stream.values[7, :5].all()
-    assert not stream.values[7, 5:].any()
+    assert stream.lengths[7] == 8
+    assert stream.values[7].all()
     found = record(draft, "audio")
-    assert (found["cut_clips"], found["cut_frames"], found["extended_clips"]) == (1, 3, 0)
+    assert (found["cut_clips"], found["cut_frames"], found["extended_clips"]) == (0, 0, 1)
 
 
 def test_lengths_that_would_lose_signal_are_extended(tmp_path):
@@ -316,14 +315,41 @@ def test_the_token_mask_ends_the_text(tmp_path):
     assert record(draft, "text")["cut_frames"] == beyond.sum()
 
 
-def test_lengths_outside_the_frames_are_not_used(tmp_path):
-    file = with_key("audio_lengths", lambda split, n: [100] * n)
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        ([100] * 4, r"more than the 8 frames of audio.*in 4 of 13 clips \(test\[0\] 100"),
+        ([7.9, 2, 3, 4], r"whole numbers of frames.*1 of 13 are not \(test\[0\] 7.9\)"),
+        ([1, 2.5, 3.25, 4], r"2 of 13 are not \(test\[1\] 2.5, test\[2\] 3.25\)"),
+        ([1, 2, 3, -1], r"not negative; 1 of 13 are not \(test\[3\] -1\)"),
+        ([1, np.nan, 3, 4], r"test.audio_lengths\[1\] should be a finite number"),
+        ([1, None, 3, 4], r"test.audio_lengths\[1\] should be a number, found a NoneType"),
+        ([True, 2, 3, 4], r"test.audio_lengths\[0\] should be a number, found a bool"),
+    ],
+)
+def test_lengths_that_cannot_be_are_refused(tmp_path, lengths, message):
+    file = content()
+    file["test"]["audio_lengths"] = lengths
+    with pytest.raises(DataError, match=message) as caught:
+        convert(tmp_path, file)
+    assert "/" not in str(caught.value)
+
+
+def test_whole_lengths_of_any_type_are_read(tmp_path):
+    for kind in (np.float64, np.float32, np.int16, np.uint8, object):
+        file = content()
+        for split, rows in file.items():
+            rows["audio_lengths"] = lengths_of(split, "audio").astype(kind)[:, None]
+        assert record(convert(tmp_path, file), "audio")["lengths_from"] == "audio_lengths"
+
+
+def test_a_clip_cut_when_the_file_was_made_has_all_frames(tmp_path):
+    file, lengths = big()
+    lengths[:3] = 30
+    file["train"]["audio"][0, 7] = 0  # silent just there
     draft = convert(tmp_path, file)
-    expected = np.concatenate([lengths_of(split, "audio") for split in SIZES])
-    np.testing.assert_array_equal(draft.streams["audio"].lengths, expected)
-    assert (
-        record(draft, "audio")["lengths_from"] == "last non-zero frame (audio_lengths leaves 0..8)"
-    )
+    assert (draft.streams["audio"].lengths[:40] == 8).all()
+    assert record(draft, "audio")["truncated_clips"] == 3
 
 
 def test_an_empty_clip_has_one_zero_frame(tmp_path):
@@ -354,7 +380,14 @@ BROKEN = {
     "a stream in one split only": (without("audio", "test"), "test lacks audio"),
     "a split is missing": (lambda file: file.pop("test"), "found train, valid"),
     "two validation splits": (lambda f: f.update(dev=f["valid"]), "valid split twice"),
-    "a split is a list": (lambda f: f.update(test=[1]), "should hold train, valid and test"),
+    "a split is a list": (
+        lambda f: f.update(test=[1]),
+        "should hold train, valid and test as keyed arrays; test is a list",
+    ),
+    "a split is called otherwise": (
+        lambda f: f.update(eval=f.pop("valid")),
+        "found eval, test, train: valid missing",
+    ),
     "no clips": (setting("valid", "id", []), "valid holds no clips"),
     "labels of another count": (
         setting("valid", "regression_labels", np.zeros(2)),
@@ -377,7 +410,10 @@ BROKEN = {
         setting("valid", "raw_text", np.array(["a", "\ud800", "c"])),
         "not valid text",
     ),
-    "bytes that are no text": (setting("valid", "raw_text", [b"\xff", b"", b""]), "not valid text"),
+    "bytes that are no text": (
+        setting("valid", "raw_text", [b"\xff", b"", b""]),
+        r"valid.raw_text\[0\] is not valid text",
+    ),
     "an id without a clip": (setting("valid", "id", ["a$_$1", "b", "c$_$1"]), "found 'b'"),
     "features of another width": (
         setting("test", "audio", np.ones((4, 8, 2))),
