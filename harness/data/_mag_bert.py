@@ -8,8 +8,6 @@ Source: WasifurRahman/BERT_multimodal_transformer, what its data loader unpacks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from harness.errors import DataError
@@ -73,6 +71,6 @@ def _check(where: str, clip: object) -> None:
 def _words(where: str, words: object) -> int:
     if isinstance(words, np.ndarray):
         words = words.tolist()
-    if isinstance(words, Sequence) and all(isinstance(word, str) for word in words):
+    if isinstance(words, list | tuple) and all(isinstance(word, str) for word in words):
         return len(words)
     raise DataError(f"{where} should have a list of words")

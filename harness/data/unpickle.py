@@ -173,7 +173,7 @@ class _Machine:
     def text(self, form: str) -> str:
         raw = self.take(self.number(form))
         self.spend(len(raw) * _character_width(raw))
-        return str(raw, "utf-8")
+        return str(raw, "utf-8", "surrogatepass")  # half characters are refused where they stand
 
     def payload(self, form: str) -> bytes | memoryview:
         raw = self.take(self.number(form))
@@ -188,12 +188,14 @@ class _Machine:
 
     def line(self, most: int = 256) -> bytes:
         """What stands before the next end of a line, which is taken too."""
-        for begin in range(self.at, min(self.at + most, len(self.data)), _INLINE):
-            end = bytes(self.data[begin : begin + _INLINE]).find(b"\n")
+        begin, size, stop = self.at, 128, min(self.at + most, len(self.data))
+        while begin < stop:
+            end = bytes(self.data[begin : min(begin + size, stop)]).find(b"\n")
             if end >= 0:
                 line = self.take(begin + end + 1 - self.at)
                 self.spend(_OBJECT + 8 * len(line))
                 return bytes(line[:-1])
+            begin, size = begin + size, min(4 * size, _INLINE)
         raise ValueError("a line without an end")
 
     def name(self) -> str:
@@ -252,6 +254,8 @@ class _Machine:
                 raise Refused("a key written by Python 2 that is not UTF-8", _PYTHON_2)
             if not isinstance(key, str):
                 raise Refused(f"{_title(key)} as a dictionary key", _KEYS)
+            if not _is_whole(key):
+                raise Refused("half a character in a dictionary key", _KEYS)
             target[key] = value
 
     def dictionary(self) -> None:
@@ -316,6 +320,15 @@ def _check_types(result: object) -> None:
             raise Refused(f"{_title(value)} as a value")
 
 
+def _is_whole(text: str) -> bool:
+    """Whether a text has no half characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _title(value: object) -> str:
     return value.title if isinstance(value, Name) else f"a {type(value).__name__}"
 
@@ -344,8 +357,8 @@ _INSTRUCTIONS: dict[str, Callable[[_Machine], None]] = {
     "BININT2": lambda m: m.push(m.number("<H")),
     "LONG1": lambda m: m.push(m.long()),
     "BINFLOAT": lambda m: m.push(m.real()),
-    "INT": lambda m: m.push(decimal(m.line())),
-    "LONG": lambda m: m.push(decimal(m.line())),
+    "INT": lambda m: m.push(decimal(m.line(_INLINE))),
+    "LONG": lambda m: m.push(decimal(m.line(_INLINE))),
     "FLOAT": lambda m: m.push(float(m.line())),
     "STRING": lambda m: m.push(m.old_line()),
     "BINSTRING": lambda m: m.push(m.old("<i")),
