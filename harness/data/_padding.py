@@ -209,12 +209,12 @@ def _by_statement(occupied: NDArray[np.bool_], lengths: NDArray[np.int64]) -> ND
     start = frames - lengths
     front = elsewhere & (first >= start) & ((last == frames) | (first == start))
     both = elsewhere & ~front & (last - first == lengths)
-    return np.select([front, both], [start, first], 0).astype(np.int64)
+    return np.where(front, start, np.where(both, first, 0)).astype(np.int64)
 
 
 def _by_signal(occupied: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(N,) shifts by rules 2 and 3."""
-    first = occupied.argmax(axis=1).astype(np.int64)  # 0 also in an empty clip
+    first: NDArray[np.int64] = occupied.argmax(axis=1)  # 0 also in an empty clip
     against_end = (first > 0) & occupied[:, -1]
     if not against_end.any():
         return np.zeros_like(first)
