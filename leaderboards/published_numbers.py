@@ -101,14 +101,17 @@ class PublishedRow:
     def definition(self) -> Score:
         """The metric as the source computes it, by canonical definition where it does not say.
 
+        It takes predictions and labels as they come.
+
         Raises:
             SpecError: When the dataset, metric or convention is unknown, or the convention has no
                 such metric.
         """
         dataset = datasets[self.dataset]
-        canonical = metrics[self.metric].on(dataset)
+        canonical = metrics[self.metric]
+        canonical.on(dataset)
         if not self.convention:
-            return canonical
+            return functools.partial(canonical, dataset=dataset)
         convention = _CONVENTIONS.get(self.convention)
         if convention is None or dataset.family not in convention.rules:
             raise SpecError(f"no convention {self.convention!r} scores {self.dataset}")
