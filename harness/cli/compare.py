@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +14,7 @@ from harness.cli._narrower import MAIN_ACC2, narrower
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.cli._systems import HELP
 from harness.errors import SpecError, SubmissionError
+from harness.printed import interval as written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +88,8 @@ def _compare(
         echo_json(facts | {"metrics": rows} | ({"narrower": tests} if narrow else {}))
         return
     _show(rows, comparisons[0], known, split, found, left_out)
+    for reason in _undefined(comparisons):
+        typer.echo(reason)
     if narrow:
         typer.echo("\nnarrower questions, none of which is the one above:")
         echo_table(tests, right=frozenset({"p"}))
@@ -219,6 +222,19 @@ def _show(
     echo_table([_printed(row) for row in rows], right=frozenset(("A", "B", "A - B", "p", "Holm p")))
 
 
+def _undefined(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Why a metric cannot be compared, or in how many draws it could not."""
+    from harness.metrics import metrics
+
+    for found in comparisons:
+        why = metrics[found.metric].undefined
+        without = [name for name, value in (("A", found.a), ("B", found.b)) if math.isnan(value)]
+        if without:
+            yield f"{found.metric} is undefined for {' and '.join(without)}: {why}"
+        elif found.undefined_draws:
+            yield f"{found.metric} is undefined in {found.undefined_draws} draws, left out: {why}"
+
+
 def _printed(row: dict[str, object]) -> dict[str, object]:
     low, high, margin = row["low"], row["high"], row["margin"]
     assert isinstance(low, float)
@@ -228,7 +244,7 @@ def _printed(row: dict[str, object]) -> dict[str, object]:
         "A": row["a"],
         "B": row["b"],
         "A - B": row["difference"],
-        "95 % interval": "undefined" if math.isnan(low) else f"[{low:+.4f}, {high:+.4f}]",
+        "95 % interval": written(low, high, "+.4f"),
         "p": row["p"],
         "Holm p": row["p_holm"],
         "detectable": row["detectable"],

@@ -131,15 +131,14 @@ def _one(shown: str, text: str) -> Printed | None:
     if cell is None:
         raise ValueError(_why_not(shown))
     value = _decimal(cell["value"])
-    spread = cell["after"] or cell["within"]
-    if spread is not None and _ABSENT.fullmatch(spread):
-        spread = None
-    return Printed(
-        text=text,
-        value=value,
-        spread=_aside(cell["aside"], value) if cell["aside"] else spread and _decimal(spread),
-        percent="%" in cell[0],
-    )
+    return Printed(text=text, value=value, spread=_spread_of(cell, value), percent="%" in cell[0])
+
+
+def _spread_of(cell: re.Match[str], value: Decimal) -> Decimal | None:
+    if cell["aside"]:
+        return _aside(cell["aside"], value)
+    spread = cell["after"] or cell["within"] or ""
+    return None if _ABSENT.fullmatch(spread) else _decimal(spread)
 
 
 def _why_not(shown: str) -> str:
