@@ -199,7 +199,7 @@ def _value(text: str, metric: Metric, where: str) -> float:
     if printed.spread is not None:
         raise SubmissionError(
             f"{where} should be the result of one run, found {text!r}: one run has no spread",
-            hint="one row per run; published means go to --published",
+            hint="one row per run; published means are compared with --against",
         )
     value = float(printed.value / 100 if printed.percent else printed.value)
     if not metric.low <= value <= metric.high:

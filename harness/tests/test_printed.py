@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from decimal import Decimal
 from fractions import Fraction
 
@@ -10,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import SubmissionError
-from harness.printed import pair_of, read_number, read_numbers
+from harness.printed import (
+    defined,
+    interval,
+    over_runs,
+    pair_of,
+    read_number,
+    read_numbers,
+    with_spread,
+)
 
 
 def read(text: str) -> tuple[str, str | None, int, bool] | None:
@@ -193,3 +203,50 @@ def test_any_text_is_a_number_absent_or_refused(text: str) -> None:
         if found is not None:
             assert found.value == round(Fraction(found.value), max(found.decimals, 0))
             assert found.spread is None or found.spread >= 0
+
+
+# On the way out
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([0.7, 0.8, 0.9], "0.8000 ± 0.1000"),
+        ([0.7], "0.7000 ± undefined (1 run)"),
+        ([0.7, NAN], "undefined in 1 of 2 runs"),
+        ([NAN, NAN, NAN], "undefined in 3 of 3 runs"),
+        ([NAN], "undefined in 1 of 1 run"),
+        ([-0.00001, 0.00001], "0.0000 ± 0.0000"),
+    ],
+)
+def test_what_is_undefined_over_runs_says_in_how_many(values: list[float], shown: str) -> None:
+    assert over_runs(values, "z.4f") == shown
+
+
+@given(st.lists(st.floats(-10, 10) | st.just(NAN), min_size=1, max_size=6))
+def test_no_value_over_runs_is_printed_as_nan(values: list[float]) -> None:
+    shown = over_runs(values, "z.3f")
+    assert "nan" not in shown
+    assert ("undefined in" in shown) == any(map(math.isnan, values))
+    if "undefined" not in shown:
+        assert shown == f"{statistics.fmean(values):z.3f} ± {statistics.stdev(values):z.3f}"
+
+
+def test_parts_that_are_undefined_are_called_so() -> None:
+    show = "{:.1f}".format
+    assert defined(NAN, ".3f") == "undefined"
+    assert defined(NAN, ".3f", "–") == "–"
+    assert interval(0.1, NAN, ".1f") == interval(NAN, 0.1, ".1f") == "undefined"
+    assert interval(NAN, NAN, ".1f", "–") == "–"
+    assert with_spread(0.5, NAN, show, ", one seed") == "0.5, one seed"
+    assert with_spread(NAN, NAN, lambda value: defined(value, ".1f")) == "undefined"
+    assert with_spread(NAN, 0.5, lambda value: defined(value, ".1f")) == "undefined"
+
+
+@given(st.floats(-100, 100), st.floats(0, 10))
+def test_what_is_written_is_read_back(mean: float, sd: float) -> None:
+    found = read_number(with_spread(mean, sd, "{:z.3f}".format))
+    assert found is not None
+    assert (str(found.value), str(found.spread)) == (f"{mean:z.3f}", f"{sd:z.3f}")

@@ -58,6 +58,26 @@ def test_a_dry_run_stores_nothing(msa, stocked: Home, file: Path) -> None:
     assert not (stocked.store / "submissions").exists()
 
 
+@pytest.mark.parametrize(("constant", "runs"), [(1, 1), (2, 2), (1, 2), (1, 3), (3, 3)])
+def test_an_undefined_metric_is_said_with_its_count(
+    msa, stocked: Home, tmp_path: Path, constant: int, runs: int
+) -> None:
+    tables = [
+        predictions_for("sims", by=0.1).assign(seed=seed)
+        if seed >= constant
+        else predictions_for("sims").assign(pred=0.25, seed=seed)
+        for seed in range(runs)
+    ]
+    path = write_table(pd.concat(tables), tmp_path / "dead.parquet")
+    code, text, errors = msa("submit", path, "--dataset", "sims", "--dry-run")
+    assert (code, errors) == (0, "")
+    (row,) = (line for line in text.splitlines() if line.startswith("Corr  "))
+    assert row.split() == ["Corr", *["undefined"] * (1 if runs == 1 else 4)]
+    reason = f"Corr is undefined in {constant} of {runs} runs: predictions or labels are constant"
+    assert reason in text
+    assert "nan" not in text
+
+
 def test_json_has_the_record_and_the_scores_of_every_run(
     msa, stocked: Home, tmp_path: Path
 ) -> None:
