@@ -114,8 +114,9 @@ def canonical_name(printed: str, dataset: Dataset) -> tuple[str, bool] | None:
         True
     """
     plain = re.sub(r"[^a-z0-9]", "", _HUNDREDFOLD.sub("", printed.lower()))
-    name = _SPELLINGS.get(plain, plain)
     known = {metric.name for metric in metrics_for(dataset)}
+    joined = {name.replace("_", ""): name for name in known}
+    name = _SPELLINGS.get(plain, joined.get(plain, plain))
     return (name, _says_hundredfold(printed)) if name in known else None
 
 

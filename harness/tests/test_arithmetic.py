@@ -121,6 +121,7 @@ def test_the_interval_holds_what_was_printed(value: float, decimals: int) -> Non
         ("mosi", "Acc2", None),
         ("mosi", "F1", None),
         ("mosi", "Acc2_has0@missing_avg", None),
+        ("simsv2", "Acc2_weak", ("acc2_weak", False)),
         ("mosi", "Acc-7 (%) ↑", ("acc7", True)),
         ("mosi", "Corr (×100)", ("corr", True)),
         ("mosi", "Acc-2 has0/non0", None),
