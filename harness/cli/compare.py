@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -20,6 +21,7 @@ from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.cli._pairing import Side, common, dataset_of, labels_of, matrix
 from harness.cli._systems import HELP
 from harness.errors import SpecError
+from harness.printed import interval as written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,6 +99,8 @@ def _compare(
         echo_json(facts | {"metrics": rows} | ({"narrower": tests} if narrow else {}))
         return
     _show(rows, comparisons[0], known, split, found, sides)
+    for reason in _undefined(comparisons):
+        typer.echo(reason)
     if narrow:
         typer.echo("\nnarrower questions, none of which is the one above:")
         echo_table(tests, right=frozenset({"p"}))
@@ -202,6 +206,19 @@ def _show_side(name: str, side: Side) -> None:
         )
 
 
+def _undefined(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Why a metric cannot be compared, or in how many draws it could not."""
+    from harness.metrics import metrics
+
+    for found in comparisons:
+        why = metrics[found.metric].undefined
+        without = [name for name, value in (("A", found.a), ("B", found.b)) if math.isnan(value)]
+        if without:
+            yield f"{found.metric} is undefined for {' and '.join(without)}: {why}"
+        elif found.undefined_draws:
+            yield f"{found.metric} is undefined in {found.undefined_draws} draws, left out: {why}"
+
+
 def _printed(row: dict[str, object]) -> dict[str, object]:
     low, high, margin = row["low"], row["high"], row["margin"]
     assert isinstance(low, float)
@@ -211,7 +228,7 @@ def _printed(row: dict[str, object]) -> dict[str, object]:
         "A": row["a"],
         "B": row["b"],
         "A - B": row["difference"],
-        "95 % interval": "undefined" if math.isnan(low) else f"[{low:+.4f}, {high:+.4f}]",
+        "95 % interval": written(low, high, "+.4f"),
         "p": row["p"],
         "Holm p": row["p_holm"],
         "detectable": row["detectable"],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -170,10 +170,26 @@ def _show_scores(dataset: Dataset, scores: Scores) -> None:
     from harness.metrics import metrics_for
 
     rows: list[dict[str, object]] = []
+    notes: list[str] = []
     for metric in metrics_for(dataset, primary=True):
         values = [score[metric.name] for score in scores.values()]
-        row: dict[str, object] = {"metric": metric.title, "value": statistics.fmean(values)}
-        if len(values) > 1:
-            row |= {"sd": statistics.stdev(values), "lowest": min(values), "highest": max(values)}
-        rows.append(row)
+        rows.append({"metric": metric.title, **_over_runs(values)})
+        missing = sum(map(math.isnan, values))
+        if missing:
+            notes.append(
+                f"{metric.title} is undefined in {missing} of {len(values)} runs:"
+                f" {metric.undefined}"
+            )
     echo_table(rows, right=frozenset({"value", "sd", "lowest", "highest"}))
+    for note in notes:
+        typer.echo(note)
+
+
+def _over_runs(values: Sequence[float]) -> dict[str, object]:
+    """Mean, deviation and range; undefined when a run is, for the others alone would flatter."""
+    from harness.stats.spread import spread
+
+    found = spread(values)
+    if len(values) == 1:
+        return {"value": found.mean}
+    return {"value": found.mean, "sd": found.sd, "lowest": found.low, "highest": found.high}

@@ -54,6 +54,39 @@ def test_a_clearly_better_system(msa, tmp_path: Path) -> None:
     assert "conditional on one run" not in text
 
 
+def constant(path: Path, pred: str, seeds: int) -> Path:
+    """As ``write``, each seed predicting one value everywhere."""
+    truth = np.random.default_rng(0).integers(-3, 4, 60).astype(float)
+    rows = [
+        f"a_video_{clip // 6}_{clip % 6},{pred},{seed},{truth[clip]}"
+        for seed in range(seeds)
+        for clip in range(60)
+    ]
+    path.write_text("\n".join(["id,pred,seed,label", *rows]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("dead", "runs", "of"),
+    [("a", 1, "A"), ("a", 3, "A"), ("b", 1, "B"), ("b", 2, "B"), ("both", 2, "A and B")],
+)
+def test_a_constant_system_has_no_corr_and_the_reason_is_said(
+    msa, tmp_path: Path, dead: str, runs: int, of: str
+) -> None:
+    files = [
+        constant(tmp_path / f"{name}.csv", "0.25", runs)
+        if dead in (name, "both")
+        else write(tmp_path / f"{name}.csv", 0.5, 2)
+        for name in ("a", "b")
+    ]
+    code, text, _ = msa("compare", *files, "--dataset", "mosi", "--draws", 200)
+    assert code == 0
+    (row,) = (line for line in text.splitlines() if line.startswith("corr  "))
+    assert "undefined" in row
+    assert f"corr is undefined for {of}: predictions or labels are constant" in text
+    assert "nan" not in text
+
+
 def test_the_same_file_twice_is_equivalent(msa, tmp_path: Path) -> None:
     a = write(tmp_path / "a.csv", 0.5, 1)
     code, text, _ = msa("compare", a, a, "--dataset", "mosi", "--draws", 200)

@@ -26,6 +26,7 @@ FLOORS = {
             *("harness.files", "harness.home", "harness.data.datasets", "harness.checksums"),
             *("harness.decoding", "harness.identifiers", "harness.documents"),
             "harness.spellings",
+            "harness.printed",
         ),
         0,
     ),
@@ -90,7 +91,7 @@ BOARDS_MAY_IMPORT = {
     *("leaderboards", "harness.specs", "harness.metrics", "harness.predictions", "harness.store"),
     *("harness.stats", "harness.data.datasets", "harness.scoring", "harness.parquet"),
     *("harness.data.corruption", "harness.diagnostics"),
-    *("harness.submissions", "harness.seed_table"),
+    *("harness.submissions", "harness.seed_table", "harness.printed"),
     *("harness.errors", "harness.canonical", "harness.registry", "harness.seeds", "harness.files"),
     *("harness.home", "numpy", "scipy", "pandas", "tabulate", "wcwidth", "matplotlib"),
 }
