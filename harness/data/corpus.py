@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.canonical import Json
-from harness.data.datasets import SPLITS, Dataset
+from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.errors import DataError
 
 __all__ = ["EXPLANATIONS", "LABELS", "STREAMS", "Corpus", "Split", "Stream"]
@@ -99,19 +99,23 @@ class Corpus:
     def differs_from_official(self) -> str | None:
         """What the sizes of its splits have other than the official ones, None where nothing.
 
-        Boards compare the same sizes. Twins imitate a dataset at their own scale: None.
+        Boards compare the same sizes. Twins imitate a dataset at their own scale: None. Sizes that
+        are another dataset's are said to be.
 
         Example: ``1 of 1,284 train, 1 of 229 valid and 2 of 686 test clips``.
         """
         if self.is_twin:
             return None
-        sizes = {name: (len(self.split(name)), self.dataset.splits[name].clips) for name in SPLITS}
+        found = {name: len(part) for name, part in self.splits.items()}
         wrong = [
-            f"{found:,} {'of' if found <= official else 'instead of'} {official:,} {name}"
-            for name, (found, official) in sizes.items()
-            if found != official
+            f"{found[name]:,} {'of' if found[name] <= size else 'instead of'} {size:,} {name}"
+            for name, size in self.dataset.sizes.items()
+            if found[name] != size
         ]
-        return f"{_joined(wrong)} clips" if wrong else None
+        if not wrong:
+            return None
+        others = [f", as in {known.title}" for known in datasets.values() if known.sizes == found]
+        return f"{_joined(wrong)} clips{''.join(others)}"
 
     def split(self, name: str) -> Split:
         """The clips of one split, in storage order.

@@ -97,6 +97,11 @@ class Dataset:
         return sum(counts.clips for counts in self.splits.values())
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Official number of clips of each split."""
+        return {name: counts.clips for name, counts in self.splits.items()}
+
+    @property
     def is_bound(self) -> bool:
         """Whether it is a transfer of a dataset to itself: what transfers to it may hope for."""
         return self.sources == (self.target,)
