@@ -240,7 +240,10 @@ def test_an_encoding_can_be_stated(tmp_path):
 )
 def test_whole_ids_are_taken_apart(tmp_path, header, ids):
     rows = [f"{clip},t,0,train" for clip in ids]
-    clips = read(tmp_path, table(*rows, header=f"{header},text,label,mode")).clips
+    draft = read(tmp_path, table(*rows, header=f"{header},text,label,mode"))
+    clips = draft.clips
+    assert draft.manifest["ignored"] == []
+    assert list(clips) == ["id", "video", "clip", "split", "text", "label"]
     assert clips["id"].tolist() == ["a_b_01", "-c_2"]
     assert clips["video"].tolist() == ["a_b", "-c"]
     assert clips["clip"].tolist() == ["01", "2"]
