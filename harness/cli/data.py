@@ -151,7 +151,7 @@ def _check(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Audit corpora: counts, ids, label grid, empty text, NaN, leakage, overlaps."""
+    """Audit corpora: counts, ids, labels, texts, times, NaN, leakage, overlaps."""
     from harness.data.audit import audit
 
     checks = audit(_corpora(names))
