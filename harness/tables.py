@@ -154,7 +154,7 @@ class Table:
             first = int(at[0])
             raise self.error(
                 f"{self.name}: {column} of clip {places[first]} is not a finite number"
-                f" ({reprlib.repr(cells.iloc[first])}; {at.size} such clips)",
+                f" ({_shown(cells.iloc[first])}; {at.size} such clips)",
                 hint=hint,
             )
         return values
@@ -419,6 +419,10 @@ def _is_empty(cell: object) -> bool:
 
 def _is_nan(cell: object) -> bool:
     return isinstance(cell, float | np.floating | Decimal) and math.isnan(cell)
+
+
+def _shown(cell: object) -> str:
+    return reprlib.repr(cell.item() if isinstance(cell, np.generic) else cell)
 
 
 def _kind(cell: object) -> str:

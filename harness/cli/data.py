@@ -45,13 +45,22 @@ def _add(
         typer.Option(help="Column of a label.csv to use as transcript, such as text_en."),
     ] = None,
     encoding: _EncodingOption = None,
+    pad: Annotated[
+        bool,
+        typer.Option("--pad", help="Pad features that are one array per clip, at the end."),
+    ] = False,
+    layout: Annotated[
+        str, typer.Option(help="How a pickle is laid out: mmsa or mag-bert.")
+    ] = "mmsa",
 ) -> None:
     """Convert a data file once into the memory-mapped store. Pickles are read by an allow-list."""
     from harness.data.datasets import datasets
     from harness.data.store import CorpusStore
     from harness.home import Home
 
-    draft = _read(file, datasets[dataset], feature_set, text, encoding)
+    draft = _read(
+        file, datasets[dataset], feature_set, text, encoding=encoding, pad=pad, layout=layout
+    )
     corpus = CorpusStore(Home.default().corpora).add(draft)
     typer.echo(f"{corpus.name}: {len(corpus.clips)} clips, data {corpus.fingerprint[:12]}")
     streams = ", ".join(f"{k} {s.frames}x{s.dim}" for k, s in corpus.streams.items())
@@ -69,13 +78,20 @@ def _echo_encoding(source: object) -> None:
 
 def _own_split(difference: str) -> str:
     return (
-        f"not the official split ({difference}): boards say so, and `msa score` and `msa submit` do"
-        " not take its labels for the official ones"
+        f"not the official split ({difference}): boards say so, and its labels are not taken for"
+        " the official ones"
     )
 
 
 def _read(
-    file: Path, dataset: Dataset, feature_set: str | None, text: str | None, encoding: str | None
+    file: Path,
+    dataset: Dataset,
+    feature_set: str | None,
+    text: str | None,
+    *,
+    encoding: str | None,
+    pad: bool,
+    layout: str,
 ) -> Draft:
     from harness.data import label_csv, mmsa_pickle
 
@@ -83,6 +99,8 @@ def _read(
         raise DataError(f"no such file: {file}")
     kind = file.suffix.lower()
     if kind == ".csv":
+        if pad or layout != "mmsa":
+            raise DataError("--pad and --layout are for feature pickles; a label.csv has no arrays")
         column = text or "text"
         name = "label-csv" if column == "text" else f"label-csv-{column.removeprefix('text_')}"
         name = feature_set or name
@@ -92,7 +110,7 @@ def _read(
     if encoding is not None:
         raise DataError("--encoding is for a label.csv; feature files are not text")
     if kind in (".pkl", ".pickle"):
-        return mmsa_pickle.read(file, dataset, feature_set)
+        return mmsa_pickle.read(file, dataset, feature_set, pad=pad, layout=layout)
     raise DataError(f"data files are .pkl (MMSA features) or .csv (MMSA labels); found {file.name}")
 
 

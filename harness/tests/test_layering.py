@@ -24,7 +24,9 @@ FLOORS = {
         (
             *("harness.errors", "harness.canonical", "harness.registry", "harness.seeds"),
             *("harness.files", "harness.home", "harness.data.datasets", "harness.checksums"),
-            *("harness.decoding", "harness.identifiers"),
+            *("harness.decoding", "harness.identifiers", "harness.documents"),
+            "harness.spellings",
+            "harness.printed",
         ),
         0,
     ),
@@ -32,7 +34,7 @@ FLOORS = {
         (
             *("harness.specs", "harness.metrics", "harness.predictions", "harness.stats"),
             *("harness.parquet", "harness.record", "harness.diagnostics", "harness.tables"),
-            "harness.spec_records",
+            *("harness.spec_records", "harness.labels", "harness.label_causes"),
             *("harness.result_rows", "harness.seed_table", "harness.published_means"),
         ),
         1,
@@ -42,6 +44,7 @@ FLOORS = {
             *("harness.data", "harness.protocols", "harness.store", "harness.provenance"),
             *("harness.costs", "harness.verification", "harness.running", "harness.environments"),
             *("harness.scoring", "harness.submissions", "harness.arithmetic"),
+            "harness.known_labels",
         ),
         2,
     ),
@@ -88,7 +91,7 @@ BOARDS_MAY_IMPORT = {
     *("leaderboards", "harness.specs", "harness.metrics", "harness.predictions", "harness.store"),
     *("harness.stats", "harness.data.datasets", "harness.scoring", "harness.parquet"),
     *("harness.data.corruption", "harness.diagnostics"),
-    *("harness.submissions", "harness.seed_table"),
+    *("harness.submissions", "harness.seed_table", "harness.printed"),
     *("harness.errors", "harness.canonical", "harness.registry", "harness.seeds", "harness.files"),
     *("harness.home", "numpy", "scipy", "pandas", "tabulate", "wcwidth", "matplotlib"),
 }
