@@ -19,6 +19,8 @@ _RECORDED = {
     "cut_clips": ("clips cut", "signal past the stated length in the source, now 0"),
     "cut_frames": ("frames cut", "past the stated length in the source, now 0"),
     "extended_clips": ("clips extended", "stated shorter in the source than their signal"),
+    "truncated_clips": ("clips truncated", "stated longer in the source than its arrays"),
+    "silent_starts": ("clips with silent starts", "frames of 0 before the signal, kept"),
     "empty_clips": ("clips empty in the source", "all frames 0 as read"),
 }
 
