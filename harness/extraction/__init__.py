@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from harness import canonical
 from harness.errors import DataError, SpecError
+from harness.extras import missing
 from harness.registry import Registry
 
 __all__ = ["Cut", "Extractor", "NothingThere", "Recipe", "extractors"]
@@ -95,18 +96,15 @@ class Extractor:
             "version": self.version,
             "rate": self.rate,
             "features": list(self.features),
-            "package": self.package and f"{self.package} {_version(self.package, self.name)}",
+            "package": self.package and f"{self.package} {_version(self.package)}",
         }
 
 
-def _version(package: str, extractor: str) -> str:
+def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        raise DataError(
-            f"extractor {extractor} needs the package {package}",
-            hint="pip install 'msa-harness[extract]'",
-        ) from None
+        raise missing(package) from None
 
 
 extractors: Registry[Extractor] = Registry(

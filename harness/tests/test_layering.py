@@ -22,7 +22,13 @@ PACKAGES = ("harness", "baselines", "text_model", "mllm_eval", "leaderboards")
 FLOORS = {
     **dict.fromkeys(
         (
-            *("harness.errors", "harness.canonical", "harness.registry", "harness.seeds"),
+            *(
+                "harness.errors",
+                "harness.extras",
+                "harness.canonical",
+                "harness.registry",
+                "harness.seeds",
+            ),
             *("harness.files", "harness.home", "harness.data.datasets", "harness.checksums"),
             *("harness.decoding", "harness.identifiers"),
         ),
