@@ -192,7 +192,5 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert all(f"msa {name}</code>" in commands for name in MSA.commands)
     systems = (tmp_path / "reference" / "systems" / "index.html").read_text("utf-8")
     assert "TFN" in systems
-    statistics = (tmp_path / "reference" / "api" / "harness.stats" / "index.html").read_text(
-        "utf-8"
-    )
-    assert "Two-sided" in statistics, "docstrings are on the page"
+    statistics = tmp_path / "reference" / "api" / "harness.stats" / "index.html"
+    assert "Two-sided" in statistics.read_text("utf-8"), "docstrings are on the page"
