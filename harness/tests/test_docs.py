@@ -161,10 +161,40 @@ def test_a_mention_of_what_is_not_there_is_seen(call: str) -> None:
 # Files
 
 
-@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.name)
 def test_files_that_a_page_names_are_in_the_project(page: Path) -> None:
-    named = re.findall(r"`((?:baselines|harness|mllm_eval)/[\w/.]+)`", page.read_text("utf-8"))
+    folders = "baselines|harness|mllm_eval|text_model|leaderboards|docs"
+    named = re.findall(rf"`((?:{folders})/[\w/.]+)`", page.read_text("utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+# Files about the project
+
+
+def test_one_version_is_stated_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    version = project["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    headings = re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", changelog, re.MULTILINE)
+    assert headings[0] == ("Unreleased", "")
+    assert headings[1][0] == version
+    assert f'date-released: "{headings[1][1]}"' in (ROOT / "CITATION.cff").read_text("utf-8")
+
+
+def test_hooks_run_the_pinned_ruff() -> None:
+    pinned = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"][
+        "lint"
+    ]
+    (version,) = (item.partition("==")[2] for item in pinned if item.startswith("ruff=="))
+    assert f"rev: v{version} " in (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+
+
+def test_the_hosted_checks_are_the_commands_of_the_readme() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    commands = re.findall(r"^ *- run: (pipx run .*)$", workflow, flags=re.MULTILINE)
+    assert commands == re.findall(r"^(pipx run .*?) +#", readme, flags=re.MULTILINE)
 
 
 def test_the_suite_shown_is_valid() -> None:
