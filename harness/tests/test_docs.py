@@ -183,10 +183,9 @@ def test_one_version_is_stated_everywhere() -> None:
 
 
 def test_hooks_run_the_pinned_ruff() -> None:
-    pinned = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"][
-        "lint"
-    ]
-    (version,) = (item.partition("==")[2] for item in pinned if item.startswith("ruff=="))
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
+    pinned = (item.partition("==") for item in groups["lint"])
+    (version,) = (number for name, _, number in pinned if name == "ruff")
     assert f"rev: v{version} " in (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
 
 
