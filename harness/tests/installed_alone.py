@@ -71,7 +71,7 @@ def msa(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_no_package_of_an_extra_is_here() -> None:
     wanted = {module for extra, modules in EXTRAS.items() for module in modules}
-    assert [m for m in wanted - {"pip"} if importlib.util.find_spec(m) is not None] == []
+    assert [m for m in wanted - {"pip", "uv"} if importlib.util.find_spec(m) is not None] == []
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 IMPORTED_AS = {"scikit_learn": "sklearn"}
 UNIMPORTED = {
     "wcwidth",  # changes what tabulate prints, by being there
-    "pip",  # run as a command
+    *("pip", "uv"),  # run as commands
     *("accelerate", "gguf"),  # by transformers, for some models
 }
 THROUGH_OTHERS = {
@@ -131,7 +131,7 @@ def test_boards_are_written_without_an_extra_and_figures_name_theirs(tmp_path: P
         Row(label="zero", cells={SEEDS[0]: Constant(0.0)}, reference=True),
     ]
     make_store(tmp_path / "store", rows)
-    without = OPTIONAL - {"pip"}
+    without = OPTIONAL - {"pip", "uv"}
     done = msa_without(without, tmp_path, "board", "small")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "boards" / "small.html").is_file()
