@@ -24,6 +24,7 @@ TABLES = {
 TITLES = {"mllms": "Language models"}
 INTERFACES = (
     *("harness", "harness.data", "harness.metrics", "harness.stats", "harness.submissions"),
+    "harness.testing",
     *("leaderboards", "text_model.checkpoint"),
 )
 

@@ -3,7 +3,7 @@
 A ``Registry`` scans the modules of some packages for top-level objects of one type. Adding a
 system, dataset, protocol or metric is adding a file; nothing is edited, nothing happens at import.
 Plug-ins come from entry points and are looked up last. ``registry["tfn"]`` imports only ``tfn.py``;
-listing the names imports them all. A ``TomlRegistry`` is the same for folders of TOML files, one a thing.
+listing the names imports them all. A ``TomlRegistry`` does the same for a folder of TOML files.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from harness.specs import Suite
 from harness.store import RunStore
 from harness.synthetic_encoder import TWIN_ENCODER, twin_encoder
 from harness.system import Card, System, systems
-from harness.tests.tiny_encoder import tiny_encoder
+from harness.testing import tiny_encoder
 
 MOSI, TWIN = "mosi@unaligned-50", "mosi-twin@compact-x5"
 CARD = Card(title="small", paper="none", year=None)
