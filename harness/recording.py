@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from av import AudioStream, VideoFrame, VideoStream
     from av.container import InputContainer
 
-__all__ = ["RATE", "Timeline", "film", "find_media", "find_video", "sound", "stills", "tracks"]
+__all__ = [
+    "RATE",
+    "Timeline",
+    "film",
+    "find_media",
+    "find_video",
+    "sound",
+    "stills",
+    "tracks",
+]
 
 RATE = 16_000
 """Samples per second of cut sound: what every audio model served today resamples to."""

@@ -38,32 +38,49 @@ def _add(
         str | None,
         typer.Option(help="Column of a label.csv to use as transcript, such as text_en."),
     ] = None,
+    pad: Annotated[
+        bool,
+        typer.Option("--pad", help="Pad features that are one array per clip, at the end."),
+    ] = False,
+    layout: Annotated[
+        str, typer.Option(help="How a pickle is laid out: mmsa or mag-bert.")
+    ] = "mmsa",
 ) -> None:
     """Convert a data file once into the memory-mapped store. Pickles are read by an allow-list."""
     from harness.data.datasets import datasets
     from harness.data.store import CorpusStore
     from harness.home import Home
 
-    draft = _read(file, datasets[dataset], feature_set, text)
+    draft = _read(file, datasets[dataset], feature_set, text, pad=pad, layout=layout)
     corpus = CorpusStore(Home.default().corpora).add(draft)
     typer.echo(f"{corpus.name}: {len(corpus.clips)} clips, data {corpus.fingerprint[:12]}")
     streams = ", ".join(f"{k} {s.frames}x{s.dim}" for k, s in corpus.streams.items())
     typer.echo(f"streams: {streams or 'none (transcripts and labels)'}")
 
 
-def _read(file: Path, dataset: Dataset, feature_set: str | None, text: str | None) -> Draft:
+def _read(
+    file: Path,
+    dataset: Dataset,
+    feature_set: str | None,
+    text: str | None,
+    *,
+    pad: bool,
+    layout: str,
+) -> Draft:
     from harness.data import label_csv, mmsa_pickle
 
     if not file.is_file():
         raise DataError(f"no such file: {file}")
     if file.suffix == ".csv":
+        if pad or layout != "mmsa":
+            raise DataError("--pad and --layout are for feature pickles; a label.csv has no arrays")
         column = text or "text"
         name = "label-csv" if column == "text" else f"label-csv-{column.removeprefix('text_')}"
         return label_csv.read(file, dataset, feature_set or name, text=column)
     if text is not None:
         raise DataError("--text names a column of a label.csv; feature files bring one transcript")
     if file.suffix in (".pkl", ".pickle"):
-        return mmsa_pickle.read(file, dataset, feature_set)
+        return mmsa_pickle.read(file, dataset, feature_set, pad=pad, layout=layout)
     raise DataError(f"data files are .pkl (MMSA features) or .csv (MMSA labels); found {file.name}")
 
 

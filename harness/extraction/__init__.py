@@ -42,6 +42,7 @@ class Cut:
         start: Begin of the clip within the recording, seconds.
         stop: End of the clip within the recording, seconds; None for its end.
         table: The clip's table of an external tool (OpenFace), if there is one.
+        problem: Why it cannot be told where the clip is; empty where it can.
     """
 
     id: str
@@ -49,13 +50,16 @@ class Cut:
     start: float = 0.0
     stop: float | None = None
     table: Path | None = None
+    problem: str = ""
 
     def recording(self) -> Path:
         """The recording.
 
         Raises:
-            DataError: When there is none.
+            DataError: When there is none, or it cannot be told where in it the clip is.
         """
+        if self.problem:
+            raise DataError(self.problem)
         if self.media is None:
             raise DataError(f"no recording of clip {self.id}")
         return self.media
@@ -75,7 +79,8 @@ class Extractor:
         version: Of the code here, raised when its numbers change.
         source: Where the feature set is defined.
         extract: Cut -> (T, D) float32, finite, T at least 1. Raises DataError for a recording
-            that cannot be read, NothingThere for one without a face or sound.
+            that cannot be read, NothingThere for one without a face or sound. Whatever else it
+            raises is a problem of the clip too, but for MissingExtra, which is one of all clips.
     """
 
     name: str

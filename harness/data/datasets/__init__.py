@@ -48,7 +48,8 @@ class Dataset:
     """Step of the label grid, None when labels are means of ratings off any one grid."""
     splits: Mapping[str, Counts]
     unimodal_labels: bool
-    """Whether clips carry separate text, audio and vision labels."""
+    """Whether its authors published separate text, audio and vision labels; what a corpus of it has
+    says ``harness.data.contents``."""
     shapes: Mapping[str, Mapping[str, tuple[int, int]]]
     """Feature set -> stream -> (frames, features) of the public MMSA files."""
     published_files: Mapping[str, str] = field(default_factory=dict)
