@@ -30,7 +30,7 @@ EXTRAS: Final[Mapping[str, Mapping[str, str]]] = {
     "figures": {"matplotlib": "Matplotlib"},
     "encoders": {"pip": "pip"},
     "media": {"av": "PyAV"},
-    "mllm": {"gguf": "gguf", "accelerate": "Accelerate", "uv": "uv"},
+    "mllm": {"gguf": "gguf", "accelerate": "Accelerate", "uv": "uv", "PIL": "Pillow"},
     "ray": {"ray": "Ray"},
     "mamba": {"mamba_ssm": "mamba-ssm with its compiled kernels"},
     "extract": {

@@ -20,7 +20,7 @@ from harness.tests.stores import SEEDS, Constant, Off, Row, make_store
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("harness", "baselines", "text_model", "mllm_eval", "leaderboards")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-IMPORTED_AS = {"scikit_learn": "sklearn"}
+IMPORTED_AS = {"scikit_learn": "sklearn", "pillow": "PIL"}
 UNIMPORTED = {
     "wcwidth",  # changes what tabulate prints, by being there
     *("pip", "uv"),  # run as commands
