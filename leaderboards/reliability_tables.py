@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.data.corruption import LAWS, MODALITIES
 from harness.metrics import Metric
+from harness.printed import defined
 from harness.stats import Pairing
 from leaderboards.published_numbers import PublishedRow, lines, of_conditions
 from leaderboards.reliability import Area, Gain, Reliability, RowReliability
@@ -83,18 +84,24 @@ def _number(metric: Metric, value: float) -> str:
     return number(value, metric) if math.isfinite(value) else UNDEFINED
 
 
+def _span(metric: Metric, low: float, high: float) -> str:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return UNDEFINED
+    return f"[{number(low, metric)}, {number(high, metric)}]"
+
+
 def _interval(metric: Metric, area: Area) -> str:
     if not math.isfinite(area.value):
         return UNDEFINED
     mark = UNSEEN if area.unseen else ""
-    bounds = f"[{number(area.low, metric)}, {number(area.high, metric)}]"
+    bounds = _span(metric, area.low, area.high)
     return f"{number(area.value, metric)}{mark} {bounds}"
 
 
 def _worst(metric: Metric, one: RowReliability) -> str:
     if not math.isfinite(one.worst.value):
         return UNDEFINED
-    bounds = f"[{number(one.worst.low, metric)}, {number(one.worst.high, metric)}]"
+    bounds = _span(metric, one.worst.low, one.worst.high)
     return f"{number(one.worst.value, metric)} {bounds} {one.worst_condition}"
 
 
@@ -182,9 +189,9 @@ def _pairs(shown: Sequence[Pairing], metric: Metric) -> Table:
                 pair.a,
                 pair.b,
                 number(pair.effect, metric),
-                f"[{number(pair.low, metric)}, {number(pair.high, metric)}]",
-                f"{pair.p_value:.4f}",
-                f"{pair.p_holm:.4f}",
+                _span(metric, pair.low, pair.high),
+                defined(pair.p_value, ".4f", UNDEFINED),
+                defined(pair.p_holm, ".4f", UNDEFINED),
                 pair.verdict(),
             )
             for pair in shown
@@ -212,7 +219,7 @@ def _gain(metric: Metric, found: Gain) -> tuple[str, ...]:
         "; ".join(found.specialists),
         found.condition,
         _number(metric, best.value),
-        f"[{_number(metric, best.low)}, {_number(metric, best.high)}]",
+        _span(metric, best.low, best.high),
         verdict(found),
     )
 

@@ -9,10 +9,12 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from harness.data.datasets import Dataset
 from harness.metrics import Metric, metrics, metrics_for
+from harness.printed import defined, with_spread
 from harness.stats import Pairing
 from harness.submissions import NOT_STATED
 from leaderboards.analysis import Across
@@ -195,7 +197,7 @@ def _pair(row: str, pair: Pairing | None, metric: Metric) -> str:
         return EMPTY
     effect, _, _, verdict = pair.seen_from(row)
     shown = f"{100 * effect:+.2f}" if metric.percent else f"{effect:+.3f}"
-    p = "p < .001" if pair.p_holm < 0.001 else f"p = {pair.p_holm:.3f}"
+    p = "p < .001" if pair.p_holm < 0.001 else f"p = {defined(pair.p_holm, '.3f', UNDEFINED)}"
     return f"{shown}, {p}: {verdict}"
 
 
@@ -224,8 +226,7 @@ def _score(row: Row, metric: Metric, notes: list[str]) -> str:
         of = f"{summary.undefined} of {len(summary.values)}"
         note = f"{metric.title} is undefined in {of} runs ({metric.undefined})."
         return UNDEFINED + _numbered([note], notes)
-    mean = number(summary.mean, metric)
-    return mean if math.isnan(summary.sd) else f"{mean} ± {number(summary.sd, metric)}"
+    return with_spread(summary.mean, summary.sd, partial(number, metric=metric))
 
 
 def number(value: float, metric: Metric) -> str:
@@ -434,5 +435,4 @@ def _costs_of(row: Row) -> tuple[str, ...]:
 
 def _spread(values: Sequence[float], form: str) -> str:
     summary = Summary(tuple(values))
-    mean = format(summary.mean, form)
-    return mean if math.isnan(summary.sd) else f"{mean} ± {format(summary.sd, form)}"
+    return with_spread(summary.mean, summary.sd, partial(defined, form=form, undefined=UNDEFINED))

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from harness.data.datasets import datasets
 from harness.metrics import metrics
+from harness.printed import defined, interval
 from leaderboards.strata import Stratum
-from leaderboards.tables import EMPTY, Column, Table, number, seeds, text
+from leaderboards.tables import EMPTY, UNDEFINED, Column, Table, number, seeds, text
 from leaderboards.transfer import RULES
 from leaderboards.transfer_analysis import Contest, Estimate, Standing
 
@@ -136,11 +137,12 @@ def _estimate(estimate: Estimate | None) -> str:
 
 def _difference(estimate: Estimate) -> str:
     low, high = estimate.interval
-    return f"{estimate.value:+z.3f} [{low:+z.3f}, {high:+z.3f}]"
+    effect = defined(estimate.value, "+z.3f", UNDEFINED)
+    return f"{effect} {interval(low, high, '+z.3f', UNDEFINED)}"
 
 
 def _p(value: float) -> str:
-    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+    return "< .001" if value < 0.001 else defined(value, ".3f", UNDEFINED).removeprefix("0")
 
 
 def _left(*titles: str) -> tuple[Column, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import numpy as np
 from harness.data.datasets import datasets
 from harness.errors import StoreError
 from harness.metrics import Metric
+from harness.printed import with_spread
 from harness.seed_table import SeedGroup
 from harness.stats.selection import best_of_k
 from harness.stats.spread import Spread, spread
@@ -266,8 +268,8 @@ def selection_optimism(study: CorpusStudy) -> Figure:
         axes.axvline(0, color=FAINT, lw=1)
         for place, own in enumerate(gains):
             _dots(axes, place, own)
-            beside(axes, place, f"mean {_shown(study.metric, _mean_gain(rows[place], name))}")
-    said = (f"{row.row.label}: {_shown(study.metric, _mean_gain(row, name))}" for row in rows)
+            beside(axes, place, f"mean {number(study.metric, _mean_gain(rows[place], name))}")
+    said = (f"{row.row.label}: {number(study.metric, _mean_gain(row, name))}" for row in rows)
     figure.set_label(f"{subtitle}, mean over runs. {'; '.join(said)}.")
     return figure
 
@@ -278,10 +280,6 @@ def _gains(row: RowStudy, metric: Metric) -> list[float]:
 
 def _mean_gain(row: RowStudy, metric: str) -> float:
     return statistics.fmean(one.optimism for one in row.selections[metric].values())
-
-
-def _shown(metric: Metric, value: float) -> str:
-    return number(metric, value) if math.isfinite(value) else "undefined"
 
 
 def _unit(metric: Metric) -> str:
@@ -324,8 +322,7 @@ def group_spread(title: str, seeds: Mapping[str, Sequence[float]], metric: Metri
 
 
 def _spread_said(group: Spread, metric: Metric) -> str:
-    sd = f" ± {number(metric, group.sd)}" if math.isfinite(group.sd) else ""
-    return _shown(metric, group.mean) + sd
+    return with_spread(group.mean, group.sd, partial(number, metric))
 
 
 def best_of_seeds(title: str, seeds: Mapping[str, Sequence[float]], metric: Metric) -> Figure:

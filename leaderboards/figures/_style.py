@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from wcwidth import wcswidth, wcwidth
 
 from harness.metrics import Metric
+from harness.printed import defined
 from leaderboards.board import Grid
 from leaderboards.strata import PLAIN
 from leaderboards.tables import arrow
@@ -203,8 +204,8 @@ def scaled(metric: Metric, value: float) -> float:
 
 
 def number(metric: Metric, value: float) -> str:
-    """The value as boards print it, without a percent sign."""
-    return f"{scaled(metric, value):z.2f}" if metric.percent else f"{value:z.3f}"
+    """The value as boards print it, without a percent sign; ``undefined`` for NaN."""
+    return defined(scaled(metric, value), "z.2f" if metric.percent else "z.3f")
 
 
 def short(label: str, columns: int = 36) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.metrics import Metric
+from harness.printed import with_spread
 from leaderboards.board import Grid, Row
 from leaderboards.figures._style import (
     CEILING,
@@ -104,11 +106,9 @@ def _remark(row: Row, metric: Metric) -> str:
         return ", ".join(sorted({hole.state for hole in row.holes}))
     summary = summarise(row, metric)
     n = len(summary.values)
-    parts = [number(metric, summary.mean)]
-    if summary.undefined:
-        parts = ["undefined" if summary.undefined == n else f"undefined in {summary.undefined}/{n}"]
-    elif n > 1:
-        parts.append(f"± {number(metric, summary.sd)}")
+    parts = [with_spread(summary.mean, summary.sd, partial(number, metric))]
+    if 0 < summary.undefined < n:
+        parts.append(f"in {summary.undefined}/{n}")
     if row.reference:
         parts.append("(floor)")
     if row.holes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from harness.metrics import Metric
+from harness.printed import defined as written
 from leaderboards import tables
 
 __all__ = ["defined", "key", "number", "p_value", "span"]
@@ -35,7 +36,7 @@ def span(bounds: tuple[float, float], metric: Metric) -> str:
 
 def p_value(p: float) -> str:
     """``p = 0.012`` or ``p < 0.001``."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return "p < 0.001" if p < 0.001 else f"p = {written(p, '.3f', tables.UNDEFINED)}"
 
 
 def key(value: float) -> str | None:

@@ -34,6 +34,7 @@ from harness.tests.stores import (
     predict,
 )
 from leaderboards.analysis import draws_for, unranked_because
+from leaderboards.html import render_html
 from leaderboards.markdown import escape, render_cost
 from leaderboards.select import gather
 from leaderboards.summary import Summary
@@ -148,6 +149,25 @@ def test_an_undefined_value_is_never_averaged_away(tmp_path) -> None:
     assert record["metrics"]["corr"]["mean"] is record["metrics"]["corr"]["sd"] is None
     assert record["metrics"]["corr"]["values"][1:] == [None, None]
     assert record["metrics"]["corr"]["values"][0] is not None
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        {1111: Constant()},
+        {seed: Constant() for seed in SEEDS},
+        {seed: Constant(seed / 1000) for seed in SEEDS},
+        {1111: Off(1.0)},
+        {1111: Off(1.0), 1112: Constant()},
+        {seed: Off(0.0) for seed in SEEDS},
+    ],
+)
+def test_what_is_undefined_is_never_printed_as_nan(tmp_path, runs) -> None:
+    rows = [Row(label="odd", cells=runs), Row(label="fine", cells={s: Off(1.0) for s in SEEDS})]
+    store = make_store(tmp_path, rows)
+    page = render_html(gather(store, "small"))
+    for text in (leaderboards.render(store, "small"), page):
+        assert not re.search(r"[\s>\[+-]nan\b", text)
 
 
 def test_holes_are_shown_with_their_reason_and_never_as_zero(tmp_path) -> None:

@@ -132,11 +132,11 @@ def _check_senses(card: ModelCard, only: Sequence[str], media: Path | None, prom
 
 def _reworded(path: Path | None) -> Mapping[str, str]:
     """Clip id -> text of a table."""
-    from harness.predictions import read_table
+    from harness.predictions import read_predictions_table
 
     if path is None:
         return {}
-    table = read_table(path)
+    table = read_predictions_table(path).frame
     if not {"id", "text"} <= set(table):
         raise SpecError(f"{path.name}: expected the columns id and text")
     rows = table.dropna(subset=["text"])
