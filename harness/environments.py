@@ -1,4 +1,7 @@
-"""Python environments of their own, for programs whose pins do not agree with the harness's."""
+"""Python environments of their own, for programs whose pins do not agree with the harness's.
+
+They are made and filled by uv, which the extra ``mllm`` brings.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typing import Final
 from filelock import FileLock
 
 from harness.errors import RunFailed
+from harness.extras import missing
 from harness.files import write_atomic
 
 __all__ = ["interpreter", "make_environment"]
@@ -34,7 +38,7 @@ def make_environment(
     """Install ``requirements`` into an environment, unless an earlier call finished doing so.
 
     An interrupted installation is made anew, two processes wait for each other, and find-links of
-    pip serve uv, which installs where it is to be had.
+    pip serve uv.
 
     Args:
         folder: Of the environment.
@@ -47,14 +51,16 @@ def make_environment(
 
     Raises:
         RunFailed: When a package cannot be installed.
+        MissingExtra: Where uv is not installed.
     """
+    uv = _uv()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if not (folder / _STAMP).exists():
             log.warning("installing %s into %s (once)", requirements[0], folder)
             shutil.rmtree(folder, ignore_errors=True)
             variables = _variables(cpu=cpu)
-            for command in _commands(folder, requirements, _uv()):
+            for command in _commands(folder, requirements, uv):
                 _run(command, variables)
             if repair is not None:
                 _run([str(interpreter(folder)), str(repair)], variables)
@@ -62,24 +68,22 @@ def make_environment(
     return interpreter(folder)
 
 
-def _commands(folder: Path, requirements: Sequence[str], uv: str | None) -> list[list[str]]:
+def _commands(folder: Path, requirements: Sequence[str], uv: str) -> list[list[str]]:
     """Making and filling the environment."""
-    python = str(interpreter(folder))
-    if uv is None:
-        return [
-            [sys.executable, "-m", "venv", str(folder)],
-            [python, "-m", "pip", "install", "--quiet", *requirements],
-        ]
-    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
+    install = [uv, "pip", "install", "--quiet", "--compile-bytecode"]
     return [
         [uv, "venv", "--quiet", "--python", sys.executable, str(folder)],
-        [*install, *requirements],
+        [*install, "--python", str(interpreter(folder)), *requirements],
     ]
 
 
-def _uv() -> str | None:
+def _uv() -> str:
+    """The program beside this interpreter, else that of the path."""
     beside = str(Path(sys.executable).parent)
-    return shutil.which("uv", path=os.pathsep.join((beside, os.environ.get("PATH", ""))))
+    found = shutil.which("uv", path=os.pathsep.join((beside, os.environ.get("PATH", ""))))
+    if found is None:
+        raise missing("uv")
+    return found
 
 
 def _variables(*, cpu: bool) -> dict[str, str]:
@@ -87,7 +91,7 @@ def _variables(*, cpu: bool) -> dict[str, str]:
     variables.pop("PYTHONPATH", None)
     links = variables.get("UV_FIND_LINKS") or variables.get("PIP_FIND_LINKS")
     if links:
-        variables["UV_FIND_LINKS"] = variables["PIP_FIND_LINKS"] = links
+        variables["UV_FIND_LINKS"] = links
     elif cpu:
         variables.setdefault("UV_TORCH_BACKEND", "cpu")
     return variables

@@ -8,7 +8,6 @@ arithmetic, so that one version of PyAV gives one answer.
 from __future__ import annotations
 
 import contextlib
-import importlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError
+from harness.extras import load
 
 if TYPE_CHECKING:
     from av import AudioStream, VideoFrame, VideoStream
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RATE",
-    "NotInstalled",
     "Timeline",
     "film",
     "find_media",
@@ -51,10 +50,6 @@ _SCALE = (
     "{width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
     ":out_color_matrix=bt601:out_range=full"  # what every JPEG decoder assumes
 )
-
-
-class NotInstalled(DataError):
-    """A package that reads recordings is not installed: no recording can be read."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +116,8 @@ def tracks(path: Path) -> frozenset[str]:
     """Which of ``audio`` and ``vision`` the recording holds.
 
     Raises:
-        DataError: When the file is missing or no recording, or PyAV is not installed.
+        DataError: When the file is missing or no recording.
+        MissingExtra: When PyAV is not installed.
     """
     with _opened(path) as container:
         held = {"audio": container.streams.audio, "vision": container.streams.video}
@@ -235,7 +231,7 @@ def _pictures(
 
 def _jpeg(stream: VideoStream, size: int) -> Callable[[VideoFrame], bytes]:
     """A function that scales a frame to square pixels, ``size`` on its longest side, as JPEG."""
-    av = _av()
+    av = load("av")
     tall, wide = stream.height, stream.width * (stream.sample_aspect_ratio or 1)
     ratio = min(Fraction(1), size / Fraction(max(wide, tall)))
     width, height = (max(2 * round(side * ratio / 2), 2) for side in (wide, tall))
@@ -289,7 +285,7 @@ def _pieces(
     container: InputContainer, stream: AudioStream, stop: float | None
 ) -> Iterator[tuple[int, NDArray[np.int16]]]:
     """Runs of samples with the position of their first, until well after ``stop``."""
-    resampler = _av().AudioResampler(format="s16", layout="mono", rate=RATE)
+    resampler = load("av").AudioResampler(format="s16", layout="mono", rate=RATE)
     origin = _origin(container)
     cursor: int | None = None
     for frame in _flushed(container, stream):
@@ -338,13 +334,13 @@ def _base(stream: AudioStream | VideoStream) -> Fraction:
 
 def _origin(container: InputContainer) -> float:
     """Where the clock of the file stands when it begins, seconds."""
-    return max((container.start_time or 0) / int(_av().time_base), 0.0)
+    return max((container.start_time or 0) / int(load("av").time_base), 0.0)
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[InputContainer]:
     """The recording; whatever PyAV finds wrong with it is a DataError."""
-    av = _av()
+    av = load("av")
     if not path.is_file():
         raise DataError(f"expected a recording, found no file: {path}")
     try:
@@ -353,14 +349,4 @@ def _opened(path: Path) -> Iterator[InputContainer]:
     except av.FFmpegError as error:
         raise DataError(
             f"expected a recording that PyAV can read, found a broken file: {path} ({error})"
-        ) from error
-
-
-def _av() -> Any:  # noqa: ANN401 - an optional package, absent where types are checked
-    try:
-        return importlib.import_module("av")
-    except ImportError as error:
-        raise NotInstalled(
-            "frames and sound of clips need the package av (PyAV)",
-            hint="pip install 'msa-harness[media]'",
         ) from error

@@ -1,9 +1,9 @@
 """Registries without registration: a noun is whatever its package's files define.
 
-A registry scans the modules of some packages for top-level objects of one type. Adding a system,
-dataset, protocol or metric is adding a file; nothing is edited, nothing happens at import. Plug-ins
-come from entry points and are looked up last. ``registry["tfn"]`` imports only ``tfn.py``; listing
-the names imports them all.
+A ``Registry`` scans the modules of some packages for top-level objects of one type. Adding a
+system, dataset, protocol or metric is adding a file; nothing is edited, nothing happens at import.
+Plug-ins come from entry points and are looked up last. ``registry["tfn"]`` imports only ``tfn.py``;
+listing the names imports them all. A ``TomlRegistry`` does the same for a folder of TOML files.
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from types import ModuleType
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from harness.errors import SpecError
+from harness.extras import explained
 
-__all__ = ["Named", "Registry"]
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+__all__ = ["Named", "Registry", "TomlRegistry", "suggest"]
 
 
 class Named(Protocol):
@@ -32,6 +36,24 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
+F = TypeVar("F")
+
+
+def suggest(name: str, known: Iterable[str], *, key: bool = False) -> str:
+    """The end of a message about an unknown name: the nearest known ones, or nothing.
+
+    Args:
+        name: What was given.
+        known: What there is.
+        key: Whether it is a key of a table: then one guess, in quotes as it stands in the file.
+
+    Example:
+        >>> suggest("tfm", ["tfn", "mfm", "lmf"]), suggest("lrr", ["lr"], key=True)
+        ('; did you mean tfn or mfm?', "; did you mean 'lr'?")
+    """
+    close = difflib.get_close_matches(name, list(known), n=1 if key else 3)
+    shown = [repr(guess) if key else guess for guess in close]
+    return f"; did you mean {' or '.join(shown)}?" if shown else ""
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -124,7 +146,8 @@ class Registry(Mapping[str, T], Generic[T]):
     def _plugins(self) -> Iterator[tuple[importlib.metadata.EntryPoint, T]]:
         for point in importlib.metadata.entry_points(group=self._group) if self._group else ():
             try:
-                item = point.load()
+                with explained():
+                    item = point.load()
             except (ImportError, AttributeError) as error:
                 raise SpecError(
                     f"{self.noun} plug-in {point.value} cannot be loaded: {error}",
@@ -136,6 +159,51 @@ class Registry(Mapping[str, T], Generic[T]):
             yield point, item
 
     def _unknown(self, name: str) -> str:
-        close = difflib.get_close_matches(name, self._all, n=3)
-        guess = f"; did you mean {' or '.join(close)}?" if close else ""
-        return f"unknown {self.noun} {name!r}{guess}"
+        return f"unknown {self.noun} {name!r}{suggest(name, self._all)}"
+
+
+class TomlRegistry(Mapping[str, F], Generic[F]):
+    """Everything of a folder of TOML files by file name, in alphabetical order.
+
+    The folder is read when it is first asked for.
+
+    Args:
+        folder: Holds one TOML file per thing.
+        noun: Singular, for messages ("prompt").
+        load: File -> thing.
+        hint: The command that lists them.
+
+    Raises:
+        SpecError: On access to a name that is not there, with the nearest names, or to a folder
+            with a file that ``load`` refuses.
+    """
+
+    def __init__(
+        self, folder: Traversable, *, noun: str, load: Callable[[Traversable], F], hint: str
+    ) -> None:
+        self._folder, self._noun, self._load, self._hint = folder, noun, load, hint
+
+    def __getitem__(self, name: str) -> F:
+        try:
+            return self._all[name]
+        except KeyError:
+            message = f"unknown {self._noun} {name!r}{suggest(name, self._all)}"
+            raise SpecError(message, hint=self._hint) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._all
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @cached_property
+    def _all(self) -> dict[str, F]:
+        own = sorted(self._folder.iterdir(), key=lambda file: file.name)
+        return {
+            file.name.removesuffix(".toml"): self._load(file)
+            for file in own
+            if file.name.endswith(".toml")
+        }

@@ -8,7 +8,6 @@ source. No path, host, device or display name takes part.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from harness.canonical import Json
 from harness.documents import read_toml
 from harness.errors import SpecError
 from harness.files import is_plain_name
+from harness.registry import suggest
 
 __all__ = [
     "Entry",
@@ -295,8 +295,7 @@ def check_keys(table: Mapping[str, object], allowed: Iterable[str], where: str) 
     known = sorted(allowed)
     for key in table:
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            guess = f"; did you mean {close[0]!r}?" if close else ""
+            guess = suggest(key, known, key=True)
             raise SpecError(f"{where}: unknown key {key!r}{guess} (known: {', '.join(known)})")
 
 

@@ -11,7 +11,6 @@ Shapes: B clips, n clips of a split, E epochs.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +38,7 @@ from harness.params import (
     TrainingParams,
     param,
 )
-from harness.registry import Registry
+from harness.registry import Registry, suggest
 from harness.specs import Protocol, Scalar
 from harness.text import Encoder
 
@@ -225,8 +224,7 @@ class System:
         values: dict[str, Scalar] = {}
         for name, value in {**self.presets.get(dataset, {}), **changes}.items():
             if name not in fields:
-                close = difflib.get_close_matches(name, fields, n=1)
-                guess = f"; did you mean {close[0]!r}?" if close else ""
+                guess = suggest(name, fields, key=True)
                 raise SpecError(f"system {self.name} has no parameter {name!r}{guess}")
             values[name] = _coerce(self.name, name, value, fields[name].default)
         return self.params(**values)

@@ -17,9 +17,9 @@ from typing import Any, Final, Literal, get_args
 
 from harness.canonical import Json, plain
 from harness.errors import SpecError
+from harness.registry import TomlRegistry
 from harness.specs import check_keys
 from mllm_eval.client import Sampling
-from mllm_eval.shelf import Shelf
 
 __all__ = ["Input", "ModelCard", "known", "models", "resolve"]
 
@@ -160,7 +160,7 @@ class ModelCard:
         return cls(name=name, **values)  # type: ignore[arg-type]  # each has been read as its type
 
 
-models = Shelf(
+models = TomlRegistry(
     files("mllm_eval") / "models", noun="model", load=ModelCard.load, hint="msa list mllms"
 )
 

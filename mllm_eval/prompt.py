@@ -15,11 +15,11 @@ from typing import Final, Literal, get_args
 
 from harness import canonical
 from harness.errors import SpecError
+from harness.registry import TomlRegistry
 from harness.specs import check_keys
 from mllm_eval.outcomes import Outcome, Reading
 from mllm_eval.parse import cut_off, read_json, read_number, read_text_2025
 from mllm_eval.scoring import Letters
-from mllm_eval.shelf import Shelf
 
 __all__ = ["Answer", "Prompt", "Prompts", "Rendered", "prompts"]
 
@@ -220,7 +220,7 @@ class Prompt:
             raise SpecError(f"prompt {self.name} asks for {self.answer}; letters go with letters")
 
 
-class Prompts(Shelf[Prompt]):
+class Prompts(TomlRegistry[Prompt]):
     """Every prompt of a folder by name, in alphabetical order.
 
     Args:

@@ -23,7 +23,8 @@ def choose(name: str, home: Home, *, jobs: int, address: str | None) -> Executor
         address: Of a Ray cluster; None: one of its own.
 
     Raises:
-        SpecError: For another name, or Ray where it is not installed.
+        SpecError: For another name.
+        MissingExtra: For ``ray`` where that is not installed.
     """
     if name == "local":
         return None

@@ -18,7 +18,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import ray
 import torch
+from ray import exceptions
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as NodeAffinity
 
 from harness.costs import Cost, cost_of
 from harness.errors import DataError, RunFailed, SpecError
@@ -26,21 +29,11 @@ from harness.execution import Job, limit_threads
 from harness.executors import Done
 from harness.executors.border import Answer, answer, measured
 from harness.executors.demands import Demand, Measured, kind_of
+from harness.executors.parcels import Parcels, Post, settle
 from harness.home import Home
 from harness.provenance import code_fingerprint
 from harness.record import RunRecord
 from harness.system import systems
-
-try:
-    import ray
-    from ray import exceptions
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as NodeAffinity
-
-    from harness.executors.parcels import Parcels, Post, settle
-except ImportError as error:  # pragma: no cover - the test environment has it
-    raise SpecError(
-        "the Ray executor needs the package ray", hint="pip install 'msa-harness[ray]'"
-    ) from error
 
 __all__ = ["RayExecutor"]
 

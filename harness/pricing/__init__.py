@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from harness.pricing.counting import Rate
 from harness.pricing.estimates import Estimate
 from harness.pricing.quotes import Price, Quote, quote
 
-__all__ = ["Estimate", "Price", "Quote", "Rate", "quote"]
+__all__ = ["Estimate", "Price", "Quote", "quote"]

@@ -1,4 +1,4 @@
-"""What one cell takes, by the best of four bases.
+"""What one cell takes: what runs like it took, and nothing where none is stored.
 
 ``recorded``
     Median of stored runs of the same system and hyper-parameters on the same data and kind of
@@ -7,10 +7,9 @@
     Median of the nearest stored runs of the same system and text encoder, per training clip and
     epoch allowed: those with the same hyper-parameters before those on the same corpus. Twins do
     not price real data, nor compact shapes full ones.
-``counted``
-    Operations of the network at the device's rate; see ``harness.pricing.counting``.
-``unknown``
-    No records, and no network to count.
+``not yet measured``
+    No stored run of the system on data of that layout. Counting the arithmetic of a network instead
+    was off by a quarter to five times, since small operations are bound by other things.
 """
 
 from __future__ import annotations
@@ -18,19 +17,23 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from harness.costs import Cost
 from harness.data.corpus import Corpus
 from harness.data.twin import is_twin
-from harness.errors import SpecError
 from harness.execution import Job
-from harness.params import Params, TrainingParams
-from harness.pricing.counting import Rate, Training, count, expected_epochs
-from harness.pricing.standins import AtHand, blueprint, is_absent, stored_encoder
+from harness.pricing.standins import AtHand, is_absent, stored_encoder
 from harness.system import System, systems
-from harness.text import Blueprint, Encoder
+from harness.text import Encoder
 
-__all__ = ["Estimate", "Target", "estimate"]
+__all__ = ["UNMEASURED", "Estimate", "Target", "estimate", "expected_epochs"]
+
+UNMEASURED: Final = "not yet measured"
+"""Basis of a cell whose like was never run."""
+
+USUAL_EPOCHS: Final = 30
+"""Epochs until MMSA's early stop, about, where a system names no ceiling of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +41,15 @@ class Estimate:
     """What one cell takes.
 
     Args:
-        seconds: Training and prediction; None when unknown.
-        memory: Peak bytes, of the process and of its share of the device; None when unknown.
-            Those from stored runs are the largest seen; counted ones leave out activations.
-        basis: ``recorded``, ``scaled``, ``counted`` or ``unknown``.
+        seconds: Training and prediction; None when not yet measured.
+        memory: Largest peak seen, bytes, of the process; None when not yet measured.
+        basis: ``recorded``, ``scaled`` or ``not yet measured``.
         detail: What the basis rests on.
     """
 
     seconds: float | None = None
     memory: int | None = None
-    basis: str = "unknown"
+    basis: str = UNMEASURED
     detail: str = ""
 
 
@@ -58,30 +60,24 @@ class Target:
     Args:
         job: The cell; of cells that differ in their seed any one.
         system: Its system.
-        params: Its hyper-parameters, with encoder and knowledge corpus.
         corpus: What it is trained on, or the stand-in.
         encoder: Its text encoder, if that is here.
-        at_hand: Where other corpora are.
     """
 
     job: Job
     system: System
-    params: Params
     corpus: Corpus
     encoder: Encoder | None
-    at_hand: AtHand
 
     @classmethod
     def of(cls, job: Job, corpus: Corpus, at_hand: AtHand) -> Target:
         """The target that a planned job on ``corpus`` is."""
-        system, encoder = systems[job.spec.system], job.names.get("encoder")
+        encoder = job.names.get("encoder")
         return cls(
             job=job,
-            system=system,
-            params=system.params(**job.spec.params, **job.names),
+            system=systems[job.spec.system],
             corpus=corpus,
             encoder=None if encoder is None else stored_encoder(encoder, at_hand.home.cache),
-            at_hand=at_hand,
         )
 
     @property
@@ -138,45 +134,25 @@ class Target:
             and cost.encoder == self.encoder_name
         )
 
-    def training(self) -> Training | None:
-        """What to count, None when there is no network."""
-        if self.system.build is None:
-            return None
-        assert isinstance(self.params, TrainingParams)
-        knowledge = self.job.names.get("knowledge")
-        return Training(
-            system=self.system,
-            params=self.params,
-            protocol=self.job.spec.protocol,
-            corpus=self.corpus,
-            knowledge=None if knowledge is None else self.at_hand.corpus(knowledge),
-            encoder=self._blueprint(),
-        )
-
-    def _blueprint(self) -> Blueprint | None:
-        name = self.job.names.get("encoder")
-        if name is None:
-            return None
-        known = blueprint(name) if self.encoder is None else Blueprint(self.encoder.config)
-        if known is None:
-            raise SpecError(f"the size of encoder {name} is not known here")
-        return known
-
 
 def _need(role: str, name: str) -> str:
     noun = "encoder" if role == "encoder" else "corpus"
     return f"{'makes' if is_twin(name) else 'needs'} {noun} {name}"
 
 
-def estimate(target: Target, costs: Sequence[Cost], rate: Rate) -> Estimate:
+def estimate(target: Target, costs: Sequence[Cost]) -> Estimate:
     """The best estimate of one cell.
 
     Args:
         target: The cell.
         costs: Stored runs on the same kind of device.
-        rate: Of that device.
     """
-    return _recorded(target, costs) or _scaled(target, costs) or _counted(target, rate)
+    return _recorded(target, costs) or _scaled(target, costs) or Estimate()
+
+
+def expected_epochs(own: int, protocol_epochs: int) -> int:
+    """Epochs to expect: the system's own number (0: it has none), capped by the protocol's."""
+    return min(own or USUAL_EPOCHS, protocol_epochs)
 
 
 def _recorded(target: Target, costs: Sequence[Cost]) -> Estimate | None:
@@ -205,22 +181,6 @@ def _median(
 
 def _runs(costs: Sequence[Cost]) -> str:
     return f"{len(costs)} stored run{'' if len(costs) == 1 else 's'}"
-
-
-def _counted(target: Target, rate: Rate) -> Estimate:
-    try:
-        training = target.training()
-        work = None if training is None else count(training)
-    except SpecError as error:  # a run would end so too, or nobody knows the encoder's size
-        return Estimate(detail=str(error))
-    if work is None:
-        return Estimate(detail="never run, and no network to count")
-    return Estimate(
-        seconds=work.seconds(rate),
-        memory=work.memory,
-        basis="counted",
-        detail=f"{work.parameters / 1e6:.1f} M parameters",
-    )
 
 
 def _layout(corpus: str) -> tuple[bool, str]:

@@ -13,7 +13,6 @@ from harness.costs import costs_of
 from harness.driver import select_cells
 from harness.home import Home
 from harness.plan import Cell, make_plan
-from harness.pricing.counting import Rate, rate_of
 from harness.pricing.estimates import Estimate, Target, estimate
 from harness.pricing.standins import AtHand
 from harness.specs import Suite
@@ -79,19 +78,19 @@ class Quote:
 
     Args:
         suite: Its name.
+        device: Kind of device, ``cpu`` or ``cuda``.
         jobs: Worker processes.
-        rate: Of one worker, behind the counted prices.
         prices: Rows on corpora, in plan order.
     """
 
     suite: str
+    device: str
     jobs: int
-    rate: Rate
     prices: tuple[Price, ...]
 
     @property
     def unknown(self) -> int:
-        """Cells to run whose cost nobody knows; they are in no sum of seconds."""
+        """Cells to run whose like was never run; they are in no sum of seconds."""
         return sum(price.to_run for price in self.prices if price.each.seconds is None)
 
     @property
@@ -115,9 +114,8 @@ class Quote:
         """The quote as JSON, unrounded."""
         return {
             "suite": self.suite,
-            "device": self.rate.device,
+            "device": self.device,
             "jobs": self.jobs,
-            "rate": asdict(self.rate),
             "totals": {
                 **{name: sum(getattr(price, name) for price in self.prices) for name in _COUNTS},
                 "unknown": self.unknown,
@@ -149,17 +147,17 @@ def quote(
     at_hand, store = AtHand(home), RunStore(home.store)
     plan = make_plan(suite, home, device=device, inventory=at_hand)
     corpora = {corpus.name: corpus for corpus in plan.corpora}
-    rate = rate_of(torch.device(device).type)
-    costs = [cost for cost in costs_of(store) if cost.device == rate.device]
+    kind = torch.device(device).type
+    costs = [cost for cost in costs_of(store) if cost.device == kind]
     prices, met = [], set[str]()
     for cells in _rows(select_cells(plan, only)):
         counted, job = _counts(cells, store, met), cells[0].job
         if job is not None:
             target = Target.of(job, corpora[job.spec.corpus], at_hand)
-            each = estimate(target, costs, rate)
+            each = estimate(target, costs)
             counted = replace(counted, each=each, needs=target.needs)
         prices.append(counted)
-    return Quote(suite=suite.name, jobs=jobs, rate=rate, prices=tuple(prices))
+    return Quote(suite=suite.name, device=kind, jobs=jobs, prices=tuple(prices))
 
 
 def _rows(cells: Iterable[Cell]) -> Iterable[list[Cell]]:

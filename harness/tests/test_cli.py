@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -184,3 +185,17 @@ def test_help_needs_no_heavy_import(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_version_is_that_of_the_distribution(capsys, monkeypatch) -> None:
+    import harness
+    from harness.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["msa", "--version"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"msa {harness.__version__}\n"
+    assert harness.__version__ == importlib.metadata.version("msa-harness")
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = harness.nothing

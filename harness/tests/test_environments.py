@@ -11,7 +11,7 @@ import pytest
 
 from harness import environments
 from harness.environments import interpreter, make_environment
-from harness.errors import RunFailed
+from harness.errors import MissingExtra, RunFailed
 
 
 def test_an_environment_is_made_once_repaired_and_runs(tmp_path):
@@ -46,12 +46,32 @@ def test_an_interrupted_installation_is_made_anew(tmp_path, monkeypatch):
     assert len(commands) == 4
 
 
-@pytest.mark.parametrize("uv", [None, "/bin/uv"])
-def test_an_environment_is_made_with_uv_or_pip(uv, tmp_path):
-    make_it, fill_it = environments._commands(tmp_path / "e", ["x==1", "y>=2"], uv)
-    assert str(tmp_path / "e") in make_it
-    assert fill_it[-2:] == ["x==1", "y>=2"]
-    assert (make_it[0] == "/bin/uv") == (uv is not None)
+def test_an_environment_is_made_and_filled_by_uv(tmp_path):
+    folder = tmp_path / "e"
+    make_it, fill_it = environments._commands(folder, ["x==1", "y>=2"], "/bin/uv")
+    assert make_it == ["/bin/uv", "venv", "--quiet", "--python", sys.executable, str(folder)]
+    assert fill_it[:3] == ["/bin/uv", "pip", "install"]
+    assert fill_it[-4:] == ["--python", str(interpreter(folder)), "x==1", "y>=2"]
+
+
+def test_without_uv_the_error_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(MissingExtra, match="this needs uv") as caught:
+        make_environment(tmp_path / "e", ["x==1"])
+    assert caught.value.hint == 'pip install "msa-harness[mllm]"'
+    assert not (tmp_path / "e").exists()
+
+
+def test_uv_beside_the_interpreter_comes_first(tmp_path, monkeypatch):
+    for folder in ("own", "path"):
+        (tmp_path / folder).mkdir()
+        program = tmp_path / folder / "uv"
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "own" / "python"))
+    assert environments._uv() == str(tmp_path / "own" / "uv")
 
 
 def test_find_links_of_pip_serve_uv(monkeypatch):

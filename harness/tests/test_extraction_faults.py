@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 import types
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +20,7 @@ from harness.data import label_csv
 from harness.data.corpus import Corpus
 from harness.data.datasets import datasets
 from harness.data.store import CorpusStore
-from harness.errors import DataError, RunFailed, SpecError, StoreError
+from harness.errors import DataError, MissingExtra, RunFailed, SpecError, StoreError
 from harness.extraction import Cut, Extractor, Recipe, extractors
 from harness.extraction.assemble import Extraction, extract
 from harness.extraction.cuts import cuts
@@ -272,16 +272,9 @@ def test_a_package_that_is_not_installed_is_said_once(
     run: Runner, monkeypatch: pytest.MonkeyPatch, corpus: Corpus, tmp_path: Path
 ) -> None:
     recipe = failing(monkeypatch, lambda cut: recording.tracks(tmp_path / "label.csv"))
-    original = recording.importlib.import_module
-
-    def missing(name: str, *rest: Any) -> Any:
-        if name == "av":
-            raise ImportError(name)
-        return original(name, *rest)
-
-    monkeypatch.setattr(recording.importlib, "import_module", missing)
+    monkeypatch.setitem(sys.modules, "av", None)
     seen: list[object] = []
-    with pytest.raises(recording.NotInstalled, match="need the package av") as caught:
+    with pytest.raises(MissingExtra, match="this needs PyAV") as caught:
         run(recipe, on_piece=seen.append)
     assert (seen, caught.value.exit_code) == ([], 2)
     assert "pip install" in str(caught.value.hint)
@@ -334,16 +327,8 @@ def test_clips_are_heard_in_one_language(tmp_path: Path, language: str) -> None:
 def recogniser(monkeypatch: pytest.MonkeyPatch, model: Callable[..., Any] | None) -> None:
     from harness.extraction import words
 
-    original = words.importlib.import_module
-
-    def find(name: str, *rest: Any) -> Any:
-        if name != "faster_whisper":
-            return original(name, *rest)
-        if model is None:
-            raise builtins.ImportError(name)
-        return types.SimpleNamespace(WhisperModel=model)
-
-    monkeypatch.setattr(words.importlib, "import_module", find)
+    fake = None if model is None else types.SimpleNamespace(WhisperModel=model)
+    monkeypatch.setitem(sys.modules, "faster_whisper", fake)
     monkeypatch.setattr(words.recording, "sound", lambda *cut: np.ones(1600, np.int16))
 
 
@@ -369,5 +354,5 @@ def test_weights_that_cannot_be_loaded_and_a_package_that_is_missing(
     with pytest.raises(SpecError, match=r"cannot load the speech recogniser base: .*model\.bin"):
         Ear("base", "en", tmp_path).hear(Cut(id="a", media=tmp_path))
     recogniser(monkeypatch, None)
-    with pytest.raises(recording.NotInstalled, match="need the package faster-whisper"):
+    with pytest.raises(MissingExtra, match="this needs faster-whisper"):
         Ear("base", "en", tmp_path).hear(Cut(id="a", media=tmp_path))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from harness.errors import SpecError
-from harness.registry import Registry
+from harness.errors import MissingExtra, SpecError
+from harness.registry import Registry, TomlRegistry, suggest
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ def basket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Basket]:
     for name in list(sys.modules):
         if name.partition(".")[0] in ("basket", "orchard"):
             del sys.modules[name]
+
+
+def read_fruit(file) -> Fruit:
+    colour = tomllib.loads(file.read_text("utf-8"))["colour"]
+    return Fruit(file.name.removesuffix(".toml"), colour)
 
 
 def plug_in(folder: Path, value: str, source: str, group: str = "basket.fruits") -> None:
@@ -202,3 +210,85 @@ def test_a_bad_plug_in_is_named(
     with pytest.raises(SpecError, match=message):
         list(fruits)
     assert fruits["pear"].colour == ""  # a name with its own file does not ask the plug-ins
+
+
+def test_a_plug_in_that_lacks_an_optional_package_names_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, basket: Basket
+) -> None:
+    plug_in(tmp_path / "site", "orchard:ACORN", "import librosa")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.setitem(sys.modules, "librosa", None)
+    with pytest.raises(MissingExtra, match="librosa"):
+        list(basket({"pear": 'PEAR = Fruit("pear")'}, group="basket.fruits"))
+
+
+# Folders of TOML files
+
+
+@pytest.fixture
+def crate(tmp_path: Path) -> TomlRegistry[Fruit]:
+    for name in ("plum", "pear", "apple"):
+        (tmp_path / f"{name}.toml").write_text("colour = 'red'")
+    (tmp_path / "README.md").write_text("no fruit")
+    return TomlRegistry(tmp_path, noun="fruit", load=read_fruit, hint="msa list fruits")
+
+
+def test_a_file_is_a_thing_in_alphabetical_order(crate: TomlRegistry[Fruit]) -> None:
+    assert list(crate) == ["apple", "pear", "plum"]
+    assert len(crate) == 3
+    assert crate["pear"] == Fruit("pear", "red")
+    assert "plum" in crate
+    assert "README" not in crate
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("plumb", r"; did you mean plum\?"),
+        ("xyz", ""),
+        ("../pear", r"; did you mean pear\?"),
+        ("", ""),
+    ],
+)
+def test_a_file_that_is_not_there(crate: TomlRegistry[Fruit], name: str, end: str) -> None:
+    with pytest.raises(SpecError, match=f"^unknown fruit {name!r}{end}$") as caught:
+        crate[name]
+    assert caught.value.hint == "msa list fruits"
+
+
+def test_the_folder_is_read_once_and_only_when_asked(tmp_path: Path) -> None:
+    read = []
+    (tmp_path / "pear.toml").write_text("")
+    crate = TomlRegistry(
+        tmp_path, noun="fruit", load=lambda file: read.append(file.name), hint="msa list fruits"
+    )
+    assert read == []
+    assert list(crate) == list(crate) == ["pear"]
+    assert read == ["pear.toml"]
+
+
+# Suggestions
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "said"),
+    [
+        ("tfm", ["tfn", "mfm", "lmf"], "; did you mean tfn or mfm?"),
+        ("mea", ["mae", "corr"], "; did you mean mae?"),
+        ("xyz", ["mae", "corr"], ""),
+        ("mae", [], ""),
+        ("", ["mae"], ""),
+        ("mosi", iter(["mosei"]), "; did you mean mosei?"),
+        ("a" * 10_000, ["aa"], ""),
+    ],
+)
+def test_the_nearest_names_are_suggested(name: str, known, said: str) -> None:
+    assert suggest(name, known) == said
+
+
+@given(st.text(), st.lists(st.text(min_size=1)))
+def test_what_is_suggested_is_known(name: str, known: list[str]) -> None:
+    said = suggest(name, known, key=True)
+    assert not said or any(said == f"; did you mean {guess!r}?" for guess in known)
+    if name in known and name:
+        assert said == f"; did you mean {name!r}?"

@@ -25,7 +25,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from harness import text
 from harness.errors import DataError
-from harness.tests.tiny_encoder import tiny_encoder
+from harness.testing import tiny_encoder
 from harness.text import (
     PACKAGED,
     Encoder,

@@ -351,7 +351,7 @@ def test_a_full_disk_costs_the_resume_and_not_the_run(task, tmp_path, monkeypatc
 
 @pytest.fixture(scope="session")
 def encoder(corpus, tmp_path_factory) -> Encoder:
-    from harness.tests.tiny_encoder import tiny_encoder
+    from harness.testing import tiny_encoder
 
     texts = [text for name in ("text", *EXPLANATIONS) for text in corpus.clips[name]]
     return Encoder("tiny", tiny_encoder(tmp_path_factory.mktemp("encoder"), texts))
