@@ -11,7 +11,7 @@ from harness.canonical import Json
 from harness.data._split_file import SplitFile
 from harness.data.datasets import Dataset
 from harness.errors import DataError
-from harness.identifiers import look_alikes, split_id
+from harness.identifiers import look_alikes
 
 __all__ = ["KEYS", "clips_of"]
 
@@ -78,7 +78,7 @@ def _ids(file: SplitFile, dataset: Dataset) -> list[tuple[str, str]]:
     for where, entry in file.cells("id"):
         try:
             text = entry.decode() if isinstance(entry, bytes) else entry
-            pairs.append(split_id(text))
+            pairs.append(dataset.split_id(text))
         except ValueError as error:  # UnicodeDecodeError is one
             raise DataError(
                 f"{where}: {error}", hint="store ids as text, as published: video$_$clip"

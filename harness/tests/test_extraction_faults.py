@@ -246,7 +246,7 @@ def test_an_extractor_that_fails_on_one_clip(
         np.zeros(3),
         np.array([[np.nan]]),
         np.array([[np.inf]]),
-        [[object()]],
+        [[len]],
     ],
     ids=repr,
 )
