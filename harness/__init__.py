@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.driver import Report
     from harness.home import Home
+    from harness.runs.driver import Report
 
     __version__: str
 else:
@@ -43,14 +43,14 @@ def run(suite: str, home: Home | None = None, *, workers: int = 1) -> Report:
         StoreError: When another driver holds the store.
         MissingExtra: Where the packages of the extra ``train`` are not installed.
     """
-    from harness.extras import explained
+    from harness._util.extras import explained
 
     with explained():
-        from harness.driver import carry_out
-        from harness.executors.local import LocalExecutor
         from harness.home import Home
-        from harness.plan import find_suite, make_plan
-        from harness.store import RunStore
+        from harness.runs.driver import carry_out
+        from harness.runs.executors.local import LocalExecutor
+        from harness.runs.plan import find_suite, make_plan
+        from harness.runs.store import RunStore
 
     home = home or Home.default()
     store = RunStore(home.store)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from harness.canonical import Json
+from harness._util.atomic import write_atomic
+from harness._util.canonical import Json
 from harness.errors import StoreError
-from harness.files import write_atomic
-from harness.store import RunStore
+from harness.runs.store import RunStore
 from leaderboards import figures, transfer_records
 from leaderboards.html import render_html
 from leaderboards.markdown import render_board, render_costs

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.canonical import Json
+from harness._util.canonical import Json
 from harness.data.datasets import Dataset
 from harness.metrics import Metric
-from harness.scoring import Truth
+from harness.runs.labels import Truth
 from harness.submissions import Badge
 from leaderboards.analysis import Across, Analysis, across, analyse
 from leaderboards.reliability import Reliability, study

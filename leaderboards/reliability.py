@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.data.corruption import (
+from harness.metrics import Metric
+from harness.metrics.base import Values
+from harness.spec.conditions import (
     LAWS,
     MODALITIES,
     RATES,
@@ -27,8 +29,6 @@ from harness.data.corruption import (
     only,
     seen,
 )
-from harness.metrics import Metric
-from harness.metrics.base import Values
 from harness.stats import Field, Ranking, rank
 from harness.stats.surface import Extreme, Sample, Surface, largest, sample
 from leaderboards.strata import Stratum

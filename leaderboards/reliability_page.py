@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.data.corruption import LAWS, seen
+from harness.spec.conditions import LAWS, seen
 from leaderboards import reliability_tables as tables
 from leaderboards.board import Grid
 from leaderboards.reliability import DRAWS, Reliability

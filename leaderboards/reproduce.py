@@ -18,9 +18,9 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import t as student_t
 
-from harness.canonical import Json
+from harness._util.canonical import Json
+from harness.runs.store import RunStore
 from harness.stats import declared_margin
-from harness.store import RunStore
 from leaderboards.board import Grid, Row
 from leaderboards.published_numbers import PublishedRow
 from leaderboards.select import gather

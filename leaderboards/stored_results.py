@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.metrics import metrics
-from harness.store import RunStore
+from harness.runs.store import RunStore
 from leaderboards.board import Grid, Row
 from leaderboards.published_numbers import literature
 from leaderboards.reproduce import VERDICTS, reproduce

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.canonical import Json
+from harness._util.canonical import Json
 from harness.metrics import Metric, metrics_for
 from leaderboards.asked import record as asked_record
 from leaderboards.board import Board, Grid, Row

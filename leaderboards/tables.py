@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from harness._util.printed import defined, with_spread
 from harness.data.datasets import Dataset
 from harness.metrics import Metric, metrics, metrics_for
-from harness.printed import defined, with_spread
 from harness.stats import Pairing
 from harness.submissions import NOT_STATED
 from leaderboards.analysis import Across

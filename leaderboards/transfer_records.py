@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.canonical import Json
+from harness._util.canonical import Json
 from leaderboards.board import Board
 from leaderboards.transfer_analysis import Contest, Estimate, Standing, Versus
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness._util.printed import defined, interval
 from harness.data.datasets import datasets
 from harness.metrics import metrics
-from harness.printed import defined, interval
 from leaderboards.strata import Stratum
 from leaderboards.tables import EMPTY, UNDEFINED, Column, Table, number, seeds, text
 from leaderboards.transfer import RULES

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from harness.data.corpus import Corpus
-from harness.protocols import protocols
-from harness.specs import Scalar
+from harness.spec import Scalar
+from harness.spec.protocols import protocols
 from harness.system import System, Task
 from harness.testing import serve_chat, small_corpus, tiny_encoder
 from harness.testing.corpora import CLIPS, STREAMS

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from harness._util.extras import explained
 from harness.cli import (
     boards,
     card,
@@ -36,7 +37,6 @@ from harness.cli import (
     verify,
 )
 from harness.errors import HarnessError
-from harness.extras import explained
 
 __all__ = ["app", "main"]
 

@@ -11,8 +11,8 @@ from harness.cli._output import echo_json, echo_table
 
 if TYPE_CHECKING:
     from harness.home import Home
-    from harness.pricing import Price, Quote
-    from harness.specs import Suite
+    from harness.runs.pricing import Price, Quote
+    from harness.spec import Suite
 
 __all__ = ["duration", "price"]
 
@@ -23,7 +23,7 @@ def price(
     suite: Suite, home: Home, *, device: str, jobs: int, only: Sequence[str], as_json: bool
 ) -> None:
     """Print what a run would do and take."""
-    from harness.pricing import quote
+    from harness.runs.pricing import quote
 
     quoted = quote(suite, home, device=device, jobs=jobs, only=only)
     if as_json:

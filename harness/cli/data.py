@@ -93,7 +93,7 @@ def _read(
     pad: bool,
     layout: str,
 ) -> Draft:
-    from harness.data import label_csv, mmsa_pickle
+    from harness.data.readers import label_csv, mmsa_pickle
 
     if not file.is_file():
         raise DataError(f"no such file: {file}")
@@ -133,8 +133,8 @@ def _explain(
     """Join explanations to a stored corpus, as a corpus of its own."""
     from typing import cast, get_args
 
-    from harness.data import explanations
     from harness.data.corpus import EXPLANATIONS
+    from harness.data.readers import explanations
     from harness.data.store import CorpusStore
     from harness.home import Home
 
@@ -241,8 +241,8 @@ def _masks(
     as_json: JsonFlag = False,
 ) -> None:
     """Export what is missing under a grid of conditions, for other programs to use."""
-    from harness.corrupted import write_masks
-    from harness.data.corruption import grid as conditions_of
+    from harness.corruption import write_masks
+    from harness.spec.conditions import grid as conditions_of
 
     conditions = conditions_of(grid)
     (corpus,) = _corpora([name])
@@ -256,7 +256,7 @@ def _masks(
 
 
 def _flat(value: object) -> str:
-    from harness import canonical
+    from harness._util import canonical
 
     return value if isinstance(value, str) else canonical.dumps(value, indent=1)
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import typer
 
+from harness._util.extras import missing
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.extras import missing
 
 __all__ = ["register"]
 
@@ -43,7 +43,7 @@ def _doctor(as_json: JsonFlag = False) -> None:
 
 
 def _packages() -> Iterator[tuple[str, str, str]]:
-    from harness.provenance import environment
+    from harness.runs.provenance import environment
 
     versions = environment()["packages"]
     assert isinstance(versions, dict)

@@ -29,7 +29,7 @@ def _reproduce(
 ) -> None:
     """Put published numbers beside ours: gap with interval, verdict per number."""
     from harness.home import Home
-    from harness.store import RunStore
+    from harness.runs.store import RunStore
     from leaderboards import published_numbers, reproduce, reproduce_page
 
     rows = published_numbers.table(table, dataset, system)
@@ -46,8 +46,8 @@ def _reproduce(
 
 
 def _write(path: Path, page: str) -> None:
+    from harness._util.atomic import write_atomic
     from harness.errors import StoreError
-    from harness.files import write_atomic
 
     try:
         write_atomic(path, page)

@@ -20,10 +20,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import canonical
+from harness._util import canonical
+from harness._util.extras import missing
+from harness._util.registry import Registry
 from harness.errors import DataError, SpecError
-from harness.extras import missing
-from harness.registry import Registry
 
 __all__ = ["Cut", "Extractor", "NothingThere", "Recipe", "extractors"]
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from harness import canonical
-from harness.canonical import Json
+from harness._util import canonical
+from harness._util.canonical import Json
 from harness.data.corpus import Corpus, Stream
 from harness.data.store import Draft, corpus_name
 from harness.errors import DataError, MissingExtra, RunFailed

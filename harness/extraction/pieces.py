@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import canonical
+from harness._util import canonical
+from harness._util.atomic import write_atomic
+from harness._util.pool import each
 from harness.errors import DataError, HarnessError, MissingExtra
 from harness.extraction import Cut, Extractor, extractors
-from harness.files import write_atomic
-from harness.pool import each
 
 __all__ = ["Piece", "extract_all"]
 

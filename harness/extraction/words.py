@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness import canonical, recording
+from harness._util import canonical
+from harness._util.atomic import write_atomic
+from harness._util.extras import load
+from harness.data.media import decode as recording
 from harness.errors import DataError, SpecError
 from harness.extraction import Cut
-from harness.extras import load
-from harness.files import write_atomic
 from harness.text import Encoder, tokenize
 
 __all__ = ["Ear", "Word", "over_words", "token_vectors", "word_vectors"]

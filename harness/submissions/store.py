@@ -17,13 +17,13 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from harness import canonical
-from harness.canonical import Json
-from harness.checksums import seal
+from harness._util import canonical
+from harness._util.atomic import commit_folder, is_plain_name
+from harness._util.canonical import Json
+from harness._util.checksums import seal
+from harness._util.parquet import read_parquet
+from harness._util.registry import suggest
 from harness.errors import StoreError, SubmissionError
-from harness.files import commit_folder, is_plain_name
-from harness.parquet import read_parquet
-from harness.registry import suggest
 from harness.submissions.checking import Checked
 from harness.submissions.flags import Flag
 from harness.submissions.manifest import Badge, Manifest

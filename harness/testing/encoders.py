@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.synthetic_encoder import write_encoder
+from harness.text.synthetic import write_encoder
 
 __all__ = ["tiny_encoder"]
 

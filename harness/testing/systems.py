@@ -8,10 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from harness.conformance import Finding, check
+from harness.checks.conformance import Finding, check
 from harness.data.corpus import Corpus
 from harness.errors import RunFailed
-from harness.specs import Scalar
+from harness.spec import Scalar
 from harness.system import System
 from harness.testing.corpora import small_corpus
 from harness.testing.encoders import tiny_encoder
@@ -36,7 +36,7 @@ def check_system(
         folder: An empty folder, for the corpus, the encoder and frozen features.
         changes: Hyper-parameters that make it small: widths, layers, heads. ``SMALL`` and an
             encoder are set where the system has them and ``changes`` does not name them.
-        checks: Names of ``harness.conformance.CHECKS``; None runs all of them.
+        checks: Names of ``harness.checks.conformance.CHECKS``; None runs all of them.
 
     Returns:
         One finding a check; those that its card declares, or that do not apply, are among them.

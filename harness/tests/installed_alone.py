@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from harness._util.extras import EXTRAS
 from harness.data.datasets import SPLITS, datasets
-from harness.extras import EXTRAS
 
 MSA = Path(sys.executable).with_name("msa")
 NOUNS = ("datasets", "corpora", "protocols", "metrics", "mllms", "prompts", "suites", "tables")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from harness._util.extras import EXTRAS as BROUGHT_BY
+from harness._util.extras import explained, load, missing
 from harness.errors import HarnessError, MissingExtra, SpecError
-from harness.extras import EXTRAS as BROUGHT_BY
-from harness.extras import explained, load, missing
 from harness.tests.stores import SEEDS, Constant, Off, Row, make_store
 
 ROOT = Path(__file__).parents[2]

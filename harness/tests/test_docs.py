@@ -16,7 +16,7 @@ import pytest
 import typer
 
 from harness.cli import app
-from harness.specs import Suite
+from harness.spec import Suite
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("harness", "baselines", "text_model", "mllm_eval", "leaderboards")

@@ -57,18 +57,18 @@ def test_contracts_are_kept_and_one_that_is_broken_is_seen(sources: Path) -> Non
     assert broken_contracts(sources) == set()
     for module, statement in (
         ("harness.metrics.base", "from harness.training import loop"),
-        ("harness.store", "import leaderboards"),
+        ("harness.runs.store", "import leaderboards"),
         ("baselines.tfn", "from text_model import model"),
         ("leaderboards.board", "from harness import system"),
         ("harness.stats.ranks", "from sklearn import metrics"),
-        ("harness.canonical", "import numpy"),
-        ("harness.driver", "import mlflow"),
+        ("harness._util.canonical", "import numpy"),
+        ("harness.runs.driver", "import mlflow"),
         ("harness.cli.card", "import matplotlib.pyplot"),
-        ("harness.plan", "import ray"),
+        ("harness.runs.plan", "import ray"),
         ("harness.training.loop", "import multiprocessing"),
         ("harness.submissions.store", "import httpx"),
-        ("harness.data.label_csv", "import pickle"),
-        ("harness.files", "import joblib"),
+        ("harness.data.readers.label_csv", "import pickle"),
+        ("harness._util.atomic", "import joblib"),
     ):
         hide(sources, module, statement)
     project = tomllib.loads((sources / "pyproject.toml").read_text("utf-8"))
@@ -82,9 +82,9 @@ def test_contracts_are_kept_and_one_that_is_broken_is_seen(sources: Path) -> Non
     [
         ("harness.nowhere", "pass"),
         ("harness.data.store", "import harness.cli.run"),
-        ("harness.stats.ranks", "from harness.execution import Job"),
-        ("harness.tracking", "from harness.cli import app"),
-        ("harness.errors", "from harness.home import Home; import harness.specs"),
+        ("harness.stats.ranks", "from harness.runs.cell import Job"),
+        ("harness.tracking.export", "from harness.cli import app"),
+        ("harness.errors", "from harness.home import Home; import harness.spec"),
     ],
 )
 def test_a_module_without_a_floor_and_an_import_upwards_are_seen(
@@ -108,8 +108,8 @@ HEAVY = (
     [
         ("import harness", set()),
         ("import harness.data", set()),
-        ("import harness.data.datasets, harness.canonical, harness.home", set()),
-        ("import harness.specs", set()),
+        ("import harness.data.datasets, harness._util.canonical, harness.home", set()),
+        ("import harness.spec", set()),
         ("import leaderboards", {"numpy", "scipy", "pandas", "pyarrow"}),
         (COMMAND_LINE.format(["msa", "--help"]), set()),
         (COMMAND_LINE.format(["msa", "run", "--help"]), set()),

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from wcwidth import wcswidth, wcwidth
 
+from harness._util.printed import defined
 from harness.metrics import Metric
-from harness.printed import defined
 from leaderboards.board import Grid
 from leaderboards.strata import PLAIN
 from leaderboards.tables import arrow

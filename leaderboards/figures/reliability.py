@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.data.corruption import LAWS, RATES
+from harness.spec.conditions import LAWS, RATES
 from leaderboards._curves import look
 from leaderboards.board import Grid
 from leaderboards.figures._style import (

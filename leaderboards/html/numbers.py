@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from harness._util.printed import defined as written
 from harness.metrics import Metric
-from harness.printed import defined as written
 from leaderboards import tables
 
 __all__ = ["defined", "key", "number", "p_value", "span"]

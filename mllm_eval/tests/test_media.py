@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.canonical import digest
+from harness._util.canonical import digest
 from harness.errors import DataError, MissingExtra, SpecError
 from harness.tests.research import research_data
-from mllm_eval.media import (
+from mllm_eval.media.sampling import (
     Clip,
     Sampling,
     audio,
@@ -412,7 +412,7 @@ def test_a_clip_published_on_its_own_is_found_by_its_name():
 
 def test_pyav_is_imported_only_when_there_is_media():
     program = (
-        "import sys; from mllm_eval.media import *;"
+        "import sys; from mllm_eval.media.sampling import *;"
         "parts(Clip(id='v', text='x'), 'all', Sampling()); assert 'av' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])

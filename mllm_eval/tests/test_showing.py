@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from harness.errors import DataError
 from mllm_eval.client import Sampling
-from mllm_eval.media import Clip, audio, parts
-from mllm_eval.media import Sampling as Frames
-from mllm_eval.prompt import Rendered
-from mllm_eval.showing import blanked, grey, show, silence
+from mllm_eval.media.content import blanked, grey, show, silence
+from mllm_eval.media.sampling import Clip, audio, parts
+from mllm_eval.media.sampling import Sampling as Frames
+from mllm_eval.prompt.prompt import Rendered
 
 
 def decoded(jpeg):

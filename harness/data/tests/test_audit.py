@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.data import label_csv, mmsa_pickle
 from harness.data.audit import audit
 from harness.data.corpus import Corpus, Stream
 from harness.data.datasets import Counts, datasets
+from harness.data.readers import label_csv, mmsa_pickle
 from harness.data.store import CorpusStore
 from harness.tests.research import research_data
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data import unpickle
+from harness.data.readers import unpickle
 from harness.errors import DataError
 
 PROTOCOLS = (2, 3, 4, 5)

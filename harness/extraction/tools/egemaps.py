@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import recording
+from harness._util.extras import load
+from harness.data.media import decode as recording
 from harness.extraction import Cut, Extractor, NothingThere
-from harness.extras import load
 
 __all__ = ["EGEMAPS"]
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import recording
+from harness._util.extras import load, missing
+from harness.data.media import decode as recording
 from harness.extraction import Cut, Extractor, NothingThere
 from harness.extraction.tools._face import FEATURES, describe
-from harness.extras import load, missing
 
 __all__ = ["FACE_MESH"]
 

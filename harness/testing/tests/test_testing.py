@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
-from harness.conformance import CHECKS
+from harness.checks.conformance import CHECKS
 from harness.data.datasets import datasets
 from harness.errors import DataError, RunFailed, SpecError
 from harness.system import systems
@@ -221,7 +221,7 @@ def test_a_server_names_its_model_and_ends_with_the_block() -> None:
 
 
 def test_a_failure_names_every_check_and_the_next_step(tmp_path: Path, monkeypatch) -> None:
-    from harness import conformance
+    from harness.checks import conformance
 
     def broken(subject) -> None:
         raise conformance._Broken("on purpose")
