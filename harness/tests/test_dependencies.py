@@ -213,9 +213,9 @@ def test_extras_are_named_where_they_are_missing_and_nowhere_else() -> None:
         if "tests" not in path.parts and "msa-harness[" in path.read_text("utf-8")
     }
     assert texts == {
-        "harness/extras.py",
-        "harness/text.py",  # or no connection
-        "mllm_eval/_smollm2.py",  # or no connection
-        "mllm_eval/media.py",  # its documentation
+        "harness/_util/extras.py",
+        "harness/text/encoder.py",  # or no connection
+        "mllm_eval/model/smollm2.py",  # or no connection
+        "mllm_eval/media/sampling.py",  # its documentation
         "text_model/scan.py",  # or another scan
     }

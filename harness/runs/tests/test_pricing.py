@@ -57,8 +57,8 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a price is made of what is here")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr("harness.text._download", refuse)
-    monkeypatch.setattr("harness.text._from_hub", refuse)
+    monkeypatch.setattr("harness.text.encoder._download", refuse)
+    monkeypatch.setattr("harness.text.encoder._from_hub", refuse)
     monkeypatch.setattr("harness.data.twins.generate.generate", refuse)
 
 
