@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from harness.errors import SpecError
-from harness.runs.cell import set_precision
 from harness.system import systems
 from harness.training import batches_of, fit_network, untrained
+from harness.training.precision import set_precision
 
 NETWORKS = [name for name, system in systems.items() if system.build is not None]
 

@@ -18,7 +18,7 @@ from harness._util.canonical import Json
 from harness.corruption.evaluate_grid import GridAnswers, answer_grid
 from harness.data.corpus import Corpus, Split
 from harness.data.store import CorpusStore
-from harness.errors import DataError, RunFailed, SpecError
+from harness.errors import DataError, RunFailed
 from harness.home import Home
 from harness.runs import provenance
 from harness.runs.record import RunRecord
@@ -27,8 +27,9 @@ from harness.system import Fitted, Params, System, Task, TrainingParams, systems
 from harness.system.diagnostics import by_sentiment, columns
 from harness.text import Encoder, find_encoder
 from harness.training import fit_network
+from harness.training.precision import set_precision
 
-__all__ = ["Job", "execute", "limit_threads", "set_precision"]
+__all__ = ["Job", "execute", "limit_threads"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,23 +53,6 @@ def limit_threads() -> None:
     """One thread per worker: small models run faster so, and bits do not depend on cores."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
-
-
-def set_precision(precision: str, device: str) -> None:
-    """What float32 products and recurrent layers may become on a GPU; said, never left to defaults.
-
-    cuDNN would round the inputs of float32 recurrent layers and convolutions to TF32 unasked.
-
-    Raises:
-        SpecError: When ``tf32`` is asked of a device that has none.
-    """
-    if precision == "tf32" and torch.device(device).type != "cuda":
-        raise SpecError(
-            f"precision tf32 needs a CUDA device; this run is on {device}",
-            hint='precision = "float32", or --device cuda',
-        )
-    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
 def execute(job: Job) -> RunRecord:

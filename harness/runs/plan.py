@@ -22,7 +22,7 @@ from harness.errors import DataError, SpecError
 from harness.home import Home
 from harness.metrics import metrics
 from harness.runs.cell import Job
-from harness.runs.provenance import code_fingerprint
+from harness.runs.identity import code_of
 from harness.spec import Entry, Protocol, RunSpec, Scalar, Suite, refine
 from harness.spec.conditions import check_training, grid
 from harness.spec.protocols import protocols
@@ -275,10 +275,11 @@ class _CellMaker:
         values: dict[str, Scalar] = dataclasses.asdict(params)
         roles = (*_INPUTS, *sorted(system.locations))
         names = {role: str(name) for role in roles if (name := values.pop(role, ""))}
+        protocol = self._protocol_of(system, params)
         spec = RunSpec(
             corpus=corpus.name,
             data=corpus.fingerprint,
-            protocol=self._protocol_of(system, params),
+            protocol=protocol,
             system=system.name,
             params=values,
             labels={"low": dataset.low, "high": dataset.high, "family": dataset.family},
@@ -287,7 +288,7 @@ class _CellMaker:
                 **pinned,
             },
             seed=seed,
-            code=code_fingerprint(systems.module_of(system.name)),
+            code=code_of(system.name, values, protocol),
         )
         return Job(spec=spec, home=self.home, names=names, device=self.device)
 

@@ -35,7 +35,7 @@ __all__ = [
 
 Scalar = str | int | float | bool
 Seeds = int | tuple[int, ...]
-KEY_VERSION = 1
+KEY_VERSION = 2
 _DISPLAY = ("name", "title", "seeds")
 _LATER: Mapping[str, Scalar] = {
     "knowledge_data": "none",

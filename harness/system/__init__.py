@@ -49,4 +49,12 @@ __all__ = [
     "systems",
 ]
 
-__getattr__ = lazily(__name__, contract=__all__)  # boards read ``diagnostics`` without torch
+__getattr__ = lazily(  # boards read ``diagnostics`` without torch
+    __name__,
+    contract=("Card", "Epoch", "Fitted", "Published", "System", "Task", "systems"),
+    network=("Dims", "Network", "Output", "ParameterGroup", "Pass", "Stage"),
+    params=(
+        *("ClueParams", "KnowledgeParams", "Params", "Progress", "QuirkParams", "TokenParams"),
+        *("TrainingParams", "param"),
+    ),
+)

@@ -3,7 +3,7 @@
 A system is a value: its name, a ``Card``, a ``Params`` dataclass with per-dataset presets
 (``harness.system.params``), the inputs it reads, and either ``build`` (a network for the one
 training loop, ``harness.system.network``) or ``fit`` (anything else). Everything a model file needs
-of the three modules can be imported from here.
+of the three modules can be imported from ``harness.system``.
 
 Shapes: B clips, n clips of a split, E epochs.
 """
@@ -14,11 +14,10 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from harness._util.canonical import Json
@@ -28,43 +27,16 @@ from harness.data.corpus import EXPLANATIONS, LABELS, STREAMS, Corpus, Split
 from harness.data.datasets import SPLITS
 from harness.errors import SpecError
 from harness.spec import Protocol, Scalar
-from harness.spec.conditions import Condition
-from harness.system.network import Dims, Network, Output, ParameterGroup, Pass, Stage
-from harness.system.params import (
-    ClueParams,
-    KnowledgeParams,
-    Params,
-    Progress,
-    QuirkParams,
-    TokenParams,
-    TrainingParams,
-    param,
-)
-from harness.text import Encoder
+from harness.system.params import Params
 
-__all__ = [
-    "Card",
-    "ClueParams",
-    "Dims",
-    "Epoch",
-    "Fitted",
-    "KnowledgeParams",
-    "Network",
-    "Output",
-    "ParameterGroup",
-    "Params",
-    "Pass",
-    "Progress",
-    "Published",
-    "QuirkParams",
-    "Stage",
-    "System",
-    "Task",
-    "TokenParams",
-    "TrainingParams",
-    "param",
-    "systems",
-]
+if TYPE_CHECKING:  # what a constant computes depends on no network
+    import torch
+
+    from harness.spec.conditions import Condition
+    from harness.system.network import Dims, Network
+    from harness.text import Encoder
+
+__all__ = ["Card", "Epoch", "Fitted", "Published", "System", "Task", "systems"]
 
 INPUTS = frozenset({"transcript", "tokens", *STREAMS, *EXPLANATIONS, "clue_vectors", "unimodal"})
 """``tokens`` and ``clue_vectors`` (of all explanations) are made by the system's text encoder;

@@ -1,0 +1,315 @@
+"""What of the source can change a run's numbers, as one fingerprint.
+
+A run's key contains the code that computes it and nothing beside: the system's own module and what
+it imports, and of the harness the parts that the run uses. Files, errors, registries, stores and
+display are left out by name (``INERT``); corruption, objectives and training enter only where a run
+has them (``roots``). Formatting, prose, the words of errors and of log lines, a system's card, and
+the place where code lies change no number and no key.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from harness._util import canonical
+from harness.spec import Protocol, Scalar
+
+__all__ = ["code_fingerprint", "code_of", "numerics", "roots"]
+
+_FIRST_PARTY = frozenset({"harness", "baselines", "text_model", "mllm_eval"})
+
+INERT = (
+    "harness.errors",
+    "harness.home",
+    "harness._util",  # but for seeds
+    "harness.spec",  # values, which enter the key as such; but for conditions
+    "harness.data.datasets",  # likewise: label range and metric family
+    "harness.data.identifiers",
+    "harness.data.media",
+    "harness.data.readers",
+    "harness.data.store",  # the content of a corpus enters as its fingerprint
+    "harness.data.transfer",
+    "harness.data.twins",
+    "harness.runs",
+    "harness.text.synthetic",  # weights enter as their digest
+    "harness.training.checkpoint",  # an interrupted run ends in the bits of one that was not
+)
+"""Packages and modules that move data or words about and compute nothing of a prediction."""
+
+_ACTIVE = ("harness._util.seeds", "harness.spec.conditions")
+"""What of the inert packages does compute."""
+
+_OPTIONAL = ("harness.corruption", "harness.training.objectives", "harness.spec.conditions")
+"""What a run depends on only when ``roots`` names it."""
+
+_REGISTRIES = frozenset({"harness.training.objectives"})
+"""Packages that list what is looked up by name: a run depends on what it found there."""
+
+_DISPLAY = frozenset({"Card", "Published", "param"})
+"""Calls whose arguments are shown or, as resolved hyper-parameters, are in the key themselves."""
+
+_LOGS = frozenset({"log", "logger", "logging", "warnings"})
+
+
+def code_of(system: str, params: Mapping[str, Scalar], protocol: Protocol) -> str:
+    """The fingerprint of the code that computes a run.
+
+    Args:
+        system: Registered name of the system.
+        params: Its resolved hyper-parameters, as a run specification has them.
+        protocol: As the run has it.
+
+    Raises:
+        SpecError: For a system that is not here.
+    """
+    return code_fingerprint(*roots(system, params, protocol))
+
+
+def roots(system: str, params: Mapping[str, Scalar], protocol: Protocol) -> tuple[str, ...]:
+    """The modules that a run's numbers begin from; see ``code_of``."""
+    from harness.metrics import metrics
+    from harness.system import systems
+    from harness.training.objectives import objectives
+
+    found = [systems.module_of(system)]
+    if systems[system].build is not None:
+        found += ["harness.training.fit", "harness.training.precision"]
+        found += [metrics.module_of(protocol.selection_metric)]
+        term = objectives[str(params.get("objective", "erm"))].term
+        if term is not None:
+            found += ["harness.training.objectives.generalising", term.__module__]
+    corrupted = (protocol.corruption, protocol.training_corruption, protocol.selection_corruption)
+    if set(corrupted) != {"none"}:
+        found += ["harness.corruption.evaluate_grid", "harness.spec.conditions"]
+    return tuple(found)
+
+
+def code_fingerprint(*modules: str) -> str:
+    """Digest of the source that decides what runs beginning from these modules compute.
+
+    Args:
+        modules: From ``roots``.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    covered = numerics(*modules)
+    return canonical.digest(sorted(_mark(name, covered) for name in covered))[:16]
+
+
+@functools.cache
+def numerics(*modules: str) -> frozenset[str]:
+    """The modules that a fingerprint covers, by dotted name.
+
+    Raises:
+        ModuleNotFoundError: For a module that is not there.
+    """
+    allowed = {top for name in modules if (top := _switch(name))}
+    seen: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += [target for target in _targets(name) if _computes(target, allowed)]
+    return frozenset(seen)
+
+
+def _computes(module: str, allowed: set[str]) -> bool:
+    if module in _REGISTRIES:
+        return False
+    switch = _switch(module)
+    if switch:
+        return switch in allowed
+    return _is_in(module, _ACTIVE) or not _is_in(module, INERT)
+
+
+def _switch(module: str) -> str:
+    return next((prefix for prefix in _OPTIONAL if _is_in(module, (prefix,))), "")
+
+
+def _is_in(module: str, prefixes: tuple[str, ...]) -> bool:
+    return any(f"{module}.".startswith(f"{prefix}.") for prefix in prefixes)
+
+
+# Imports
+
+
+@functools.cache
+def _targets(module: str) -> tuple[str, ...]:
+    """Modules of this project, or of the module's own package, that it takes something from."""
+    return tuple(
+        dict.fromkeys(
+            target
+            for node in _running(_tree(module))
+            for target, _ in _imported(node, module)
+            if target is not None
+        )
+    )
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node below, without what stands under ``if TYPE_CHECKING``."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            for statement in child.orelse:
+                yield from _running(statement)
+        else:
+            yield from _running(child)
+
+
+def _imported(node: ast.AST, module: str) -> Iterator[tuple[str | None, str]]:
+    """What an import takes: the module of ours that defines it (None: foreign), and the names."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield (alias.name if _is_ours(alias.name, module) else None), f"as {alias.asname}"
+    elif isinstance(node, ast.ImportFrom):
+        source = _absolute(node, module)
+        for alias in node.names:
+            known = _is_ours(source, module)
+            yield (
+                _definer(source, alias.name) if known else None,
+                f"{alias.name} as {alias.asname}",
+            )
+
+
+def _is_ours(name: str, module: str) -> bool:
+    ours = _FIRST_PARTY | {_top(module)}
+    return _top(name) in ours and _file(name) is not None
+
+
+def _definer(package: str, name: str) -> str:
+    """The module that defines ``package.name``, through what a package hands on."""
+    part = f"{package}.{name}"
+    if _file(part) is not None:
+        return part
+    file = _file(package)
+    if file is not None and file.name == "__init__.py":
+        for node in ast.walk(_tree(package)):
+            if isinstance(node, ast.ImportFrom) and name in {
+                a.asname or a.name for a in node.names
+            }:
+                source = _absolute(node, package)
+                return _definer(source, name) if _is_ours(source, package) else package
+    return package
+
+
+def _bound(node: ast.ImportFrom) -> set[str]:
+    return {alias.asname or alias.name for alias in node.names}
+
+
+def _absolute(node: ast.ImportFrom, module: str) -> str:
+    file = _file(module)
+    is_package = file is not None and file.name == "__init__.py"
+    package = module if is_package else module.rpartition(".")[0]
+    return importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@functools.cache
+def _file(module: str) -> Path | None:
+    """The source file of a module, None for what is none; nothing of a package is imported."""
+    top, *parts = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or spec.origin is None:
+        return None
+    if spec.submodule_search_locations is None:
+        return None if parts else Path(spec.origin)
+    for folder in spec.submodule_search_locations:
+        place = Path(folder, *parts)
+        for file in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+            if file.is_file():
+                return file
+    return None
+
+
+@functools.cache
+def _tree(module: str) -> ast.Module:
+    file = _file(module)
+    if file is None:
+        raise ModuleNotFoundError(module)
+    return ast.parse(file.read_text("utf-8"))
+
+
+# Marks
+
+
+@functools.cache
+def _mark(module: str, covered: frozenset[str]) -> str:
+    """Digest of a module: its own code, and for each import the code that is imported.
+
+    Where that code lies is left out, so that moving a module re-keys nothing; which code it is
+    remains, so that taking a function from elsewhere does.
+    """
+    imports = sorted(
+        f"{name} {_own(target)}"
+        for node in _running(_tree(module))
+        for target, name in _imported(node, module)
+        if target in covered
+    )
+    return canonical.digest([_own(module), *imports])
+
+
+@functools.cache
+def _own(module: str) -> str:
+    return canonical.digest(_Text(module).of(_tree(module)))
+
+
+class _Text:
+    """A syntax tree as text; `ast.unparse` and `ast.dump` differ between versions of Python."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def of(self, node: object) -> str:
+        """The part of a tree below ``node``, without what changes no number."""
+        if isinstance(node, ast.Raise):
+            return f"Raise({self.of(_raised(node.exc))})"
+        if isinstance(node, ast.Assert):
+            return f"Assert({self.of(node.test)})"
+        if isinstance(node, ast.Call) and _called(node) in _DISPLAY:
+            return f"{_called(node)}()"
+        if isinstance(node, ast.AST):
+            fields = ((n, v) for n, v in ast.iter_fields(node) if v not in (None, []))
+            inside = ",".join(f"{name}={self.of(value)}" for name, value in fields)
+            return f"{type(node).__name__}({inside})"
+        if isinstance(node, list):
+            return f"[{','.join(self.of(item) for item in node if not self._is_silent(item))}]"
+        return repr(node)
+
+    def _is_silent(self, node: object) -> bool:
+        """Docstrings, log lines, ``__all__``, and imports of ours, which ``_mark`` covers."""
+        if isinstance(node, ast.Expr):
+            logs = isinstance(node.value, ast.Call) and _owner(node.value) in _LOGS
+            return isinstance(node.value, ast.Constant) or logs
+        if isinstance(node, ast.Assign):
+            return [ast.dump(t) for t in node.targets] == [ast.dump(_ALL)]
+        if isinstance(node, ast.ImportFrom):
+            return _is_ours(_absolute(node, self._module), self._module)
+        return False
+
+
+_ALL = ast.Name(id="__all__", ctx=ast.Store())
+
+
+def _raised(exception: ast.expr | None) -> ast.expr | None:
+    """The class of an exception, without what it says."""
+    return exception.func if isinstance(exception, ast.Call) else exception
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def _owner(call: ast.Call) -> str:
+    function = call.func
+    named = isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)
+    return function.value.id if named else ""
