@@ -34,8 +34,8 @@ from harness.fidelity import (
 from harness.home import Home
 from harness.synthetic_encoder import twin_encoder
 from harness.system import Card, Network, Output, System, TrainingParams, param, systems
-from leaderboards.parameter_counts import parameter_counts
-from leaderboards.stored_results import TwinResult
+from leaderboards.literature.parameters import parameter_counts
+from leaderboards.studies.fidelity import TwinResult
 
 
 @pytest.fixture(scope="module")

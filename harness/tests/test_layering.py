@@ -95,7 +95,7 @@ BOARDS_MAY_IMPORT = {
 ONLY_IN = {
     "mlflow": ("harness.tracking", "harness._tracked"),
     "multiprocessing": ("harness.executors", "harness.pool"),
-    "matplotlib": ("leaderboards.figures", "leaderboards.variance_figures"),
+    "matplotlib": ("leaderboards.figures",),
     "ray": ("harness.executors",),
     "pickle": (
         "harness.benchmarks.conversion",  # the reference

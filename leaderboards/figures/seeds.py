@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.metrics import Metric
-from leaderboards.board import Grid, Row
 from leaderboards.figures._style import (
     CEILING,
     FLOOR,
@@ -17,13 +16,13 @@ from leaderboards.figures._style import (
     beside,
     headline,
     list_rows,
-    number,
     rows_height,
-    scaled,
     sheet,
     style,
 )
-from leaderboards.summary import ordered, summarise
+from leaderboards.model.board import Grid, Row
+from leaderboards.model.summary import ordered, summarise
+from leaderboards.numbers import number, scaled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +59,7 @@ def seed_strip(grid: Grid, metric: Metric | None = None) -> Figure:
             beside(axes, place, _remark(row, shown))
         _mark_ceilings(axes, {name: scaled(shown, v) for name, v in ceilings.items()})
     said = [f"{row.label}: {_remark(row, shown)}" for row in rows]
-    said += [f"best possible, {name}: {number(shown, value)}" for name, value in ceilings.items()]
+    said += [f"best possible, {name}: {number(value, shown)}" for name, value in ceilings.items()]
     figure.set_label(f"{subtitle}. {'; '.join(said)}.")
     return figure
 
@@ -101,17 +100,17 @@ def _lanes(values: Sequence[float], apart: float) -> list[float]:
 def _remark(row: Row, metric: Metric) -> str:
     """Mean and spread, and what is missing."""
     if not row.runs:
-        return ", ".join(sorted({hole.state for hole in row.holes}))
+        return ", ".join(sorted({one.state for one in row.missing_runs}))
     summary = summarise(row, metric)
     n = len(summary.values)
-    parts = [number(metric, summary.mean)]
+    parts = [number(summary.mean, metric)]
     if summary.undefined:
         parts = ["undefined" if summary.undefined == n else f"undefined in {summary.undefined}/{n}"]
     elif n > 1:
-        parts.append(f"± {number(metric, summary.sd)}")
+        parts.append(f"± {number(summary.sd, metric)}")
     if row.reference:
         parts.append("(floor)")
-    if row.holes:
+    if row.missing_runs:
         parts.append(f"({n} of {row.planned} seeds)")
     return " ".join(parts)
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from leaderboards.rendering.html.lines import lines_of
+from leaderboards.rendering.html.prose import inline
 
 from harness.metrics import metrics, metrics_for
 from harness.submissions import Badge
@@ -30,16 +32,15 @@ from harness.tests.stores import (
 )
 from leaderboards import board as boards
 from leaderboards import tables
-from leaderboards.html import render_html
-from leaderboards.html.drawings import Axis
-from leaderboards.html.lines import lines_of
-from leaderboards.html.markup import plain, tag
-from leaderboards.html.numbers import number
-from leaderboards.html.prose import inline
-from leaderboards.markdown import escape
-from leaderboards.published_numbers import table
-from leaderboards.select import gather
-from leaderboards.summary import ordered
+from leaderboards.literature.numbers import table
+from leaderboards.model.gather import gather
+from leaderboards.model.summary import ordered
+from leaderboards.rendering.html import render_html
+from leaderboards.sections import compose
+from leaderboards.rendering.html.drawings import Axis
+from leaderboards.rendering.html.markup import plain, tag
+from leaderboards.rendering.html.numbers import number
+from leaderboards.rendering.markdown import escape
 
 VOID = ("meta", "link", "input", "circle", "path")
 ROWS = (
@@ -129,7 +130,7 @@ def board(tmp_path_factory) -> boards.Board:
 
 @pytest.fixture(scope="module")
 def page(board) -> Node:
-    return parse(render_html(board))
+    return parse(render_html(compose(board)))
 
 
 def sections(page: Node) -> list[Node]:
@@ -147,8 +148,8 @@ def test_the_same_store_gives_the_same_bytes_in_any_order_of_commits(tmp_path) -
     corpora = [make_corpus(name) for name in CORPORA[:2]]
     one = gather(make_store(tmp_path / "one", ROWS, corpora), "small")
     other = gather(make_store(tmp_path / "other", ROWS, corpora, backwards=True), "small")
-    assert render_html(one) == render_html(other)
-    assert str(tmp_path) not in render_html(one)
+    assert render_html(compose(one)) == render_html(compose(other))
+    assert str(tmp_path) not in render_html(compose(one))
 
 
 def test_every_score_is_the_one_of_the_markdown_board(board, page) -> None:
@@ -168,7 +169,7 @@ def test_every_score_is_the_one_of_the_markdown_board(board, page) -> None:
 def test_rank_sets_and_tie_groups_are_words_too(board, page) -> None:
     grid = board.grids[0]
     for metric_place, metric in enumerate(metrics_for(grid.corpus.dataset, primary=True)):
-        ranking = grid.analysis.rankings[metric.name]
+        ranking = analyse(grid).rankings[metric.name]
         for label, cells in results(sections(page)[0]).items():
             found = list(cells[2].all("span", **{"data-metric": str(metric_place)}))
             if label not in ranking.names:
@@ -238,7 +239,7 @@ def test_every_seed_is_in_the_details(board, page) -> None:
 
 def test_pairs_are_antisymmetric_and_say_what_the_tests_say(board, page) -> None:
     grid, drawn = board.grids[0], next(sections(page)[0].all("table", class_="pairs"))
-    ranking = grid.analysis.rankings["mae"]
+    ranking = analyse(grid).rankings["mae"]
     rows = list(next(drawn.all("tbody")).all("tr"))
     cells = [[c for c in row.children if isinstance(c, Node)][1:] for row in rows]
     by_pair = {(p.a, p.b): p for p in ranking.pairs}
@@ -266,7 +267,7 @@ def test_a_synthetic_twin_says_so_and_nothing_else_does(page) -> None:
 
 def test_average_ranks_stand_on_the_page(board, page) -> None:
     across = next(page.all("section", id="across"))
-    (found,) = board.across
+    (found,) = across(board)
     for row in found.rows:
         assert row.name in across.text and f"{row.mean:.2f}" in across.text
 
@@ -285,7 +286,7 @@ def test_what_cannot_be_ranked_stands_in_tables_of_its_own(board) -> None:
         grid.corpus, clips={s: c.clips for s, c in grid.corpus.dataset.splits.items()}
     )
     grid = dataclasses.replace(grid, corpus=corpus, submissions=(foreign,))
-    page = parse(render_html(dataclasses.replace(board, grids=(grid,))))
+    page = parse(render_html(compose(dataclasses.replace(board, grids=(grid,)))))
     main, submissions, literature = sections(page)[0].all("table", class_="results")
     assert "Foreign" not in main.text
     (row,) = next(submissions.all("tbody")).all("tr")
@@ -315,7 +316,7 @@ def test_published_numbers_keep_the_digits_of_their_source(metric, printed, valu
 
 
 def test_the_page_asks_for_nothing_and_its_policy_names_its_own_style_and_script(board) -> None:
-    page = parse(render_html(board))
+    page = parse(render_html(compose(board)))
     policy = next(page.all("meta", **{"http-equiv": "Content-Security-Policy"}))
     directives = dict(d.split(maxsplit=1) for d in str(policy.attributes["content"]).split("; "))
     assert directives["default-src"] == "'none'"
@@ -324,7 +325,7 @@ def test_the_page_asks_for_nothing_and_its_policy_names_its_own_style_and_script
         digest = base64.b64encode(hashlib.sha256(element.text.encode()).digest()).decode()
         assert directives[f"{kind}-src"] == f"'sha256-{digest}'"
         assert not element.attributes
-    assert not re.search(r"url\(|@import|fetch\(|XMLHttp|import\(", render_html(board))
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttp|import\(", render_html(compose(board)))
     for node in page.all():
         assert node.name not in ("img", "iframe", "object", "base", "embed", "video")
         assert node.name != "link" or node.attributes["rel"] == "expect"
@@ -381,8 +382,8 @@ def test_foreign_text_is_text_wherever_it_stands(tmp_path, hostile: str) -> None
         Row(label="c", cells={1111: Failed("x"), 1112: Constant(), 1113: NotRun()}),
         Row(label="d", cells={1111: NotApplicable("x")}),
     ]
-    page = render_html(gather(store, "small"))
-    tame = render_html(gather(make_store(tmp_path / "tame", harmless, title="x"), "small"))
+    page = render_html(compose(gather(store, "small")))
+    tame = render_html(compose(gather(make_store(tmp_path / "tame", harmless, title="x"), "small")))
     assert shape(parse(page)) == shape(parse(tame)), "no element or attribute more"
     assert {f"a {plain(hostile)}", f"b {plain(hostile)}"} <= set(results(sections(parse(page))[0]))
     assert not set("\x00\x1b\u202e\u2028\u2029") & set(page)

@@ -35,8 +35,9 @@ from harness.tests.stores import (
     make_corpus,
     make_store,
 )
-from leaderboards.html import render_html
-from leaderboards.select import gather
+from leaderboards.model.gather import gather
+from leaderboards.rendering.html import render_html
+from leaderboards.sections import compose
 
 pytestmark = pytest.mark.browser
 
@@ -122,7 +123,7 @@ def path(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("board")
     store = make_store(root / "store", ROWS, [make_corpus(n) for n in CORPORA], title=HOSTILE)
     path = root / "small.html"
-    path.write_text(render_html(gather(store, "small")), "utf-8")
+    path.write_text(render_html(compose(gather(store, "small"))), "utf-8")
     return path
 
 

@@ -14,11 +14,12 @@ from harness.protocols import protocols
 from harness.store import RunStore
 from harness.tests import stores
 from harness.tests.stores import Constant, NotRun, Off, Row, make_corpus, make_record, make_spec
-from leaderboards.html import render_html
-from leaderboards.markdown import render_board
-from leaderboards.select import gather
-from leaderboards.transfer import collect
-from leaderboards.transfer_analysis import contests
+from leaderboards.model.gather import gather
+from leaderboards.rendering.html import render_html
+from leaderboards.rendering.markdown import render_markdown
+from leaderboards.sections import compose
+from leaderboards.sections.transfer.analysis import contests
+from leaderboards.sections.transfer.picks import collect
 
 SEEDS = (1111, 1112)
 SEVERAL = ("mosei+sims-to-mosi@own", "mosi+sims-to-mosei@own", "mosi+mosei-to-sims@own")
@@ -250,7 +251,7 @@ def test_the_line_is_fitted_on_source_validation(tmp_path, monkeypatch):
 
 def test_markdown_page_and_records_say_the_same(store):
     board = gather(store, "small")
-    markdown, page = render_board(board), render_html(board)
+    markdown, page = render_markdown(compose(board)), render_html(compose(board))
     for words in ("Several sources: own", "A single source: own", "Against ERM", "never ranked"):
         assert words in markdown and words in page
     records = [r for r in leaderboards.as_records(store, "small") if "family" in r]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.data.corpus import Split
     from harness.stats.quality import Estimate
     from harness.store import RunStore
-    from leaderboards.quality import CorpusQuality, RowQuality, Score, Swap
+    from leaderboards.studies.quality import CorpusQuality, RowQuality, Score, Swap
 
 __all__ = ["register"]
 
@@ -55,7 +55,7 @@ def _quality(
     from harness.home import Home
     from harness.metrics import metrics
     from harness.store import RunStore
-    from leaderboards.quality import study_quality
+    from leaderboards.studies.quality import study_quality
 
     store = RunStore(Home.default().store)
     studies = study_quality(
@@ -129,7 +129,7 @@ def _print(study: CorpusQuality) -> None:
 
 def _score_lines(row: RowQuality) -> Iterator[dict[str, object]]:
     from harness.data.corruption import MODALITIES
-    from leaderboards.quality import ANY
+    from leaderboards.studies.quality import ANY
 
     for score in row.scores:
         yield {

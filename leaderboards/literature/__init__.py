@@ -1,0 +1,1 @@
+"""Published numbers and sizes of systems, each digit with its source; read, never measured."""

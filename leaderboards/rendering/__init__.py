@@ -1,0 +1,1 @@
+"""What draws documents: Markdown files and self-contained HTML pages. Neither knows any section."""

@@ -1,0 +1,1 @@
+"""What a grid of conditions says of a checkpoint: areas, worst cells, sets, single modalities."""

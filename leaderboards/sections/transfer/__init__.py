@@ -1,0 +1,1 @@
+"""Domain generalisation: which runs count on every transfer, and what they say together."""

@@ -1,0 +1,1 @@
+"""Questions to stored runs beyond a board: variance, quality scores, reproduction, fidelity."""
