@@ -52,19 +52,28 @@ def scaled(metric: Metric, value: float) -> float:
     return 100 * value if metric.percent else value
 
 
-def number(value: float, metric: Metric, *, signed: bool = False, decimals: int = 3) -> str:
-    """A value of a metric, or a difference of values; never a negative zero.
+def number(
+    value: float,
+    metric: Metric,
+    *,
+    signed: bool = False,
+    decimals: int = 3,
+    directed: bool = False,
+) -> str:
+    """A value of a metric, or a difference of values; no negative zero unless it is asked for.
 
     Args:
         value: In the metric's own unit, NaN where undefined.
         metric: It decides on per cent, which has 2 decimals.
         signed: Whether to write ``+`` too.
         decimals: Of everything that is no percentage.
+        directed: Whether what rounds to zero from below keeps its minus: it tells who is ahead.
     """
     if math.isnan(value):
         return UNDEFINED
     places = 2 if metric.percent else decimals
-    return format(scaled(metric, value), f"{'+' if signed else ''}z.{places}f")
+    sign, zero = "+" if signed else "", "" if directed else "z"
+    return format(scaled(metric, value), f"{sign}{zero}.{places}f")
 
 
 def bounds(low: float, high: float, metric: Metric, *, signed: bool = False) -> str:

@@ -8,12 +8,16 @@ different things (``Grid.tracks``) are compared in pairs at most.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import os
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from harness.metrics import metrics_for
+from harness.metrics import Metric, metrics_for
 from harness.stats import AverageRank, Field, Ranking, average_ranks, draw_fields, rank
 from leaderboards.model.board import Board, Grid, Row, has_transfers, parts
 from leaderboards.model.memo import once
@@ -25,6 +29,10 @@ DRAWS = 10_000
 """Bootstrap draws behind every table, at least."""
 
 _PER_PAIR = 100
+_MOST_THREADS = 4
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,7 +99,7 @@ def analyse(grid: Grid) -> Analysis:
     """Compare the complete rows of a grid in every primary metric; rank them if of one track."""
     labels = [row.label for row in grid.rows if not unranked_because(row)]
     fields = {} if len(labels) < 2 else _fields(grid, labels)
-    compared = {name: rank(field) for name, field in fields.items()}
+    compared = dict(zip(fields, _side_by_side(rank, list(fields.values())), strict=True))
     if len(grid.tracks) > 1:
         return Analysis(fields=fields, rankings={}, crossed=compared)
     return Analysis(fields=fields, rankings=compared, crossed={})
@@ -103,14 +111,36 @@ def _fields(grid: Grid, labels: Sequence[str]) -> Mapping[str, Field]:
         drawn = analyse(grid.whole).fields
         return {name: field.among(labels) for name, field in drawn.items()}
     truth, dataset = grid.truth, grid.corpus.dataset
-    return draw_fields(
-        {r.label: np.stack([run.pred for run in r.runs]) for r in grid.rows if r.label in labels},
-        truth.labels,
-        truth.videos.astype(str),
-        metrics_for(dataset, primary=True),
-        draws_for(len(labels)),
-        dataset=dataset,
-    )
+    preds = {
+        r.label: np.stack([run.pred for run in r.runs]) for r in grid.rows if r.label in labels
+    }
+
+    def drawn(share: Sequence[Metric]) -> Mapping[str, Field]:
+        return draw_fields(
+            preds,
+            truth.labels,
+            truth.videos.astype(str),
+            share,
+            draws_for(len(labels)),
+            dataset=dataset,
+        )
+
+    # What is drawn depends on systems and videos, not on the metrics that share a call.
+    chosen = metrics_for(dataset, primary=True)
+    shares = [chosen[place :: _threads()] for place in range(min(_threads(), len(chosen)))]
+    found = ChainMap(*map(dict, _side_by_side(drawn, shares)))
+    return {metric.name: found[metric.name] for metric in chosen}
+
+
+def _threads() -> int:
+    """A few: each share of the metrics holds the weights of all videos in all draws."""
+    return min(os.cpu_count() or 1, _MOST_THREADS)
+
+
+def _side_by_side(function: Callable[[Given], Found], items: Sequence[Given]) -> list[Found]:
+    """``function`` of each item in order, on several threads: NumPy computes without the lock."""
+    with ThreadPoolExecutor(_threads()) as pool:
+        return list(pool.map(function, items))
 
 
 @once

@@ -72,7 +72,8 @@ def pair_cell(row: str, pair: Pairing | None, metric: Metric) -> str:
     if pair is None:
         return EMPTY
     effect, _, _, verdict = pair.seen_from(row)
-    return f"{number(effect, metric, signed=True)}, {p_value(pair.p_holm)}: {verdict}"
+    shown = number(effect, metric, signed=True, directed=True)
+    return f"{shown}, {p_value(pair.p_holm)}: {verdict}"
 
 
 def square(

@@ -36,8 +36,8 @@ from harness.tests.stores import (
 from leaderboards.model.gather import gather
 from leaderboards.model.ranking import across, analyse, draws_for, unranked_because
 from leaderboards.model.summary import Summary
-from leaderboards.sections import costs as measured
 from leaderboards.rendering.markdown import escape, render_markdown
+from leaderboards.sections import costs as measured
 
 GOLDEN = Path(__file__).parent / "golden" / "small.md"
 MEAN = Row(

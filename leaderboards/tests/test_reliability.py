@@ -10,11 +10,11 @@ import pytest
 from harness.data.corruption import Condition, grid
 from harness.metrics import metrics
 from harness.tests.stores import SEEDS, Constant, Off, Row, make_corpus, make_store
+from leaderboards.document import Fold, Table
 from leaderboards.figures import reliability_curves, reliability_maps
 from leaderboards.model.gather import gather
 from leaderboards.rendering.html import render_html
 from leaderboards.rendering.markdown import render_markdown
-from leaderboards.document import Fold, Table
 from leaderboards.sections import compose
 from leaderboards.sections.reliability import section, tables
 from leaderboards.sections.reliability.analysis import reliability, study

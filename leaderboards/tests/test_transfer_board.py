@@ -18,7 +18,7 @@ from leaderboards.model.gather import gather
 from leaderboards.rendering.html import render_html
 from leaderboards.rendering.markdown import render_markdown
 from leaderboards.sections import compose
-from leaderboards.sections.transfer.analysis import contests
+from leaderboards.sections.transfer.analysis import contests, contests_of
 from leaderboards.sections.transfer.picks import collect
 
 SEEDS = (1111, 1112)
@@ -264,5 +264,5 @@ def test_markdown_page_and_records_say_the_same(store):
 def test_other_boards_know_nothing_of_transfers(tmp_path, monkeypatch):
     monkeypatch.setattr(stores, "PROTOCOL", protocols["in_domain"])
     store = stores.make_store(tmp_path, [MEAN, row("ERM")])
-    assert gather(store, "small").contests == ()
+    assert contests_of(gather(store, "small")) == ()
     assert not [r for r in leaderboards.as_records(store, "small") if "family" in r]

@@ -13,9 +13,8 @@ from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
-    from leaderboards.document import Table
-
     from harness.metrics import Metric
+    from leaderboards.document import Table
     from leaderboards.model.board import Board, Grid
     from leaderboards.sections.reliability.analysis import Gain, Reliability
 

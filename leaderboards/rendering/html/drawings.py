@@ -19,8 +19,8 @@ from leaderboards.rendering.html.numbers import defined, typeset
 __all__ = ["Axis", "axis_of", "draw_average", "draw_axis", "draw_rank", "draw_ranks", "draw_seeds"]
 
 _RANKS, _SEEDS, _MARGIN = 76, 168, 7  # widths and margin, pixels
-_TALL = 20
-_DOTS, _MIDDLE, _INTERVAL = 6, 10, 15  # heights from the top
+_TALL = 20  # widths and height also stand in page.css, once for all drawings
+_MIDDLE, _INTERVAL = 10, 15  # heights from the top; dots stand at 6, by page.css
 _LABELS = 3  # at most so many numbers along an axis
 
 
@@ -82,7 +82,7 @@ def draw_ranks(ranked: int, name: str) -> Html:
 
 def _numbers(axis: Axis, ticks: Sequence[float], grid: Html, scale: int = 1) -> Html:
     labels = (tag("text", typeset(f"{scale * tick:.6g}"), x=axis(tick), y=10) for tick in ticks)
-    return _svg("axis", axis.width, 12, tag("defs", grid), *labels)
+    return _svg("axis", tag("defs", grid), *labels)
 
 
 def draw_seeds(score: Score, axis: Axis, grid: str) -> Html:
@@ -93,7 +93,7 @@ def draw_seeds(score: Score, axis: Axis, grid: str) -> Html:
         axis: Of the column.
         grid: Name of the column's grid lines.
     """
-    return _svg("seeds", axis.width, _TALL, _lines(grid), *_seeds(score, axis))
+    return _svg("seeds", _lines(grid), *_seeds(score, axis))
 
 
 def _lines(grid: str) -> Html:
@@ -104,7 +104,7 @@ def _lines(grid: str) -> Html:
 def _seeds(score: Score, axis: Axis) -> Iterator[Html]:
     for value in filter(math.isfinite, score.values):
         if axis.low <= value <= axis.high:
-            yield tag("circle", cx=axis(value), cy=_DOTS, r=3)
+            yield tag("circle", cx=axis(value))
     if score.interval is not None and defined(score.interval):
         yield _interval(score.interval, axis, _INTERVAL)
     if axis.low <= score.mean <= axis.high:
@@ -133,16 +133,14 @@ def draw_rank(rank: tuple[int, int], ranked: int, grid: str) -> Html:
     axis = Axis(1, ranked, _RANKS)
     best, worst = map(axis, rank)
     bar = tag("path", class_="set", d=f"M{best} {_MIDDLE}H{worst}")
-    return _svg("ranks", axis.width, _TALL, _lines(grid), bar)
+    return _svg("ranks", _lines(grid), bar)
 
 
 def draw_average(drawing: Drawing) -> Html:
     """A value and its interval on an axis from 1."""
     axis = Axis(1, drawing.last)
     return _svg(
-        "ranks",
-        axis.width,
-        _TALL,
+        "average",
         _grid(axis, range(1, drawing.last + 1)),
         _interval((drawing.low, drawing.high), axis, _MIDDLE),
         _mean(drawing.value, axis, _MIDDLE),
@@ -154,5 +152,5 @@ def _grid(axis: Axis, ticks: Sequence[float] = (), name: str | None = None) -> H
     return tag("path", class_="grid", d="".join(lines), id=name)
 
 
-def _svg(kind: str, width: int, height: int, *parts: Html) -> Html:
-    return tag("svg", *parts, class_=kind, width=width, height=height, aria_hidden="true")
+def _svg(kind: str, *parts: Html) -> Html:
+    return tag("svg", *parts, class_=kind, aria_hidden="true")

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from harness.metrics import Metric
 from leaderboards import numbers
-from leaderboards.document import Pair, Pairs
+from leaderboards.document import Pair, Pairs, one_line
 from leaderboards.rendering.html.markup import Html, join, tag
 from leaderboards.rendering.html.numbers import number
 
@@ -52,7 +52,7 @@ def _data(square: Pairs) -> dict[str, object]:
     places = range(len(square.names))
     return {
         "caption": square.caption,
-        "names": square.names,
+        "names": [one_line(name) for name in square.names],
         "mark": square.mark,
         "decimals": 2 if square.metric.percent else 3,
         "verdicts": _VERDICTS,

@@ -81,7 +81,7 @@ class ResultsTable:
         yield _heading("System", class_="name")
         yield _heading("Seeds", first="descending", class_="number")
         if self.shown.ranked > 1:
-            numbers = draw_ranks(self.shown.ranked, f"{self.name}-ranks")
+            numbers = draw_ranks(self.shown.ranked, f"{self.name}-r")
             yield _heading(*self._per_metric("Rank, "), below=numbers, class_="ranks")
         elif self._apart:
             yield _heading("Rank", class_="ranks")
@@ -100,7 +100,7 @@ class ResultsTable:
 
     def _axes(self) -> Html:
         return join(
-            tag("span", draw_axis(axis, metric, f"{self.name}-seeds-{i}"), data_metric=i)
+            tag("span", draw_axis(axis, metric, f"{self.name}-s{i}"), data_metric=i)
             for i, metric, axis in self._slots
         )
 
@@ -127,7 +127,7 @@ class ResultsTable:
             shown = [tag("small", f"not ranked: {line.unranked}")]
         else:
             shown = [
-                _rank_of(score, i, self.shown.ranked, f"{self.name}-ranks")
+                _rank_of(score, i, self.shown.ranked, f"{self.name}-r")
                 for i, metric, _ in self._slots
                 if (score := line.scores.get(metric.name)) is not None
             ]
@@ -136,7 +136,7 @@ class ResultsTable:
 
     def _seeds(self, line: Line) -> Html:
         per_metric = (
-            _seeds_of(score, i, metric, axis, f"{self.name}-seeds-{i}")
+            _seeds_of(score, i, metric, axis, f"{self.name}-s{i}")
             for i, metric, axis in self._slots
             if (score := line.scores.get(metric.name)) is not None
         )
@@ -186,15 +186,17 @@ def _rank_of(score: Score, place: int, ranked: int, grid: str) -> Html:
 
 
 def _seeds_of(score: Score, place: int, metric: Metric, axis: Axis, grid: str) -> Html:
-    words: str = hidden("no interval")
-    if score.interval is not None and defined(score.interval):
-        words = tag("small", hidden("95 % interval "), span(score.interval, metric))
     values = ", ".join(number(value, metric) for value in score.values)
+    seeds = f"; seeds {values}" if values else ""
+    if score.interval is not None and defined(score.interval):
+        interval = tag("small", hidden("95 % interval "), span(score.interval, metric))
+        words = join((interval, hidden(seeds) if seeds else ""))
+    else:
+        words = hidden(f"no interval{seeds}")
     return tag(
         "span",
         draw_seeds(score, axis, grid),
         words,
-        hidden(f"; seeds {values}" if values else ""),
         data_metric=place,
         data_sort=key(score.mean),
     )
