@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from baselines._blocks import StreamNets, StreamParams
+from baselines._partial import partial_loss
 from harness.batching import Batch
 from harness.errors import SpecError
 from harness.system import Dims, Output, ParameterGroup, param
@@ -59,7 +60,7 @@ class UnimodalHeads(nn.ModuleDict):
         if not dims.unimodal:
             raise SpecError(
                 "this system needs uni-modal labels and the corpus has none",
-                hint="use it on sims or simsv2",
+                hint="label files of sims and simsv2 have label_T, label_A and label_V",
             )
         super().__init__(
             {
@@ -81,12 +82,16 @@ class UnimodalHeads(nn.ModuleDict):
                 head.requires_grad_(False)
 
     def output(self, prediction: Tensor, vectors: Iterable[Tensor], batch: Batch) -> Output:
-        """The fused prediction (B,) with the weighted L1 losses of all tasks."""
+        """The fused prediction (B,) with the weighted L1 losses of all tasks.
+
+        A task's loss is the mean over the clips that have its label.
+        """
         losses = {"task": self.fused_weight * l1_loss(prediction, batch.labels)}
         for (stream, label), vector in zip(UNIMODAL.items(), vectors, strict=True):
             if self.weights[stream]:
                 told = self[stream](vector).squeeze(1)
-                losses[stream] = self.weights[stream] * l1_loss(told, batch.unimodal[label])
+                given = batch.unimodal[label]
+                losses[stream] = self.weights[stream] * partial_loss(l1_loss, told, given)
         return Output(prediction, losses)
 
 

@@ -17,6 +17,7 @@ from baselines._bert import TokenEncoder, tokens_of
 from baselines._confede_parts import StreamEncoder, contrast_pairs, projector
 from baselines._contrast import nt_xent
 from baselines._mlp import gelu_mlp
+from baselines._partial import partial_loss
 from baselines._retrieval import nearest_clips
 from baselines._tables import table_rows
 from harness.batching import Batch, BatchSource
@@ -144,7 +145,7 @@ class ConFEDE(Network):
         positive, negative = contrast_pairs(groups.shape[1], groups.device)
         vectors = groups.transpose(1, 2).flatten(1, 2)  # (B, 6 C, D / 2)
         contrast = nt_xent(vectors, positive, negative, self.params.temperature)
-        mono = mse_loss(self.mono(groups).squeeze(-1), labels[..., 1:])
+        mono = partial_loss(mse_loss, self.mono(groups).squeeze(-1), labels[..., 1:])
         return {
             "task": mse_loss(self.predict_halves(groups), labels[..., 0]),
             "contrast": self.params.contrast_weight * contrast,
@@ -152,7 +153,10 @@ class ConFEDE(Network):
         }
 
     def _labels(self, batch: Batch) -> Tensor:
-        """(B, 7): of the clip and of its six halves; the dissimilar ones know their stream's."""
+        """(B, 7): of the clip and of its six halves; the dissimilar ones know their stream's.
+
+        NaN where a clip has no label of the stream, though others have.
+        """
         own = [self._label(m, batch) for m in STREAMS]
         return torch.stack([*[batch.labels] * 4, *own], dim=1)
 
@@ -217,7 +221,7 @@ class ConFEDE(Network):
             return prediction
 
         def loss(batch: Batch) -> Tensor:
-            return mse_loss(predict(batch), self._label(stream, batch))
+            return partial_loss(mse_loss, predict(batch), self._label(stream, batch))
 
         def enter() -> None:
             self._fusing = False

@@ -18,6 +18,7 @@ from baselines._bert import tokens_of
 from baselines._kuda_encoders import Encoded, StreamBranch, TextBranch
 from baselines._kuda_fusion import STREAMS, RoutedBlock, Shape, info_nce, trust
 from baselines._mlp import gelu_mlp
+from baselines._partial import partial_loss
 from baselines._tables import table_rows
 from harness.batching import Batch
 from harness.errors import SpecError
@@ -94,7 +95,7 @@ class KuDA(Network):
 
     def __init__(self, dims: Dims, params: KuDAParams) -> None:
         super().__init__()
-        self.params, self.published, self.unimodal = params, params.published, dims.unimodal
+        self.params, self.published = params, params.published
         shapes = {m: dims.need(m) for m in ("vision", "audio")}
         adapter = (params.adapter_heads, params.adapter_layers, params.adapter_dropout)
         text = TextBranch(dims, params.max_tokens, adapter, padded=self.published)
@@ -193,8 +194,8 @@ class KuDA(Network):
         def loss(batch: Batch) -> Tensor:
             if elsewhere and self.published:
                 self._check_sizes(batch)
-            label = STREAMS[stream]
-            return mse_loss(predict(batch), batch.unimodal.get(label, batch.labels))
+            labels = batch.unimodal.get(STREAMS[stream], batch.labels)
+            return partial_loss(mse_loss, predict(batch), labels)
 
         def groups(_: TrainingParams) -> list[ParameterGroup]:
             trained = [p for p in self.branches[stream].parameters() if p.requires_grad]

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.data.corpus import LABELS, STREAMS, Split
+from harness.data.contents import unimodal_labels
+from harness.data.corpus import STREAMS, Split
 from harness.errors import SpecError
 
 __all__ = ["Batch", "BatchSource", "Sequence", "Tokens", "balanced_order", "epoch_order"]
@@ -67,7 +68,8 @@ class Batch:
         clues: Encoder input of ``audio_clue``, ``visual_clue``, ``summary``, those asked for.
         clue_vectors: (B, K H) frozen sentence vectors of the K explanations, if asked for.
         labels: (B,) float32.
-        unimodal: ``label_T``, ``label_A``, ``label_V`` -> (B,) float32, where the dataset has them.
+        unimodal: ``label_T``, ``label_A``, ``label_V`` -> (B,) float32, those that training clips
+            of the corpus have; NaN where a clip has none.
         domains: (B,) int64, the domain each clip comes from, where the corpus names several.
         present: ``text``, ``audio``, ``vision`` -> (B,) bool, whether corruption left anything of
             it; empty where nothing was corrupted.
@@ -125,8 +127,7 @@ class BatchSource:
         self._vectors = None if clue_vectors is None else torch.from_numpy(clue_vectors)
         self._labels = {
             name: torch.from_numpy(split.clips[name].to_numpy(dtype=np.float32, copy=True))
-            for name in LABELS
-            if name in split.clips
+            for name in ("label", *unimodal_labels(split.corpus))
         }
         self._domains = _domain_codes(split)
         self._size = len(split)
@@ -143,7 +144,7 @@ class BatchSource:
 
     @property
     def unimodal(self) -> Mapping[str, Tensor]:
-        """``label_T``, ``label_A``, ``label_V`` -> (n,) float32, where the dataset has them."""
+        """(n,) float32 by name, see ``Batch.unimodal``."""
         return {name: self._move(v) for name, v in self._labels.items() if name != "label"}
 
     @property

@@ -81,7 +81,7 @@ def decode(
     """
     if encoding is not None:
         return Decoded(text=_stated(content, name, encoding), encoding=encoding)
-    _refuse_wide(content, name)
+    _refuse_wide(content, name, can_state=language is not None)
     try:
         return Decoded(text=content.decode("utf-8-sig"), encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -102,16 +102,15 @@ def _stated(content: bytes, name: str, encoding: str) -> str:
         raise DataError(f"{name} is not {encoding} text{at}") from error
 
 
-def _refuse_wide(content: bytes, name: str) -> None:
+def _refuse_wide(content: bytes, name: str, *, can_state: bool) -> None:
     """UTF-16 and UTF-32, with their mark or by the zero bytes that ASCII has in them."""
     found = next((title for mark, title in _WIDE.items() if content.startswith(mark)), "")
     head = content[:512]
     if not found and head.count(0) * 4 > len(head):
         found = "UTF-16"
     if found:
-        raise DataError(
-            f"{name} is in {found}", hint="save it as UTF-8, or state it: --encoding utf-16"
-        )
+        also = ", or state it: --encoding utf-16" if can_state else ""
+        raise DataError(f"{name} is in {found}", hint=f"save it as UTF-8{also}")
 
 
 def _not_utf8(content: bytes, name: str, at: int) -> DataError:

@@ -19,12 +19,21 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["canonical_id", "clean_id", "look_alikes", "skeleton", "split_id"]
+__all__ = [
+    "canonical_id",
+    "clean_id",
+    "look_alikes",
+    "skeleton",
+    "spells_nothing",
+    "split_id",
+    "split_pair",
+    "visible",
+]
 
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 _BLANK = re.compile(r"\s+")
 _AROUND_JOINT = re.compile(r"\s*(\$_\$|_|/|\[|\])\s*")
-_ABSENT = frozenset({"nan", "none", "null", "n/a", "<na>", "nat"})
+_ABSENT = frozenset({"nan", "na", "none", "null", "n/a", "<na>", "nat"})
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)"
 _MANGLED = (
     ("an error of a spreadsheet", re.compile(r"#[A-Z0-9/]+[?!]?|#N/A", re.I)),
@@ -63,9 +72,8 @@ def clean_id(value: object) -> str:
         raise ValueError(f"ids are text, found {_shown(value)}; numbers lose their leading zeros")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError(f"an id with half a character: {value!a}")
-    text = _BLANK.sub(" ", value.translate(_INVISIBLE)).strip()
-    text = unicodedata.normalize("NFC", _AROUND_JOINT.sub(r"\1", text))
-    if not text or text.lower() in _ABSENT:
+    text = unicodedata.normalize("NFC", _AROUND_JOINT.sub(r"\1", visible(value)))
+    if not text or spells_nothing(text):
         raise ValueError(f"an empty id ({value!r})" if value else "an empty id")
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError(f"an id with a control character: {text!a}")
@@ -88,6 +96,31 @@ def split_id(value: object) -> tuple[str, str]:
     if parts is None:
         raise ValueError(f"ids should be video$_$clip, video[clip] or video_clip, found {text!r}")
     return clean_id(parts[0]), clean_id(parts[1])
+
+
+def split_pair(video: object, clip: object) -> tuple[str, str]:
+    """Video and clip of two cells, of which the second may be a whole id of the first's video.
+
+    A clip that, taken apart, names the video of its row is a whole id. A name with an underscore
+    that does not is the clip's own; any other joint with another video contradicts the first cell.
+
+    Raises:
+        ValueError: As ``clean_id``, and for a whole id of another video.
+
+    Example:
+        >>> split_pair("a_b", "7"), split_pair("a_b", "a_b$_$7"), split_pair("a_b", "a_b_7")
+        (('a_b', '7'), ('a_b', '7'), ('a_b', '7'))
+    """
+    source, text = clean_id(video), clean_id(clip)
+    parts = _parts(text)
+    if parts is None:
+        return source, text
+    named, name = (clean_id(part) for part in parts)
+    if named == source:
+        return source, name
+    if text != "_".join(parts):
+        raise ValueError(f"clip {text!r} is of another video than {source!r}")
+    return source, text
 
 
 def canonical_id(value: object) -> str:
@@ -120,6 +153,28 @@ def look_alikes(ids: Iterable[str]) -> list[tuple[str, str]]:
         if seen != clip:
             pairs.append((seen, clip))
     return pairs
+
+
+def visible(text: str) -> str:
+    """A short text without what no one sees, in Unicode's composed form (NFC).
+
+    Invisible characters go, blanks at the ends too, blanks inside become one space.
+
+    Example:
+        >>> visible("\ufeff mode\u00a0")
+        'mode'
+    """
+    return unicodedata.normalize("NFC", _BLANK.sub(" ", text.translate(_INVISIBLE)).strip())
+
+
+def spells_nothing(text: str) -> bool:
+    """Whether a cell is how programs write a missing value, such as ``nan``, ``None`` or ``NULL``.
+
+    Example:
+        >>> spells_nothing(" NaN "), spells_nothing("none of them")
+        (True, False)
+    """
+    return text.strip().lower() in _ABSENT
 
 
 def skeleton(clip: str) -> str:

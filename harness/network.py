@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.batching import Batch, BatchSource
-from harness.data.corpus import Corpus
+from harness.data.contents import unimodal_labels
+from harness.data.corpus import LABELS, Corpus
 from harness.errors import SpecError
 from harness.params import TrainingParams
 from harness.text import Encoder
@@ -39,7 +40,7 @@ class Dims:
     low: float
     high: float
     unimodal: bool = False
-    """Whether clips also have a label from text, audio and vision alone."""
+    """Whether training clips have labels from text, audio and vision alone: each, some of them."""
     encoder: Encoder | None = None
 
     @classmethod
@@ -51,7 +52,7 @@ class Dims:
             **shapes,
             low=dataset.low,
             high=dataset.high,
-            unimodal=dataset.unimodal_labels,
+            unimodal=unimodal_labels(corpus) == LABELS[1:],
             encoder=encoder,
         )
 

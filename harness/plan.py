@@ -15,6 +15,7 @@ from pathlib import Path
 from harness import data
 from harness.canonical import Json
 from harness.data import transfer_rules
+from harness.data.contents import contents_of
 from harness.data.corpus import Corpus
 from harness.data.corruption import check_training, grid
 from harness.errors import DataError, SpecError
@@ -117,6 +118,14 @@ class Inventory:
             self._digests[name] = self._digest(name)
         return self._digests[name]
 
+    def vocabulary(self, name: str) -> int | None:
+        """Token ids of the text encoder called ``name``; None where nobody knows.
+
+        Raises:
+            DataError: When it is not here.
+        """
+        return find_encoder(name, self.home.cache).vocabulary
+
     def _digest(self, name: str) -> str:
         return find_encoder(name, self.home.cache).digest
 
@@ -128,7 +137,7 @@ def find_suite(name: str, home: Home) -> Suite:
         SpecError: When there is no such file, or it is not a valid suite.
     """
     path = Path(name)
-    if path.suffix != ".toml":
+    if path.suffix.lower() != ".toml":
         path = home.suite_files().get(name, home.suites / f"{name}.toml")
     if not path.is_file():
         known = ", ".join(home.suite_files()) or "none"
@@ -206,9 +215,9 @@ class _CellMaker:
         """Why the system cannot or may not run on the corpus under this protocol."""
         if system.supervision == "none" and self.protocol.supervision != "none":
             return "learns from no label; the protocol's rows do"
-        missing = system.missing(corpus, params)
-        if missing:
-            return f"needs {', '.join(sorted(missing))}"
+        unfit = system.obstacle(corpus, params) or self._foreign_tokens(corpus, system, params)
+        if unfit:
+            return unfit
         if getattr(params, "objective", "erm") != "erm" and _training_domains(corpus) < 2:
             return "compares training domains; here is one"
         if self.protocol.corruption != "none" and (reason := obstacle(system, params)):
@@ -223,9 +232,36 @@ class _CellMaker:
         if knowledge and knowledge != self.protocol.knowledge_data:
             allowed = self.protocol.knowledge_data
             return f"learns from {knowledge}; the protocol's knowledge_data is {allowed}"
-        if knowledge:
-            transfer_rules.check_knowledge(corpus, self.inventory.corpus(knowledge))
-        return None
+        return self._ignorance(corpus, system, params, knowledge) if knowledge else None
+
+    def _foreign_tokens(self, corpus: Corpus, system: System, params: Params) -> str | None:
+        """Why stored tokens that the system reads are not its encoder's."""
+        reads = "tokens" in params.reads(system.inputs)
+        if not reads or corpus.tokens is None or getattr(params, "tokens", "") != "corpus":
+            return None
+        encoder = str(getattr(params, "encoder", ""))
+        highest, known = int(corpus.tokens[:, 0].max()), self.inventory.vocabulary(encoder)
+        if known is None or highest < known:
+            return None
+        return (
+            f"its stored tokens go up to id {highest}; encoder {_shown('encoder', encoder)} has"
+            f" {known}"
+        )
+
+    def _ignorance(
+        self, corpus: Corpus, system: System, params: Params, knowledge: str
+    ) -> str | None:
+        """Why the knowledge corpus cannot teach the system."""
+        teacher = self.inventory.corpus(knowledge)
+        transfer_rules.check_knowledge(corpus, teacher)
+        had = contents_of(teacher)
+        empty = [split for split in had.empty_splits if split != "test"]
+        if empty:
+            return f"{knowledge} has no {' and no '.join(empty)} clips to learn from"
+        if system.missing(teacher, params).isdisjoint({"transcript", "tokens"}):
+            return None
+        texts = "stored tokens" if getattr(params, "tokens", "") == "corpus" else "transcripts"
+        return f"{knowledge} has no {texts} to learn from"
 
     def _job(
         self,

@@ -1,22 +1,22 @@
 """Do these runs give the means their authors printed? Equality to the last printed digit.
 
 A published table is a CSV with columns ``system``, ``dataset``, ``metric`` and ``value``; names of
-datasets and metrics are those of ``harness.result_rows``. Values of accuracies and F1 above 1 are
-percent.
+datasets and metrics are those of ``harness.result_rows``, values are read as ``harness.printed``
+reads them. Values of accuracies and F1 above 1 are percent.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 from harness.errors import SubmissionError
 from harness.metrics import Metric, metrics
-from harness.result_rows import dataset_name, metric_of, number, read_rows
+from harness.printed import Printed, read_numbers
+from harness.result_rows import dataset_name, metrics_of, read_rows
 from harness.seed_table import SeedGroup
 
 __all__ = ["Agreement", "Published", "against", "read_published"]
@@ -65,15 +65,16 @@ class Agreement:
 
 
 def read_published(path: Path, table: str | None = None) -> tuple[Published, ...]:
-    """Read published means; rows of unknown metrics are passed over.
+    """Read published means; rows of unknown metrics, and without a number, are passed over.
 
     Args:
         path: A CSV file.
         table: Keep only rows whose column ``table`` says so.
 
     Raises:
-        SubmissionError: When the file cannot be read, lacks a column, holds no number where one
-            belongs or two values for one system, dataset and metric.
+        SubmissionError: When the file cannot be read, lacks a column, holds what is not understood
+            where a number belongs, no number at all, or two values for one system, dataset and
+            metric.
     """
     rows = read_rows(path, ("system", "dataset", "metric", "value"), {"model": "system"})
     tables = sorted({row.get("table", "") for _, row in rows} - {""})
@@ -82,15 +83,20 @@ def read_published(path: Path, table: str | None = None) -> tuple[Published, ...
             f"{path.name} holds no table {table!r}", hint=f"it holds {', '.join(tables) or 'none'}"
         )
     read = [
-        (row, metric, number(row["value"], f"{path.name}, line {line}: value"))
+        (row, metric, number)
         for line, row in rows
-        if (metric := metric_of(row["metric"])) is not None
-        and (table is None or row["table"] == table)
+        if table is None or row["table"] == table
+        for metric, number in _cells(row, f"{path.name}, line {line}: value")
     ]
+    if not read:
+        raise SubmissionError(
+            f"{path.name} holds no number of a known metric",
+            hint="metrics are named as in MMSA's tables or here: msa list metrics",
+        )
     decimals: dict[str, int] = defaultdict(int)
-    for row, metric, _ in read:
-        decimals[metric.name] = max(decimals[metric.name], _decimals(row["value"]))
-    found = [_published(row, metric, value, decimals) for row, metric, value in read]
+    for _, metric, number in read:
+        decimals[metric.name] = max(decimals[metric.name], number.decimals)
+    found = [_published(row, metric, number, decimals) for row, metric, number in read]
     _refuse_ambiguity(path, found, tables)
     return tuple(found)
 
@@ -108,15 +114,23 @@ def against(groups: Iterable[SeedGroup], published: Iterable[Published]) -> tupl
     )
 
 
+def _cells(row: Mapping[str, str], where: str) -> Iterator[tuple[Metric, Printed]]:
+    """The numbers of a row that has any; two where the metric names two."""
+    named = metrics_of(row["metric"])
+    if named:
+        numbers = read_numbers(row["value"], len(named), where)
+        yield from ((m, number) for m, number in zip(named, numbers, strict=True) if number)
+
+
 def _published(
-    row: Mapping[str, str], metric: Metric, value: float, decimals: Mapping[str, int]
+    row: Mapping[str, str], metric: Metric, number: Printed, decimals: Mapping[str, int]
 ) -> Published:
     return Published(
         system=row["system"],
         dataset=dataset_name(row["dataset"]),
         metric=metric.name,
-        value=value,
-        percent=metric.percent and value > 1,
+        value=float(number.value),
+        percent=number.percent or (metric.percent and number.value > 1),
         decimals=decimals[metric.name],
     )
 
@@ -128,12 +142,6 @@ def _agreement(cell: Published, config: str, values: tuple[float, ...]) -> Agree
     return Agreement(
         published=cell, config=config, here=here, gap=gap, equal=abs(gap) <= half * (1 + _ROUNDING)
     )
-
-
-def _decimals(text: str) -> int:
-    """Decimals of a number as written."""
-    exponent = Decimal(text).as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 def _refuse_ambiguity(path: Path, found: Iterable[Published], tables: list[str]) -> None:

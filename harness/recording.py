@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from av import AudioStream, VideoFrame, VideoStream
     from av.container import InputContainer
 
-__all__ = ["RATE", "Timeline", "film", "find_media", "find_video", "sound", "stills", "tracks"]
+__all__ = [
+    "RATE",
+    "NotInstalled",
+    "Timeline",
+    "film",
+    "find_media",
+    "find_video",
+    "sound",
+    "stills",
+    "tracks",
+]
 
 RATE = 16_000
 """Samples per second of cut sound: what every audio model served today resamples to."""
@@ -41,6 +51,10 @@ _SCALE = (
     "{width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
     ":out_color_matrix=bt601:out_range=full"  # what every JPEG decoder assumes
 )
+
+
+class NotInstalled(DataError):
+    """A package that reads recordings is not installed: no recording can be read."""
 
 
 @dataclass(frozen=True)
@@ -346,7 +360,7 @@ def _av() -> Any:  # noqa: ANN401 - an optional package, absent where types are 
     try:
         return importlib.import_module("av")
     except ImportError as error:
-        raise DataError(
+        raise NotInstalled(
             "frames and sound of clips need the package av (PyAV)",
             hint="pip install 'msa-harness[media]'",
         ) from error

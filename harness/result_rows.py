@@ -6,8 +6,6 @@ Shared by tables of results per seed and tables of published means.
 from __future__ import annotations
 
 import csv
-import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,13 +13,14 @@ from pathlib import Path
 from harness.data.datasets import datasets
 from harness.errors import SubmissionError
 from harness.metrics import Metric, metrics
+from harness.printed import pair_of
 
 __all__ = [
     "KEYS",
     "METRIC_COLUMNS",
     "dataset_name",
     "metric_of",
-    "number",
+    "metrics_of",
     "read_rows",
     "refuse_twice",
 ]
@@ -41,8 +40,6 @@ METRIC_COLUMNS: Mapping[str, str] = {
 
 KEYS = ("dataset", "model", "seed", "config")
 """Columns that say what a result is of; their names are read in any case."""
-
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def read_rows(
@@ -131,12 +128,14 @@ def metric_of(column: str) -> Metric | None:
     return metrics[name]
 
 
-def number(text: str, where: str) -> float:
-    """The finite number that text spells.
+def metrics_of(name: str) -> tuple[Metric, ...]:
+    """The metrics that a printed name stands for: one, two apart by a slash, or none.
 
-    Raises:
-        SubmissionError: When it spells none; ``where`` says where it stood.
+    Example:
+        >>> [metric.name for metric in metrics_of("Has0_acc_2/Non0_acc_2")]
+        ['acc2_has0', 'acc2_non0']
     """
-    if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
-        raise SubmissionError(f"{where} should be a number, found {text!r}")
-    return float(text)
+    metric = metric_of(name)
+    if metric is not None:
+        return (metric,)
+    return tuple(metrics[one] for one in pair_of(name) or ())

@@ -2,8 +2,8 @@
 
 Columns: ``dataset``, ``model`` (or ``system``), ``seed``, ``config`` (a name or hash of all
 hyper-parameters; may be absent when no seed repeats) and metrics, under their names here or in
-MMSA's tables (``harness.result_rows``). Other columns are not read. Results are fractions and not
-percent; an empty cell is an undefined result.
+MMSA's tables (``harness.result_rows``). Other columns are not read. Results are fractions, or
+percent with the sign; an empty cell, a dash or ``nan`` is an undefined result.
 
 Runs are comparable only within one ``config``, so that a group is one dataset, model and config.
 Logs hold more than repeats of a final setting, hence three rules, each with its reason in
@@ -27,7 +27,8 @@ from pathlib import Path
 
 from harness.errors import SubmissionError
 from harness.metrics import Metric, metrics
-from harness.result_rows import KEYS, dataset_name, metric_of, number, read_rows, refuse_twice
+from harness.printed import read_number
+from harness.result_rows import KEYS, dataset_name, metric_of, read_rows, refuse_twice
 
 __all__ = ["LeftOut", "SeedGroup", "SeedTable", "read_seed_table"]
 
@@ -192,9 +193,15 @@ def _run(row: Mapping[str, str], columns: Mapping[str, str], where: str) -> _Run
 
 
 def _value(text: str, metric: Metric, where: str) -> float:
-    if not text or text.lower() == "nan":
+    printed = read_number(text, where)
+    if printed is None:
         return math.nan
-    value = number(text, where)
+    if printed.spread is not None:
+        raise SubmissionError(
+            f"{where} should be the result of one run, found {text!r}: one run has no spread",
+            hint="one row per run; published means are compared with --against",
+        )
+    value = float(printed.value / 100 if printed.percent else printed.value)
     if not metric.low <= value <= metric.high:
         raise SubmissionError(
             f"{where} should lie in [{metric.low:g}, {metric.high:g}], found {text}",

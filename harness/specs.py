@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +18,7 @@ from typing import Literal, get_args, get_type_hints
 
 from harness import canonical
 from harness.canonical import Json
+from harness.documents import read_toml
 from harness.errors import SpecError
 from harness.files import is_plain_name
 
@@ -189,10 +189,7 @@ class Suite:
         Raises:
             SpecError: Naming the file, the key and the nearest valid key.
         """
-        try:
-            table = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise SpecError(f"cannot read suite {path}: {error}", hint="msa list suites") from error
+        table = read_toml(path, "suite", hint="msa list suites")
         return cls.parse(table, name=path.stem, where=path.name)
 
     @classmethod

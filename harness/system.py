@@ -23,8 +23,10 @@ import torch
 from numpy.typing import NDArray
 
 from harness.canonical import Json
-from harness.data.corpus import EXPLANATIONS, STREAMS, Corpus, Split
+from harness.data.contents import contents_of
+from harness.data.corpus import EXPLANATIONS, LABELS, STREAMS, Corpus, Split
 from harness.data.corruption import Condition
+from harness.data.datasets import SPLITS
 from harness.errors import SpecError
 from harness.network import Dims, Network, Output, ParameterGroup, Pass, Stage
 from harness.params import (
@@ -230,14 +232,43 @@ class System:
         return self.params(**values)
 
     def missing(self, corpus: Corpus, params: Params) -> frozenset[str]:
-        """Inputs the system cannot do without and ``corpus`` lacks."""
-        present = {"transcript", "tokens"} | set(corpus.streams)
-        if corpus.dataset.unimodal_labels:
+        """Inputs the system cannot do without and ``corpus`` lacks, by its contents.
+
+        Tokens are made of transcripts, unless the hyper-parameters ask for the stored ones.
+        """
+        had = contents_of(corpus)
+        stored = getattr(params, "tokens", "") == "corpus"
+        present = {*had.streams, *had.texts}
+        if had.tokens if stored else "transcript" in had.texts:
+            present.add("tokens")
+        if had.labels == LABELS[1:]:
             present.add("unimodal")
-        explained = {name for name in EXPLANATIONS if name in corpus.clips}
-        if explained == set(EXPLANATIONS):
+        if had.texts.issuperset(EXPLANATIONS):
             present.add("clue_vectors")
-        return params.reads(self.inputs) - self.optional - present - explained
+        return params.reads(self.inputs) - self.optional - present
+
+    def obstacle(self, corpus: Corpus, params: Params) -> str | None:
+        """Why the system cannot learn from ``corpus`` and be scored on it; None when it can.
+
+        All systems learn from train clips and are scored on test clips; all but references are
+        selected or calibrated on valid clips.
+        """
+        had = contents_of(corpus)
+        needed = set(SPLITS) - ({"valid"} if self.reference else set())
+        empty = [split for split in had.empty_splits if split in needed]
+        if empty:
+            return f"needs {' and '.join(empty)} clips"
+        missing = sorted(self.missing(corpus, params))
+        if not missing:
+            return None
+        lacking = [name for name in LABELS[1:] if name not in had.labels]
+        told = {"unimodal": f"uni-modal labels (no training clip has {', '.join(lacking)})"}
+        if getattr(params, "tokens", "") == "corpus":
+            told["tokens"] = "stored tokens"
+        else:
+            told["tokens"] = "transcripts to make tokens of"
+        told["transcript"] = "transcripts"
+        return f"needs {', '.join(told.get(name, name) for name in missing)}"
 
     def side_info(self, params: Params) -> bool:
         """Whether it reads what was written about a clip: explanations."""

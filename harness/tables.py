@@ -12,12 +12,14 @@ import csv
 import io
 import json
 import math
+import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -25,13 +27,17 @@ from numpy.typing import NDArray
 
 from harness.decoding import Decoded, decode
 from harness.errors import DataError, HarnessError
-from harness.identifiers import canonical_id, clean_id, look_alikes
+from harness.identifiers import canonical_id, look_alikes, split_pair, visible
 from harness.parquet import read_parquet
 
-__all__ = ["FORMATS", "Rows", "Table", "parse_csv", "read_table"]
+if TYPE_CHECKING:
+    from harness.data.datasets import Dataset
+
+__all__ = ["FORMATS", "Rows", "Table", "not_of_a_text", "parse_csv", "read_table"]
 
 FORMATS = (".csv", ".parquet", ".jsonl")
 
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _ELSEWHERE = {
     ".tsv": "a table with tabs: save it with commas, as .csv",
     ".gz": "compressed: unpack it first",
@@ -47,7 +53,7 @@ class Rows:
     """A CSV file as text.
 
     Args:
-        header: Column names, blanks at the ends removed.
+        header: Column names without what no one sees.
         rows: Cells as they are, as many as columns.
         lines: (n,) last line of each row in the file, from 1.
         decoded: The text and how it was read.
@@ -86,11 +92,12 @@ class Table:
         if not len(self.frame):
             raise self.error(f"{self.name} has a header and no rows")
 
-    def ids(self, *, unique: bool = False) -> list[str]:
+    def ids(self, *, unique: bool = False, dataset: Dataset | None = None) -> list[str]:
         """Clip ids as ``video_clip``, from ``id`` or from ``video_id`` and ``clip_id``.
 
         Args:
             unique: Whether a clip may occur only once.
+            dataset: Whose clips they are: its rules take ids apart and join them.
 
         Raises:
             HarnessError: ``error``, for a table without them, cells that are no ids (see
@@ -98,11 +105,11 @@ class Table:
         """
         if "id" in self.frame:
             self.need("id")
-            ids = [self._id(cell, row) for row, cell in enumerate(self.frame["id"])]
+            ids = [self._id(cell, row, dataset) for row, cell in enumerate(self.frame["id"])]
         elif {"video_id", "clip_id"} <= set(self.frame):
             self.need("video_id", "clip_id")
             pairs = zip(self.frame["video_id"], self.frame["clip_id"], strict=True)
-            ids = [self._joined(pair, row) for row, pair in enumerate(pairs)]
+            ids = [self._joined(pair, row, dataset) for row, pair in enumerate(pairs)]
         else:
             found = ", ".join(map(str, self.frame.columns)) or "none"
             raise self.error(
@@ -147,7 +154,7 @@ class Table:
             first = int(at[0])
             raise self.error(
                 f"{self.name}: {column} of clip {places[first]} is not a finite number"
-                f" ({reprlib.repr(cells.iloc[first])}; {at.size} such clips)",
+                f" ({_shown(cells.iloc[first])}; {at.size} such clips)",
                 hint=hint,
             )
         return values
@@ -161,8 +168,8 @@ class Table:
             empty: Whether a cell may be empty.
 
         Raises:
-            HarnessError: ``error``, naming the clip, for a cell that is no text, holds half a
-                character, or is empty where it may not be.
+            HarnessError: ``error``, naming the clip, for a cell that is no text, holds what no text
+                has (see ``not_of_a_text``), or is empty where it may not be.
         """
         self.need(column)
         return [
@@ -171,6 +178,11 @@ class Table:
         ]
 
     def _text(self, cell: object, where: str, *, empty: bool) -> str:
+        if isinstance(cell, str) and (wrong := not_of_a_text(cell)):
+            raise self.error(
+                f"{self.name}: {where} holds {wrong}",
+                hint="delete it, or save the original again as UTF-8",
+            )
         if _is_empty(cell):
             if empty:
                 return cell if isinstance(cell, str) else ""
@@ -180,21 +192,20 @@ class Table:
                 f"{self.name}: {where} should be a text, found {_kind(cell)}",
                 hint="numbers, lists and booleans are not words",
             )
-        if any("\ud800" <= character <= "\udfff" for character in cell):
-            raise self.error(f"{self.name}: {where} holds half a character", hint="save as UTF-8")
         return cell
 
-    def _id(self, cell: object, row: int) -> str:
+    def _id(self, cell: object, row: int, dataset: Dataset | None) -> str:
         try:
-            return canonical_id(cell)
+            return canonical_id(cell) if dataset is None else dataset.canonical_id(cell)
         except ValueError as error:
             raise self._wrong_id(error, row) from error
 
-    def _joined(self, pair: tuple[object, object], row: int) -> str:
+    def _joined(self, pair: tuple[object, object], row: int, dataset: Dataset | None) -> str:
         try:
-            return "_".join(clean_id(part) for part in pair)
+            video, clip = split_pair(*pair)
         except ValueError as error:
             raise self._wrong_id(error, row) from error
+        return f"{video}_{clip}" if dataset is None else dataset.clip_id(video, clip)
 
     def _wrong_id(self, error: ValueError, row: int) -> HarnessError:
         return self.error(
@@ -211,6 +222,23 @@ class Table:
                 f" {other!a}",
                 hint="spell every id as published",
             )
+
+
+def not_of_a_text(cell: str) -> str:
+    r"""What in a cell belongs to no text: half a character or a control character; else nothing.
+
+    Tabs and line ends are text. The controls beyond ASCII (0x80 to 0x9F) are what is left of
+    typographic signs of Windows that were read as Latin-1.
+
+    Example:
+        >>> not_of_a_text("it\x92s"), not_of_a_text("two\nlines")
+        ("a control character ('\\x92')", '')
+    """
+    found = _NO_TEXT.search(cell)
+    if found is None:
+        return ""
+    half = "\ud800" <= found[0] <= "\udfff"
+    return f"{'half a' if half else 'a control'} character ({found[0]!a})"
 
 
 def read_table(
@@ -299,8 +327,8 @@ def parse_csv(
         ) from error
     if not rows:
         raise DataError(f"{name} is empty", hint="a table has a header and rows")
-    header = [cell.strip() for cell in rows[0]]
-    _refuse_other_separators(header, name)
+    _refuse_other_separators(rows[0], name)
+    header = [visible(cell) for cell in rows[0]]
     for row, line in zip(rows[1:], lines[1:], strict=True):
         if len(row) != len(header):
             raise DataError(
@@ -391,6 +419,10 @@ def _is_empty(cell: object) -> bool:
 
 def _is_nan(cell: object) -> bool:
     return isinstance(cell, float | np.floating | Decimal) and math.isnan(cell)
+
+
+def _shown(cell: object) -> str:
+    return reprlib.repr(cell.item() if isinstance(cell, np.generic) else cell)
 
 
 def _kind(cell: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from harness.metrics import Metric
+from harness.printed import defined
 
 __all__ = [
     "APART",
@@ -59,6 +60,7 @@ def number(
     signed: bool = False,
     decimals: int = 3,
     directed: bool = False,
+    undefined: str = UNDEFINED,
 ) -> str:
     """A value of a metric, or a difference of values; no negative zero unless it is asked for.
 
@@ -67,23 +69,24 @@ def number(
         metric: It decides on per cent, which has 2 decimals.
         signed: Whether to write ``+`` too.
         decimals: Of everything that is no percentage.
+        undefined: What stands for NaN.
         directed: Whether what rounds to zero from below keeps its minus: it tells who is ahead.
     """
-    if math.isnan(value):
-        return UNDEFINED
     places = 2 if metric.percent else decimals
     sign, zero = "+" if signed else "", "" if directed else "z"
-    return format(scaled(metric, value), f"{sign}{zero}.{places}f")
+    return defined(scaled(metric, value), f"{sign}{zero}.{places}f", undefined)
 
 
 def bounds(low: float, high: float, metric: Metric, *, signed: bool = False) -> str:
-    """An interval in brackets."""
+    """An interval in brackets; undefined where an end is not finite."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return UNDEFINED
     return f"[{number(low, metric, signed=signed)}, {number(high, metric, signed=signed)}]"
 
 
 def p_value(p: float) -> str:
     """``p = 0.012`` or ``p < .001``."""
-    return "p < .001" if p < 0.001 else f"p = {p:.3f}"
+    return "p < .001" if p < 0.001 else f"p = {defined(p, '.3f', UNDEFINED)}"
 
 
 def rank_set(ranks: tuple[int, int]) -> str:

@@ -68,8 +68,11 @@ class Model:
         said = output.sequences[0, asked:]
         steps = zip(said.tolist(), output.logits, strict=True)
         most = int(request.get("top_logprobs", 0))
+        ends = self._model.generation_config.eos_token_id
+        stopped = said[-1].item() in (ends if isinstance(ends, list) else [ends])
         return {
             "text": self._decoded(said),
+            "finish_reason": "stop" if stopped else "length",
             "logprobs": [self._choices(token, step[0], most) for token, step in steps],
         }
 

@@ -27,7 +27,7 @@ from harness.canonical import digest
 from harness.errors import RunFailed
 from harness.seeds import derive
 from mllm_eval._canary_items import ITEMS, Item, Senses, clips, made
-from mllm_eval.client import Client, Request, ask_all
+from mllm_eval.client import Client, Request, ask_settled
 from mllm_eval.journal import Answer, Journal
 from mllm_eval.media import Clip
 from mllm_eval.models import ModelCard
@@ -46,6 +46,7 @@ _REACTS: Final = 2.0  # times the movement between orders
 _LEAST: Final = 1e-6  # share of the scale; smaller movements are rounding
 _LOW, _HIGH = -3.0, 3.0
 _ORDERS: Final = ("as listed", "reversed", "shuffled")
+_AGAIN: Final = "read the server's log, then repeat the same command: a check takes every answer"
 
 Values = NDArray[np.float64]
 
@@ -83,8 +84,7 @@ class _Pass:
 
 def senses_of(card: ModelCard) -> Senses:
     """The media that the canary can show a model."""
-    kinds = {"image": "vision", "audio": "audio"}
-    return frozenset(sense for kind, sense in kinds.items() if kind in card.inputs)
+    return card.senses
 
 
 class Canary:
@@ -170,6 +170,7 @@ class Canary:
             media=digest([item.id, sorted(item.senses), sorted(blank)]),
             content=lambda: item.content(blank),
             extra=self._card.extra,
+            about=item.id,
         )
 
     def _served(
@@ -178,11 +179,12 @@ class Canary:
         """One pass over the items; nothing is remembered, so that everything is asked."""
         requests = self._requests(blank, swapped)
         places = list(order) or list(range(len(requests)))
+        asked = [requests[place] for place in places]
         with (
             tempfile.TemporaryDirectory() as folder,
             Journal(Path(folder) / "answers.jsonl") as journal,
         ):
-            answers = ask_all([requests[place] for place in places], self._client, journal)
+            (answers,) = ask_settled([asked], self._client, journal, hint=_AGAIN)
         return self._pass([answer for _, answer in sorted(zip(places, answers, strict=True))])
 
     def _pass(self, answers: Sequence[Answer]) -> _Pass:

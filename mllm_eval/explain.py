@@ -30,7 +30,7 @@ from harness.data.explanations import Kind
 from harness.errors import DataError
 from harness.seeds import derive
 from mllm_eval import media
-from mllm_eval.client import Client, Request, Sampling, ask_all
+from mllm_eval.client import Client, Request, Sampling, ask_all, counting
 from mllm_eval.clips import donors, media_identity
 from mllm_eval.instruction import Instructions, Language, instructions
 from mllm_eval.journal import Answer, Journal
@@ -112,11 +112,13 @@ class Stage:
         client: The model.
         sampling: How it answers.
         extra: Further request fields.
+        senses: Which of ``vision`` and ``audio`` the model takes.
     """
 
     client: Client
     sampling: Sampling
     extra: Mapping[str, Json] = field(default_factory=dict)
+    senses: frozenset[str] = media.SENSES
 
     def record(self) -> dict[str, Json]:
         """As provenance, without the place of the server."""
@@ -168,15 +170,25 @@ class Explainer:
         return "video_mllm" if len(names) == 1 else "both"
 
     def senses(self, clip: Clip) -> tuple[Sense, ...]:
-        """What is noted of a clip: what is really there, or imagined from words if there are any.
+        """What is noted of a clip: what is there and the model takes, or imagined from its words.
 
         Raises:
             DataError: For a broken recording.
         """
         if self.from_words:
             return tuple(_CLUE) if clip.text.strip() else ()
-        held = media.shown(clip, "all")
+        held = media.shown(clip, "all", self.notes.senses)
         return tuple(sense for sense in _CLUE if sense in held)
+
+    def _unasked(self, clip: Clip) -> dict[str, Told]:
+        """What is to be told before anything is asked: why there will be nothing."""
+        told = dict.fromkeys(EXPLANATIONS, Told(fate=Fate.ABSENT))
+        if self.from_words:
+            return told
+        withheld = media.SENSES - self.notes.senses
+        held = withheld.intersection(media.shown(clip, "all"))
+        clues = [clue for sense, clue in _CLUE.items() if sense in held]
+        return told | dict.fromkeys(clues, Told(fate=Fate.WITHHELD))
 
     def explain(
         self, clips: Sequence[Clip], journal: Journal, on_answer: Tell | None = None
@@ -194,13 +206,15 @@ class Explainer:
         """
         asked = [(clip, sense) for clip in clips for sense in self.senses(clip)]
         requests = [self._note_of(clip, sense) for clip, sense in asked]
-        first = ask_all(requests, self.notes.client, journal, on_answer=on_answer)
-        told = {clip.id: dict.fromkeys(EXPLANATIONS, Told(fate=Fate.ABSENT)) for clip in clips}
+        with counting(requests, self.notes.client, journal):
+            first = ask_all(requests, self.notes.client, journal, on_answer=on_answer)
+        told = {clip.id: self._unasked(clip) for clip in clips}
         for (clip, sense), answer in zip(asked, first, strict=True):
             told[clip.id][_CLUE[sense]] = read_note(answer, self.rules)
         noted = [(clip, notes) for clip in clips if (notes := _noted(told[clip.id]))]
         requests = [self._rewriting_of(clip, notes) for clip, notes in noted]
-        second = ask_all(requests, self.rewriting.client, journal, on_answer=on_answer)
+        with counting(requests, self.rewriting.client, journal):
+            second = ask_all(requests, self.rewriting.client, journal, on_answer=on_answer)
         for (clip, notes), answer in zip(noted, second, strict=True):
             told[clip.id] |= read_fields(answer, [*notes, _SUMMARY], self.rules)
         return Explained(told=told, answers=[*first, *second])
@@ -209,13 +223,14 @@ class Explainer:
         name = _QUESTION[sense]
         if self.from_words:
             words = self.questions[f"{name}_from_words"].render(transcript=clip.text)
-            return show(words, sampling=self.notes.sampling, extra=self.notes.extra)
+            return show(words, sampling=self.notes.sampling, extra=self.notes.extra, about=clip.id)
         return show(
             self.questions[name].render(),
             media=media_identity(clip, [sense], self.frames),
             content=partial(media.parts, clip, sense, self.frames),
             sampling=self.notes.sampling,
             extra=self.notes.extra,
+            about=clip.id,
         )
 
     def _rewriting_of(self, clip: Clip, notes: Mapping[str, str]) -> Request:
@@ -226,7 +241,7 @@ class Explainer:
         )
         schema = text_schema([*notes, _SUMMARY])
         stage = self.rewriting
-        return show(words, sampling=stage.sampling, schema=schema, extra=stage.extra)
+        return show(words, sampling=stage.sampling, schema=schema, extra=stage.extra, about=clip.id)
 
     def provenance(self, explained: Explained, control: Control) -> dict[str, Json]:
         """What the corpus records about its explanations; nothing in it is a place."""

@@ -26,13 +26,16 @@ __all__ = ["SETTLED", "Answer", "Identity", "Journal", "State", "TokenChoices", 
 
 log = logging.getLogger(__name__)
 
-State = Literal["answered", "refused", "blocked", "timed_out", "failed"]
-SETTLED: frozenset[State] = frozenset({"answered", "refused", "blocked"})
+State = Literal["answered", "refused", "blocked", "rejected", "timed_out", "failed"]
+SETTLED: frozenset[State] = frozenset({"answered", "refused", "blocked", "rejected"})
 """The server's last word: kept and never asked again. The other states are worth another try."""
 
-TokenChoices = tuple[tuple[str, float], ...]
-"""(token, natural log-probability) at one position, the generated token first."""
+TokenChoices = tuple[tuple[str, float | None], ...]
+"""(token, natural log-probability) at one position, the generated token first; None where the
+server told none, or what can be none."""
 
+_WHOLE = frozenset({"stop", "eos_token", "stop_sequence", "end_turn"})
+"""How servers say that a model ended by itself."""
 _SYNC_EVERY = 1.0  # seconds
 
 
@@ -72,7 +75,8 @@ class Answer:
 
     Args:
         key: Of the request's identity.
-        state: ``answered``; ``refused`` by the model; ``blocked`` before it reached the model;
+        state: ``answered``; ``refused`` by the model; ``blocked`` by a content policy before it
+            reached the model; ``rejected`` by the server, which answers other requests;
             ``timed_out`` and ``failed`` after all attempts.
         text: The answer or refusal as received; the error message of the other states.
         finish_reason: As the server gave it; empty when it gave none.
@@ -92,6 +96,11 @@ class Answer:
     completion_tokens: int | None
     seconds: float
     attempts: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether the server says that the model ended by itself: nothing is cut off."""
+        return self.finish_reason.lower() in _WHOLE
 
 
 class Journal:
@@ -212,7 +221,7 @@ def _answer_of(line: bytes, where: str) -> Answer:
         if fields["state"] not in get_args(State):
             raise ValueError(f"state {fields['state']!r}")
         fields["logprobs"] = tuple(
-            tuple((str(token), float(value)) for token, value in choices)
+            tuple((str(token), None if at is None else float(at)) for token, at in choices)
             for choices in fields["logprobs"]
         )
     except (ValueError, KeyError, TypeError) as error:

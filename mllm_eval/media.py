@@ -26,6 +26,7 @@ from harness.recording import RATE, Timeline, find_media
 
 __all__ = [
     "CONDITIONS",
+    "SENSES",
     "Clip",
     "Condition",
     "Sampling",
@@ -41,6 +42,8 @@ Condition = Literal["text", "audio", "vision", "all"]
 """What is shown: the transcript alone, the sound alone, the frames alone, or everything."""
 
 CONDITIONS: tuple[Condition, ...] = get_args(Condition)
+SENSES: frozenset[str] = frozenset({"vision", "audio"})
+"""What a recording can be shown to; a model that lacks one is not shown its tracks."""
 Rule = Literal["uniform-centre", "uniform-edges", "fps"]
 Part = dict[str, Any]
 
@@ -164,11 +167,16 @@ def _begin(path: Path, start: float | None, stop: float | None) -> float:
     return begin
 
 
-def shown(clip: Clip, condition: Condition) -> tuple[str, ...]:
+def shown(clip: Clip, condition: Condition, senses: frozenset[str] = SENSES) -> tuple[str, ...]:
     """Which of ``vision``, ``audio`` and ``text`` the condition shows of this clip, in order.
 
     ``all`` shows what there is: the transcript alone when the clip has no media. Rows count what
     was shown, so that a transcript is never taken for a video.
+
+    Args:
+        clip: The clip.
+        condition: What to show.
+        senses: Which of ``vision`` and ``audio`` the model takes.
 
     Raises:
         SpecError: For an unknown condition.
@@ -178,7 +186,8 @@ def shown(clip: Clip, condition: Condition) -> tuple[str, ...]:
         raise SpecError(f"conditions are {', '.join(CONDITIONS)}; found {condition!r}")
     if condition == "text":
         return ("text",)
-    held = {"text"} if clip.media is None else {"text", *recording.tracks(clip.media)}
+    tracks = () if clip.media is None else recording.tracks(clip.media)
+    held = {"text", *senses.intersection(tracks)}
     here = tuple(name for name in _ORDER if name in held and condition in (name, "all"))
     if not here:
         raise DataError(
@@ -188,7 +197,9 @@ def shown(clip: Clip, condition: Condition) -> tuple[str, ...]:
     return here
 
 
-def parts(clip: Clip, condition: Condition, sampling: Sampling) -> list[Part]:
+def parts(
+    clip: Clip, condition: Condition, sampling: Sampling, senses: frozenset[str] = SENSES
+) -> list[Part]:
     """Content parts of an OpenAI chat message that show the clip: frames, sound, transcript.
 
     Which of them are there is told by :func:`shown`; a clip without media has its transcript only.
@@ -198,7 +209,7 @@ def parts(clip: Clip, condition: Condition, sampling: Sampling) -> list[Part]:
         DataError: See :func:`shown`, :func:`frames` and :func:`audio`.
     """
     content: list[Part] = []
-    for name in shown(clip, condition):
+    for name in shown(clip, condition, senses):
         if name == "text":
             content.append({"type": "text", "text": clip.text})
         elif clip.media is not None:

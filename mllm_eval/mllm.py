@@ -1,7 +1,8 @@
 """Multimodal language models asked for a score: zero-shot, no label of the dataset seen.
 
 The prediction of a clip is the mean over prompts, each clip without an answer counting as the mean
-training label; predictions under the other policies are stored beside it.
+training label; predictions under the other policies are stored beside it. Refusals and what cannot
+be read are such clips; a question that transport trouble has left open is not, and ends the run.
 
 Shapes: n clips of a split, P prompts.
 """
@@ -9,7 +10,7 @@ Shapes: n clips of a split, P prompts.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from mllm_eval import media
 from mllm_eval.client import Client, Served, ask_served, recall, remember
 from mllm_eval.clips import clips_of, media_identity
 from mllm_eval.media import CONDITIONS
-from mllm_eval.models import ModelCard, models
+from mllm_eval.models import ModelCard, known
+from mllm_eval.outcomes import Outcome
 from mllm_eval.prompt import Prompt, prompts
 from mllm_eval.survey import Setting, Survey
 from mllm_eval.zero_shot import Scores, scores, summary
@@ -63,11 +65,7 @@ class MLLMParams(Params):
     @property
     def card(self) -> ModelCard:
         """What is known of the model; next to nothing without a card."""
-        return (
-            models[self.model]
-            if self.model in models
-            else ModelCard(name=self.model, title=self.model, weights=self.model)
-        )
+        return known(self.model) or ModelCard(name=self.model, title=self.model, weights=self.model)
 
     def reads(self, inputs: frozenset[str]) -> frozenset[str]:
         """The transcript, unless the condition withholds it; recordings are no feature stream."""
@@ -85,6 +83,7 @@ class MLLMParams(Params):
         card = self.card
         return Setting(
             condition=self.condition,  # type: ignore[arg-type]  # checked against CONDITIONS
+            senses=card.senses,
             frames=media.Sampling(frames=self.frames, size=self.size, rule=self.rule),  # type: ignore[arg-type]  # checked
             folder=Path(self.media) if self.media else None,
             turns=self.turns,
@@ -94,26 +93,36 @@ class MLLMParams(Params):
             extra=card.extra,
         )
 
+    def check_senses(self, dataset: Dataset) -> None:
+        """Whether the model takes what the condition shows.
+
+        Raises:
+            SpecError: When its card has no such input, or no model is named.
+        """
+        if not self.model:
+            raise SpecError("system mllm: model is missing", hint='params = { model = "NAME" }')
+        names = ", ".join(prompt.name for prompt in self.asks(dataset))
+        wanted = media.SENSES.intersection([self.condition])
+        self.card.check_senses(wanted, f"condition {self.condition} of prompt {names}")
+
     def served(self, cache: Path) -> Served:
         """What the server says of the model; while it is away, what was last said.
 
         Raises:
-            SpecError: When no model is named, or no server of a model that was never met.
+            SpecError: When no server is named, of a model that was never met.
             DataError: When the server has other models only, and this one was never met.
             RunFailed: When it does not answer, and the model was never met.
         """
-        if not self.model:
-            raise SpecError("system mllm: model is missing", hint='params = { model = "NAME" }')
         stated = self.revision or (self.card.revision if self.card.hosted else "")
         try:
             found = ask_served(
                 self._address, self.model, stated=stated, key_variable=self._key_variable
             )
         except HarnessError:
-            known = recall(cache, self.model, stated)
-            if known is None:
+            met = recall(cache, self.model, stated)
+            if met is None:
                 raise
-            return known
+            return met
         remember(cache, self.model, stated, found)
         return found
 
@@ -147,9 +156,10 @@ def pins(params: MLLMParams, corpus: Corpus, cache: Path) -> Mapping[str, str]:
 
     Raises:
         DataError: When the model is not served here, or nothing could be shown.
-        SpecError: See ``MLLMParams.served``.
+        SpecError: See ``MLLMParams.check_senses`` and ``MLLMParams.served``.
         RunFailed: See ``MLLMParams.served``.
     """
+    params.check_senses(corpus.dataset)
     served, setting = params.served(cache), params.setting
     if setting.folder is None and params.condition in ("audio", "vision"):
         raise DataError(
@@ -166,7 +176,9 @@ def pins(params: MLLMParams, corpus: Corpus, cache: Path) -> Mapping[str, str]:
     if setting.folder is not None and params.condition != "text":
         found["media"] = digest(
             {
-                clip.id: media_identity(clip, media.shown(clip, setting.condition), setting.frames)
+                clip.id: media_identity(
+                    clip, media.shown(clip, setting.condition, setting.senses), setting.frames
+                )
                 for name in _ASKED
                 for clip in clips_of(corpus.split(name).clips, setting.folder)
             }
@@ -175,8 +187,15 @@ def pins(params: MLLMParams, corpus: Corpus, cache: Path) -> Mapping[str, str]:
 
 
 def fit(task: Task, params: MLLMParams) -> Fitted:
-    """Ask about every clip of valid and test; nothing is learned but the optional calibration."""
-    dataset, served = task.train.corpus.dataset, params.served(task.cache)
+    """Ask about every clip of valid and test; nothing is learned but the optional calibration.
+
+    Raises:
+        SpecError: When the model takes nothing of what the condition shows.
+        RunFailed: When a question has no answer after all attempts; what was answered is kept.
+    """
+    dataset = task.train.corpus.dataset
+    params.check_senses(dataset)
+    served = params.served(task.cache)
     survey = Survey(
         params.client(served),
         params.asks(dataset),
@@ -189,8 +208,8 @@ def fit(task: Task, params: MLLMParams) -> Fitted:
         return scores(survey.replies(split), split, mean)
 
     asked = [split for split in (task.valid, task.watched) if split is not None]
-    for split in asked:
-        _check_answered(scored(split), params.model)
+    survey.ask(asked)
+    _check_taken([scored(split) for split in asked], params.model)
     line = _calibration(scored(task.valid), task.valid)
     return Fitted(
         predict=lambda split: scored(split).main,
@@ -212,7 +231,8 @@ def fit(task: Task, params: MLLMParams) -> Fitted:
 def _asked(params: MLLMParams, dataset: Dataset, served: Served) -> dict[str, Json]:
     """Who was asked what, and when: what a reader needs to judge the row by."""
     card, asked = params.card, params.asks(dataset)
-    seen = params.condition in ("vision", "all") and bool(params.media)
+    shows = params.condition in ("vision", "all") and "vision" in card.senses
+    seen = shows and bool(params.media)
     return {
         "model": card.title,
         "revision": served.revision,
@@ -221,7 +241,7 @@ def _asked(params: MLLMParams, dataset: Dataset, served: Served) -> dict[str, Js
         "licence": card.licence,
         "trained_on": card.trained_on,
         "billions": card.parameters,
-        "inputs": sorted(card.inputs) if params.model in models else [],
+        "inputs": sorted(card.inputs) if known(params.model) else [],
         "condition": params.condition,
         "frames": f"{params.frames}, {params.rule}, {params.size} px" if seen else "none",
         "prompts": [prompt.name for prompt in asked],
@@ -233,12 +253,15 @@ def _asked(params: MLLMParams, dataset: Dataset, served: Served) -> dict[str, Js
     }
 
 
-def _check_answered(found: Scores, model: str) -> None:
-    """A split of which nothing reached the model is no result."""
-    table = found.table
-    if (table["outcome"] == "failed").all():
+def _check_taken(found: Sequence[Scores], model: str) -> None:
+    """Splits of which nothing reached the model are no result."""
+    told = pd.concat([one.table for one in found])
+    rejected = told[told["outcome"] == Outcome.REJECTED]
+    if len(rejected) and told["outcome"].isin([Outcome.REJECTED, Outcome.BLOCKED]).all():
         raise RunFailed(
-            f"no request about {found.split} was answered by {model}: {table['detail'].iloc[0]}"
+            f"no request about {rejected['split'].iloc[0]} was answered by {model}:"
+            f" {rejected['detail'].iloc[0]}",
+            hint="read the server's log: is the model served with room for such requests?",
         )
 
 

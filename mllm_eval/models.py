@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -21,12 +21,14 @@ from harness.specs import check_keys
 from mllm_eval.client import Sampling
 from mllm_eval.shelf import Shelf
 
-__all__ = ["Input", "ModelCard", "models", "resolve"]
+__all__ = ["Input", "ModelCard", "known", "models", "resolve"]
 
 Input = Literal["text", "image", "video", "audio"]
 
 _MEDIA: Final = {"image": 32, "video": 1, "audio": 1}
 """Parts of one request at most, where a card says nothing else."""
+_INPUT_OF: Final[Mapping[str, Input]] = {"vision": "image", "audio": "audio"}
+"""What a model must take to be shown frames, which are sent as pictures, and sound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,29 @@ class ModelCard:
         return bool(self.base_url)
 
     @property
+    def senses(self) -> frozenset[str]:
+        """Which of ``vision`` and ``audio`` it can be shown."""
+        return frozenset(sense for sense, kind in _INPUT_OF.items() if kind in self.inputs)
+
+    def check_senses(self, wanted: Collection[str], asker: str) -> None:
+        """Whether it takes what a question needs.
+
+        Args:
+            wanted: ``vision``, ``audio``; any of them will do, and none needs none.
+            asker: What asks for it, for the message.
+
+        Raises:
+            SpecError: When it takes none of them.
+        """
+        if wanted and not self.senses.intersection(wanted):
+            lacking = " or ".join(_INPUT_OF[sense] for sense in sorted(wanted))
+            raise SpecError(
+                f"model {self.name} takes {', '.join(self.inputs)}, not {lacking},"
+                f" which {asker} shows",
+                hint="msa list mllms shows what each model takes",
+            )
+
+    @property
     def media_limits(self) -> dict[str, int]:
         """Parts of each medium that one request may have; empty for a text model."""
         return {kind: self.limits.get(kind, most) for kind, most in self._media()}
@@ -140,6 +165,18 @@ models = Shelf(
 )
 
 
+def known(model: str) -> ModelCard | None:
+    """The card of a model that a server knows by its card's name or its hub id; None without one.
+
+    Example:
+        >>> known("Qwen/Qwen2.5-VL-7B-Instruct").name
+        'qwen2.5-vl-7b'
+    """
+    if model in models:
+        return models[model]
+    return next((card for card in models.values() if model and card.weights == model), None)
+
+
 def resolve(model: str) -> ModelCard:
     """The card of a model named by card, folder or hub id; the latter two may have none.
 
@@ -159,10 +196,7 @@ def resolve(model: str) -> ModelCard:
         return ModelCard(name=folder.resolve().name, title=model, weights=str(folder.resolve()))
     owner, _, name = model.partition("/")
     if owner.strip(".") and name and "/" not in name:
-        return next(
-            (card for card in models.values() if card.weights == model),
-            ModelCard(name=name, title=model, weights=model),
-        )
+        return known(model) or ModelCard(name=name, title=model, weights=model)
     return models[model]
 
 

@@ -1,7 +1,8 @@
 """What became of a request, and what a clip without an answer counts as.
 
-A refusal or a time-out is no neutral rating. Every clip has an outcome; the clips without a value
-are counted, and scored under each of three stated policies.
+A refusal is no neutral rating. Every clip has an outcome; the clips without a value are counted,
+and scored under each of three stated policies. Transport trouble is no outcome: such a question is
+asked again, and nothing is scored before it has been answered.
 
 Shapes: N clips asked, n clips scored.
 """
@@ -36,10 +37,10 @@ class Outcome(StrEnum):
     ANSWERED = "answered"
     REFUSED = "refused"
     UNPARSED = "unparsed"
+    CUT = "cut"
     OUT_OF_RANGE = "out_of_range"
     BLOCKED = "blocked"
-    TIMED_OUT = "timed_out"
-    FAILED = "failed"
+    REJECTED = "rejected"
 
     @property
     def meaning(self) -> str:
@@ -51,10 +52,10 @@ _MEANINGS = {
     Outcome.ANSWERED: "one value on the scale",
     Outcome.REFUSED: "the model declined",
     Outcome.UNPARSED: "an answer that is not in the form asked for",
+    Outcome.CUT: "cut off before the model ended it",
     Outcome.OUT_OF_RANGE: "a number off the scale",
     Outcome.BLOCKED: "stopped by the provider's content filter",
-    Outcome.TIMED_OUT: "no answer in time",
-    Outcome.FAILED: "the transport or the server failed",
+    Outcome.REJECTED: "a request that the server cannot take, such as one that is too long",
 }
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from harness.canonical import Json
 from mllm_eval.outcomes import Outcome, Reading
 
-__all__ = ["read_json", "read_number", "read_text_2025", "score_schema", "unread"]
+__all__ = ["cut_off", "read_json", "read_number", "read_text_2025", "score_schema", "unread"]
 
 _MINUS_SIGNS: Final = (
     "\N{MINUS SIGN}"
@@ -100,14 +100,15 @@ def score_schema(low: float, high: float) -> dict[str, Json]:
     }
 
 
-def read_text_2025(answer: str) -> Reading:
+def read_text_2025(answer: str, *, whole: bool = True) -> Reading:
     """Read the first number in an answer, as the MLLM rows of TEXT were read.
 
     The scale is not looked at, a Unicode minus is lost, ".5" is 5 and "1 out of 3" is 1. For
     re-computing those rows only.
 
-    Deviation: a number too large for a float is unparsed; the release has infinity there. The
-    zeros that the release writes for failed calls are no matter of parsing and are not reproduced.
+    Deviation: a number too large for a float is unparsed; the release has infinity there. A number
+    at the end of an answer that is not ``whole`` may go on, and is none. The zeros that the release
+    writes for failed calls are no matter of parsing and are not reproduced.
 
     Source:
         Notebook of the MLLM rows in the release of TEXT (AAAI 2026).
@@ -117,6 +118,8 @@ def read_text_2025(answer: str) -> Reading:
         -3.0
     """
     found = _TEXT_2025.search(answer)
+    if found and not whole and not answer[found.end() :].strip("."):
+        return cut_off(unread(answer, "a text with a number"))
     value = float(found.group()) if found else math.nan
     if not math.isfinite(value):
         return unread(answer, "a text with a number")
@@ -136,6 +139,20 @@ def unread(answer: str, expected: str) -> Reading:
         return Reading(outcome=Outcome.REFUSED, detail="the wording of a refusal")
     found = "another text" if answer.strip() else "an empty text"
     return Reading(outcome=Outcome.UNPARSED, detail=f"expected {expected}, found {found}")
+
+
+def cut_off(reading: Reading) -> Reading:
+    """What is read from an answer that was cut off, so that a number may lack its last digits.
+
+    A refusal is one however it would have gone on.
+
+    Example:
+        >>> cut_off(read_number("-1", -3, 3)).outcome.value
+        'cut'
+    """
+    if reading.outcome is Outcome.REFUSED:
+        return reading
+    return Reading(outcome=Outcome.CUT, detail="the answer was cut off")
 
 
 def _on_scale(value: float, low: float, high: float) -> Reading:

@@ -18,23 +18,23 @@ import numpy as np
 from harness.canonical import Json, digest, plain
 from harness.data.corpus import Corpus
 from harness.data.datasets import Dataset
-from harness.errors import DataError, SpecError
+from harness.errors import DataError, RunFailed, SpecError
 from harness.metrics.base import Values
 from harness.seeds import derive
 from mllm_eval import media
-from mllm_eval.client import Client, Request, Sampling, ask_all
+from mllm_eval.client import Client, Request, Sampling, ask_settled
 from mllm_eval.clips import clips_of, donors
 from mllm_eval.instruction import Instructions, Language, instructions
 from mllm_eval.journal import Answer, Journal
 from mllm_eval.media import Clip, Condition
 from mllm_eval.outcomes import Outcome, Reading
-from mllm_eval.parse import read_number
-from mllm_eval.prompt import Prompt
+from mllm_eval.parse import cut_off, read_number
+from mllm_eval.prompt import Prompt, Rendered
 from mllm_eval.rewording import halves, reworded, units
 from mllm_eval.showing import blanked, show
 from mllm_eval.survey import Question, Setting
 
-__all__ = ["NEEDS", "Prober", "Replies", "Subject", "choose"]
+__all__ = ["NEEDS", "SHOWS", "Prober", "Replies", "Subject", "choose"]
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "completion": ("completion",),
@@ -45,6 +45,12 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "hearing": ("audio", "text", "all"),
 }
 """Probe -> the series of questions that it takes."""
+SHOWS: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(("completion", "recall", "wording"), frozenset[str]()),
+    **dict.fromkeys(("swap", "blank"), media.SENSES),
+    "hearing": frozenset({"audio"}),
+}
+"""Probe -> ``vision`` and ``audio`` that it shows; one of them will do, and none takes none."""
 
 _SHORTEST: Final = 5  # units that a second half has at least, for a match to mean something
 _LONGEST: Final = {"completion": 96, "score": 32}  # tokens
@@ -61,6 +67,7 @@ class Subject:
         videos: (N,) their source videos.
         labels: (N,) their labels.
         constant: Median training label.
+        senses: Which of ``vision`` and ``audio`` the model takes.
     """
 
     dataset: Dataset
@@ -68,11 +75,12 @@ class Subject:
     videos: Sequence[str]
     labels: Values
     constant: float
+    senses: frozenset[str] = media.SENSES
 
     @cached_property
     def held(self) -> list[frozenset[str]]:
-        """(N,) what there is of each clip: ``text``, ``vision``, ``audio``."""
-        return [frozenset(media.shown(clip, "all")) for clip in self.clips]
+        """(N,) what the model can be shown of each clip: ``text``, ``vision``, ``audio``."""
+        return [frozenset(media.shown(clip, "all", self.senses)) for clip in self.clips]
 
     @cached_property
     def donors(self) -> list[int | None]:
@@ -87,7 +95,13 @@ class Subject:
         return found
 
 
-def choose(corpus: Corpus, split: str, folder: Path | None, most: int) -> Subject:
+def choose(
+    corpus: Corpus,
+    split: str,
+    folder: Path | None,
+    most: int,
+    senses: frozenset[str] = media.SENSES,
+) -> Subject:
     """At most so many clips of a split: at random, those with recordings before the others.
 
     The choice is the same in every process; clips stay in the order of the split.
@@ -97,6 +111,7 @@ def choose(corpus: Corpus, split: str, folder: Path | None, most: int) -> Subjec
         split: Whose clips.
         folder: Of the recordings; None for transcripts only.
         most: Number of clips.
+        senses: Which of ``vision`` and ``audio`` the model takes.
 
     Raises:
         DataError: For an unknown or empty split, or no training clips.
@@ -114,6 +129,7 @@ def choose(corpus: Corpus, split: str, folder: Path | None, most: int) -> Subjec
         videos=table["video"].iloc[places].astype(str).tolist(),
         labels=table["label"].to_numpy(dtype=np.float64)[places],
         constant=float(np.median(training)),
+        senses=senses,
     )
 
 
@@ -209,13 +225,15 @@ class Prober:
             on_answer: Called for each answer as it arrives.
 
         Raises:
-            RunFailed: When the server cannot be reached or refuses every request alike.
+            RunFailed: When the server cannot be reached or refuses every request alike, or a
+                question has no answer after all attempts.
         """
         series = dict.fromkeys(name for probe in names for name in NEEDS[probe])
         asked = {name: self._series(name, subject) for name in series}
         flat = [(name, i, *item) for name, row in asked.items() for i, item in row.items()]
         requests = [request for _, _, request, _ in flat]
-        answers = ask_all(requests, self.client, journal, on_answer=on_answer)
+        (answers,) = ask_settled([requests], self.client, journal, on_answer=on_answer)
+        self._check_taken(answers)
         values = {name: np.full(len(subject.clips), np.nan) for name in series}
         completions: list[str | None] = [None] * len(subject.clips)
         outcomes = {name: Counter[str]() for name in series}
@@ -233,6 +251,15 @@ class Prober:
             outcomes=outcomes,
             answers=answers,
         )
+
+    def _check_taken(self, answers: Sequence[Answer]) -> None:
+        """Questions of which none reached the model find nothing out."""
+        rejected = [answer for answer in answers if answer.state == "rejected"]
+        if rejected and all(answer.state in ("rejected", "blocked") for answer in answers):
+            raise RunFailed(
+                f"no question was answered by {self.client.model}: {rejected[0].text}",
+                hint="read the server's log: is the model served with room for such requests?",
+            )
 
     def _series(self, name: str, subject: Subject) -> dict[int, _Item]:
         """Place of a clip -> its request and how the answer is read; clips without one left out."""
@@ -253,7 +280,7 @@ class Prober:
         if len(units(second)) < _SHORTEST:
             return None
         words = self.questions["complete"].render(dataset=subject.dataset.title, beginning=first)
-        request = show(words, sampling=self._up_to("completion"), extra=self.extra)
+        request = self._show(words, "completion", subject.clips[i])
         return request, lambda answer: Reading(outcome=Outcome.ANSWERED, value=0.0)
 
     def _recall(self, subject: Subject, i: int) -> _Item:
@@ -264,8 +291,8 @@ class Prober:
             low=f"{low:g}",
             high=f"{high:g}",
         )
-        request = show(words, sampling=self._up_to("score"), extra=self.extra)
-        return request, lambda answer: read_number(answer.text, low, high)
+        request = self._show(words, "score", subject.clips[i])
+        return request, partial(_read_number, low=low, high=high)
 
     def _score(self, condition: str, subject: Subject, i: int) -> _Item | None:
         held = subject.held[i]
@@ -291,11 +318,14 @@ class Prober:
         request, read = self._item(subject, subject.clips[i], "all")
         return _without(request, sense), read
 
+    def _show(self, words: Rendered, form: str, clip: Clip) -> Request:
+        return show(words, sampling=self._up_to(form), extra=self.extra, about=clip.id)
+
     def _up_to(self, form: str) -> Sampling:
         return dataclasses.replace(self.sampling, max_tokens=_LONGEST[form])
 
     def _item(self, subject: Subject, clip: Clip, condition: str) -> _Item:
-        shown = media.shown(clip, cast("Condition", condition))
+        shown = media.shown(clip, cast("Condition", condition), subject.senses)
         question = Question(
             clip=clip,
             shown=shown,
@@ -305,6 +335,7 @@ class Prober:
         )
         setting = Setting(
             condition=cast("Condition", condition),
+            senses=subject.senses,
             frames=self.frames,
             sampling=self._up_to("score"),
             extra=self.extra,
@@ -325,6 +356,11 @@ def _without(request: Request, sense: str) -> Request:
 
     media = digest([request.media, "blank", sense])
     return dataclasses.replace(request, messages=messages, media=media)
+
+
+def _read_number(answer: Answer, *, low: float, high: float) -> Reading:
+    reading = read_number(answer.text, low, high)
+    return reading if answer.whole else cut_off(reading)
 
 
 def _settled(answer: Answer) -> Reading | None:

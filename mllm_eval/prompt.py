@@ -17,7 +17,7 @@ from harness import canonical
 from harness.errors import SpecError
 from harness.specs import check_keys
 from mllm_eval.outcomes import Outcome, Reading
-from mllm_eval.parse import read_json, read_number, read_text_2025
+from mllm_eval.parse import cut_off, read_json, read_number, read_text_2025
 from mllm_eval.scoring import Letters
 from mllm_eval.shelf import Shelf
 
@@ -161,14 +161,24 @@ class Prompt:
         """
         return _filled(self.retry, self._values(self.absent, low, high, letters))
 
-    def read(self, answer: str, low: float, high: float, letters: Letters | None = None) -> Reading:
+    def read(
+        self,
+        answer: str,
+        low: float,
+        high: float,
+        letters: Letters | None = None,
+        *,
+        whole: bool = True,
+    ) -> Reading:
         """Read an answer's text; the value is on the scale of the labels.
 
         Args:
-            answer: The whole answer.
+            answer: The text.
             low: Lowest label.
             high: Highest label.
             letters: Those of the request.
+            whole: Whether the model ended it. What was cut off has no value; a letter, the only
+                token asked for, is whole in any case.
 
         Raises:
             SpecError: When letters are missing or not asked for.
@@ -178,9 +188,10 @@ class Prompt:
         if letters is not None:
             reading = letters.read(answer)
         elif self.parser == "text-2025":
-            reading = read_text_2025(answer)
+            reading = read_text_2025(answer, whole=whole)
         else:
             reading = (read_json if self.answer == "json" else read_number)(answer, *asked)
+            reading = reading if whole else cut_off(reading)
         return self.to_labels(reading, low, high)
 
     def to_labels(self, reading: Reading, low: float, high: float) -> Reading:

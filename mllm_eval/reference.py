@@ -57,7 +57,8 @@ class Reference:
             )
         answer = json.loads(line)
         choices = tuple(tuple((t, p) for t, p in step) for step in answer["logprobs"] if step)
-        return Answer("", "answered", answer["text"], "", choices, None, None, 0.0, 1)
+        reason = answer["finish_reason"]
+        return Answer("", "answered", answer["text"], reason, choices, None, None, 0.0, 1)
 
 
 @contextlib.contextmanager

@@ -86,7 +86,7 @@ class Letters:
         pairs = zip(self.letters, self.values, strict=True)
         return "\n".join(f"{letter}: {f'{value:+.2g}' if value else 0}" for letter, value in pairs)
 
-    def expected(self, logprobs: Iterable[tuple[str, float]]) -> Reading:
+    def expected(self, logprobs: Iterable[tuple[str, float | None]]) -> Reading:
         """The expected value, Σ p·v / Σ p over the letters, and the mass Σ p that they cover.
 
         Tokens that differ in white space only are one letter. Letters the server does not list
@@ -96,13 +96,15 @@ class Letters:
             logprobs: Token and log-probability of the candidates for the answer's only token.
 
         Returns:
-            Unparsed when no letter is among them, or a log-probability cannot be one.
+            Unparsed when no letter is among them, or any log-probability is missing or none that
+            can be.
         """
         stands_for = dict(zip(self.letters, self.values, strict=True))
-        found = [(stands_for[t.strip()], p) for t, p in logprobs if t.strip() in stands_for]
-        if any(math.isnan(p) or p > _ROUNDING for _, p in found):
-            return Reading(outcome=Outcome.UNPARSED, detail="a log-probability is NaN or positive")
-        weighted = [(value, math.exp(p)) for value, p in found]
+        told = [(token.strip(), math.nan if p is None else p) for token, p in logprobs]
+        if any(math.isnan(p) or p > _ROUNDING for _, p in told):
+            detail = "a log-probability is missing, NaN or positive"
+            return Reading(outcome=Outcome.UNPARSED, detail=detail)
+        weighted = [(stands_for[token], math.exp(p)) for token, p in told if token in stands_for]
         mass = math.fsum(weight for _, weight in weighted)
         if not mass:
             return Reading(outcome=Outcome.UNPARSED, detail="no letter is probable", mass=0.0)

@@ -32,6 +32,7 @@ def show(
     content: Callable[[], Sequence[Part]] = tuple,
     schema: Mapping[str, Json] | None = None,
     extra: Mapping[str, Json] = MappingProxyType({}),
+    about: str = "",
 ) -> Request:
     """A request of content parts, then the words.
 
@@ -42,6 +43,7 @@ def show(
         content: Makes the parts when the request's turn comes.
         schema: JSON schema the answer is held to.
         extra: Further request fields.
+        about: Whom it is about, for counts.
     """
 
     def messages() -> list[Mapping[str, Json]]:
@@ -56,6 +58,7 @@ def show(
         sampling=sampling,
         schema=schema,
         extra=extra,
+        about=about,
     )
 
 

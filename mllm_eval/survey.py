@@ -2,16 +2,18 @@
 
 Every prompt is put to every clip; letters once per turn, in rotated order. An answer that cannot be
 read is asked for once more with the prompt's shorter instruction. What the journal has is not asked
-again, so a survey that was stopped goes on where it stood.
+again, so a survey that was stopped goes on where it stood. A survey with a question that has no
+outcome is none.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,12 @@ import filelock
 from harness.canonical import Json, digest
 from harness.data.corpus import Split
 from mllm_eval import media
-from mllm_eval.client import Client, Request, Sampling, ask_all
+from mllm_eval.client import Client, Request, Sampling, ask_settled
 from mllm_eval.clips import clips_of, media_identity
 from mllm_eval.journal import Answer, Journal
 from mllm_eval.media import Clip, Condition
 from mllm_eval.outcomes import Outcome, Reading
-from mllm_eval.parse import score_schema
+from mllm_eval.parse import score_schema, unread
 from mllm_eval.prompt import Prompt
 from mllm_eval.scoring import Letters
 
@@ -33,7 +35,7 @@ __all__ = ["Question", "Reply", "Setting", "Survey"]
 
 log = logging.getLogger(__name__)
 
-_ASKED_AGAIN = (Outcome.UNPARSED, Outcome.OUT_OF_RANGE, Outcome.REFUSED)
+_ASKED_AGAIN = (Outcome.UNPARSED, Outcome.CUT, Outcome.OUT_OF_RANGE, Outcome.REFUSED)
 _ALTERNATIVES = 20  # log-probabilities a token, the most that servers give by default
 _NUMBER = r"-?[0-9]\.[0-9]"
 """What a number is held to: one digit, one decimal. Its range is checked when it is read."""
@@ -45,6 +47,7 @@ class Setting:
 
     Args:
         condition: What is shown of a clip.
+        senses: Which of ``vision`` and ``audio`` the model takes.
         frames: Which frames, where frames are shown.
         folder: Of the recordings; None: there are transcripts only.
         turns: Rotations of the letters.
@@ -55,6 +58,7 @@ class Setting:
     """
 
     condition: Condition = "text"
+    senses: frozenset[str] = media.SENSES
     frames: media.Sampling = field(default_factory=media.Sampling)
     folder: Path | None = None
     turns: int = 1
@@ -117,13 +121,14 @@ class Question:
             sampling=self._sampling(setting),
             schema=self._schema(setting),
             extra={**setting.extra, **self._form(setting)},
+            about=self.clip.id,
         )
 
     def _content(self, words: str, setting: Setting) -> str | list[media.Part]:
         """Media first, then the words; the words alone where no media are shown."""
         if self.shown == ("text",):
             return words
-        shown = media.parts(self.clip, setting.condition, setting.frames)
+        shown = media.parts(self.clip, setting.condition, setting.frames, setting.senses)
         seen_and_heard = [part for part in shown if part["type"] != "text"]
         return [*seen_and_heard, {"type": "text", "text": words}]
 
@@ -148,13 +153,19 @@ class Question:
         return {"structured_outputs": {"regex": _NUMBER}}
 
     def read(self, answer: Answer) -> Reading:
-        """What an answer says, on the label scale; letters by their probabilities where given."""
+        """What a settled answer says, on the label scale; letters by their probabilities.
+
+        Where the server tells no probabilities, the letter alone is no value: beside expected
+        values of other clips it would be one of another kind.
+        """
         if answer.state != "answered":
             return Reading(outcome=Outcome(answer.state), detail=answer.text)
-        if self.letters is not None and answer.logprobs:
-            found = self.letters.expected(answer.logprobs[0])
-            return self.prompt.to_labels(found, self.low, self.high)
-        return self.prompt.read(answer.text, self.low, self.high, self.letters)
+        if self.letters is None:
+            return self.prompt.read(answer.text, self.low, self.high, whole=answer.whole)
+        if not answer.logprobs:
+            return unread(answer.text, "log-probabilities of letters")
+        found = self.letters.expected(answer.logprobs[0])
+        return self.prompt.to_labels(found, self.low, self.high)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -206,61 +217,83 @@ class Survey:
         self._journal = journal
         self._known: dict[str, tuple[Reply, ...]] = {}
 
+    def ask(self, splits: Sequence[Split]) -> None:
+        """Ask about all clips of several splits.
+
+        Raises:
+            RunFailed: When the server has gone, or refuses every request alike, or some question
+                has no answer after all attempts; what was answered is kept.
+            DataError: When recordings are damaged, or a clip has nothing that could be shown.
+        """
+        batches: list[list[Question]] = []
+        for split in splits:
+            before = {one.clip.id for batch in batches for one in batch}.union(self._known)
+            batches.append(self._about(split, before))
+        for reply in self._ask(batches):
+            name = reply.question.clip.id
+            self._known[name] = (*self._known.get(name, ()), reply)
+
     def replies(self, split: Split) -> Mapping[str, tuple[Reply, ...]]:
         """Clip id -> its replies, in the order of prompts and turns, for every clip of the split.
 
         Raises:
-            RunFailed: When the server has gone, or refuses every request alike.
-            DataError: When recordings are damaged, or a clip has nothing that could be shown.
+            RunFailed, DataError: See ``ask``.
         """
-        table = split.clips[~split.clips["id"].isin(self._known)]
-        if len(table):
-            clips = clips_of(table, self._setting.folder)
-            self._warn(clips)
-            dataset = split.corpus.dataset
-            for reply in self._ask(self._questions(clips, dataset.low, dataset.high)):
-                name = reply.question.clip.id
-                self._known[name] = (*self._known.get(name, ()), reply)
+        if not split.clips["id"].isin(self._known).all():
+            self.ask([split])
         return {name: self._known[name] for name in split.ids}
 
     def _warn(self, clips: Sequence[Clip]) -> None:
-        silent = sum(clip.media is None for clip in clips)
-        if silent and self._setting.condition == "all":
+        """Say what is less than the condition ``all`` promises."""
+        if self._setting.condition != "all":
+            return
+        model, recorded = self._client.model, [clip for clip in clips if clip.media is not None]
+        if silent := len(clips) - len(recorded):
             log.warning(
                 "%s: no recordings of %d of %d clips: their transcripts alone are shown",
-                self._client.model,
-                silent,
-                len(clips),
+                *(model, silent, len(clips)),
+            )
+        withheld = sorted(media.SENSES - self._setting.senses)
+        if withheld and recorded:
+            log.warning(
+                "%s: its card takes no %s: nothing of it is shown of %d clips with recordings",
+                *(model, " and no ".join(withheld), len(recorded)),
             )
 
-    def _questions(self, clips: Sequence[Clip], low: float, high: float) -> list[Question]:
+    def _about(self, split: Split, before: Set[str]) -> list[Question]:
+        """The questions about the clips of a split, without those asked about ``before``."""
+        table, dataset = split.clips[~split.clips["id"].isin(before)], split.corpus.dataset
+        clips = clips_of(table, self._setting.folder)
+        self._warn(clips)
+        scale = {"low": dataset.low, "high": dataset.high}
         return [
-            Question(clip=clip, shown=shown, prompt=prompt, low=low, high=high, turn=turn)
+            Question(clip=clip, shown=shown, prompt=prompt, turn=turn, **scale)
             for clip in clips
-            for shown in (media.shown(clip, self._setting.condition),)
+            for shown in (media.shown(clip, self._setting.condition, self._setting.senses),)
             for prompt in self._prompts
             for turn in range(self._setting.turns if prompt.answer == "letters" else 1)
         ]
 
-    def _ask(self, questions: Sequence[Question]) -> list[Reply]:
+    def _ask(self, batches: Sequence[Sequence[Question]]) -> list[Reply]:
         """Every question once, then those whose answer cannot be read once more."""
         with (
             filelock.FileLock(self._journal.with_suffix(".lock")),
             Journal(self._journal) as journal,
         ):
-            requests = [question.request(self._setting) for question in questions]
+            requests = [[one.request(self._setting) for one in batch] for batch in batches]
+            found = chain.from_iterable(ask_settled(requests, self._client, journal))
             replies = [
                 Reply(question=question, answers=(answer,), reading=question.read(answer))
-                for question, answer in zip(
-                    questions, ask_all(requests, self._client, journal), strict=True
-                )
+                for question, answer in zip(chain.from_iterable(batches), found, strict=True)
             ]
             places = [place for place, reply in enumerate(replies) if _is_asked_again(reply)]
-            requests = [
-                questions[place].request(self._setting, replies[place].answers[0].text)
+            again = [
+                replies[place].question.request(self._setting, replies[place].answers[0].text)
                 for place in places
             ]
-            answers = ask_all(requests, self._client, journal)
+            (answers,) = ask_settled(
+                [again], self._client, journal, beside=list(chain.from_iterable(requests))
+            )
         for place, answer in zip(places, answers, strict=True):
             first = replies[place]
             replies[place] = Reply(

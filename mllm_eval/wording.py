@@ -38,8 +38,10 @@ class Fate(StrEnum):
 
     TOLD = "told"
     ABSENT = "absent"
+    WITHHELD = "withheld"
     REFUSED = "refused"
     BLOCKED = "blocked"
+    REJECTED = "rejected"
     TIMED_OUT = "timed_out"
     FAILED = "failed"
     CUT = "cut"
@@ -64,11 +66,13 @@ class Fate(StrEnum):
 _MEANINGS: Final = {
     Fate.TOLD: "a text that can stand",
     Fate.ABSENT: "nothing to tell it from: no such track, or no usable note",
+    Fate.WITHHELD: "not asked: the model's card has no such input",
     Fate.REFUSED: "the model declined",
     Fate.BLOCKED: "stopped by the provider's content filter",
+    Fate.REJECTED: "a request that the server cannot take, such as one that is too long",
     Fate.TIMED_OUT: "no answer in time",
     Fate.FAILED: "the transport or the server failed",
-    Fate.CUT: "cut off at the longest answer",
+    Fate.CUT: "cut off before the model ended it",
     Fate.UNPARSED: "not the JSON object asked for",
     Fate.EMPTY: "an empty text",
     Fate.TOO_SHORT: "a text of fewer words than say anything",
@@ -151,11 +155,11 @@ def _declines(text: str) -> bool:
 
 
 def read_note(answer: Answer, rules: Rules) -> Told:
-    """The note in an answer; of one cut off at the longest answer, its whole sentences."""
+    """The note in an answer; of one that was cut off, its whole sentences."""
     if answer.state != "answered":
         return Told(fate=Fate(answer.state))
     text = answer.text
-    if answer.finish_reason == "length":
+    if not answer.whole:
         whole = _SENTENCE.match(text)
         if whole is None:
             return Told(fate=Fate.CUT)
@@ -176,8 +180,7 @@ def read_fields(answer: Answer, fields: Sequence[str], rules: Rules) -> dict[str
         or found.keys() != set(fields)
         or not all(isinstance(text, str) for text in found.values())
     ):
-        cut = answer.finish_reason == "length"
-        return dict.fromkeys(fields, Told(fate=Fate.CUT if cut else Fate.UNPARSED))
+        return dict.fromkeys(fields, Told(fate=Fate.UNPARSED if answer.whole else Fate.CUT))
     return {field: rules.judge(found[field]) for field in fields}
 
 

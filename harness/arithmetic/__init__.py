@@ -7,7 +7,7 @@ a number that was really measured is never called impossible.
 
 from harness.arithmetic.constants import Constants, binary_constants, label_constants
 from harness.arithmetic.lint import Finding, lint
-from harness.arithmetic.reported import Reported, canonical_name
+from harness.arithmetic.reported import Reported, canonical_name, canonical_names
 
 __all__ = [
     "Constants",
@@ -15,6 +15,7 @@ __all__ = [
     "Reported",
     "binary_constants",
     "canonical_name",
+    "canonical_names",
     "label_constants",
     "lint",
 ]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 from harness.data.datasets import Dataset
 from harness.metrics import metrics, metrics_for
+from harness.printed import Printed, pair_of, read_number
 
-__all__ = ["Reported", "canonical_name"]
+__all__ = ["Reported", "canonical_name", "canonical_names"]
 
 _SPELLINGS = {
     "mae": "mae",
@@ -33,6 +34,9 @@ _SPELLINGS = {
     "wafnon0": "f1_non0",
 }
 
+_HUNDREDFOLD = re.compile(r"\(?(?:%|[_\s(][x×*]\s?100\b)\)?")
+"""How a printed name says that its numbers were multiplied by 100."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
@@ -42,40 +46,45 @@ class Reported:
         text: As printed.
         value: As a fraction of 1 where it was a percentage.
         step: One unit of its last digit, on the same scale.
+        spread: What was printed behind ``±``, on the same scale; None without one.
     """
 
     text: str
     value: Fraction
     step: Fraction
+    spread: Fraction | None = None
 
     @classmethod
     def parse(cls, metric: str, text: str, *, hundredfold: bool = False) -> Reported | None:
-        """Read a printed number; None when it is none.
-
-        Accuracies and F1 above 1 are percentages.
+        """Read a printed number; None when the cell says that there is none.
 
         Args:
             metric: Canonical name.
-            text: As printed, such as ``77.38``, ``0.7738`` or ``77.38%``.
+            text: As printed: whatever ``harness.printed.read_number`` reads.
             hundredfold: Whether the table says that it was multiplied by 100.
+
+        Raises:
+            SubmissionError: As ``harness.printed.read_number``.
 
         Example:
             >>> Reported.parse("acc7", "38.6").low
             Fraction(771, 2000)
         """
-        digits = text.strip().removesuffix("%")
-        try:
-            number = Decimal(digits)
-        except InvalidOperation:
-            return None
-        exponent = number.as_tuple().exponent
-        if not isinstance(exponent, int) or abs(exponent) > 30 or abs(number) > 10**6:
-            return None
-        percent = hundredfold or text.strip().endswith("%")
-        percent = percent or (metrics[metric].percent and number > 1)
+        printed = read_number(text)
+        return None if printed is None else cls.of(metric, printed, hundredfold=hundredfold)
+
+    @classmethod
+    def of(cls, metric: str, printed: Printed, *, hundredfold: bool = False) -> Reported:
+        """The interval of a number read before; accuracies and F1 above 1 are percentages."""
+        percent = hundredfold or printed.percent
+        percent = percent or (metrics[metric].percent and printed.value > 1)
         divisor = 100 if percent else 1
-        step = Fraction(10) ** exponent / divisor
-        return cls(text=text.strip(), value=Fraction(number) / divisor, step=step)
+        return cls(
+            text=printed.text,
+            value=Fraction(printed.value) / divisor,
+            step=Fraction(10) ** printed.exponent / divisor,
+            spread=None if printed.spread is None else Fraction(printed.spread) / divisor,
+        )
 
     @property
     def low(self) -> Fraction:
@@ -89,7 +98,7 @@ class Reported:
 
     def widened(self) -> Reported:
         """The same for a mean of values that were each rounded before: twice the interval."""
-        return Reported(text=self.text, value=self.value, step=2 * self.step)
+        return dataclasses.replace(self, step=2 * self.step)
 
 
 def canonical_name(printed: str, dataset: Dataset) -> tuple[str, bool] | None:
@@ -104,8 +113,28 @@ def canonical_name(printed: str, dataset: Dataset) -> tuple[str, bool] | None:
         >>> canonical_name("Acc2", datasets["mosi"]) is None
         True
     """
-    hundredfold = printed.lower().endswith("_x100")
-    plain = re.sub(r"[^a-z0-9]", "", printed.lower().removesuffix("_x100"))
-    name = _SPELLINGS.get(plain, plain)
+    plain = re.sub(r"[^a-z0-9]", "", _HUNDREDFOLD.sub("", printed.lower()))
     known = {metric.name for metric in metrics_for(dataset)}
-    return (name, hundredfold) if name in known else None
+    joined = {name.replace("_", ""): name for name in known}
+    name = _SPELLINGS.get(plain, joined.get(plain, plain))
+    return (name, _says_hundredfold(printed)) if name in known else None
+
+
+def canonical_names(printed: str, dataset: Dataset) -> tuple[tuple[str, ...], bool] | None:
+    """As ``canonical_name``, for names that may mean two metrics apart by a slash.
+
+    Example:
+        >>> from harness.data.datasets import datasets
+        >>> canonical_names("Acc-2 (has0/non0)", datasets["mosi"])
+        (('acc2_has0', 'acc2_non0'), False)
+    """
+    found = canonical_name(printed, dataset)
+    if found is not None:
+        return (found[0],), found[1]
+    pair = pair_of(_HUNDREDFOLD.sub("", printed.lower()))
+    known = {metric.name for metric in metrics_for(dataset)}
+    return (pair, _says_hundredfold(printed)) if pair and known.issuperset(pair) else None
+
+
+def _says_hundredfold(printed: str) -> bool:
+    return _HUNDREDFOLD.search(printed.lower()) is not None

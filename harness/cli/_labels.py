@@ -2,111 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.errors import SubmissionError
-
 if TYPE_CHECKING:
-    import pandas as pd
-
     from harness.data.corpus import Corpus
     from harness.data.datasets import Dataset
+    from harness.data.store import CorpusStore
+    from harness.known_labels import Labels
+    from harness.labels import Notice, OwnLabels
 
-__all__ = ["Labels", "LabelsOption", "SplitOption", "find_labels", "official_corpus"]
+__all__ = [
+    "CorpusOption",
+    "LabelsOption",
+    "SplitOption",
+    "corpora",
+    "examples",
+    "find_labels",
+    "missing_and_extra",
+    "official_corpus",
+    "tell",
+]
 
 LabelsOption = Annotated[
     Path | None,
     typer.Option(help="An MMSA label.csv; default: a stored corpus, else the file's own labels."),
 ]
+CorpusOption = Annotated[
+    str | None,
+    typer.Option(help="A stored corpus whose labels to take, official split or not."),
+]
 SplitOption = Annotated[str, typer.Option(help="train, valid or test.")]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Labels:
-    """Labels of one split.
-
-    Args:
-        truth: Clip id -> label.
-        videos: Clip id -> source video.
-        origin: Where the labels came from.
-        videos_origin: Where the source videos came from.
-    """
-
-    truth: Mapping[str, float]
-    videos: Mapping[str, str]
-    origin: str
-    videos_origin: str
+_EXAMPLES = 3
 
 
-def find_labels(table: pd.DataFrame, dataset: Dataset, labels: Path | None, split: str) -> Labels:
-    """Labels from a file, else from a stored corpus, else from the predictions themselves.
+def find_labels(
+    own: Sequence[OwnLabels], dataset: Dataset, labels: Path | None, corpus: str | None, split: str
+) -> Labels:
+    """Labels from where a command says, else from where they are at hand.
 
     Args:
-        table: Predictions as read, used for their own ``label`` column as a last resort.
+        own: The labels in the predictions files themselves.
         dataset: The dataset they are of.
         labels: A label file, None to look for stored labels.
+        corpus: A stored corpus, None to look for one.
         split: train, valid or test.
 
     Raises:
-        SubmissionError: When there are no labels anywhere.
+        SubmissionError: When there are no labels anywhere, or those of a file contradict them.
     """
-    from harness.data import label_csv
+    from harness import known_labels
 
-    if labels is not None:
-        clips = label_csv.read(labels, dataset).clips
-        return of_clips(clips[clips["split"] == split], labels.name)
-    stored = _stored(dataset, split)
-    if stored is not None:
-        return stored
-    if "label" in table:
-        unique = table.drop_duplicates("id")
-        own = dict(zip(unique["id"], unique["label"].round(6), strict=True))
-        return Labels(
-            truth=own,
-            videos=_videos_by_id(own),
-            origin="the file's own label column (unverified)",
-            videos_origin="the part of the clip id before the last underscore",
-        )
-    raise SubmissionError(
-        f"no labels of {dataset.name} at hand to score against",
-        hint=f"msa data add LABEL.CSV --dataset {dataset.name}, or --labels LABEL.CSV",
-    )
+    return known_labels.find_labels(own, dataset, split, corpora(), file=labels, corpus=corpus)
 
 
-def _stored(dataset: Dataset, split: str) -> Labels | None:
-    corpus = official_corpus(dataset)
-    return None if corpus is None else of_clips(corpus.split(split).clips, corpus.name)
+def corpora() -> CorpusStore:
+    """The stored corpora."""
+    from harness.data.store import CorpusStore
+    from harness.home import Home
+
+    return CorpusStore(Home.default().corpora)
 
 
 def official_corpus(dataset: Dataset) -> Corpus | None:
     """The first stored corpus that is the whole dataset in its official split, None without one."""
-    from harness.data.store import CorpusStore
-    from harness.home import Home
+    from harness.known_labels import official_clips
 
-    store = CorpusStore(Home.default().corpora)
-    official = {name: counts.clips for name, counts in dataset.splits.items()}
-    for name in store.names():
-        if name.partition("@")[0] == dataset.name:
-            corpus = store.load(name)
-            if {key: len(part) for key, part in corpus.splits.items()} == official:
-                return corpus
-    return None
+    store = corpora()
+    found = official_clips(dataset, store)
+    return None if found is None else store.load(found.name)
 
 
-def of_clips(clips: pd.DataFrame, origin: str) -> Labels:
-    """Labels of a table with columns ``id, video, label``."""
-    return Labels(
-        truth=dict(zip(clips["id"], clips["label"].round(6), strict=True)),
-        videos=dict(zip(clips["id"], clips["video"], strict=True)),
-        origin=origin,
-        videos_origin=origin,
-    )
+def tell(notices: Sequence[Notice]) -> None:
+    """Warn on standard error, each notice once."""
+    for text in dict.fromkeys(notice.text for notice in notices):
+        typer.secho(f"warning: {text}", err=True, fg="yellow")
 
 
-def _videos_by_id(ids: Iterable[str]) -> dict[str, str]:
-    return {clip: clip.rpartition("_")[0] or clip for clip in ids}
+def missing_and_extra(missing: Sequence[str], extra: Sequence[str]) -> dict[str, object]:
+    """Clips without a prediction and predictions without a label, counted, with examples."""
+    return {
+        "missing": len(missing),
+        "extra": len(extra),
+        "missing_examples": list(missing[:_EXAMPLES]),
+        "extra_examples": list(extra[:_EXAMPLES]),
+    }
+
+
+def examples(clips: Sequence[str], total: int) -> str:
+    """The first of ``total`` clips in brackets, nothing for none."""
+    if not clips:
+        return ""
+    return f" ({', '.join(clips[:_EXAMPLES])}{', …' if total > _EXAMPLES else ''})"

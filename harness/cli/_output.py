@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.printed import defined
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
@@ -55,7 +57,7 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return "undefined" if math.isnan(value) else f"{value:.4f}"
+        return defined(value, ".4f")
     return str(value)
 
 

@@ -11,8 +11,8 @@ from harness.errors import SpecError, SubmissionError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.cli._labels import Labels
     from harness.data.datasets import Dataset
+    from harness.known_labels import Labels
     from harness.store import RunStore
 
 __all__ = ["HELP", "Contender", "find_contender"]
@@ -30,7 +30,7 @@ class Contender:
     Args:
         name: How to call it.
         dataset: The dataset it predicts, None when a file does not say.
-        predictions: Columns ``id, pred`` and, with several runs, ``seed``.
+        predictions: Columns ``id, pred``, with several runs ``seed``, of files also ``label``.
         labels: The labels it was run on, None for files and submissions.
     """
 
@@ -130,7 +130,7 @@ def _predictions(store: RunStore, keys: list[str], split: str, name: str) -> pd.
 
 
 def _labels(store: RunStore, corpus: dict[str, Any], split: str) -> Labels:
-    from harness.cli._labels import of_clips
+    from harness.known_labels import of_clips
 
     clips = store.truth(corpus["data"])
     return of_clips(clips[clips["split"] == split], corpus["name"])

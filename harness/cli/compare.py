@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from harness.cli._labels import LabelsOption, SplitOption, find_labels
+from harness.cli._labels import (
+    CorpusOption,
+    LabelsOption,
+    SplitOption,
+    examples,
+    missing_and_extra,
+    tell,
+)
 from harness.cli._narrower import MAIN_ACC2, narrower
 from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.cli._pairing import Side, common, dataset_of, labels_of, matrix
 from harness.cli._systems import HELP
-from harness.errors import SpecError, SubmissionError
+from harness.errors import SpecError
+from harness.printed import interval as written
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     from numpy.typing import NDArray
 
-    from harness.cli._labels import Labels
-    from harness.cli._systems import Contender
     from harness.data.datasets import Dataset
+    from harness.known_labels import Labels
+    from harness.labels import Notice
     from harness.stats import Comparison
 
 __all__ = ["register"]
+
 
 _CONFIRMATORY = ("mae", "corr")  # and the family's main Acc-2
 
@@ -43,6 +51,7 @@ def _compare(
         typer.Option(help="mosi, mosei, sims or simsv2; stored rows of one corpus know theirs."),
     ] = None,
     labels: LabelsOption = None,
+    corpus: CorpusOption = None,
     split: SplitOption = "test",
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
@@ -65,12 +74,14 @@ def _compare(
 
     asked = None if dataset is None else datasets[dataset]
     contenders = [find_contender(name, asked, split) for name in (a, b)]
-    known = _dataset(contenders)
+    known = dataset_of(contenders)
     tables = (contenders[0].predictions, contenders[1].predictions)
-    found = _labels(contenders, known, labels, split)
-    ids, left_out = _common(tables, found)
-    runs_a, runs_b = (_matrix(table, ids) for table in tables)
+    found = labels_of(contenders, known, labels, corpus, split)
+    ids, sides = common(contenders, found)
+    runs_a, runs_b = (matrix(table, ids) for table in tables)
     truth = np.array([found.truth[clip] for clip in ids])
+    notices = [*found.notices, *_copied("A", runs_a, truth), *_copied("B", runs_b, truth)]
+    tell(notices)
     videos = [found.videos[clip] for clip in ids]
     comparisons = [
         compare(
@@ -83,10 +94,13 @@ def _compare(
     rows = _rows(comparisons, known)
     tests = narrower(runs_a, runs_b, truth, known) if narrow else []
     if as_json:
-        facts = _facts(comparisons[0], found, left_out)
+        warnings = {"warnings": [notice.record() for notice in notices]}
+        facts = _facts(comparisons[0], found, sides) | warnings
         echo_json(facts | {"metrics": rows} | ({"narrower": tests} if narrow else {}))
         return
-    _show(rows, comparisons[0], known, split, found, left_out)
+    _show(rows, comparisons[0], known, split, found, sides)
+    for reason in _undefined(comparisons):
+        typer.echo(reason)
     if narrow:
         typer.echo("\nnarrower questions, none of which is the one above:")
         echo_table(tests, right=frozenset({"p"}))
@@ -98,60 +112,15 @@ def _interval(name: str) -> Literal["percentile", "bca"]:
     return "bca" if name == "bca" else "percentile"
 
 
-def _dataset(contenders: Sequence[Contender]) -> Dataset:
-    """The one dataset that both systems predict."""
-    named = [found.dataset for found in contenders if found.dataset is not None]
-    if not named:
-        raise SpecError("files do not say which dataset they predict", hint="add --dataset")
-    if any(dataset is not named[0] for dataset in named):
-        titles = " and ".join(dataset.title for dataset in named)
-        raise SubmissionError(f"systems are compared on one dataset, found {titles}")
-    return named[0]
+def _copied(name: str, runs: NDArray[np.float64], truth: NDArray[np.float64]) -> list[Notice]:
+    """A warning when a run's predictions are the labels."""
+    from harness.labels import Notice, copied
 
-
-def _labels(
-    contenders: Sequence[Contender], dataset: Dataset, labels: Path | None, split: str
-) -> Labels:
-    """Labels given by file, else those the stored systems were run on, else as for files."""
-    own = [found.labels for found in contenders if found.labels is not None]
-    if labels is not None or not own:
-        return find_labels(contenders[0].predictions, dataset, labels, split)
-    first = own[0]
-    for other in own[1:]:
-        clash = [c for c in first.truth if other.truth.get(c, first.truth[c]) != first.truth[c]]
-        if clash:
-            raise SubmissionError(
-                f"the two systems were run on different labels: {len(clash)} clips differ,"
-                f" such as {clash[0]}"
-            )
-    return first
-
-
-def _runs(table: pd.DataFrame) -> list[pd.Series[float]]:
-    """Predictions by clip id, one series per run."""
-    parts = [part for _, part in table.groupby("seed")] if "seed" in table else [table]
-    return [part.set_index("id")["pred"] for part in parts]
-
-
-def _common(tables: tuple[pd.DataFrame, pd.DataFrame], found: Labels) -> tuple[list[str], int]:
-    """Labelled clips that every run of both systems predicts, and how many others there are."""
-    shared = set(found.truth)
-    for table in tables:
-        for run in _runs(table):
-            shared &= set(run.index)
-    if not shared:
-        raise SubmissionError(
-            "no labelled clip is predicted by every run of both systems",
-            hint="ids are video and clip joined by an underscore; check --dataset and --split",
-        )
-    return [clip for clip in found.truth if clip in shared], len(found.truth) - len(shared)
-
-
-def _matrix(table: pd.DataFrame, ids: list[str]) -> NDArray[np.float64]:
-    """(S, N) predictions in the order of ``ids``."""
-    import numpy as np
-
-    return np.stack([run.loc[ids].to_numpy(dtype=np.float64) for run in _runs(table)])
+    equal = max(copied(run, truth) for run in runs)
+    if not equal:
+        return []
+    text = f"{equal} of {truth.size} predictions of {name} equal their label: these are the labels"
+    return [Notice("labels-copied", text)]
 
 
 def _rows(comparisons: list[Comparison], dataset: Dataset) -> list[dict[str, object]]:
@@ -183,10 +152,14 @@ def _rows(comparisons: list[Comparison], dataset: Dataset) -> list[dict[str, obj
     return rows
 
 
-def _facts(any_metric: Comparison, found: Labels, left_out: int) -> dict[str, object]:
+def _facts(any_metric: Comparison, found: Labels, sides: list[Side]) -> dict[str, object]:
     return {
         "clips": any_metric.clips,
-        "left_out": left_out,
+        "left_out": len(found.truth) - any_metric.clips,
+        "left_out_by": {
+            name: missing_and_extra(side.missing, side.extra)
+            for name, side in zip("ab", sides, strict=True)
+        },
         "videos": any_metric.videos,
         "seeds_a": any_metric.seeds[0],
         "seeds_b": any_metric.seeds[1],
@@ -204,19 +177,46 @@ def _show(
     dataset: Dataset,
     split: str,
     found: Labels,
-    left_out: int,
+    sides: list[Side],
 ) -> None:
     seeds_a, seeds_b = any_metric.seeds
+    left_out = len(found.truth) - any_metric.clips
     typer.echo(
         f"{dataset.title} {split}: {any_metric.clips} clips of {any_metric.videos} source videos,"
         f" {left_out} labelled clips left out; runs: {seeds_a} of A, {seeds_b} of B"
     )
+    for name, side in zip("AB", sides, strict=True):
+        _show_side(name, side)
     typer.echo(f"labels: {found.origin}; source videos: {found.videos_origin}")
     typer.echo(f"{any_metric.method}, {any_metric.draws} draws; differences are A - B")
     if any_metric.conditional_on_one_run:
         typer.echo("conditional on one run: whatever a further seed would change is unseen")
     typer.echo()
     echo_table([_printed(row) for row in rows], right=frozenset(("A", "B", "A - B", "p", "Holm p")))
+
+
+def _show_side(name: str, side: Side) -> None:
+    if side.missing:
+        clips = examples(side.missing, len(side.missing))
+        typer.echo(f"left out because a run of {name} lacks them: {len(side.missing)}{clips}")
+    if side.extra:
+        clips = examples(side.extra, len(side.extra))
+        typer.echo(
+            f"left out because {name} predicts them without a label: {len(side.extra)}{clips}"
+        )
+
+
+def _undefined(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Why a metric cannot be compared, or in how many draws it could not."""
+    from harness.metrics import metrics
+
+    for found in comparisons:
+        why = metrics[found.metric].undefined
+        without = [name for name, value in (("A", found.a), ("B", found.b)) if math.isnan(value)]
+        if without:
+            yield f"{found.metric} is undefined for {' and '.join(without)}: {why}"
+        elif found.undefined_draws:
+            yield f"{found.metric} is undefined in {found.undefined_draws} draws, left out: {why}"
 
 
 def _printed(row: dict[str, object]) -> dict[str, object]:
@@ -228,7 +228,7 @@ def _printed(row: dict[str, object]) -> dict[str, object]:
         "A": row["a"],
         "B": row["b"],
         "A - B": row["difference"],
-        "95 % interval": "undefined" if math.isnan(low) else f"[{low:+.4f}, {high:+.4f}]",
+        "95 % interval": written(low, high, "+.4f"),
         "p": row["p"],
         "Holm p": row["p_holm"],
         "detectable": row["detectable"],

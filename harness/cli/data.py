@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_EncodingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What a CSV is in, such as cp1252; default: UTF-8, else told by its characters."
+    ),
+]
 _data = typer.Typer(help="Add, audit and describe corpora.", no_args_is_help=True)
 
 
@@ -38,32 +44,71 @@ def _add(
         str | None,
         typer.Option(help="Column of a label.csv to use as transcript, such as text_en."),
     ] = None,
+    pad: Annotated[
+        bool,
+        typer.Option("--pad", help="Pad features that are one array per clip, at the end."),
+    ] = False,
+    layout: Annotated[
+        str, typer.Option(help="How a pickle is laid out: mmsa or mag-bert.")
+    ] = "mmsa",
+    encoding: _EncodingOption = None,
 ) -> None:
     """Convert a data file once into the memory-mapped store. Pickles are read by an allow-list."""
     from harness.data.datasets import datasets
     from harness.data.store import CorpusStore
     from harness.home import Home
 
-    draft = _read(file, datasets[dataset], feature_set, text)
+    draft = _read(file, datasets[dataset], feature_set, text, encoding, pad=pad, layout=layout)
     corpus = CorpusStore(Home.default().corpora).add(draft)
     typer.echo(f"{corpus.name}: {len(corpus.clips)} clips, data {corpus.fingerprint[:12]}")
     streams = ", ".join(f"{k} {s.frames}x{s.dim}" for k, s in corpus.streams.items())
     typer.echo(f"streams: {streams or 'none (transcripts and labels)'}")
+    _echo_encoding(draft.manifest["source"])
+    if corpus.differs_from_official:
+        typer.echo(f"note: {_own_split(corpus.differs_from_official)}")
 
 
-def _read(file: Path, dataset: Dataset, feature_set: str | None, text: str | None) -> Draft:
+def _echo_encoding(source: object) -> None:
+    """Say what a text file was read as and why, where that is not plain UTF-8."""
+    if isinstance(source, Mapping) and "evidence" in source:
+        typer.echo(f"encoding: {source['encoding']} ({source['evidence']})")
+
+
+def _own_split(difference: str) -> str:
+    return (
+        f"not the official split ({difference}): boards say so, and `msa score` and `msa submit` do"
+        " not take its labels for the official ones"
+    )
+
+
+def _read(
+    file: Path,
+    dataset: Dataset,
+    feature_set: str | None,
+    text: str | None,
+    encoding: str | None,
+    *,
+    pad: bool,
+    layout: str,
+) -> Draft:
     from harness.data import label_csv, mmsa_pickle
 
     if not file.is_file():
         raise DataError(f"no such file: {file}")
-    if file.suffix == ".csv":
+    kind = file.suffix.lower()
+    if kind == ".csv":
+        if pad or layout != "mmsa":
+            raise DataError("--pad and --layout are for feature pickles; a label.csv has no arrays")
         column = text or "text"
         name = "label-csv" if column == "text" else f"label-csv-{column.removeprefix('text_')}"
-        return label_csv.read(file, dataset, feature_set or name, text=column)
+        name = feature_set or name
+        return label_csv.read(file, dataset, name, text=column, encoding=encoding)
     if text is not None:
         raise DataError("--text names a column of a label.csv; feature files bring one transcript")
-    if file.suffix in (".pkl", ".pickle"):
-        return mmsa_pickle.read(file, dataset, feature_set)
+    if encoding is not None:
+        raise DataError("--encoding is for a label.csv; feature files are not text")
+    if kind in (".pkl", ".pickle"):
+        return mmsa_pickle.read(file, dataset, feature_set, pad=pad, layout=layout)
     raise DataError(f"data files are .pkl (MMSA features) or .csv (MMSA labels); found {file.name}")
 
 
@@ -81,6 +126,7 @@ def _explain(
     feature_set: Annotated[
         str | None, typer.Option(help="Of the new corpus; default: the old one's and -explained.")
     ] = None,
+    encoding: _EncodingOption = None,
 ) -> None:
     """Join explanations to a stored corpus, as a corpus of its own."""
     from typing import cast, get_args
@@ -94,15 +140,19 @@ def _explain(
     if kind not in kinds:
         raise DataError(f"--kind is one of {', '.join(kinds)}; found {kind!r}")
     (corpus,) = _corpora([name])
+    told = explanations.read(file, corpus, encoding=encoding)
     draft = explanations.explain(
         corpus,
-        explanations.read(file, corpus),
+        told.texts,
         feature_set=feature_set or f"{corpus.feature_set}-explained",
         kind=cast("explanations.Kind", kind),
-        source=explanations.source_of(file),
+        source=told.source,
     )
     added = CorpusStore(Home.default().corpora).add(draft)
     typer.echo(f"{added.name}: {len(added.clips)} clips, data {added.fingerprint[:12]}")
+    read_as = told.source.get("encoding", "utf-8")
+    if read_as != "utf-8":
+        typer.echo(f"encoding: {read_as}")
     for column in EXPLANATIONS:
         if column in added.clips:
             filled = int((added.clips[column].str.strip() != "").sum())
@@ -117,7 +167,7 @@ def _check(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Audit corpora: counts, ids, label grid, empty text, NaN, leakage, overlaps."""
+    """Audit corpora: counts, ids, labels, texts, times, NaN, leakage, overlaps."""
     from harness.data.audit import audit
 
     checks = audit(_corpora(names))
@@ -159,6 +209,7 @@ def _info(
         "dataset": corpus.dataset.title,
         "data": corpus.fingerprint,
         "clips": {split: len(corpus.split(split)) for split in corpus.splits},
+        "official": _official(corpus),
         "streams": {k: [s.frames, s.dim] for k, s in corpus.streams.items()},
         "tokens": None if corpus.tokens is None else list(corpus.tokens.shape),
         "columns": list(corpus.clips.columns),
@@ -170,6 +221,13 @@ def _info(
         return
     for key, value in facts.items():
         typer.echo(f"{key:9} {_flat(value)}")
+
+
+def _official(corpus: Corpus) -> str:
+    if corpus.is_twin:
+        return "no: synthetic"
+    difference = corpus.differs_from_official
+    return f"no: {difference}" if difference else "yes"
 
 
 @_data.command("masks")

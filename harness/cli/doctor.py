@@ -22,10 +22,16 @@ def register(app: typer.Typer) -> None:
 
 
 def _doctor(as_json: JsonFlag = False) -> None:
-    """Check Python, packages, devices, disk and encoders; exit 1 when runs cannot work."""
+    """Check Python, packages, devices, disk, encoders, corpora; exit 1 when runs cannot work."""
     rows = [
         {"check": name, "verdict": verdict, "found": found}
-        for name, verdict, found in (*_packages(), *_device(), *_home(), *_encoders())
+        for name, verdict, found in (
+            *_packages(),
+            *_device(),
+            *_home(),
+            *_encoders(),
+            *_corpora(),
+        )
     ]
     if as_json:
         echo_json(rows)
@@ -81,3 +87,24 @@ def _encoders() -> Iterator[tuple[str, str, str]]:
                 "warn",
                 "pip is missing: pip install msa-harness[encoders]",
             )
+
+
+def _corpora() -> Iterator[tuple[str, str, str]]:
+    """What the stored corpora have, as plans see it."""
+    from harness.data.contents import contents_of
+    from harness.data.store import CorpusStore
+    from harness.errors import DataError
+    from harness.home import Home
+
+    store = CorpusStore(Home.default().corpora)
+    for name in store.names():
+        try:
+            had = contents_of(store.load(name))
+        except DataError as error:
+            yield f"corpus {name}", "warn", str(error)
+            continue
+        clips = ", ".join(f"{count} {split}" for split, count in had.clips.items())
+        held = [*sorted(had.streams), *sorted(had.texts), *had.labels]
+        held += ["tokens"] if had.tokens else []
+        verdict = "warn" if had.empty_splits else "ok"
+        yield f"corpus {name}", verdict, f"{clips} clips; {', '.join(held) or 'labels alone'}"

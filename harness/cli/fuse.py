@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli._labels import LabelsOption, find_labels
+from harness.cli._labels import CorpusOption, LabelsOption, examples, missing_and_extra, tell
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import StoreError, SubmissionError
 
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
-    import pandas as pd
     from numpy.typing import NDArray
 
+    from harness.cli._fusing import Input
     from harness.data.datasets import Dataset
+    from harness.labels import Notice
 
 __all__ = ["register"]
 
 _SHOWN = ("mae", "corr", "acc2_non0", "acc2_has0", "acc2")
+_PRINTED = frozenset({"system", "clips", "weight", *_SHOWN})
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +41,7 @@ def _fuse(
         str, typer.Option(help="The systems' columns, with commas between.")
     ] = "pred_T,pred_A,pred_V",
     labels: LabelsOption = None,
+    corpus: CorpusOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the fused test predictions here, as CSV.")
     ] = None,
@@ -48,65 +51,28 @@ def _fuse(
     import numpy as np
 
     from baselines.late_fusion import fuse
+    from harness.cli._fusing import read_input, unidentified
     from harness.data.datasets import datasets
 
-    known, names = datasets[dataset], [name.strip() for name in columns.split(",")]
-    table = _read(file, names)
-    ids = table.reset_index()
-    valid, test = (find_labels(ids, known, labels, split).truth for split in ("valid", "test"))
-    fusion = fuse(_of(table, valid, names), np.array(list(valid.values())))
-    given = _of(table, test, names)
+    known = datasets[dataset]
+    table = read_input(file, columns, known, labels, corpus)
+    valid, test = table.valid, table.test
+    fusion = fuse(table.fitted(), np.array(list(valid.truth.values())))
+    given = table.of(test)
     fused = fusion(given)
     rows = [
-        _row(name, column, weight, test, known)
-        for name, column, weight in zip(names, given.T, fusion.weights.tolist(), strict=True)
+        _row(name, column, weight, test.truth, known)
+        for name, column, weight in zip(table.names, given.T, fusion.weights.tolist(), strict=True)
     ]
-    rows.append(_row("fusion", fused, None, test, known))
+    rows.append(_row("fusion", fused, None, test.truth, known))
+    notices = [*table.notices, *unidentified(table), *_copied(rows)]
+    tell(notices)
     if out is not None:
-        _write(out, dict(zip(test, fused.tolist(), strict=True)))
+        _write(out, file, dict(zip(test.truth, fused.tolist(), strict=True)))
     if as_json:
-        echo_json(rows)
+        echo_json([_record(row, table, notices) for row in rows])
         return
-    typer.echo(f"{known.title}: weights from {len(valid)} valid clips, scores on test")
-    echo_table(rows, right=frozenset({"clips", "weight", *_SHOWN}))
-
-
-def _read(file: Path, names: list[str]) -> pd.DataFrame:
-    """The table indexed by clip id, predictions as numbers, NaN where a cell is empty."""
-    import numpy as np
-    import pandas as pd
-
-    from harness.predictions import read_table
-
-    table = read_table(file)
-    missing = [name for name in ("id", *names) if name not in table]
-    if missing:
-        raise SubmissionError(
-            f"{file.name} has no column {missing[0]}; it has {', '.join(map(str, table))}",
-            hint="--columns NAME,NAME,…",
-        )
-    twice = table["id"][table["id"].duplicated()]
-    if len(twice):
-        raise SubmissionError(f"{file.name} has clip {twice.iloc[0]} twice")
-    cells = table.set_index("id")[names]
-    numbers = cells.apply(pd.to_numeric, errors="coerce")
-    for name in names:
-        filled = cells[name].notna() & (cells[name].astype(str).str.strip() != "")
-        wrong = filled & ~np.isfinite(numbers[name])
-        if wrong.any():
-            raise SubmissionError(f"{file.name}, clip {wrong.idxmax()}: {name} should be a number")
-    return pd.DataFrame(numbers)
-
-
-def _of(table: pd.DataFrame, truth: Mapping[str, float], names: list[str]) -> NDArray[np.float64]:
-    """(n, m) predictions of the labelled clips, NaN where there is none."""
-    there = table.reindex(list(truth))[names]
-    if there.isna().all(axis=None):
-        raise SubmissionError(
-            "the table predicts none of the labelled clips",
-            hint=f"its clips are called like {table.index[0]}, not like {next(iter(truth))}",
-        )
-    return there.to_numpy(dtype="float64")
+    _show(rows, table, known)
 
 
 def _row(
@@ -118,24 +84,73 @@ def _row(
 ) -> dict[str, object]:
     import numpy as np
 
+    from harness.labels import copied
     from harness.metrics import score
 
-    there = np.isfinite(predictions)
-    scores = score(predictions[there], np.array(list(truth.values()))[there], dataset)
+    there, labels = np.isfinite(predictions), np.array(list(truth.values()))
+    scores = score(predictions[there], labels[there], dataset)
     return {
         "system": name,
         "clips": int(there.sum()),
         "weight": weight,
         **{metric: scores[metric] for metric in _SHOWN if metric in scores},
+        "copied": copied(predictions[there], labels[there]),
     }
 
 
-def _write(path: Path, fused: Mapping[str, float]) -> None:
+def _copied(rows: list[dict[str, object]]) -> list[Notice]:
+    from harness.labels import Notice
+
+    return [
+        Notice(
+            "labels-copied",
+            f"{row['copied']} of {row['clips']} predictions of {row['system']} equal their label:"
+            " these are the labels",
+        )
+        for row in rows
+        if row["copied"]
+    ]
+
+
+def _record(row: dict[str, object], table: Input, notices: list[Notice]) -> dict[str, object]:
+    """A row as JSON: what it leaves out, and what all rows are warned of."""
+    kept = {key: value for key, value in row.items() if key in _PRINTED}
+    name = row["system"]
+    missing = table.without(str(name)) if name in table.names else []
+    return {
+        **kept,
+        "labels": table.test.origin,
+        **missing_and_extra(missing, table.extra),
+        "warnings": [notice.record() for notice in notices],
+    }
+
+
+def _show(rows: list[dict[str, object]], table: Input, dataset: Dataset) -> None:
+    fitted, given = len(table.valid.truth), table.predicted(table.valid)
+    typer.echo(
+        f"{dataset.title}: weights from {given} of {fitted} valid clips, scores on test;"
+        f" labels: {table.test.origin}"
+    )
+    for name in table.names:
+        missing = table.without(name)
+        if missing:
+            shown = examples(missing, len(missing))
+            typer.echo(f"{name} lacks {len(missing)} test clips{shown}; the fusion takes its mean")
+    if table.extra:
+        shown = examples(table.extra, len(table.extra))
+        typer.echo(f"left out, of neither valid nor test: {len(table.extra)} clips{shown}")
+    printed = [{key: value for key, value in row.items() if key in _PRINTED} for row in rows]
+    echo_table(printed, right=frozenset({"clips", "weight", *_SHOWN}))
+
+
+def _write(path: Path, source: Path, fused: Mapping[str, float]) -> None:
     from harness.files import write_atomic
 
+    if path.exists() and path.samefile(source):
+        raise SubmissionError(f"--out would replace the table itself: {path}", hint="--out OTHER")
     lines = "".join(f"{clip},{value!r}\n" for clip, value in fused.items())
     try:
         write_atomic(path, "id,pred\n" + lines)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error}") from error
-    typer.echo(f"written: {path}")
+    typer.echo(f"written: {path}", err=True)

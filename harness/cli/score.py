@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli._labels import LabelsOption, SplitOption, find_labels
+from harness.cli._labels import (
+    CorpusOption,
+    LabelsOption,
+    SplitOption,
+    examples,
+    find_labels,
+    missing_and_extra,
+    tell,
+)
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from harness.data.datasets import Dataset
+    from harness.labels import Notice
     from harness.predictions import Aligned
 
 __all__ = ["register"]
@@ -29,31 +35,37 @@ def _score(
     file: Annotated[Path, typer.Argument(help="Predictions: .csv, .parquet or .jsonl.")],
     dataset: Annotated[str, typer.Option(help="mosi, mosei, sims or simsv2.")],
     labels: LabelsOption = None,
+    corpus: CorpusOption = None,
     split: SplitOption = "test",
     as_json: JsonFlag = False,
 ) -> None:
     """Score predictions in the canonical definitions and in every named repository's convention."""
     from harness.data.datasets import datasets
+    from harness.known_labels import own_labels
     from harness.metrics import score, score_conventions
-    from harness.predictions import read_predictions
+    from harness.predictions import align, read_predictions
 
     known = datasets[dataset]
     table = read_predictions(file)
-    found = find_labels(table, known, labels, split)
+    found = find_labels(own_labels(table, file.name), known, labels, corpus, split)
     rows: list[dict[str, object]] = []
+    notices: list[Notice] = []
     for seed, part in table.groupby("seed") if "seed" in table else [(None, table)]:
-        aligned = _align(part, found.truth)
+        aligned = align(dict(zip(part["id"], part["pred"], strict=True)), found.truth)
+        here = [*found.notices, *_copied(aligned, seed)]
+        notices += here
         rows.append(
             {
                 "seed": seed,
                 "labels": found.origin,
                 "clips": len(aligned.ids),
-                "missing": len(aligned.missing),
-                "extra": len(aligned.extra),
+                **missing_and_extra(aligned.missing, aligned.extra),
+                "warnings": [notice.record() for notice in here],
                 "scores": score(aligned.pred, aligned.truth, known, secondary=True),
                 "conventions": score_conventions(aligned.pred, aligned.truth, known),
             }
         )
+    tell(notices)
     if as_json:
         echo_json(rows)
     else:
@@ -61,18 +73,24 @@ def _score(
             _show(row, known, split)
 
 
-def _align(table: pd.DataFrame, truth: Mapping[str, float]) -> Aligned:
-    from harness.predictions import align
+def _copied(aligned: Aligned, seed: object) -> list[Notice]:
+    from harness.labels import Notice, copied
 
-    return align(dict(zip(table["id"], table["pred"], strict=True)), truth)
+    equal = copied(aligned.pred, aligned.truth)
+    if not equal:
+        return []
+    run = "" if seed is None else f" of seed {seed}"
+    text = f"{equal} of {len(aligned.ids)} predictions{run} equal their label: these are the labels"
+    return [Notice("labels-copied", text)]
 
 
 def _show(row: dict[str, object], dataset: Dataset, split: str) -> None:
     seed = "" if row["seed"] is None else f", seed {row['seed']}"
+    missing, extra = (_examples(row, kind) for kind in ("missing", "extra"))
     typer.echo(
         f"{dataset.title} {split}{seed}: {row['clips']} clips scored,"
-        f" {row['missing']} labelled clips without a prediction,"
-        f" {row['extra']} predictions without a label; labels: {row['labels']}"
+        f" {row['missing']} labelled clips without a prediction{missing},"
+        f" {row['extra']} predictions without a label{extra}; labels: {row['labels']}"
     )
     scores, conventions = row["scores"], row["conventions"]
     assert isinstance(scores, dict)
@@ -80,3 +98,10 @@ def _show(row: dict[str, object], dataset: Dataset, split: str) -> None:
     echo_table([{"metric": k, "value": v} for k, v in scores.items()], right=frozenset({"value"}))
     typer.echo()
     echo_table(conventions)
+
+
+def _examples(row: dict[str, object], kind: str) -> str:
+    clips, total = row[f"{kind}_examples"], row[kind]
+    assert isinstance(clips, list)
+    assert isinstance(total, int)
+    return examples(clips, total)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli._labels import SplitOption, official_corpus
+from harness.cli._labels import CorpusOption, SplitOption, corpora
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.errors import SpecError, SubmissionError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from harness.data.datasets import Dataset
     from harness.submissions import Gold, Manifest, Record
 
@@ -44,6 +41,7 @@ def _submit(
     labels: Annotated[
         Path | None, typer.Option(help="An MMSA label.csv; default: a stored corpus.")
     ] = None,
+    corpus: CorpusOption = None,
     split: SplitOption = "test",
     partial: Annotated[
         bool, typer.Option("--partial", help="Accept less than half of the clips.")
@@ -69,7 +67,7 @@ def _submit(
     known = datasets[dataset]
     stated = _manifest(manifest, name, file)
     table = read_submission(file, stated)
-    gold, origin = _gold(known, labels, split)
+    gold, origin = _gold(known, labels, corpus, split)
     checked = check(table, gold, stated, partial=partial)
     source = file_digest(file)
     record = Record.of(checked, stated, dataset=known.name, split=split, source=source)
@@ -98,48 +96,44 @@ def _manifest(path: Path | None, name: str | None, file: Path) -> Manifest:
 # Labels
 
 
-def _gold(dataset: Dataset, path: Path | None, split: str) -> tuple[Gold, str]:
+def _gold(dataset: Dataset, path: Path | None, corpus: str | None, split: str) -> tuple[Gold, str]:
     """The labels to check against and where they came from; never the file's own."""
+    from harness.known_labels import annotated, no_labels, refuse_unknown_split
     from harness.submissions import Gold
 
-    clips, origin = _clips(dataset, path)
-    if split not in dataset.splits:
-        raise SpecError(f"--split takes {', '.join(dataset.splits)}; found {split!r}")
-    here = clips[clips["split"] == split]
+    refuse_unknown_split(dataset, split)
+    found = annotated(dataset, split, corpora(), file=path, corpus=corpus)
+    if found is None or (corpus is not None and not found.is_near(split)):
+        raise no_labels(dataset, split, corpora(), only=corpus)
+    here = found.split(split)
     labels = dict(zip(here["id"], here["label"].astype(float).round(6), strict=True))
     elsewhere = {
         clip: (dataset.name, other)
-        for clip, other in zip(clips["id"], clips["split"], strict=True)
+        for clip, other in zip(found.clips["id"], found.clips["split"], strict=True)
         if clip not in labels
     }
-    known = {**_other_datasets(dataset), **elsewhere}
-    return Gold(dataset=dataset, split=split, labels=labels, elsewhere=known), origin
-
-
-def _clips(dataset: Dataset, path: Path | None) -> tuple[pd.DataFrame, str]:
-    from harness.data import label_csv
-
-    if path is not None:
-        return label_csv.read(path, dataset).clips, path.name
-    corpus = official_corpus(dataset)
-    if corpus is None:
-        raise SubmissionError(
-            f"no labels of {dataset.name} at hand to check against",
-            hint=f"msa data add LABEL.CSV --dataset {dataset.name}, or --labels LABEL.CSV",
-        )
-    return corpus.clips, corpus.name
+    gold = Gold(
+        dataset=dataset,
+        split=split,
+        labels=labels,
+        elsewhere={**_other_datasets(dataset), **elsewhere},
+        origin=f"those of {found.name}",
+        gap=found.gap,
+    )
+    return gold, found.name if path is not None else found.origin
 
 
 def _other_datasets(dataset: Dataset) -> dict[str, tuple[str, str]]:
     """Clip id -> (dataset, split) of the stored corpora of other datasets."""
     from harness.data.datasets import datasets
+    from harness.known_labels import official_clips
 
     others = [other for other in datasets.values() if other.name != dataset.name]
-    corpora = [corpus for other in others if (corpus := official_corpus(other)) is not None]
+    stored = [found for other in others if (found := official_clips(other, corpora()))]
     return {
-        clip: (corpus.dataset.name, split)
-        for corpus in corpora
-        for clip, split in zip(corpus.clips["id"], corpus.clips["split"], strict=True)
+        clip: (found.dataset.name, split)
+        for found in stored
+        for clip, split in zip(found.clips["id"], found.clips["split"], strict=True)
     }
 
 
@@ -176,10 +170,26 @@ def _show_scores(dataset: Dataset, scores: Scores) -> None:
     from harness.metrics import metrics_for
 
     rows: list[dict[str, object]] = []
+    notes: list[str] = []
     for metric in metrics_for(dataset, primary=True):
         values = [score[metric.name] for score in scores.values()]
-        row: dict[str, object] = {"metric": metric.title, "value": statistics.fmean(values)}
-        if len(values) > 1:
-            row |= {"sd": statistics.stdev(values), "lowest": min(values), "highest": max(values)}
-        rows.append(row)
+        rows.append({"metric": metric.title, **_over_runs(values)})
+        missing = sum(map(math.isnan, values))
+        if missing:
+            notes.append(
+                f"{metric.title} is undefined in {missing} of {len(values)} runs:"
+                f" {metric.undefined}"
+            )
     echo_table(rows, right=frozenset({"value", "sd", "lowest", "highest"}))
+    for note in notes:
+        typer.echo(note)
+
+
+def _over_runs(values: Sequence[float]) -> dict[str, object]:
+    """Mean, deviation and range; undefined when a run is, for the others alone would flatter."""
+    from harness.stats.spread import spread
+
+    found = spread(values)
+    if len(values) == 1:
+        return {"value": found.mean}
+    return {"value": found.mean, "sd": found.sd, "lowest": found.low, "highest": found.high}

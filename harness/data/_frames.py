@@ -1,48 +1,65 @@
-"""Published feature arrays to streams: cleaning, padding and lengths, each step counted.
+"""Published feature arrays to streams: shapes checked, splits joined, values made finite.
+
+Where clips begin and end in them is settled in ``_padding``.
 
 Shapes: N clips of all splits, n of one split, T frames (padded), D features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from harness.canonical import Json
+from harness.data._padding import Lengths, blocks, settle
 from harness.data.corpus import Stream
 from harness.errors import DataError
 
-__all__ = ["CLEANING", "Lengths", "frames_and_dim", "to_stream"]
+__all__ = ["CLEANING", "frames_and_dim", "padded", "to_streams"]
 
-CLEANING = "NaN and infinities become 0; frames from the clip's length on become 0"
-
-_BLOCK = 32 << 20  # bytes of float32 converted at a time
-_SYSTEMATIC = (
-    0.05  # more clips than this share with signal past their length: the lengths are wrong
+CLEANING = (
+    "NaN and infinities become 0; padding stands at the end; no frame with signal is dropped but"
+    " what an encoder made of padding tokens"
 )
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Lengths:
-    """Frames per clip as a file states them.
+def padded(
+    name: str, parts: Mapping[str, object], *, pad: bool
+) -> tuple[dict[str, object], NDArray[np.int64] | None]:
+    """One stream whose clips may each have an array of their own.
 
     Args:
-        frames: (N,) int64.
-        source: The key they come from.
-        binding: Whether what lies beyond them is padding for certain (a token mask says so; stored
-            frame counts have been seen to be too short).
+        name: The stream, for messages.
+        parts: Split -> an array, or one (t, D) array per clip in a list or an object array.
+        pad: Whether arrays of different t may be padded with zeros at the end.
+
+    Returns:
+        Split -> (n, T, D) numbers, anything else unchanged; and t of each of the N clips, None
+        where the file holds padded arrays.
+
+    Raises:
+        DataError: When t differs and ``pad`` is not set, or D differs between clips.
     """
-
-    frames: NDArray[np.int64]
-    source: str
-    binding: bool
-
-    def fits(self, frames: int) -> bool:
-        """Whether all lengths lie in 0 to ``frames``."""
-        return bool(((self.frames >= 0) & (self.frames <= frames)).all())
+    lists = {split: _list_of_arrays(part) for split, part in parts.items()}
+    if not any(lists.values()):
+        return dict(parts), None
+    if not all(lists.values()):
+        raise DataError(f"{name} is padded in one split and a list of arrays in another")
+    counts = np.array([len(array) for arrays in lists.values() for array in arrays])
+    if counts.min() != counts.max() and not pad:
+        raise DataError(
+            f"{name} holds one array per clip, and frames differ per clip: {counts.min()} to"
+            f" {counts.max()}",
+            hint="pad them with zeros at the end: --pad",
+        )
+    _refuse_bomb(name, lists.values(), int(counts.max()))
+    joined: dict[str, object] = {
+        split: _stacked(f"{split}.{name}", arrays) for split, arrays in lists.items()
+    }
+    return joined, counts.astype(np.int64)
 
 
 def frames_and_dim(name: str, parts: Mapping[str, object]) -> tuple[int, int]:
@@ -58,35 +75,73 @@ def frames_and_dim(name: str, parts: Mapping[str, object]) -> tuple[int, int]:
     return max(frames for frames, _ in shapes), shapes[0][1]
 
 
-def to_stream(
-    name: str, parts: Mapping[str, object], stated: Lengths | None
-) -> tuple[Stream, dict[str, Json]]:
-    """Join the splits of one stream, clean it, move its padding to the end and settle lengths.
+def to_streams(
+    parts: Mapping[str, Mapping[str, object]], stated: Mapping[str, Lengths]
+) -> dict[str, tuple[Stream, dict[str, Json]]]:
+    """Join the splits of all streams, clean them, move their padding to the end, settle lengths.
 
     Args:
-        name: The stream, for messages.
-        parts: Split -> (n, T, D) or (n, D) numbers, in storage order.
-        stated: Lengths from the file; without them (or when they leave 0..T) the last non-zero
-            frame ends a clip.
+        parts: Stream -> split -> (n, T, D) or (n, D) numbers, in storage order.
+        stated: Stream -> lengths from the file, where it has them.
 
     Returns:
-        The stream, and the record of what was done to it.
+        Stream -> the stream, and the record of what was done to it.
 
     Raises:
-        DataError: As ``frames_and_dim``.
+        DataError: As ``frames_and_dim`` and ``settle``.
     """
-    values, census = _joined(name, parts)
-    occupied = _occupied(values)  # (N, T)
-    moved = _pad_at_end(values, occupied)
-    lengths, record = _settled(values, occupied, None if moved else stated)
-    record |= {
-        "frames": values.shape[1],
-        "dim": values.shape[2],
-        "nonfinite": census,
-        "padding": "front, moved to the end" if moved else "end",
-        "moved_clips": moved,
+    joined = {name: _joined(name, arrays) for name, arrays in parts.items()}
+    settled = settle({name: values for name, (values, _) in joined.items()}, stated)
+    return {
+        name: (
+            stream,
+            {
+                "frames": stream.frames,
+                "dim": stream.dim,
+                "nonfinite": joined[name][1],
+                **record,
+            },
+        )
+        for name, (stream, record) in settled.items()
     }
-    return Stream(values, lengths), record
+
+
+def _list_of_arrays(part: object) -> list[NDArray[np.generic]]:
+    """The clips' arrays of a part that is a list of them, else an empty list."""
+    listed = isinstance(part, list | tuple) or (
+        isinstance(part, np.ndarray) and part.dtype.kind == "O" and part.ndim == 1
+    )
+    entries: Sequence[object] = list(part) if listed else []  # type: ignore[call-overload]
+    arrays = [entry for entry in entries if isinstance(entry, np.ndarray) and _is_clip(entry)]
+    return arrays if len(arrays) == len(entries) else []
+
+
+def _is_clip(array: NDArray[np.generic]) -> bool:
+    return array.ndim == 2 and array.dtype.kind in "fiu"
+
+
+def _refuse_bomb(name: str, lists: Iterable[Sequence[NDArray[np.generic]]], frames: int) -> None:
+    """One long clip, or one array that is named many times, takes more than the file has."""
+    rows = [8 * array.shape[1] for arrays in lists for array in arrays]
+    if (needed := frames * sum(rows)) > psutil.virtual_memory().available // 4:
+        raise DataError(
+            f"{name} padded to {frames} frames takes {needed >> 20} MiB, more than is free",
+            hint="cut the longest clips, or free memory",
+        )
+
+
+def _stacked(where: str, arrays: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+    dims = {array.shape[1] for array in arrays}
+    if len(dims) != 1:
+        found = ", ".join(map(str, sorted(dims)))
+        raise DataError(f"{where} should have the same features in all clips, found {found}")
+    frames = max(1, max(map(len, arrays)))
+    stacked = np.zeros(
+        (len(arrays), frames, *dims), dtype=np.result_type(*{array.dtype for array in arrays})
+    )
+    for row, array in enumerate(arrays):
+        stacked[row, : len(array)] = array
+    return stacked
 
 
 def _with_frames(where: str, part: object) -> NDArray[np.generic]:
@@ -115,7 +170,7 @@ def _joined(name: str, parts: Mapping[str, object]) -> tuple[NDArray[np.float32]
 
 def _copy_finite(source: NDArray[np.generic], target: NDArray[np.float32]) -> dict[str, Json]:
     nan = infinite = 0
-    for rows in _blocks(target):
+    for rows in blocks(target):
         block = target[rows]
         with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, counted below
             block[...] = source[rows]
@@ -125,64 +180,3 @@ def _copy_finite(source: NDArray[np.generic], target: NDArray[np.float32]) -> di
         infinite += int(np.isinf(block).sum())
         np.nan_to_num(block, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     return {"nan": nan, "infinite": infinite}
-
-
-def _blocks(values: NDArray[np.float32]) -> Iterator[slice]:
-    step = max(1, _BLOCK // max(1, 4 * values.shape[1] * values.shape[2]))
-    return (slice(start, start + step) for start in range(0, len(values), step))
-
-
-def _occupied(values: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(N, T) which frames are not all zero."""
-    occupied = np.zeros(values.shape[:2], dtype=np.bool_)
-    for rows in _blocks(values):
-        occupied[rows] = values[rows].any(axis=2)
-    return occupied
-
-
-def _pad_at_end(values: NDArray[np.float32], occupied: NDArray[np.bool_]) -> int:
-    """Shift clips that are padded at the front, in place, where most clips are; how many."""
-    first = occupied.argmax(axis=1)
-    front = (first > 0) & occupied[:, -1]
-    if front.mean() <= 0.5:
-        return 0
-    for row in np.flatnonzero(front):
-        values[row] = np.roll(values[row], -first[row], axis=0)
-        occupied[row] = np.roll(occupied[row], -first[row])
-    return int(front.sum())
-
-
-def _settled(
-    values: NDArray[np.float32], occupied: NDArray[np.bool_], stated: Lengths | None
-) -> tuple[NDArray[np.int64], dict[str, Json]]:
-    """Lengths of 1 to T; zeroes in place what lies beyond them."""
-    last = _last_signal(occupied)
-    lengths, source, binding = last, "last non-zero frame", False
-    if stated is not None and stated.fits(occupied.shape[1]):
-        lengths, source, binding = stated.frames, stated.source, stated.binding
-    elif stated is not None:
-        source += f" ({stated.source} leaves 0..{occupied.shape[1]})"
-    beyond = last > lengths
-    extended = 0
-    if beyond.mean() > _SYSTEMATIC and not binding:
-        extended = int(beyond.sum())
-        lengths, beyond = np.maximum(lengths, last), np.zeros_like(beyond)
-    cut = 0
-    for row in np.flatnonzero(beyond):
-        cut += int(occupied[row, lengths[row] :].sum())
-        values[row, lengths[row] :] = 0
-    record: dict[str, Json] = {
-        "lengths_from": source,
-        "extended_clips": extended,
-        "cut_clips": int(beyond.sum()),
-        "cut_frames": cut,
-        "empty_clips": int((~occupied.any(axis=1)).sum()),
-    }
-    return np.maximum(lengths, 1).astype(np.int64), record
-
-
-def _last_signal(occupied: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(N,) one past the last frame that is not all zero, 0 for an empty clip."""
-    from_end = occupied[:, ::-1].argmax(axis=1)
-    last = occupied.shape[1] - from_end
-    return np.where(occupied.any(axis=1), last, 0).astype(np.int64)

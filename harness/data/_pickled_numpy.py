@@ -17,10 +17,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NAMES", "PLAIN", "Dtype", "Name", "Pending", "Refused", "built_array", "built_dtype"]
+__all__ = [
+    "NAMES",
+    "PLAIN",
+    "Dtype",
+    "Name",
+    "OldString",
+    "OldText",
+    "Pending",
+    "Refused",
+    "built_array",
+    "built_dtype",
+]
 
-PLAIN = (str, bytes, bool, int, float, np.generic)
-"""What lists and object arrays may hold."""
+PLAIN = (str, bytes, bool, int, float, np.generic, type(None))
+"""What lists and object arrays may hold, next to arrays of numbers."""
 
 Arguments = tuple[object, ...]
 Spend = Callable[[int], None]
@@ -30,7 +41,26 @@ _DTYPE = re.compile(r"b1|[iu][1248]|f[248]|[US][1-9]\d{0,7}|O8")
 
 
 class Refused(Exception):
-    """The file asks for something outside the allowed list."""
+    """The file asks for something outside the allowed list.
+
+    Args:
+        what: What it asks for.
+        hint: What to do about it, where more is known than that.
+    """
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+class OldText(str):
+    """A string of Python 2 that is UTF-8: text, or numbers of an array that look like it."""
+
+    __slots__ = ()
+
+
+class OldString(bytes):
+    """A string of Python 2 that is not UTF-8: numbers of an array, or text in another encoding."""
 
 
 @dataclass(eq=False)
@@ -77,7 +107,8 @@ def built_array(spend: Spend, state: object) -> NDArray[np.generic]:
     """The array of a state ``(1, shape, dtype, fortran, bytes or list of objects)``.
 
     Raises:
-        Refused: When an object array holds anything but text, bytes and numbers.
+        Refused: When an object array holds anything but text, bytes, numbers, None and arrays of
+            numbers.
         ValueError: For another layout, or sizes that do not add up.
     """
     match state:
@@ -95,18 +126,25 @@ def _object_array(
     sizes = _sizes(spend, shape, 8)
     if dtype.code != "O8" or len(items) != math.prod(sizes):
         raise ValueError(f"{len(items)} objects for an array of shape {sizes}")
-    for item in items:
-        if not isinstance(item, PLAIN):
-            raise Refused(f"a {type(item).__name__} in an object array")
     spend(8 * len(items))
     flat = np.empty(len(items), dtype=object)
-    flat[:] = items
+    for place, item in enumerate(items):  # at once, numpy would take arrays apart
+        if not isinstance(item, PLAIN) and not _is_numbers(item):
+            raise Refused(f"a {type(item).__name__} in an object array")
+        flat[place] = item
     return flat
+
+
+def _is_numbers(item: object) -> bool:
+    return isinstance(item, np.ndarray) and item.dtype.kind in "fiub"
 
 
 def _array(
     spend: Spend, data: object, dtype: object, shape: Arguments, order: Literal["C", "F"]
 ) -> NDArray[np.generic]:
+    if isinstance(data, OldText):
+        spend(len(data))
+        data = data.encode()
     if not isinstance(data, bytes | memoryview) or not isinstance(dtype, Dtype):
         raise ValueError("an array without data or dtype")
     if dtype.code == "O8":
@@ -160,8 +198,13 @@ def _from_buffer(spend: Spend, arguments: Arguments) -> NDArray[np.generic]:
     raise ValueError("an array buffer of unknown layout")
 
 
-def _encode(spend: Spend, arguments: Arguments) -> bytes:
+def _encode(spend: Spend, arguments: Arguments) -> bytes | memoryview:
     match arguments:
+        case (OldText() as text, "latin1"):
+            spend(len(text))
+            return text.encode()
+        case (OldString() | memoryview() as raw, "latin1"):  # what Python 2 wrote is its bytes
+            return raw
         case (str() as text, "latin1"):  # how protocol 2 spells bytes
             spend(len(text))
             return text.encode("latin1")
@@ -174,12 +217,19 @@ def _no_bytes(spend: Spend, arguments: Arguments) -> bytes:
     return b""
 
 
+def _dictionary(spend: Spend, arguments: Arguments) -> dict[str, object]:
+    if arguments:
+        raise Refused("a dictionary made from arguments", "convert to a plain dict")
+    return {}
+
+
 def _names() -> dict[str, Name]:
     calls: dict[str, Callable[[Spend, Arguments], object] | None] = {
         "numpy.ndarray": None,
         "numpy.dtype": _dtype,
         "_codecs.encode": _encode,
         "__builtin__.bytes": _no_bytes,
+        "collections.OrderedDict": _dictionary,
     }
     for core in ("numpy.core", "numpy._core"):  # numpy 1, numpy 2
         calls[f"{core}.multiarray._reconstruct"] = _reconstruct

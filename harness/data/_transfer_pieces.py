@@ -16,6 +16,7 @@ from harness.data._transfer_name import Parts
 from harness.data.corpus import EXPLANATIONS, Corpus, Split, Stream
 from harness.data.datasets import SPLITS
 from harness.errors import DataError
+from harness.identifiers import skeleton
 
 __all__ = ["Pieces"]
 
@@ -84,9 +85,9 @@ class Pieces:
         if self.parts.dataset.is_bound:  # as its dataset was published
             return
         *learned, test = self.splits
-        tested = set(test.clips["video"])
+        tested = set(test.clips["video"].map(skeleton))
         for split in learned:
-            shared = tested.intersection(split.clips["video"])
+            shared = tested.intersection(split.clips["video"].map(skeleton))
             if shared:
                 raise DataError(
                     f"{len(shared)} videos are both in {split.name} of {split.corpus.name} and"
@@ -111,7 +112,7 @@ def _english(split: Split) -> pd.Series:
     clips, corpus = split.clips, split.corpus
     if corpus.dataset.language == "en":
         return clips["text"]
-    if "text_en" not in clips or clips["text_en"].isna().any():
+    if "text_en" not in clips or (clips["text_en"].fillna("").str.strip() == "").any():
         raise DataError(
             f"corpus {corpus.name} has no English transcript of every clip (column text_en)",
             hint="take the transcripts as they are: …-text instead of …-text-en",

@@ -7,7 +7,7 @@ Shapes: N clips of the corpus, T frames (padded), D features, L tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.canonical import Json
-from harness.data.datasets import SPLITS, Dataset
+from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.errors import DataError
 
 __all__ = ["EXPLANATIONS", "LABELS", "STREAMS", "Corpus", "Split", "Stream"]
@@ -95,6 +95,28 @@ class Corpus:
         """The splits by name."""
         return {name: self.split(name) for name in SPLITS}
 
+    @property
+    def differs_from_official(self) -> str | None:
+        """What the sizes of its splits have other than the official ones, None where nothing.
+
+        Boards compare the same sizes. Twins imitate a dataset at their own scale: None. Sizes that
+        are another dataset's are said to be.
+
+        Example: ``1 of 1,284 train, 1 of 229 valid and 2 of 686 test clips``.
+        """
+        if self.is_twin:
+            return None
+        found = {name: len(part) for name, part in self.splits.items()}
+        wrong = [
+            f"{found[name]:,} {'of' if found[name] <= size else 'instead of'} {size:,} {name}"
+            for name, size in self.dataset.sizes.items()
+            if found[name] != size
+        ]
+        if not wrong:
+            return None
+        others = [f", as in {known.title}" for known in datasets.values() if known.sizes == found]
+        return f"{_joined(wrong)} clips{''.join(others)}"
+
     def split(self, name: str) -> Split:
         """The clips of one split, in storage order.
 
@@ -149,3 +171,9 @@ class Split:
     def tokens(self) -> NDArray[np.int32] | None:
         """(n, 3, L) published ids, mask, segments, or None."""
         return None if self.corpus.tokens is None else self.corpus.tokens[self.rows]
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """``a, b and c``."""
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last

@@ -6,6 +6,7 @@ explanations is a corpus of its own, whose fingerprint covers every word of them
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,47 +15,61 @@ import pandas as pd
 from harness.canonical import Json, file_digest
 from harness.data.corpus import EXPLANATIONS, Corpus
 from harness.data.store import Draft, corpus_name
-from harness.errors import DataError, SubmissionError
-from harness.predictions import read_table
+from harness.errors import DataError
+from harness.tables import read_table
 
-__all__ = ["Kind", "check_bare", "explain", "explained_name", "read", "source_of"]
+__all__ = ["Kind", "Told", "check_bare", "explain", "explained_name", "read"]
 
 Kind = Literal["transcript_llm", "video_mllm", "both"]
 """Who wrote them from what: a language model from the transcript, a multimodal one from the clip,
 or one of each. ``Protocol.side_info`` has the same values."""
 
 
-def read(path: Path, corpus: Corpus) -> pd.DataFrame:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Told:
+    """Explanations as a file has them.
+
+    Args:
+        texts: Index clip id, one text column per explanation; empty cells are empty texts.
+        source: Name, content and encoding of the file, for the manifest.
+    """
+
+    texts: pd.DataFrame
+    source: dict[str, Json]
+
+
+def read(path: Path, corpus: Corpus, *, encoding: str | None = None) -> Told:
     """Explanations by clip id.
 
     Args:
         path: ``.csv``, ``.parquet`` or ``.jsonl`` with ``id`` (or ``video_id`` and ``clip_id``) and
-            one or more of ``audio_clue``, ``visual_clue``, ``summary``.
+            one or more of ``audio_clue``, ``visual_clue``, ``summary``. CSV is in UTF-8 or, by
+            evidence, in an encoding of the dataset's language.
         corpus: Whose clips they explain.
-
-    Returns:
-        Index clip id, one text column per explanation of the file; empty cells are empty texts.
+        encoding: What a CSV is in, where evidence does not tell.
 
     Raises:
-        DataError: For a file that cannot be read, without these columns, with repeated clips, or
-            with clips that are not the corpus's.
+        DataError: For a file that cannot be read, without these columns, with cells that are no
+            texts, with repeated clips, or with clips that are not the corpus's.
     """
-    if path.suffix not in (".csv", ".parquet", ".jsonl"):
-        raise DataError(f"explanations come as .csv, .parquet or .jsonl; found {path.name}")
-    try:
-        table = read_table(path)
-    except SubmissionError as error:
-        raise DataError(str(error), hint=error.hint) from error
-    columns = [name for name in EXPLANATIONS if name in table]
+    table = read_table(
+        path, what="explanations", language=corpus.dataset.language, encoding=encoding
+    )
+    columns = [name for name in EXPLANATIONS if name in table.frame]
     if not columns:
         raise DataError(
             f"{path.name} has none of the columns {', '.join(EXPLANATIONS)};"
-            f" it has {', '.join(map(str, table))}"
+            f" it has {', '.join(map(str, table.frame))}"
         )
-    texts = table[columns].fillna("").astype(str)
-    texts.index = pd.Index(_ids(path, table, corpus), name="id")
+    ids = table.ids(unique=True, dataset=corpus.dataset)
+    texts = pd.DataFrame(
+        {name: table.texts(name, ids) for name in columns}, index=pd.Index(ids, name="id")
+    )
     _check_clips(path, texts.index, corpus)
-    return texts
+    source: dict[str, Json] = {"name": path.name, "sha256": file_digest(path)}
+    if table.encoding:
+        source["encoding"] = table.encoding
+    return Told(texts=texts, source=source)
 
 
 def explain(
@@ -64,7 +79,7 @@ def explain(
 
     Args:
         corpus: A stored corpus.
-        texts: From ``read``.
+        texts: As ``Told.texts``.
         feature_set: Name of the new feature set.
         kind: Recorded, and compared with what a protocol allows.
         source: Recorded: where the texts come from.
@@ -105,24 +120,7 @@ def explained_name(corpus: Corpus, feature_set: str) -> str:
     return name.replace("@", "-twin@") if corpus.is_twin else name
 
 
-def source_of(path: Path) -> dict[str, Json]:
-    """Name and content of the file, for the manifest."""
-    return {"name": path.name, "sha256": file_digest(path)}
-
-
-def _ids(path: Path, table: pd.DataFrame, corpus: Corpus) -> list[str]:
-    if "id" in table:
-        return table["id"].astype(str).tolist()
-    if not {"video_id", "clip_id"} <= set(table):
-        raise DataError(f"{path.name}: expected a column id, or video_id and clip_id")
-    pairs = zip(table["video_id"].astype(str), table["clip_id"].astype(str), strict=True)
-    return [corpus.dataset.clip_id(video, clip) for video, clip in pairs]
-
-
 def _check_clips(path: Path, ids: pd.Index, corpus: Corpus) -> None:
-    twice = ids[ids.duplicated()].unique()
-    if len(twice):
-        raise DataError(f"{path.name} explains a clip twice: {', '.join(twice[:3])}")
     strange = ids[~ids.isin(corpus.clips["id"])]
     if len(strange):
         raise DataError(

@@ -1,7 +1,8 @@
 """MMSA feature files (pickle: split -> key -> array) to corpora.
 
 The layout of the public MMSA features and of every file derived from them, TEXT's files with
-explanations included. Files are read by ``unpickle``, never unpickled.
+explanations included. Files are read by ``unpickle``, never unpickled. How padding and lengths are
+read stands in ``_padding``.
 
 Source: thuiar/MMSA and fip-lab/TEXT, the keys their data loaders read.
 """
@@ -12,11 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from harness.canonical import Json, file_digest
-from harness.data._frames import CLEANING, Lengths, frames_and_dim, to_stream
+from harness.data._frames import CLEANING, frames_and_dim, padded, to_streams
+from harness.data._padding import Lengths
+from harness.data._pickled_clips import KEYS, clips_of
 from harness.data._split_file import SplitFile, open_split_file
 from harness.data.corpus import STREAMS
 from harness.data.datasets import Dataset
@@ -25,28 +27,17 @@ from harness.errors import DataError
 
 __all__ = ["read"]
 
-_LABELS = {
-    "regression_labels": "label",
-    "regression_labels_T": "label_T",
-    "regression_labels_A": "label_A",
-    "regression_labels_V": "label_V",
-}
-_TEXTS = {
-    "annotations": "annotation",
-    "raw_text_en": "text_en",
-    "audio_clue": "audio_clue",
-    "visual_clue": "visual_clue",
-    "clue_summary": "summary",
-    "reason": "reason",
-    "text_clue": "text_clue",
-}
-_MAIN_LABEL = "regression_labels_M"  # how some files spell regression_labels
-_USED = {"id", "raw_text", "text_bert", _MAIN_LABEL, *_LABELS, *_TEXTS, *STREAMS} | {
-    f"{name}_lengths" for name in STREAMS
-}
+_USED = KEYS | {"text_bert", *STREAMS} | {f"{name}_lengths" for name in STREAMS}
 
 
-def read(path: Path, dataset: Dataset, feature_set: str | None = None) -> Draft:
+def read(
+    path: Path,
+    dataset: Dataset,
+    feature_set: str | None = None,
+    *,
+    pad: bool = False,
+    layout: str = "mmsa",
+) -> Draft:
     """Convert an MMSA feature file.
 
     Args:
@@ -54,39 +45,49 @@ def read(path: Path, dataset: Dataset, feature_set: str | None = None) -> Draft:
         dataset: The dataset it claims to be.
         feature_set: Name of the feature set, lower-case letters, digits and hyphens; None to
             recognise a public one by its array sizes.
+        pad: Whether streams with one (t, D) array per clip may be padded with zeros at the end.
+        layout: ``mmsa``, or ``mag-bert`` for lists of word-aligned clips (they are padded).
 
     Returns:
-        Clips in the order train, valid, test. The manifest records the source, what was cleaned,
-        where lengths come from and which keys were left out. Token streams other than
-        ``text_bert`` are left out because they can be made again from their texts.
+        Clips in the order train, valid, test. Absent texts are empty, absent uni-modal labels NaN.
+        The manifest records the source, what was cleaned, moved, extended and cut, where lengths
+        come from and which keys were left out. Token streams other than ``text_bert`` are left out
+        because they can be made again from their texts.
 
     Raises:
-        DataError: For an unsafe or damaged file, missing keys, arrays that do not fit together, or
-            a feature set that is unknown or not what its name says.
+        DataError: For an unsafe or damaged file, missing keys, ids that are no ids, repeat or look
+            alike, arrays or lengths that do not fit together, or a feature set that is unknown or
+            not what its name says.
     """
     if feature_set is not None:
         corpus_name(dataset, feature_set)  # a bad name is refused before any work
-    file = open_split_file(path)
-    parts = {name: file.entries(name) for name in STREAMS if name in file.keys}
+    file = open_split_file(path, layout=layout, language=dataset.language)
+    pad = pad or layout == "mag-bert"
+    given = {
+        name: padded(name, file.entries(name), pad=pad) for name in STREAMS if name in file.keys
+    }
+    parts = {name: arrays for name, (arrays, _) in given.items()}
     shapes = {name: frames_and_dim(name, arrays) for name, arrays in parts.items()}
     feature_set = _feature_set(dataset, shapes, feature_set)
-    clips = _clips(file, dataset)
+    clips, gaps = clips_of(file, dataset)
     tokens = _tokens(file)
-    converted = {
-        name: to_stream(name, arrays, _stated_lengths(file, name, shapes[name][0], tokens))
-        for name, arrays in parts.items()
-    }
+    counted = {name: counts for name, (_, counts) in given.items() if counts is not None}
+    frames = {name: shape[0] for name, shape in shapes.items()}
+    stated = _stated_lengths(file, frames, tokens, counted)
+    converted = to_streams(parts, stated)
     return Draft(
         name=corpus_name(dataset, feature_set),
         clips=clips,
         streams={name: stream for name, (stream, _) in converted.items()},
-        tokens=tokens,
+        tokens=None if tokens is None else tokens[0],
         manifest={
             "reader": "mmsa-pickle",
             "source": _source(path, dataset),
             "clips": dict(file.counts),
             "cleaning": CLEANING,
+            **gaps,
             "streams": {name: record for name, (_, record) in converted.items()},
+            "tokens_moved": 0 if tokens is None else int((tokens[1] > 0).sum()),
             **_left_out(file),
         },
     )
@@ -114,37 +115,11 @@ def _spelled(shapes: Mapping[str, tuple[int, int]]) -> str:
     return ", ".join(f"{stream} {t}x{d}" for stream, (t, d) in shapes.items()) or "no streams"
 
 
-def _clips(file: SplitFile, dataset: Dataset) -> pd.DataFrame:
-    pairs = [_video_and_clip(file.name, clip_id) for clip_id in file.texts("id")]
-    columns: dict[str, object] = {
-        "id": [dataset.clip_id(video, clip) for video, clip in pairs],
-        "video": [video for video, _ in pairs],
-        "clip": [clip for _, clip in pairs],
-        "split": np.repeat(list(file.counts), list(file.counts.values())),
-        "text": file.texts("raw_text"),
-    }
-    main = "regression_labels"
-    if main not in file.keys and _MAIN_LABEL in file.keys:
-        main = _MAIN_LABEL
-    columns["label"] = file.numbers(main)
-    for key, column in _LABELS.items():
-        if column != "label" and key in file.keys:
-            columns[column] = file.numbers(key)
-    columns |= {column: file.texts(key) for key, column in _TEXTS.items() if key in file.keys}
-    return pd.DataFrame(columns)
+def _tokens(file: SplitFile) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
+    """(N, 3, L) ids, mask, segments, padding at the end, and (N,) where it began before that.
 
-
-def _video_and_clip(file: str, clip_id: str) -> tuple[str, str]:
-    """``video$_$clip`` as MMSA writes it; also ``video/clip`` and ``video_clip``."""
-    for separator in ("$_$", "/", "_"):
-        video, found, clip = clip_id.rpartition(separator)
-        if found and video and clip:
-            return video, clip
-    raise DataError(f"{file}: ids should be video$_$clip or video_clip, found {clip_id[:60]!r}")
-
-
-def _tokens(file: SplitFile) -> NDArray[np.int32] | None:
-    """(N, 3, L) ids, mask, segments; stored as whole numbers of any numeric type."""
+    They are stored as whole numbers of any numeric type.
+    """
     if "text_bert" not in file.keys:
         return None
     parts = []
@@ -161,19 +136,64 @@ def _tokens(file: SplitFile) -> NDArray[np.int32] | None:
         parts.append(whole)
     if len({part.shape[2] for part in parts}) != 1:
         raise DataError(f"{file.name}: text_bert has another number of tokens in each split")
-    return np.concatenate(parts)
+    return _padded_at_the_end(file, np.concatenate(parts))
+
+
+def _padded_at_the_end(
+    file: SplitFile, tokens: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    mask = tokens[:, 1] > 0  # (N, L)
+    starts = mask.argmax(axis=1).astype(np.int64)
+    for row in np.flatnonzero(starts):
+        tokens[row] = np.roll(tokens[row], -starts[row], axis=1)
+    holes = np.flatnonzero((np.diff(tokens[:, 1], axis=1) > 0).any(axis=1))
+    if holes.size:
+        shown = ", ".join(file.places[row] for row in holes[:3])
+        raise DataError(
+            f"{file.name}: the text_bert mask has zeros between ones in {holes.size} clips, such as"
+            f" {shown}",
+            hint="mask padding alone: ones for every token of the text",
+        )
+    return tokens, starts
 
 
 def _stated_lengths(
-    file: SplitFile, name: str, frames: int, tokens: NDArray[np.int32] | None
-) -> Lengths | None:
-    key = f"{name}_lengths"
-    if key in file.keys:
-        return Lengths(frames=file.numbers(key).astype(np.int64), source=key, binding=False)
-    if name == "text" and tokens is not None and tokens.shape[2] == frames:
-        mask = tokens[:, 1].sum(axis=1, dtype=np.int64)
-        return Lengths(frames=mask, source="text_bert mask", binding=True)
-    return None
+    file: SplitFile,
+    frames: Mapping[str, int],
+    tokens: tuple[NDArray[np.int32], NDArray[np.int64]] | None,
+    counted: Mapping[str, NDArray[np.int64]],
+) -> dict[str, Lengths]:
+    """What the file says of each stream: frame counts, a token mask, arrays of their own length."""
+    places = file.places
+    stated = {}
+    for name in frames:
+        key = f"{name}_lengths"
+        if key in file.keys:
+            stated[name] = _frame_counts(file, key)
+        elif name == "text" and tokens is not None and tokens[0].shape[2] == frames[name]:
+            mask = tokens[0][:, 1].sum(axis=1, dtype=np.int64)
+            stated[name] = Lengths(
+                frames=mask, source="text_bert mask", places=places, starts=tokens[1]
+            )
+        elif name in counted:
+            stated[name] = Lengths(
+                frames=counted[name], source="frames of each clip's array", places=places
+            )
+    return stated
+
+
+def _frame_counts(file: SplitFile, key: str) -> Lengths:
+    given = file.numbers(key)
+    wrong = np.flatnonzero((given < 0) | (given != np.floor(given)))
+    if wrong.size:
+        shown = ", ".join(f"{file.places[row]} {given[row]:g}" for row in wrong[:3])
+        raise DataError(
+            f"{file.name}: {key} should be whole numbers of frames, not negative; {wrong.size} of"
+            f" {given.size} are not ({shown})",
+            hint=f"store the number of frames of each clip, or leave {key} out",
+        )
+    frames = np.minimum(given, np.iinfo(np.int32).max).astype(np.int64)
+    return Lengths(frames=frames, source=key, places=file.places)
 
 
 def _source(path: Path, dataset: Dataset) -> dict[str, Json]:

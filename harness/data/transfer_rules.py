@@ -13,6 +13,7 @@ from harness.data.corpus import Corpus
 from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.data.transfer import is_transfer
 from harness.errors import DataError, SpecError
+from harness.identifiers import skeleton
 from harness.specs import Protocol, algorithm_of
 
 __all__ = ["check_corpora", "check_knowledge", "check_settings"]
@@ -100,7 +101,7 @@ def check_knowledge(corpus: Corpus, knowledge: Corpus) -> None:
             )
     test, learned = corpus.split("test").clips, knowledge.clips[knowledge.clips["split"] != "test"]
     for column in sorted({"video", "id"}.intersection(test, learned)):  # stand-ins have neither
-        shared = set(test[column]).intersection(learned[column])
+        shared = set(test[column].map(skeleton)).intersection(learned[column].map(skeleton))
         if shared:
             raise DataError(
                 f"{knowledge.name} cannot be knowledge for {corpus.name}: {len(shared)} test"

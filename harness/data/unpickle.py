@@ -5,12 +5,16 @@ interprets the few instructions that build numbers, text, lists, tuples, diction
 arrays. It imports nothing that a file names and calls only the stand-ins of ``_pickled_numpy``, so
 an unknown name is an error message, not a call. Arrays are views of the memory-mapped file: nothing
 large is copied, and what a file declares is compared with the bytes it really has.
+
+Strings of Python 2 are text where they are UTF-8, else bytes, and in an array both are its numbers:
+arrays as ``pickle.load(encoding="latin1")`` gives them, and texts that it would garble.
 """
 
 from __future__ import annotations
 
 import mmap
 import pickletools
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +22,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from harness.data._foreign import NEUTRAL, foreign_file, foreign_name
+from harness.data._old_pickles import decimal, old_string, quoted, unescaped
 from harness.data._pickled_numpy import (
     NAMES,
     PLAIN,
     Dtype,
     Name,
+    OldString,
     Pending,
     Refused,
     built_array,
@@ -38,15 +45,26 @@ _SLACK = 64 << 20
 _DAMAGE = (ValueError, TypeError, IndexError, struct.error)
 _AGAIN = "download the file again and compare its SHA-256 with the published one"
 _BUDGET = "features of this file size need less: free memory, or do not trust the file"
-_UNSAFE = "do not unpickle this file by other means; take a fresh copy from the dataset's authors"
+_PYTHON_2 = "save the file again with Python 3"
+_KEYS = "keys of dictionaries are text"
+_BEGINS = re.compile(rb"\x80[\x02-\x05]|\([dl]p|[}\]]q")  # in protocols 0 and 1 without a version
+_ADVICE = {
+    "EMPTY_SET": "convert sets to lists",
+    "FROZENSET": "convert sets to lists",
+    "PERSID": "tensors are saved as numpy arrays: tensor.numpy()",
+    "BINPERSID": "tensors are saved as numpy arrays: tensor.numpy()",
+    "NEXT_BUFFER": "save with the buffers inside the file, without buffer_callback",
+    "LONG": "numbers have at most 64 bits",
+    "LONG4": "numbers have at most 64 bits",
+}
 
 
 def load(path: Path, *, max_bytes: int | None = None) -> object:
-    """The content of a feature pickle (protocols 2 to 5), read without executing anything.
+    """The content of a feature pickle (protocols 0 to 5), read without executing anything.
 
     Allowed are None, booleans, numbers, text, bytes, lists, tuples, dictionaries with text keys,
     numpy scalars and numpy arrays of numbers or text, in the layouts of numpy 1 and 2. Arrays of
-    objects may hold text, bytes and numbers only.
+    objects may hold text, bytes, numbers, None and arrays of numbers only.
 
     Args:
         path: The file. It must stay unchanged as long as the returned arrays are used.
@@ -67,7 +85,7 @@ def load(path: Path, *, max_bytes: int | None = None) -> object:
     try:
         return machine.run()
     except Refused as error:
-        problem, hint = f"{error} is not allowed; nothing was executed", _UNSAFE
+        problem, hint = f"holds {error}: not allowed; nothing was executed", error.hint or NEUTRAL
         cause: Exception = error
     except _OverBudget as error:
         problem, hint = f"needs more than the {max_bytes >> 20} MiB of memory allowed", _BUDGET
@@ -90,11 +108,13 @@ def _mapped(path: Path) -> memoryview:
             data = memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:
         raise DataError(f"{path.name} cannot be read: {error.strerror}") from error
-    head = bytes(data[:8])
-    if head[:2] not in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+    head = bytes(data[:32])
+    what, hint = foreign_file(path, head)
+    if what or not _BEGINS.match(head):
+        but = f" but {what}" if what else ""
         raise DataError(
-            f"{path.name} is not a pickle of protocol 2 to 5: it begins with {head!r}",
-            hint="pass the .pkl file itself, not an archive or a web page saved in its place",
+            f"{path.name} is not a pickle of numpy arrays{but}: it begins with {head[:8]!r}",
+            hint=hint,
         )
     return data
 
@@ -153,18 +173,42 @@ class _Machine:
     def text(self, form: str) -> str:
         raw = self.take(self.number(form))
         self.spend(len(raw) * _character_width(raw))
-        return str(raw, "utf-8")
+        return str(raw, "utf-8", "surrogatepass")  # half characters are refused where they stand
 
     def payload(self, form: str) -> bytes | memoryview:
         raw = self.take(self.number(form))
         return raw if len(raw) > _INLINE else bytes(raw)
 
-    def line(self) -> str:
-        line, newline, _ = bytes(self.data[self.at : self.at + 256]).partition(b"\n")
-        if not newline:
-            raise ValueError("a name without an end")
-        self.at += len(line) + 1
-        return line.decode()
+    def old(self, form: str) -> str | bytes | memoryview:
+        raw = self.take(self.number(form))
+        if len(raw) > _INLINE:
+            return raw
+        self.spend(4 * len(raw))
+        return old_string(bytes(raw))
+
+    def line(self, most: int = 256) -> bytes:
+        """What stands before the next end of a line, which is taken too."""
+        begin, size, stop = self.at, 128, min(self.at + most, len(self.data))
+        while begin < stop:
+            end = bytes(self.data[begin : min(begin + size, stop)]).find(b"\n")
+            if end >= 0:
+                line = self.take(begin + end + 1 - self.at)
+                self.spend(_OBJECT + 8 * len(line))
+                return bytes(line[:-1])
+            begin, size = begin + size, min(4 * size, _INLINE)
+        raise ValueError("a line without an end")
+
+    def name(self) -> str:
+        return self.line().decode()
+
+    def old_line(self) -> str | bytes:
+        return old_string(quoted(self.line(len(self.data))))
+
+    def unicode_line(self) -> str:
+        return unescaped(self.line(len(self.data)))
+
+    def slot(self) -> int:
+        return int(decimal(self.line()))
 
     def protocol(self) -> None:
         if (version := self.number("<B")) > 5:
@@ -198,17 +242,26 @@ class _Machine:
     def extend(self, items: list[object]) -> None:
         target = self.stack[-1]
         if not isinstance(target, list):
-            raise Refused(f"adding items to {_title(target)}")
+            raise Refused(f"items added to {_title(target)}")
         target.extend(items)
 
     def update(self, items: list[object]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict):
-            raise Refused(f"adding entries to {_title(target)}")
+            raise Refused(f"entries added to {_title(target)}")
         for key, value in zip(items[::2], items[1::2], strict=True):
+            if isinstance(key, OldString):
+                raise Refused("a key written by Python 2 that is not UTF-8", _PYTHON_2)
             if not isinstance(key, str):
-                raise Refused(f"{_title(key)} as a dictionary key")
+                raise Refused(f"{_title(key)} as a dictionary key", _KEYS)
+            if not _is_whole(key):
+                raise Refused("half a character in a dictionary key", _KEYS)
             target[key] = value
+
+    def dictionary(self) -> None:
+        items = self.marked()
+        self.push({})
+        self.update(items)
 
     def remember(self, slot: int) -> None:
         self.memo[slot] = value = self.stack[-1]
@@ -223,9 +276,11 @@ class _Machine:
     # Names, calls and states
 
     def resolve(self, module: object, name: object) -> None:
-        title = f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else "?"
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise Refused("the name of something that is no text")
+        title = f"{module}.{name}"
         if title not in NAMES:
-            raise Refused(f"the name {title[:200]!r}")
+            raise Refused(*foreign_name(title))
         self.push(NAMES[title])
 
     def reduce(self) -> None:
@@ -265,6 +320,15 @@ def _check_types(result: object) -> None:
             raise Refused(f"{_title(value)} as a value")
 
 
+def _is_whole(text: str) -> bool:
+    """Whether a text has no half characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _title(value: object) -> str:
     return value.title if isinstance(value, Name) else f"a {type(value).__name__}"
 
@@ -278,7 +342,8 @@ def _character_width(raw: memoryview) -> int:
 def _unknown(code: int) -> Exception:
     if code not in _OPCODES:
         return ValueError(f"0x{code:02x} is not a pickle instruction")
-    return Refused(f"the instruction {_OPCODES[code]}")
+    name = _OPCODES[code]
+    return Refused(f"the instruction {name}", _ADVICE.get(name, ""))
 
 
 _INSTRUCTIONS: dict[str, Callable[[_Machine], None]] = {
@@ -292,6 +357,13 @@ _INSTRUCTIONS: dict[str, Callable[[_Machine], None]] = {
     "BININT2": lambda m: m.push(m.number("<H")),
     "LONG1": lambda m: m.push(m.long()),
     "BINFLOAT": lambda m: m.push(m.real()),
+    "INT": lambda m: m.push(decimal(m.line(_INLINE))),
+    "LONG": lambda m: m.push(decimal(m.line(_INLINE))),
+    "FLOAT": lambda m: m.push(float(m.line())),
+    "STRING": lambda m: m.push(m.old_line()),
+    "BINSTRING": lambda m: m.push(m.old("<i")),
+    "SHORT_BINSTRING": lambda m: m.push(m.old("<B")),
+    "UNICODE": lambda m: m.push(m.unicode_line()),
     "SHORT_BINUNICODE": lambda m: m.push(m.text("<B")),
     "BINUNICODE": lambda m: m.push(m.text("<I")),
     "BINUNICODE8": lambda m: m.push(m.text("<Q")),
@@ -307,16 +379,20 @@ _INSTRUCTIONS: dict[str, Callable[[_Machine], None]] = {
     "TUPLE3": lambda m: m.push(tuple(m.popped(3))),
     "TUPLE": lambda m: m.push(tuple(m.marked())),
     "MARK": _Machine.mark,
+    "LIST": lambda m: m.push(m.marked()),
+    "DICT": _Machine.dictionary,
     "APPEND": lambda m: m.extend(m.popped(1)),
     "APPENDS": lambda m: m.extend(m.marked()),
     "SETITEM": lambda m: m.update(m.popped(2)),
     "SETITEMS": lambda m: m.update(m.marked()),
+    "PUT": lambda m: m.remember(m.slot()),
     "BINPUT": lambda m: m.remember(m.number("<B")),
     "LONG_BINPUT": lambda m: m.remember(m.number("<I")),
     "MEMOIZE": lambda m: m.remember(len(m.memo)),
+    "GET": lambda m: m.recall(m.slot()),
     "BINGET": lambda m: m.recall(m.number("<B")),
     "LONG_BINGET": lambda m: m.recall(m.number("<I")),
-    "GLOBAL": lambda m: m.resolve(m.line(), m.line()),
+    "GLOBAL": lambda m: m.resolve(m.name(), m.name()),
     "STACK_GLOBAL": lambda m: m.resolve(*m.popped(2)),
     "REDUCE": _Machine.reduce,
     "BUILD": _Machine.build,

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from harness import canonical
 from harness.errors import DataError, SpecError
+from harness.recording import NotInstalled
 from harness.registry import Registry
 
 __all__ = ["Cut", "Extractor", "NothingThere", "Recipe", "extractors"]
@@ -41,6 +42,7 @@ class Cut:
         start: Begin of the clip within the recording, seconds.
         stop: End of the clip within the recording, seconds; None for its end.
         table: The clip's table of an external tool (OpenFace), if there is one.
+        problem: Why it cannot be told where the clip is; empty where it can.
     """
 
     id: str
@@ -48,13 +50,16 @@ class Cut:
     start: float = 0.0
     stop: float | None = None
     table: Path | None = None
+    problem: str = ""
 
     def recording(self) -> Path:
         """The recording.
 
         Raises:
-            DataError: When there is none.
+            DataError: When there is none, or it cannot be told where in it the clip is.
         """
+        if self.problem:
+            raise DataError(self.problem)
         if self.media is None:
             raise DataError(f"no recording of clip {self.id}")
         return self.media
@@ -74,7 +79,8 @@ class Extractor:
         version: Of the code here, raised when its numbers change.
         source: Where the feature set is defined.
         extract: Cut -> (T, D) float32, finite, T at least 1. Raises DataError for a recording
-            that cannot be read, NothingThere for one without a face or sound.
+            that cannot be read, NothingThere for one without a face or sound. Whatever else it
+            raises is a problem of the clip too, but for NotInstalled, which is one of all clips.
     """
 
     name: str
@@ -103,7 +109,7 @@ def _version(package: str, extractor: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        raise DataError(
+        raise NotInstalled(
             f"extractor {extractor} needs the package {package}",
             hint="pip install 'msa-harness[extract]'",
         ) from None

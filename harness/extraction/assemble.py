@@ -24,6 +24,7 @@ from harness.errors import DataError, RunFailed
 from harness.extraction import Cut, Extractor, Recipe
 from harness.extraction.pieces import Piece, extract_all
 from harness.extraction.words import Ear, Word, over_words, token_vectors, word_vectors
+from harness.recording import NotInstalled
 from harness.text import Encoder, tokenize
 
 __all__ = ["Extraction", "extract"]
@@ -72,8 +73,8 @@ def extract(
         on_piece: Called for each result as it is made.
 
     Raises:
-        RunFailed: When a worker is killed, or not one clip has anything to extract.
-        DataError: When an extractor's package is missing.
+        RunFailed: When a worker is killed, or not one clip has anything to extract or hear.
+        NotInstalled: When a package is missing that all clips need.
     """
     chosen = recipe.chosen
     spaces: dict[str, Json] = {item.stream: item.space for item in chosen}  # or fail before work
@@ -137,7 +138,9 @@ def _check_any(
             first = next(iter(problems[item.stream].values()))
             raise RunFailed(
                 f"{item.name} found nothing in any of {clips} clips; the first: {first}",
-                hint="check --media: VIDEO/CLIP.mp4, VIDEO_CLIP.mp4, or a column file",
+                hint="check --openface: one <clip id>.csv for each clip"
+                if item.name == "openface"
+                else "check --media: VIDEO/CLIP.mp4, VIDEO_CLIP.mp4, or a column file",
             )
 
 
@@ -148,11 +151,19 @@ def _heard(ear: Ear, cuts: Sequence[Cut], problems: dict[str, dict[str, str]]) -
     for cut in cuts:
         try:
             words = ear.hear(cut)
+        except NotInstalled:
+            raise
         except DataError as error:
             words, silent[cut.id] = [], str(error)
         if not words:
             silent.setdefault(cut.id, "no word was heard")
         heard.append(words)
+    if len(silent) == len(cuts):
+        raise RunFailed(
+            f"no word was heard in any of {len(cuts)} clips; the first:"
+            f" {next(iter(silent.values()))}",
+            hint="check --media and --whisper",
+        )
     problems["transcript"] = silent
     return heard
 

@@ -25,6 +25,7 @@ def cuts(corpus: Corpus, media: Path, tables: Path | None = None) -> list[Cut]:
     """
     if tables is not None and not tables.is_dir():
         raise DataError(f"expected a folder of OpenFace tables, found none: {tables}")
+    found = places(corpus.clips, media, whole=True)
     return [
         Cut(
             id=clip,
@@ -32,8 +33,9 @@ def cuts(corpus: Corpus, media: Path, tables: Path | None = None) -> list[Cut]:
             start=place.start or 0.0,
             stop=place.stop,
             table=_table(tables, clip),
+            problem=place.problem,
         )
-        for clip, place in zip(corpus.clips["id"], places(corpus.clips, media), strict=True)
+        for clip, place in zip(corpus.clips["id"], found, strict=True)
     ]
 
 

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import canonical
-from harness.errors import DataError
+from harness.errors import DataError, HarnessError
 from harness.extraction import Cut, Extractor, extractors
 from harness.files import write_atomic
 from harness.pool import each
+from harness.recording import NotInstalled
 
 __all__ = ["Piece", "extract_all"]
 
@@ -80,6 +81,7 @@ def extract_all(
 
     Raises:
         RunFailed: When a worker is killed or crashes.
+        NotInstalled: When a package that all clips need is not there.
     """
     orders = [
         _Order(
@@ -110,6 +112,8 @@ def _piece(order: _Order) -> Piece:
         if not kept:
             _extract(order, extractor, path)
         frames = int(np.load(path, mmap_mode="r").shape[0])
+    except NotInstalled:
+        raise
     except DataError as error:
         return Piece(id=order.cut.id, stream=extractor.stream, problem=str(error))
     return Piece(id=order.cut.id, stream=extractor.stream, file=path, frames=frames, kept=kept)
@@ -117,17 +121,30 @@ def _piece(order: _Order) -> Piece:
 
 def _extract(order: _Order, extractor: Extractor, path: Path) -> None:
     """Keep what the extractor makes of the clip's first seconds."""
-    values = extractor.extract(_shortened(order))
-    values = values[: max(1, round(order.seconds * extractor.rate))]
-    expected = len(extractor.features)
-    if values.ndim != 2 or values.shape[1] != expected or not np.isfinite(values).all():
-        raise DataError(
-            f"{extractor.name} should make finite rows of {expected} values,"
-            f" found {values.shape} of clip {order.cut.id}"
-        )
+    values = _values(order, extractor)[: max(1, round(order.seconds * extractor.rate))]
     buffer = io.BytesIO()
     np.save(buffer, values)
     write_atomic(path, buffer.getvalue())
+
+
+def _values(order: _Order, extractor: Extractor) -> NDArray[np.float32]:
+    """What the extractor makes of the clip: (T, D), finite, T at least 1."""
+    expected = len(extractor.features)
+    try:
+        values = np.asarray(extractor.extract(_shortened(order)), np.float32)
+    except (HarnessError, MemoryError):
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{extractor.name} failed on clip {order.cut.id}: {type(error).__name__}: {error}"
+        ) from error
+    shape = values.shape
+    if len(shape) != 2 or not shape[0] or shape[1] != expected or not np.isfinite(values).all():
+        raise DataError(
+            f"{extractor.name} should make finite rows of {expected} values,"
+            f" found {shape} of clip {order.cut.id}"
+        )
+    return values
 
 
 def _shortened(order: _Order) -> Cut:
@@ -141,7 +158,12 @@ def _shortened(order: _Order) -> Cut:
 def _content(order: _Order) -> str:
     """Digest of all that decides the result besides the extractor."""
     cut = order.cut
-    files = [None if path is None else canonical.file_digest(path) for path in _sources(cut)]
+    if cut.problem:
+        raise DataError(cut.problem)
+    try:
+        files = [None if path is None else canonical.file_digest(path) for path in _sources(cut)]
+    except OSError as error:
+        raise DataError(f"clip {cut.id} cannot be read: {error}") from error
     return canonical.digest([files, cut.start, cut.stop, order.seconds])[:32]
 
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from harness import canonical, recording
-from harness.errors import DataError
+from harness.errors import DataError, SpecError
 from harness.extraction import Cut
 from harness.files import write_atomic
 from harness.text import Encoder, tokenize
@@ -127,9 +127,17 @@ class Ear:
         weights: Folder of CTranslate2 weights, or a model name that faster-whisper can fetch.
         language: ``en`` or ``zh``.
         cache: Folder for what was heard, by content.
+
+    Raises:
+        SpecError: For another language: a corpus of several cannot be heard in one.
     """
 
     def __init__(self, weights: str, language: str, cache: Path) -> None:
+        if language not in ("en", "zh"):
+            raise SpecError(
+                f"transcripts are heard in one language, en or zh; this corpus is {language}",
+                hint="extract each of its datasets by itself",
+            )
         self._weights, self._language = weights, language
         self._cache = cache / "extraction" / "heard"
         self._model: Any = None
@@ -146,7 +154,9 @@ class Ear:
         """The words of a clip.
 
         Raises:
-            DataError: For a recording without sound, or when the recogniser is not installed.
+            DataError: For a recording without sound, or one on which the recogniser fails.
+            SpecError: When its weights cannot be loaded.
+            NotInstalled: When the recogniser is not installed.
         """
         samples = recording.sound(cut.recording(), cut.start, cut.stop)
         sound = hashlib.sha256(samples.tobytes()).hexdigest()
@@ -158,31 +168,43 @@ class Ear:
         return [Word(text=t, start=a, stop=b) for t, a, b in json.loads(path.read_text("utf-8"))]
 
     def _listen(self, samples: NDArray[np.int16]) -> list[Word]:
-        segments, _ = self._loaded().transcribe(
-            samples.astype(np.float32) / 32768,
-            language=self._language,
-            beam_size=5,
-            temperature=0.0,
-            condition_on_previous_text=False,
-            word_timestamps=True,
-        )
-        return [
-            Word(text=word.word.strip(), start=float(word.start), stop=float(word.end))
-            for segment in segments
-            for word in segment.words
-            if word.word.strip()
-        ]
+        model = self._loaded()
+        try:
+            segments, _ = model.transcribe(
+                samples.astype(np.float32) / 32768,
+                language=self._language,
+                beam_size=5,
+                temperature=0.0,
+                condition_on_previous_text=False,
+                word_timestamps=True,
+            )
+            return [
+                Word(text=word.word.strip(), start=float(word.start), stop=float(word.end))
+                for segment in segments
+                for word in segment.words
+                if word.word.strip()
+            ]
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise DataError(f"faster-whisper failed: {type(error).__name__}: {error}") from error
 
     def _loaded(self) -> Any:  # noqa: ANN401 - an optional package, absent where types are checked
         if self._model is None:
             try:
                 whisper = importlib.import_module("faster_whisper")
             except ImportError:
-                raise DataError(
+                raise recording.NotInstalled(
                     "transcripts need the package faster-whisper",
                     hint="pip install 'msa-harness[extract]'",
                 ) from None
-            self._model = whisper.WhisperModel(
-                self._weights, device="cpu", compute_type="float32", cpu_threads=1
-            )
+            try:
+                self._model = whisper.WhisperModel(
+                    self._weights, device="cpu", compute_type="float32", cpu_threads=1
+                )
+            except Exception as error:
+                raise SpecError(
+                    f"cannot load the speech recogniser {self._weights}: {error}",
+                    hint="--whisper takes a folder of CTranslate2 weights, or a model's name",
+                ) from error
         return self._model

@@ -4,15 +4,19 @@ Published tables disagree on five points: whether zero counts as negative, which
 whether F1 is weighted by labels or (arguments swapped) by predictions, whether MAE and Corr see the
 zero-labelled clips, and which metrics are reported at all. A ``Convention`` states these points, so
 that a printed number can be compared with stored predictions scored the same way.
+
+Rounding to 6 decimals is the canonical rule alone. Repositories score what their networks return: a
+prediction of -4e-7 is negative there, and zero here.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from harness.data.datasets import Dataset, datasets
@@ -30,9 +34,44 @@ from harness.metrics.classification import (
     weighted_f1,
 )
 
-__all__ = ["CONVENTIONS", "Convention", "Row", "Rules", "score_conventions", "swapped_f1"]
+__all__ = [
+    "CONVENTIONS",
+    "Convention",
+    "Row",
+    "Rules",
+    "score_conventions",
+    "swapped_f1",
+    "unrounded",
+]
 
 Row: TypeAlias = dict[str, str | int | float | None]
+_SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
+_View: TypeAlias = Callable[[ArrayLike, ArrayLike], tuple[Values, Values]]
+
+
+def unrounded(pred: ArrayLike, truth: ArrayLike) -> tuple[Values, Values]:
+    """Predictions and labels as a repository's code sees them: float64, predictions not rounded.
+
+    Repositories compare in float32. A value that is some number of 6 decimals in float32 is taken
+    for that number, so that it falls into the bin it falls into there: a float32 0.1 into the one
+    that 0.1 closes. What float32 cannot tell from zero is zero. Labels are those of ``prepare``,
+    for datasets are stored with 6 decimals.
+
+    Args:
+        pred: (N,) predictions.
+        truth: (N,) labels.
+
+    Raises:
+        SubmissionError: As ``harness.metrics.prepare``.
+
+    Example:
+        >>> unrounded([-4e-7, np.float32(0.1)], [0.0, 0.1])[0].tolist()
+        [-4e-07, 0.1]
+    """
+    nearest, labels = prepare(pred, truth)
+    values = np.asarray(pred, dtype=np.float64)
+    same = (values == nearest.astype(np.float32)) | (np.abs(values) < _SMALLEST)
+    return np.where(same, nearest, values), labels
 
 
 def swapped_f1(pred: Classes, truth: Classes) -> float:
@@ -79,9 +118,11 @@ class Convention:
     """One entry per dataset family that the repository scores."""
     note: str
     """What sets it apart, short enough for a table."""
+    view: _View = unrounded
+    """Predictions and labels as its code sees them."""
 
     def functions(self, dataset: Dataset) -> dict[str, Score]:
-        """Column -> function, for a dataset of a family in ``rules``.
+        """Column -> function of predictions and labels as they come, for a family in ``rules``.
 
         A column says which clips the number is over: ``acc2_has0`` (``acc2`` on CH-SIMS) all clips,
         ``acc2_non0`` those with a non-zero label. What counts as positive is the convention's.
@@ -89,7 +130,12 @@ class Convention:
         rules = self.rules[dataset.family]
         canonical = {metric.name: metric.on(dataset) for metric in metrics_for(dataset)}
         others = {name: _among(rules.others_keep, canonical[name]) for name in rules.others}
-        return dict(_binary(rules, dataset.family)) | others
+        every = dict(_binary(rules, dataset.family)) | others
+        return {name: functools.partial(_seen, self.view, every[name]) for name in every}
+
+
+def _seen(view: _View, function: Score, pred: Values, truth: Values) -> float:
+    return function(*view(pred, truth))
 
 
 def _binary(rules: Rules, family: Family) -> Iterator[tuple[str, Score]]:
@@ -140,6 +186,7 @@ CANONICAL = Convention(
         ),
     },
     note="the definitions of this harness",
+    view=prepare,
 )
 
 MMSA = Convention(
@@ -298,8 +345,9 @@ def score_conventions(pred: ArrayLike, truth: ArrayLike, dataset: Dataset | str)
         [('cenet', 1.0), ('dlf', 0.5)]
     """
     known = datasets[dataset] if isinstance(dataset, str) else dataset
-    values, labels = prepare(pred, truth, known)
+    _, labels = prepare(pred, truth, known)
     chosen = [(c, c.functions(known)) for c in CONVENTIONS if known.family in c.rules]
+    values = np.asarray(pred)
     columns = dict.fromkeys(name for _, functions in chosen for name in functions)
     return [
         {

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from harness.data import twin
-from harness.data.corpus import EXPLANATIONS, Corpus, Stream
+from harness.data.corpus import EXPLANATIONS, LABELS, Corpus, Stream
 from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.data.store import CorpusStore
 from harness.data.transfer import Parts, is_transfer, parts_of
@@ -26,6 +26,7 @@ from harness.text import PACKAGED, Blueprint, Encoder, find_encoder, is_unpacked
 __all__ = ["AtHand", "blueprint", "is_absent", "stored_encoder"]
 
 _ABSENT = "absent "
+_UNSEEN = "unseen"  # stands for any text
 
 
 def _size(hidden: int, layers: int, heads: int, *, wider: int = 4) -> dict[str, int]:
@@ -77,6 +78,11 @@ class AtHand(Inventory):
         if is_transfer(name):
             return _transfer(parts_of(name), self)
         return _twin(name) if twin.is_twin(name) else _published(name)
+
+    def vocabulary(self, name: str) -> int | None:
+        """Token ids of the encoder that is here, else of the published one of that name."""
+        encoder = stored_encoder(name, self.home.cache) or blueprint(name)
+        return None if encoder is None else encoder.vocabulary
 
     def _digest(self, name: str) -> str:
         encoder = stored_encoder(name, self.home.cache)
@@ -182,11 +188,13 @@ def _stand_in(
         )
         for stream, shape in shapes.items()
     }
+    texts = ("text", *(EXPLANATIONS if explained else ()))
+    labels = LABELS[1:] if dataset.unimodal_labels else ()
     return Corpus(
         name=name,
         dataset=dataset,
         fingerprint=f"{_ABSENT}{name}",
-        clips=table.assign(**dict.fromkeys(EXPLANATIONS if explained else (), "")),
+        clips=table.assign(**dict.fromkeys(texts, _UNSEEN), **dict.fromkeys(labels, 0.0)),
         streams=streams,
         tokens=None,
         manifest={},

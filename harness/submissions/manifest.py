@@ -7,10 +7,8 @@ All text is one plain line of bounded length, for it is printed on boards.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,6 +17,7 @@ from typing import TypeVar
 
 from harness import canonical
 from harness.canonical import Json
+from harness.documents import read_json, read_toml
 from harness.errors import SpecError, SubmissionError
 from harness.files import is_plain_name
 from harness.specs import check_keys
@@ -120,17 +119,10 @@ class Manifest:
         Raises:
             SubmissionError: Naming the file, the key and what was expected.
         """
-        readers: Mapping[str, Callable[[str], object]] = {
-            ".toml": tomllib.loads,
-            ".json": json.loads,
-        }
-        if path.suffix not in readers:
+        read = {".toml": read_toml, ".json": read_json}.get(path.suffix.lower())
+        if read is None:
             raise SubmissionError(f"a manifest is a .toml or .json file; found {path.name}")
-        try:
-            table = readers[path.suffix](path.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise SubmissionError(f"cannot read manifest {path.name}: {error}") from error
-        stated = _table(table, path.name)
+        stated = read(path, "manifest", error=SubmissionError)
         return cls.parse({"name": default, **stated} | _given(name=name), where=path.name)
 
     @classmethod

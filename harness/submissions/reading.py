@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from harness.errors import SubmissionError
-from harness.predictions import check_predictions, read_table
+from harness.predictions import check_predictions, read_predictions_table
 from harness.submissions.manifest import Manifest
 
 __all__ = ["read_submission"]
@@ -27,14 +28,15 @@ def read_submission(path: Path, manifest: Manifest) -> pd.DataFrame:
     Raises:
         SubmissionError: Naming the file, the clip or column, and what was expected there.
     """
-    table = read_table(path)
+    whole = read_predictions_table(path)
+    table = whole.frame
     for column, wanted in manifest.where.items():
         table = _rows(table, column, wanted, path)
     table = _named(table, manifest.columns, path)
     _require(table, "pred", 'say which it is in a manifest: [columns] pred = "..."', path)
     if manifest.values:
         table = table.assign(pred=_numbers(table["pred"], manifest.values, path))
-    checked = check_predictions(table, path)
+    checked = check_predictions(dataclasses.replace(whole, frame=table))
     return checked.assign(pred=checked["pred"] * manifest.scale)
 
 

@@ -17,11 +17,13 @@ from harness.arithmetic import (
     Reported,
     binary_constants,
     canonical_name,
+    canonical_names,
     label_constants,
     lint,
 )
 from harness.arithmetic.f1 import can_go_together
 from harness.data.datasets import Counts, Dataset, datasets
+from harness.errors import SubmissionError
 from harness.metrics import metrics, score
 
 MOSI, MOSEI, SIMS = datasets["mosi"], datasets["mosei"], datasets["sims"]
@@ -60,9 +62,39 @@ def test_a_printed_number_is_an_interval(metric: str, text: str, value: str, ste
     assert number.widened().high - number.widened().low == 2 * number.step
 
 
-@pytest.mark.parametrize("text", ["", "-", "n/a", "0.8±0.1", "nan", "inf", "1e99999", "1e-999"])
-def test_what_is_no_number_is_left_out(text: str) -> None:
+@pytest.mark.parametrize(
+    ("metric", "text", "value", "step", "spread"),
+    [
+        ("mae", "0.712 ± 0.01", "0.712", "0.001", "0.01"),
+        ("acc7", "46.36±0.5", "0.4636", "0.0001", "0.005"),
+        ("acc7", r"\textbf{46.4}", "0.464", "0.001", None),
+        ("acc7", "46,36†", "0.4636", "0.0001", None),
+        ("corr", "−0.5", "-0.5", "0.1", None),
+        ("corr", "79.1 ± 0.3 %", "0.791", "0.001", "0.003"),
+    ],
+)
+def test_a_number_keeps_its_spread_and_its_precision(
+    metric: str, text: str, value: str, step: str, spread: str | None
+) -> None:
+    number = Reported.parse(metric, text)
+    assert number == Reported(
+        text=text,
+        value=Fraction(value),
+        step=Fraction(step),
+        spread=None if spread is None else Fraction(spread),
+    )
+    assert number.widened().spread == number.spread
+
+
+@pytest.mark.parametrize("text", ["", "-", "n/a", "nan", "–"])
+def test_a_cell_without_a_number_is_none(text: str) -> None:
     assert Reported.parse("mae", text) is None
+
+
+@pytest.mark.parametrize("text", ["inf", "1e99999", "1e-999", "1,234", "83.2/84.1", "not run"])
+def test_what_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(SubmissionError, match="should be a number, found"):
+        Reported.parse("mae", text)
 
 
 @given(st.floats(0.02, 1), st.integers(0, 4))
@@ -89,10 +121,33 @@ def test_the_interval_holds_what_was_printed(value: float, decimals: int) -> Non
         ("mosi", "Acc2", None),
         ("mosi", "F1", None),
         ("mosi", "Acc2_has0@missing_avg", None),
+        ("simsv2", "Acc2_weak", ("acc2_weak", False)),
+        ("mosi", "Acc-7 (%) ↑", ("acc7", True)),
+        ("mosi", "Corr (×100)", ("corr", True)),
+        ("mosi", "Acc-2 has0/non0", None),
     ],
 )
 def test_printed_names(dataset: str, printed: str, name: tuple[str, bool] | None) -> None:
     assert canonical_name(printed, datasets[dataset]) == name
+
+
+@pytest.mark.parametrize(
+    ("dataset", "printed", "names"),
+    [
+        ("mosi", "Acc-2 (has0/non0)", ("acc2_has0", "acc2_non0")),
+        ("mosi", "Acc-2 (non0 / has0), %", ("acc2_non0", "acc2_has0")),
+        ("mosei", "Has0_F1_score/Non0_F1_score", ("f1_has0", "f1_non0")),
+        ("mosi", "MAE", ("mae",)),
+        ("mosi", "Acc-2", None),
+        ("mosi", "Acc-2 (a/b)", None),
+        ("sims", "Acc-2 (has0/non0)", None),
+    ],
+)
+def test_a_name_can_be_of_two_metrics(
+    dataset: str, printed: str, names: tuple[str, ...] | None
+) -> None:
+    found = canonical_names(printed, datasets[dataset])
+    assert (found and found[0]) == names
 
 
 # Counts

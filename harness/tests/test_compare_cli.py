@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from harness.home import Home
+from harness.tests.official_labels import write_table
 from harness.tests.research import research_data
 from harness.tests.stores import NotRun, Off, Row, make_corpus, make_store
 
@@ -52,6 +54,39 @@ def test_a_clearly_better_system(msa, tmp_path: Path) -> None:
     assert "conditional on one run" not in text
 
 
+def constant(path: Path, pred: str, seeds: int) -> Path:
+    """As ``write``, each seed predicting one value everywhere."""
+    truth = np.random.default_rng(0).integers(-3, 4, 60).astype(float)
+    rows = [
+        f"a_video_{clip // 6}_{clip % 6},{pred},{seed},{truth[clip]}"
+        for seed in range(seeds)
+        for clip in range(60)
+    ]
+    path.write_text("\n".join(["id,pred,seed,label", *rows]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("dead", "runs", "of"),
+    [("a", 1, "A"), ("a", 3, "A"), ("b", 1, "B"), ("b", 2, "B"), ("both", 2, "A and B")],
+)
+def test_a_constant_system_has_no_corr_and_the_reason_is_said(
+    msa, tmp_path: Path, dead: str, runs: int, of: str
+) -> None:
+    files = [
+        constant(tmp_path / f"{name}.csv", "0.25", runs)
+        if dead in (name, "both")
+        else write(tmp_path / f"{name}.csv", 0.5, 2)
+        for name in ("a", "b")
+    ]
+    code, text, _ = msa("compare", *files, "--dataset", "mosi", "--draws", 200)
+    assert code == 0
+    (row,) = (line for line in text.splitlines() if line.startswith("corr  "))
+    assert "undefined" in row
+    assert f"corr is undefined for {of}: predictions or labels are constant" in text
+    assert "nan" not in text
+
+
 def test_the_same_file_twice_is_equivalent(msa, tmp_path: Path) -> None:
     a = write(tmp_path / "a.csv", 0.5, 1)
     code, text, _ = msa("compare", a, a, "--dataset", "mosi", "--draws", 200)
@@ -82,6 +117,107 @@ def test_files_of_different_clips_share_nothing(msa, tmp_path: Path) -> None:
     code, _, errors = msa("compare", a, tmp_path / "b.csv", "--dataset", "mosi")
     assert code == 2
     assert "no labelled clip is predicted by every run" in errors
+
+
+def clips(labels: list[float] | None, *, ids: range = range(60), off: float = 0.3) -> pd.DataFrame:
+    """Predictions of some of sixty clips, with or without a label beside each."""
+    truth = np.random.default_rng(0).integers(-15, 16, 60) / 5
+    columns = {"id": [f"v{k // 6}_{k % 6}" for k in ids], "pred": [truth[k] + off for k in ids]}
+    return pd.DataFrame(columns if labels is None else columns | {"label": labels})
+
+
+TRUTH = (np.random.default_rng(0).integers(-15, 16, 60) / 5).tolist()
+
+
+def compared(msa, a: Path, b: Path, *more: object) -> tuple[int, str, str]:
+    return msa("compare", a, b, "--dataset", "mosi", "--draws", 200, *more)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_files_whose_labels_contradict_each_other_are_refused(msa, tmp_path, turned) -> None:
+    files = [
+        write_table(clips(TRUTH), tmp_path / "a.csv"),
+        write_table(clips(TRUTH[::-1]), tmp_path / "b.csv"),
+    ]
+    code, _, errors = compared(msa, *(files[::-1] if turned else files))
+    assert code == 2
+    assert " of 60 labels in a.csv contradict b.csv (" in errors
+    assert "the labels are those of other clips" in errors
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_labels_of_either_file_serve_both(msa, tmp_path, turned) -> None:
+    files = [
+        write_table(clips(TRUTH[:50], ids=range(50)), tmp_path / "a.csv"),
+        write_table(clips(None, off=0.5), tmp_path / "b.csv"),
+    ]
+    code, text, _ = compared(msa, *(files[::-1] if turned else files), "--json")
+    found = json.loads(text)
+    assert code == 0
+    assert (found["clips"], found["left_out"]) == (50, 0)
+    sides = found["left_out_by"]
+    extra = {name: sides[name]["extra"] for name in sides}
+    assert extra == ({"a": 10, "b": 0} if turned else {"a": 0, "b": 10})
+
+
+def test_single_clips_on_which_files_do_not_agree_are_left_out_in_both_orders(msa, tmp_path):
+    other = [TRUTH[0] + 1, *TRUTH[1:]]
+    a = write_table(clips(TRUTH), tmp_path / "a.csv")
+    b = write_table(clips(other, off=0.1), tmp_path / "b.csv")
+    texts = {}
+    for pair in ((a, b), (b, a)):
+        code, text, errors = compared(msa, *pair, "--json")
+        found = json.loads(text)
+        assert code == 0
+        assert found["clips"] == 59
+        assert "warning: 1 of 60 labels in a.csv contradict b.csv (1.7%: v0_0 " in errors
+        texts[pair[0].name] = found["warnings"]
+    assert texts["a.csv"] == texts["b.csv"]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_each_file_is_compared_with_the_label_file(msa, tmp_path, which) -> None:
+    truth = clips(TRUTH)[["id", "label"]].assign(text="t", mode="test")
+    truth[["video_id", "clip_id"]] = truth["id"].str.split("_", expand=True)
+    labels = write_table(truth.drop(columns="id"), tmp_path / "label.csv")
+    pair = [write_table(clips(TRUTH), tmp_path / f"{name}.csv") for name in "ab"]
+    write_table(clips(np.roll(TRUTH, 1).tolist()), pair[which])
+    code, _, errors = compared(msa, *pair, "--labels", labels)
+    assert code == 2
+    assert f"labels in {pair[which].name} contradict label.csv" in errors
+    assert "rows are shifted by one" in errors
+
+
+def test_what_each_side_lacks_is_listed(msa, tmp_path) -> None:
+    a = write_table(clips(TRUTH), tmp_path / "a.csv")
+    b = write_table(clips(None, ids=range(4, 60), off=0.1), tmp_path / "b.csv")
+    code, text, _ = compared(msa, a, b)
+    assert code == 0
+    assert "56 clips of 10 source videos, 4 labelled clips left out" in text
+    assert "left out because a run of B lacks them: 4 (v0_0, v0_1, v0_2, …)" in text
+    assert "a run of A lacks" not in text
+    _, text, _ = compared(msa, a, b, "--json")
+    sides = json.loads(text)["left_out_by"]
+    assert sides["a"]["missing"] == 0
+    assert (sides["b"]["missing"], sides["b"]["missing_examples"]) == (4, ["v0_0", "v0_1", "v0_2"])
+
+
+def test_misspelt_ids_of_one_side_are_named(msa, tmp_path) -> None:
+    a = write_table(clips(TRUTH), tmp_path / "a.csv")
+    table = clips(None, off=0.1)
+    table.loc[:6, "id"] = table["id"][:7].str.upper()
+    code, _, errors = compared(msa, a, write_table(table, tmp_path / "b.csv"))
+    assert code == 2
+    assert "b.csv: 7 of 60 ids are no clips of the labels: upper and lower case differ" in errors
+
+
+def test_labels_as_predictions_are_noticed(msa, tmp_path) -> None:
+    a = write_table(clips(TRUTH, off=0.0), tmp_path / "a.csv")
+    b = write_table(clips(TRUTH), tmp_path / "b.csv")
+    code, _, errors = compared(msa, a, b)
+    assert code == 0
+    assert "warning: 60 of 60 predictions of A equal their label" in errors
+    assert "of B equal" not in errors
 
 
 @pytest.mark.data
@@ -117,6 +253,22 @@ def test_stored_rows_are_compared_on_the_labels_they_were_run_on(stored) -> None
     found = json.loads(text)
     assert (found["clips"], found["seeds_a"], found["labels"]) == (24, 3, "mosi@own")
     assert found["metrics"][0]["verdict"] == "a better"
+
+
+def test_a_file_beside_a_stored_row_is_compared_with_the_labels_of_its_runs(stored, tmp_path):
+    clips = make_corpus("mosi@own").split("test").clips
+    table = clips[["id", "label"]].assign(pred=clips["label"] + 0.5)
+    right = write_table(table, tmp_path / "right.csv")
+    code, text, _ = stored("compare", right, "s/mosi@own:Bad", "--draws", 300, "--json")
+    assert code == 0
+    assert json.loads(text)["warnings"] == []
+    for order in (1, -1):
+        wrong = write_table(table.assign(label=-table["label"]), tmp_path / "wrong.csv")
+        pair = [wrong, "s/mosi@own:Bad"][::order]
+        code, _, errors = stored("compare", *pair, "--draws", 300)
+        assert code == 2
+        assert "labels in wrong.csv contradict mosi@own (" in errors
+        assert "the sign is turned round" in errors
 
 
 def test_a_row_on_one_corpus_of_the_dataset_needs_no_corpus(stored, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import lsq_linear
 
 from harness.metrics import score
+from harness.tests.official_labels import write_table
 
 CLIPS = {"train": 4, "valid": 40, "test": 30}
 
@@ -81,13 +82,29 @@ def test_a_missing_prediction_is_no_zero(msa, files):
 @pytest.mark.parametrize(
     ("change", "columns", "message"),
     [
-        (lambda t: t, "a,c", "has no column c; it has id, a, b, against"),
-        (lambda t: t.drop(columns="id"), "a,b", "has no column id"),
-        (lambda t: pd.concat([t, t[:1]]), "a,b", "has clip v0_0000 twice"),
-        (lambda t: t.assign(a=["much", *t["a"][1:]]), "a,b", "clip v0_0000: a should be a number"),
-        (lambda t: t.assign(a=["inf", *t["a"][1:]]), "a,b", "clip v0_0000: a should be a number"),
-        (lambda t: t.assign(id="x" + t["id"]), "a,b", "predicts none of the labelled clips"),
-        (lambda t: t.assign(a=np.nan), "a,b", "no prediction at all"),
+        (lambda t: t, "a,c", "expected a column c; found id, a, b, against"),
+        (
+            lambda t: t.drop(columns="id"),
+            "a,b",
+            "expected a column id, or video_id and clip_id; found a, b, against",
+        ),
+        (lambda t: pd.concat([t, t[:1]]), "a,b", "has 1 clips more than once: v0_0000"),
+        (
+            lambda t: t.assign(a=["much", *t["a"][1:]]),
+            "a,b",
+            "a of clip v0_0000 is not a finite number",
+        ),
+        (
+            lambda t: t.assign(a=["inf", *t["a"][1:]]),
+            "a,b",
+            "a of clip v0_0000 is not a finite number",
+        ),
+        (
+            lambda t: t.assign(id="x" + t["id"]),
+            "a,b",
+            "predicts none of the 40 labelled valid clips",
+        ),
+        (lambda t: t.assign(a=np.nan), "a,b", "a has no prediction at all of a valid clip"),
     ],
 )
 def test_a_wrong_table_is_one_clear_error(msa, files, change, columns, message):
@@ -103,3 +120,143 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(msa, files, tmp_path)
     code, _, error = fuse(msa, files, "--columns", "a,b", "--out", tmp_path / "file" / "f.csv")
     assert code == 1
     assert "cannot be written" in error
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("a,a", "--columns names a twice"),
+        ("a,,b", "--columns names an empty column"),
+        ("", "--columns names an empty column"),
+        ("id,a", "--columns names id, which is no system's predictions"),
+        ("a,label", "--columns names label, which is no system's predictions"),
+        ("a,A", "expected a column A; found id, a, b, against"),
+    ],
+)
+def test_columns_that_are_no_systems_are_refused(msa, files, columns, message):
+    code, out, error = fuse(msa, files, "--columns", columns)
+    assert (code, out) == (2, "")
+    assert message in error
+
+
+@pytest.mark.parametrize("kind", ["bool", "date", "list", "struct", "text", "inf", "bytes"])
+def test_cells_that_are_no_numbers_are_refused(msa, files, tmp_path, kind):
+    table = pd.read_csv(files[0])
+    cells = {
+        "bool": table["a"] > 0,
+        "date": pd.Timestamp("2020-01-01"),
+        "list": [[value] for value in table["a"]],
+        "struct": [{"v": value} for value in table["a"]],
+        "text": "tensor(0.5)",
+        "inf": np.inf,
+        "bytes": b"1",
+    }
+    path = tmp_path / "table.parquet"
+    table.assign(a=cells[kind]).to_parquet(path)
+    code, out, error = fuse(msa, (path, files[1]), "--columns", "a,b")
+    assert (code, out) == (2, "")
+    assert "table.parquet: a of clip v0_0000 is not a finite number (" in error
+    assert "74 such clips" in error
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+@pytest.mark.parametrize("spell", ["{}$_${}", "{}[{}]", " {}_{} ", None])
+def test_ids_in_every_spelling_give_the_same_fusion(msa, files, tmp_path, suffix, spell):
+    table = pd.read_csv(files[0])
+    parts = table["id"].str.split("_", expand=True)
+    if spell is None:
+        other = table.drop(columns="id").assign(video_id=parts[0], clip_id=parts[1])
+    else:
+        other = table.assign(id=[spell.format(*pair) for pair in parts.to_numpy()])
+    path = write_table(other, tmp_path / f"other{suffix}")
+    _, expected, _ = fuse(msa, files, "--columns", "a,b", "--json")
+    code, text, _ = fuse(msa, (path, files[1]), "--columns", "a,b", "--json")
+    assert code == 0
+    assert json.loads(text)[-1]["mae"] == pytest.approx(json.loads(expected)[-1]["mae"])
+
+
+@pytest.mark.parametrize("value", [0.25, 0.1, -0.3])
+def test_a_constant_column_has_no_weight_and_says_so(msa, files, value):
+    pd.read_csv(files[0]).assign(b=value).to_csv(files[0], index=False)
+    code, text, errors = fuse(msa, files, "--columns", "a,b", "--json")
+    rows = {row["system"]: row for row in json.loads(text)}
+    assert code == 0
+    assert rows["b"]["weight"] == 0
+    assert f"warning: b predicts {value:g} for every valid clip: it has weight 0" in errors
+    assert {one["kind"] for one in rows["fusion"]["warnings"]} == {"constant"}
+    _, text, _ = fuse(msa, files, "--columns", "a", "--json")
+    assert json.loads(text)[-1]["mae"] == pytest.approx(rows["fusion"]["mae"])
+
+
+@pytest.mark.parametrize(
+    ("make", "alike"),
+    [
+        (lambda t: t["a"], "a, b"),
+        (lambda t: 2 * t["a"] + 1, "a, b"),
+        (lambda t: t["a"] + t["against"], "a, b, against"),
+    ],
+)
+def test_weights_that_valid_does_not_determine_are_named(msa, files, make, alike):
+    table = pd.read_csv(files[0])
+    table.assign(b=make(table)).to_csv(files[0], index=False)
+    code, text, errors = fuse(msa, files, "--columns", "a,b,against", "--json")
+    assert code == 0
+    assert f"the valid clips cannot tell the weights of {alike} apart" in errors
+    _, text, _ = fuse(msa, files, "--columns", "a,against", "--json")
+    assert json.loads(text)[0]["warnings"] == []
+
+
+def test_labels_in_the_table_are_compared_with_the_known_ones(msa, files):
+    table, truth = pd.read_csv(files[0]), pd.read_csv(files[1])["label"]
+    table.assign(label=truth).to_csv(files[0], index=False)
+    code, text, _ = fuse(msa, files, "--columns", "a,b", "--json")
+    assert code == 0
+    assert json.loads(text)[0]["warnings"] == []
+    table.assign(label=truth.to_numpy()[::-1]).to_csv(files[0], index=False)
+    code, out, error = fuse(msa, files, "--columns", "a,b")
+    assert (code, out) == (2, "")
+    assert "labels in table.csv contradict label.csv" in error
+
+
+def test_labels_in_the_table_do_not_say_what_is_valid(msa, files):
+    table, truth = pd.read_csv(files[0]), pd.read_csv(files[1])["label"]
+    table.assign(label=truth).to_csv(files[0], index=False)
+    code, out, error = msa("fuse", files[0], "--dataset", "sims", "--columns", "a,b")
+    assert (code, out) == (2, "")
+    assert "do not say which clips are valid and which are test" in error
+
+
+def test_what_is_left_out_is_counted(msa, files):
+    table = pd.read_csv(files[0])
+    table.loc[table.index[-5:], "b"] = np.nan
+    table.to_csv(files[0], index=False)
+    _, text, _ = fuse(msa, files, "--columns", "a,b", "--json")
+    rows = {row["system"]: row for row in json.loads(text)}
+    assert (rows["a"]["missing"], rows["b"]["missing"]) == (0, 5)
+    assert rows["b"]["missing_examples"] == table["id"].tolist()[-5:-2]
+    assert (rows["fusion"]["extra"], rows["fusion"]["extra_examples"][0]) == (4, "v0_0000")
+    _, text, _ = fuse(msa, files, "--columns", "a,b")
+    assert "b lacks 5 test clips (" in text
+    assert "left out, of neither valid nor test: 4 clips (v0_0000, " in text
+
+
+def test_a_table_without_valid_clips_is_refused(msa, files):
+    table = pd.read_csv(files[0])
+    table[-30:].to_csv(files[0], index=False)
+    code, out, error = fuse(msa, files, "--columns", "a,b")
+    assert (code, out) == (2, "")
+    assert "predicts none of the 40 labelled valid clips" in error
+
+
+def test_the_fused_predictions_go_beside_json_and_never_over_the_table(msa, files, tmp_path):
+    out = tmp_path / "new" / "fused.csv"
+    code, text, errors = fuse(msa, files, "--columns", "a,b", "--json", "--out", out)
+    assert code == 0
+    assert json.loads(text)
+    assert f"written: {out}" in errors
+    assert len(pd.read_csv(out)) == 30
+    before = files[0].read_bytes()
+    code, _, error = fuse(msa, files, "--columns", "a,b", "--out", files[0])
+    assert code == 2
+    assert "would replace the table itself" in error
+    assert files[0].read_bytes() == before

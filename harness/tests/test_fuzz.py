@@ -48,8 +48,7 @@ params = { hidden = 3 }
 
 
 def features() -> bytes:
-    split = {
-        "id": ["a$_$1", "b$_$1"],
+    content = {
         "raw_text": ["yes", "no"],
         "text": np.ones((2, 3, 4), dtype="f4"),
         "text_bert": np.ones((2, 3, 3), dtype="f4"),
@@ -60,7 +59,8 @@ def features() -> bytes:
         "regression_labels": np.array([1.0, -1.0], dtype="f4"),
         "annotations": ["Positive", "Negative"],
     }
-    return pickle.dumps(dict.fromkeys(("train", "valid", "test"), split), 4)
+    splits = ("train", "valid", "test")
+    return pickle.dumps({s: {"id": [f"a$_${s}", f"b$_${s}"], **content} for s in splits}, 4)
 
 
 edits = st.lists(

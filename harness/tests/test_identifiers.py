@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.identifiers import canonical_id, clean_id, look_alikes, split_id
+from harness.identifiers import (
+    canonical_id,
+    clean_id,
+    look_alikes,
+    spells_nothing,
+    split_id,
+    split_pair,
+    visible,
+)
 
 PART = st.text(st.sampled_from("abcXYZ019-éü中"), min_size=1, max_size=8).filter(
     lambda text: text.lower() not in {"nan", "none", "null"}
@@ -105,3 +113,45 @@ def test_what_looks_the_same_is_found() -> None:
         ("a\u2010b_1", "a-b_1"),
     ]
     assert look_alikes(["aB_1", "Ab_1"]) == []
+
+
+@pytest.mark.parametrize(
+    ("pair", "parts"),
+    [
+        (("v", "1"), ("v", "1")),
+        (("a_b", "a_b$_$1"), ("a_b", "1")),
+        ((" a_b ", "a_b[ 1 ]"), ("a_b", "1")),
+        (("a_b", "a_b_1"), ("a_b", "1")),
+        (("-x", "-x/01"), ("-x", "01")),
+        (("v", "x_1"), ("v", "x_1")),
+        (("v", "v_"), ("v", "v_")),
+    ],
+)
+def test_a_clip_may_be_a_whole_id_of_its_video(
+    pair: tuple[str, str], parts: tuple[str, str]
+) -> None:
+    assert split_pair(*pair) == parts
+
+
+@pytest.mark.parametrize("clip", ["w$_$1", "w[1]", "w/1", "V$_$1", "v1/1"])
+def test_a_whole_id_of_another_video_is_refused(clip: str) -> None:
+    with pytest.raises(ValueError, match="of another video than 'v'"):
+        split_pair("v", clip)
+
+
+@given(PART.filter(is_plain), PART.filter(is_plain), JOINTS, BLANKS)
+def test_a_whole_id_beside_its_video_adds_nothing(
+    video: str, clip: str, joint: str, blank: str
+) -> None:
+    assert split_pair(video, f"{blank}{joint.format(video, clip)}{blank}") == (video, clip)
+
+
+@pytest.mark.parametrize("text", ["nan", " NaN ", "None", "NULL", "n/a", "NA", "<NA>", "NaT"])
+def test_what_spells_nothing(text: str) -> None:
+    assert spells_nothing(text)
+    assert not spells_nothing(f"{text} of them")
+
+
+@given(st.text(max_size=20))
+def test_what_is_visible_is_settled_once(text: str) -> None:
+    assert visible(visible(text)) == visible(text)

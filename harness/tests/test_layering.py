@@ -24,7 +24,9 @@ FLOORS = {
         (
             *("harness.errors", "harness.canonical", "harness.registry", "harness.seeds"),
             *("harness.files", "harness.home", "harness.data.datasets", "harness.checksums"),
-            *("harness.decoding", "harness.identifiers"),
+            *("harness.decoding", "harness.identifiers", "harness.documents"),
+            "harness.spellings",
+            "harness.printed",
         ),
         0,
     ),
@@ -32,7 +34,7 @@ FLOORS = {
         (
             *("harness.specs", "harness.metrics", "harness.predictions", "harness.stats"),
             *("harness.parquet", "harness.record", "harness.diagnostics", "harness.tables"),
-            "harness.spec_records",
+            *("harness.spec_records", "harness.labels", "harness.label_causes"),
             *("harness.result_rows", "harness.seed_table", "harness.published_means"),
         ),
         1,
@@ -42,6 +44,7 @@ FLOORS = {
             *("harness.data", "harness.protocols", "harness.store", "harness.provenance"),
             *("harness.costs", "harness.verification", "harness.running", "harness.environments"),
             *("harness.scoring", "harness.submissions", "harness.arithmetic"),
+            "harness.known_labels",
         ),
         2,
     ),
@@ -84,11 +87,33 @@ THIRD_PARTY = (
     | {"ray"},
     {"httpx"},
 )
+# Rooms of ``leaderboards``, and the rooms that each stands on besides itself.
+_FACTS = {"leaderboards.document", "leaderboards.numbers"}
+BOARD_ROOMS: dict[str, set[str]] = {
+    "leaderboards.numbers": set(),
+    "leaderboards.document": set(),
+    "leaderboards.literature": set(),
+    "leaderboards.model": set(),
+    "leaderboards.rendering": _FACTS,
+    "leaderboards.sections": {*_FACTS, "leaderboards.model", "leaderboards.literature"},
+    "leaderboards.figures": {
+        *(*_FACTS, "leaderboards.model", "leaderboards.sections"),
+        "leaderboards.studies",
+    },
+    "leaderboards.studies": {
+        *(*_FACTS, "leaderboards.model", "leaderboards.literature"),
+        "leaderboards.rendering",
+    },
+    "leaderboards.guide": {*_FACTS, "leaderboards.figures"},
+    "leaderboards.files": {
+        *("leaderboards.model", "leaderboards.sections", "leaderboards.rendering"),
+    },
+}
 BOARDS_MAY_IMPORT = {
     *("leaderboards", "harness.specs", "harness.metrics", "harness.predictions", "harness.store"),
     *("harness.stats", "harness.data.datasets", "harness.scoring", "harness.parquet"),
     *("harness.data.corruption", "harness.diagnostics"),
-    *("harness.submissions", "harness.seed_table"),
+    *("harness.submissions", "harness.seed_table", "harness.printed"),
     *("harness.errors", "harness.canonical", "harness.registry", "harness.seeds", "harness.files"),
     *("harness.home", "numpy", "scipy", "pandas", "tabulate", "wcwidth", "matplotlib"),
 }
@@ -224,6 +249,14 @@ def test_boards_rebuild_without_models_or_trackers(module: str) -> None:
     assert wrong | (third_party(names) - BOARDS_MAY_IMPORT) == set()
 
 
+@pytest.mark.parametrize("module", [m for m in BOARDS if m != "leaderboards"])
+def test_rooms_of_boards_stand_on_each_other_in_one_direction(module: str) -> None:
+    """Renderers know no section, sections no renderer, and data none of their readers."""
+    (room,) = [room for room in BOARD_ROOMS if is_in(module, (room,))]
+    own = {name for name in imports(module) if is_in(name, ("leaderboards",))}
+    assert {name for name in own if not is_in(name, {room, *BOARD_ROOMS[room]})} == set()
+
+
 @pytest.mark.parametrize("module", [m for m in MODULES if not is_in(m, FACES)])
 def test_nothing_imports_the_faces_of_the_project(module: str) -> None:
     assert {name for name in imports(module) if is_in(name, FACES)} == set()
@@ -261,7 +294,7 @@ HEAVY = (
         ("import harness.data", set()),
         ("import harness.data.datasets, harness.canonical, harness.home", set()),
         ("import harness.specs", set()),
-        ("import leaderboards", {"numpy", "scipy", "pandas", "pyarrow"}),
+        ("import leaderboards", set()),
         (COMMAND_LINE.format(["msa", "--help"]), set()),
         (COMMAND_LINE.format(["msa", "run", "--help"]), set()),
     ],

@@ -105,9 +105,9 @@ def test_line_ends_blank_lines_and_quoted_cells(tmp_path: Path, end: str) -> Non
 
 
 def test_a_json_line_ends_at_a_line_feed_and_nowhere_else(tmp_path: Path) -> None:
-    record = {"id": "a\u2028b", "pred": 1, "text": "x\u0085y\u001cz\u000b"}
+    record = {"id": "a_b", "pred": 1, "text": "w\u2028x\u0085y\u001cz\u000b"}
     (tmp_path / "a.jsonl").write_text(json.dumps(record, ensure_ascii=False), "utf-8")
-    assert read_predictions(tmp_path / "a.jsonl")["id"].tolist() == ["a\u2028b"]
+    assert read_predictions(tmp_path / "a.jsonl")["id"].tolist() == ["a_b"]
 
 
 def test_a_parquet_index_counts_as_a_column(tmp_path: Path) -> None:
@@ -156,7 +156,16 @@ def test_parquet_numbers_may_have_any_numeric_or_text_type(
         ({"seed": ["9" * 400, "1", "1", "1", "1"]}, "seed of clip -3g5yACwYnA_13 is not a finite"),
         ({"label": ["?"] * 5}, "label of clip -3g5yACwYnA_13 is not a finite number"),
         ({"id": ["a_1", "b", "a_1", "c", "d"]}, "clip a_1 is predicted twice"),
-        ({"id": ["", "b", "a_1", "c", "d"]}, "clip ids must be text, found ''"),
+        ({"id": ["", "b", "a_1", "c", "d"]}, "row 1 of 5: an empty id"),
+        ({"id": ["a_1 ", "b", "a_1", "c", "d"]}, "clip a_1 is predicted twice"),
+        ({"id": ["a$_$1", "b", "a[1]", "c", "d"]}, "clip a_1 is predicted twice"),
+        ({"id": ["a_1", "b", "a_１", "c", "d"]}, "1 ids look like another one"),
+        ({"id": ["2024-01-03", "b", "a_1", "c", "d"]}, "'2024-01-03' is a date"),
+        ({"pred": ["1,234.5"] + ["0"] * 4}, "not a finite number"),
+        ({"pred": ["(1+2j)"] + ["0"] * 4}, "not a finite number"),
+        ({"pred": ["tensor(0.5)"] + ["0"] * 4}, "not a finite number"),
+        ({"pred": ["\u22120.5"] + ["0"] * 4}, "not a finite number"),
+        ({"seed": ["1", "", "1", "1", "1"]}, "seed of clip 007_01 is not a finite number"),
     ],
 )
 def test_a_wrong_cell_is_refused_naming_file_clip_and_content(
@@ -197,29 +206,35 @@ def test_missing_columns_are_named_beside_the_present_ones(
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ('{"id": 7, "pred": 1}', "clip ids must be text, found 7"),
-        ('{"id": null, "pred": 1}', "clip ids must be text, found None"),
-        ('{"pred": 1}\n{"id": "a", "pred": 1}', "clip ids must be text, found nan"),
-        ('{"video_id": "a", "clip_id": 1, "pred": 1}', "clip ids must be text, found 1"),
-        (r'{"id": "\ud800", "pred": 1}', "clip ids must be text"),
+        ('{"id": 7, "pred": 1}', "row 1 of 1: ids are text, found int 7"),
+        ('{"id": null, "pred": 1}', "row 1 of 1: ids are text, found NoneType"),
+        ('{"pred": 1}\n{"id": "a", "pred": 1}', "row 1 of 2: ids are text, found float nan"),
+        ('{"video_id": "a", "clip_id": 1, "pred": 1}', "row 1 of 1: ids are text, found int 1"),
+        (r'{"id": "\ud800", "pred": 1}', "an id with half a character"),
         ('{"id": "a", "pred": true}', r"not a finite number \(True"),
         ('{"id": "a", "pred": null}', r"not a finite number \(None"),
         ('{"id": "a", "pred": NaN}', r"not a finite number \(nan"),
         ('{"id": "a", "pred": [1]}', r"not a finite number \(\[1\]"),
         ('{"id": "a", "pred": {"x": 1}}', "not a finite number"),
         ('{"id": "a", "pred": ' + "9" * 400 + "}", r"not a finite number \(999"),
-        ('{"id": "a", "pred": ' + "9" * 5000 + "}", "cannot be read"),
+        ('{"id": "a", "pred": ' + "9" * 5000 + "}", "line 1: "),
         ('{"id": "a"}', "expected a column pred; found id"),
         ("{}", "expected a column id"),
         ("[1]", "line 1 is not a JSON object"),
         ('{"id": "a", "pred": 1}\n7', "line 2 is not a JSON object"),
-        ('{"id": "a", "pred": 1', "cannot be read"),
-        ("[" * 100_000, "cannot be read"),
-        ('{"a":' * 100_000, "cannot be read"),
-        ("", "holds no predictions"),
-        ("\n \n", "holds no predictions"),
+        ('{"id": "a", "pred": 1', "line 1: "),
+        ("[" * 100_000, "line 1: "),
+        ('{"a":' * 100_000, "line 1: "),
+        ("", "expected a column id"),
+        ("\n \n", "expected a column id"),
+        ('{"id": "a", "pred": 1, "pred": 2}', "line 1: the key 'pred' stands twice"),
+        ('{"id": "a", "pred": 1}\n{"id": "b", "pred": 2, "id": "c"}', "line 2: the key 'id'"),
+        ('{"id": "a", "pred": 1}\n{"id": "b", "pred": 2, "seed": 1}', "seed of clip a is not"),
+        ('{"id": "a", "pred": 1, "seed": -0.5}', "should be an integer from 0"),
+        ('{"id": "a", "pred": 1, "seed": true}', "seed of clip a is not a finite number"),
+        ('{"id": "a", "pred": -Infinity}', r"not a finite number \(-inf"),
     ],
-    ids=range(21),
+    ids=range(27),
 )
 def test_faulty_json_lines(tmp_path: Path, lines: str, message: str) -> None:
     (tmp_path / "a.jsonl").write_text(lines, "utf-8")
@@ -230,16 +245,16 @@ def test_faulty_json_lines(tmp_path: Path, lines: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no predictions"),
-        ("id,pred\n", "holds no predictions"),
-        ("id,pred\na_1,1\nb_1\n", "line 3 has 1 cells, the header 2"),
-        ("id,pred\na_1,1,2\n", "line 2 has 3 cells, the header 2"),
-        ("id,pred\n\na_1,1\n\nb_1,1,1\n", "line 5 has 3 cells"),
-        ('id,pred\n"a_1,1\n', "cannot be read"),
-        ('id,pred\n"a"x,1\n', "cannot be read"),
+        ("", "is empty"),
+        ("id,pred\n", "has a header and no rows"),
+        ("id,pred\na_1,1\nb_1\n", "line 3: 1 cells under 2 column names"),
+        ("id,pred\na_1,1,2\n", "line 2: 3 cells under 2 column names"),
+        ("id,pred\n\na_1,1\n\nb_1,1,1\n", "line 5: 3 cells under 2 column names"),
+        ('id,pred\n"a_1,1\n', "line 2: not a CSV row"),
+        ('id,pred\n"a"x,1\n', "line 2: not a CSV row"),
         ("id,pred,pred\na_1,1,2\n", "two columns pred"),
-        ("id;pred\na_1;1\n", "expected a column id.*found id;pred"),
-        ("id,pred\n" + "x" * 200_000 + ",1\n", "cannot be read"),
+        ("id;pred\na_1;1\n", "separates its columns by semicolons"),
+        ("id,pred\n" + "x" * 200_000 + ",1\n", "line 2: not a CSV row"),
     ],
     ids=range(10),
 )
@@ -252,18 +267,23 @@ def test_faulty_csv(tmp_path: Path, text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (pa.table({"id": [1, 2], "pred": [1.0, 2.0]}), "clip ids must be text, found 1"),
-        (pa.table({"id": ["a", None], "pred": [1.0, 2.0]}), "clip ids must be text"),
+        (pa.table({"id": [1, 2], "pred": [1.0, 2.0]}), "row 1 of 2: ids are text, found int 1"),
+        (pa.table({"id": ["a", None], "pred": [1.0, 2.0]}), "row 2 of 2: ids are text"),
         (pa.table({"id": ["a"], "pred": [[1.0]]}), "not a finite number"),
         (pa.table({"id": ["a"], "pred": [True]}), "not a finite number"),
         (pa.table({"id": ["a"], "pred": [b"1"]}), "not a finite number"),
         (pa.table({"id": ["a"], "pred": pa.array([0], pa.timestamp("s"))}), "not a finite number"),
         (pa.table({"id": ["a", "b"], "pred": [1.0, None]}), "pred of clip b is not a finite"),
         (pa.table([["a"], [1.0], [2.0]], names=["id", "pred", "pred"]), "two columns pred"),
-        (pa.table({"id": [], "pred": []}), "holds no predictions"),
-        (pa.table({}), "holds no predictions"),
+        (pa.table({"id": [], "pred": []}), "has a header and no rows"),
+        (pa.table({}), "expected a column id"),
+        (pa.table({"id": [b"a_1"], "pred": [1.0]}), "ids are text, found bytes"),
+        (pa.table({"id": [["a_1"]], "pred": [1.0]}), "ids are text, found"),
+        (pa.table({"id": ["a"], "pred": [{"x": 1.0}]}), "not a finite number"),
+        (pa.table({"id": ["a"], "pred": [float("inf")]}), r"not a finite number \(inf; 1 such"),
+        (pa.table({"id": ["a"], "pred": [1.0], "seed": [True]}), "seed of clip a is not"),
     ],
-    ids=range(10),
+    ids=range(15),
 )
 def test_faulty_parquet(tmp_path: Path, table: pa.Table, message: str) -> None:
     pq.write_table(table, tmp_path / "a.parquet")
@@ -271,7 +291,7 @@ def test_faulty_parquet(tmp_path: Path, table: pa.Table, message: str) -> None:
         read_predictions(tmp_path / "a.parquet")
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a", "a.csv.gz", "a.CSV", "a.pkl", ".csv"])
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.csv.gz", "a.json", "a.pkl", ".csv"])
 def test_other_formats_are_refused_before_anything_is_opened(tmp_path: Path, name: str) -> None:
     with pytest.raises(SubmissionError, match=r"come as \.csv, \.parquet, \.jsonl") as caught:
         read_predictions(tmp_path / name)
@@ -282,8 +302,7 @@ def test_a_missing_file_and_a_folder_are_refused(path: Path) -> None:
     with pytest.raises(SubmissionError, match=f"no such file: {path}"):
         read_predictions(path)
     path.mkdir()
-    write(path / path.name, ROWS)
-    with pytest.raises(SubmissionError, match="cannot be read"):
+    with pytest.raises(SubmissionError, match=f"a folder: {path}"):
         read_predictions(path)
 
 
@@ -401,6 +420,46 @@ def test_alignment_loses_and_invents_nothing(
 
 
 def test_predictions_of_other_clips_are_refused_with_an_example_of_each() -> None:
-    with pytest.raises(SubmissionError, match=r"labels: 'v_1', predictions: 'v\$_\$1'") as caught:
-        align({"v$_$1": 1.0}, {"v_1": 1.0})
+    with pytest.raises(SubmissionError, match="labels: 'v_1', predictions: 'w_7'") as caught:
+        align({"w_7": 1.0}, {"v_1": 1.0})
     assert "--dataset" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "cause"),
+    [
+        ("v_1", "leading zeros were lost"),
+        ("0001_v", "video and clip are swapped"),
+        ("v_0001.mp4", "video and clip are joined otherwise"),
+        ("V_0001", "upper and lower case differ"),
+        ("v_000１", "characters that look alike"),
+        ("v", "they name videos, not clips"),
+    ],
+)
+def test_one_misspelt_id_among_good_ones_is_named(theirs: str, cause: str) -> None:
+    truth = {"v_0001": 1.0, "v_0002": 2.0, "w_0001": 0.0}
+    with pytest.raises(SubmissionError, match=f"1 of 2 ids are no clips of the labels: .*{cause}"):
+        align({"v_0002": 1.0, theirs: 1.0}, truth)
+
+
+def test_an_unknown_id_that_resembles_a_predicted_clip_is_of_other_data() -> None:
+    assert align({"v_0001": 1.0, "v_1": 2.0}, {"v_0001": 1.0}).extra == ["v_1"]
+
+
+SPELLINGS = ["{}$_${}", "{}[{}]", "{}/{}", " {}_{} ", "{} _ {}", "{}_{}\u00a0"]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_ids_in_every_spelling_are_the_same_ids(path: Path, spelling: str) -> None:
+    ids = [spelling.format("-a_b", "0001"), spelling.format("video_0002", "7")]
+    table = read_predictions(write(path, {"id": ids, "pred": [1.0, 2.0]}))
+    assert table["id"].tolist() == ["-a_b_0001", "video_0002_7"]
+
+
+def test_numbers_of_any_kind_are_read_as_they_are(tmp_path: Path) -> None:
+    columns = pa.table({"id": ["a_1"], "pred": [2**53 + 1], "label": ["1e-3"], "seed": ["7.0"]})
+    pq.write_table(columns, tmp_path / "a.parquet")
+    table = read_predictions(tmp_path / "a.parquet")
+    assert table.to_dict("records") == [
+        {"id": "a_1", "pred": float(2**53), "seed": 7, "label": 0.001}
+    ]

@@ -137,6 +137,9 @@ def test_rows_of_different_configs_are_never_pooled(table) -> None:
         (HEADER, "mosi,misa,1,aa,1_0,0.1,0.8", "MAE should be a number, found '1_0'"),
         (HEADER, "mosi,misa,1,aa,inf,0.1,0.8", "MAE should be a number"),
         (HEADER, "mosi,misa,1,aa,1e999,0.1,0.8", "MAE should be a number"),
+        (HEADER, 'mosi,misa,1,aa,"1,234",0.1,0.8', "line 2: MAE should be a number, found '1,234'"),
+        (HEADER, "mosi,misa,1,aa,0.7,0.1,0.8/0.9", "Has0_acc_2 should be a number"),
+        (HEADER, "mosi,misa,1,aa,0.7±0.1,0.1,0.8", "one run has no spread"),
         ("dataset,model,seed,config,Loss", "mosi,misa,1,aa,0.7", "no metric in any column"),
         ("dataset,model,config,MAE", "mosi,misa,aa,0.7", "lacks the column seed"),
         ("dataset,model,seed,MAE,mae", "mosi,misa,1,0.7,0.7", "two columns for mae"),
@@ -225,10 +228,57 @@ def test_two_printed_values_for_one_cell_are_refused(published) -> None:
         read_published(path, "three")
 
 
-@pytest.mark.parametrize("value", ["", "n/a", "nan", "0.7*"])
+@pytest.mark.parametrize("value", ["?", "inf", "0.7 0.8", '"1,234"', "0.7/0.8", "1_0"])
 def test_a_printed_value_is_a_number(published, value) -> None:
     with pytest.raises(SubmissionError, match="line 2: value should be a number"):
         read_published(published(f"misa,mosi,MAE,{value}"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "cell", "value", "percent", "decimals"),
+    [
+        ("MAE", "0.7*", 0.7, False, 1),
+        ("MAE", "0.712 ± 0.01", 0.712, False, 3),
+        ("MAE", r"\textbf{.7120}", 0.712, False, 4),
+        ("MAE", '"0,712"', 0.712, False, 3),
+        ("Corr", "−0.5", -0.5, False, 1),
+        ("Corr", "79.1%", 79.1, True, 1),
+        ("Has0_acc_2", "**82.40**", 82.4, True, 2),
+        ("Has0_acc_2", "0.5%", 0.5, True, 1),
+    ],
+)
+def test_a_published_value_is_read_as_printed(
+    published, metric, cell, value, percent, decimals
+) -> None:
+    (found,) = read_published(published(f"misa,mosi,{metric},{cell}"))
+    assert (found.value, found.percent, found.decimals) == (value, percent, decimals)
+
+
+def test_two_published_values_in_one_cell(published) -> None:
+    path = published("misa,mosi,Acc-2 has0/non0,82.1/83.46", "misa,mosi,F1 non0/has0,-/81.0")
+    assert [(one.metric, one.value) for one in read_published(path)] == [
+        *(("acc2_has0", 82.1), ("acc2_non0", 83.46), ("f1_has0", 81.0)),
+    ]
+
+
+@pytest.mark.parametrize("rows", [("misa,mosi,MAE,-", "tfn,mosi,MAE,n/a"), ("misa,mosi,Loss,1",)])
+def test_a_published_table_without_a_number_is_refused(published, rows) -> None:
+    with pytest.raises(SubmissionError, match="holds no number of a known metric"):
+        read_published(published(*rows))
+
+
+def test_results_per_seed_are_read_as_printed(table) -> None:
+    rows = (
+        "mosi,misa,1,aa,０.７１２,−0.1,80.5%",
+        r"mosi,misa,2,aa,\textbf{0.7},0.1*,0.8",
+        'mosi,misa,3,aa,"0,70",-,n/a',
+    )
+    (group,) = read_seed_table(table(*rows), least_seeds=3).groups
+    assert group.values["mae"] == (0.712, 0.7, 0.7)
+    assert group.values["corr"][:2] == (-0.1, 0.1)
+    assert group.values["acc2_has0"][:2] == (0.805, 0.8)
+    assert math.isnan(group.values["corr"][2])
+    assert math.isnan(group.values["acc2_has0"][2])
 
 
 REPRODUCED = {

@@ -358,7 +358,10 @@ def test_a_few_contradicting_labels_are_flagged_and_many_refused() -> None:
     few = table.copy()
     few.loc[:4, "label"] += 0.2
     (flag,) = (f for f in check(few, SIMS, MINE).flags if f.kind == "labels-differ")
-    assert flag.text.startswith("5 of 457 labels in the file contradict the stored ones (first: ")
+    assert flag.text == (
+        "5 of 457 labels in the file contradict the stored ones (1.1%: sims-test_v0_0000 0 for"
+        " -0.2, sims-test_v0_0001 -0.2 for -0.4, sims-test_v0_0002 -0.4 for -0.6, …)"
+    )
     with pytest.raises(SubmissionError, match="457 of 457 labels in the file contradict"):
         check(table.assign(label=table["label"] + 0.2), SIMS, MINE)
 

@@ -58,6 +58,26 @@ def test_a_dry_run_stores_nothing(msa, stocked: Home, file: Path) -> None:
     assert not (stocked.store / "submissions").exists()
 
 
+@pytest.mark.parametrize(("constant", "runs"), [(1, 1), (2, 2), (1, 2), (1, 3), (3, 3)])
+def test_an_undefined_metric_is_said_with_its_count(
+    msa, stocked: Home, tmp_path: Path, constant: int, runs: int
+) -> None:
+    tables = [
+        predictions_for("sims", by=0.1).assign(seed=seed)
+        if seed >= constant
+        else predictions_for("sims").assign(pred=0.25, seed=seed)
+        for seed in range(runs)
+    ]
+    path = write_table(pd.concat(tables), tmp_path / "dead.parquet")
+    code, text, errors = msa("submit", path, "--dataset", "sims", "--dry-run")
+    assert (code, errors) == (0, "")
+    (row,) = (line for line in text.splitlines() if line.startswith("Corr  "))
+    assert row.split() == ["Corr", *["undefined"] * (1 if runs == 1 else 4)]
+    reason = f"Corr is undefined in {constant} of {runs} runs: predictions or labels are constant"
+    assert reason in text
+    assert "nan" not in text
+
+
 def test_json_has_the_record_and_the_scores_of_every_run(
     msa, stocked: Home, tmp_path: Path
 ) -> None:
@@ -101,7 +121,7 @@ def test_labels_come_from_a_file_or_a_corpus_but_never_from_the_submission(
     with_labels = write_table(own.assign(label=own["pred"].clip(-1, 1)), tmp_path / "own.csv")
     code, _, errors = msa("submit", with_labels, "--dataset", "sims")
     assert code == 2
-    assert "no labels of sims at hand to check against" in errors
+    assert "no labels of sims at hand to score against" in errors
     clips_of("sims").to_csv(tmp_path / "label.csv", index=False)
     code, text, _ = msa("submit", file, "--dataset", "sims", "--labels", tmp_path / "label.csv")
     assert code == 0
@@ -144,7 +164,7 @@ def truth_of(table: pd.DataFrame) -> pd.Series:
 
 
 WRONG: dict[str, tuple[Spoil, str, str]] = {
-    "an empty file": (lambda t: t.iloc[:0], "holds no predictions", ""),
+    "an empty file": (lambda t: t.iloc[:0], "has a header and no rows", ""),
     "no prediction column": (
         lambda t: t[["id"]],
         "has no column 'pred'; found 'id'",
@@ -187,9 +207,9 @@ WRONG: dict[str, tuple[Spoil, str, str]] = {
     ),
     "labels of other data": (
         changed(label=lambda t: -truth_of(t) - 0.2),
-        "457 of 457 labels in the file contradict the stored ones (first: clip sims-test_v0_0000,"
-        " 0 for -0.2)",
-        "rows may be shifted",
+        "457 of 457 labels in the file contradict those of sims@label-csv (100.0%:"
+        " sims-test_v0_0000 0 for -0.2, ",
+        "join predictions and labels by id",
     ),
     "the labels themselves": (
         changed(pred=truth_of),
@@ -212,11 +232,6 @@ WRONG: dict[str, tuple[Spoil, str, str]] = {
         "keep ids as text",
     ),
     "video and clip swapped": (parted, "video and clip are swapped", "exchange video_id and"),
-    "another joint": (
-        ids(lambda clip: "$_$".join(clip.rsplit("_", 1))),
-        "video and clip are joined otherwise (first 'sims-test_v0$_$0000')",
-        "one underscore",
-    ),
     "file names": (ids(lambda clip: f"{clip}.mp4"), "joined otherwise", "one underscore"),
     "another case": (ids(str.upper), "upper and lower case differ", "keep ids as published"),
     "videos for clips": (
@@ -269,7 +284,7 @@ two,Acc2,76.00,CH-SIMS,1
 two,Corr,1.07,CH-SIMS,1
 three,Mult_acc_5,40.48,CH-SIMS,1
 three,Mult_acc_3,39.39,CH-SIMS,1
-three,MAE,not run,CH-SIMS,1
+three,MAE,-,CH-SIMS,1
 four,Has0_acc_2,77.4,CMU-MOSI,
 """
 
@@ -295,11 +310,87 @@ def test_a_table_is_linted_row_by_row(msa, stocked: Home, reported: Path) -> Non
 def test_the_lint_says_how_much_it_understood(msa, home: Home, reported: Path) -> None:
     code, text, _ = msa("lint", reported, "--dataset", "sims")
     assert code == 1
-    assert "CH-SIMS: 3 rows, 6 of 7 values understood" in text
+    assert "CH-SIMS: 3 rows, 7 of 7 values understood" in text
+    assert "no number in 1 cells" in text
     assert "impossible  Corr 1.07 is outside [-1, 1]" in text
     code, text, _ = msa("lint", reported, "--dataset", "mosi")
     assert code == 0
     assert "CMU-MOSI: 1 rows, 1 of 1 values understood" in text
+
+
+AS_PRINTED = r"""System, Metric, Value
+one,MAE,\textbf{0.712} ± 0.01
+one,Acc-7,"46,36"
+one,Acc-2 (has0/non0),**84.0**/86.1†
+one,Corr,−0.5
+one,Params,12 M
+two,MAE,０.７１２
+two,Corr,n/a
+"""
+
+
+def test_numbers_are_read_as_papers_print_them(msa, home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "printed.csv"
+    path.write_text(AS_PRINTED, "utf-8")
+    code, text, errors = msa("lint", path, "--dataset", "mosi", "--json")
+    assert code == 0
+    one, two = json.loads(text)
+    assert list(one["values"]) == ["mae", "acc7", "acc2_has0", "acc2_non0", "corr"]
+    assert one["spreads"]["mae"] == 0.01
+    assert one["spreads"]["corr"] is None
+    assert two["values"] == {"mae": "０.７１２"}
+    assert (
+        "not checked, for no metric of CMU-MOSI or not saying which: 'Params' (1 cells)" in errors
+    )
+    code, text, _ = msa("lint", path, "--dataset", "mosi")
+    assert code == 0
+    assert "2 rows, 6 of 7 values understood" in text
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ('MAE,"1,234"', "its comma can stand for a decimal point"),
+        ("Acc2_has0,83.2 84.1", "more than one number"),
+        ("Acc2_has0,83.2/84.1", "does not say which of these is which"),
+        ("Acc-2 has0/non0,83.2", "should be 2 numbers apart by /"),
+        ("MAE,inf", "it is no number"),
+        ("MAE,not run", "it is no number"),
+        ("Acc-7,46.36↑1.2", "more than one number"),
+    ],
+)
+def test_a_value_not_understood_is_named(
+    msa, home: Home, tmp_path: Path, cell: str, reason: str
+) -> None:
+    path = tmp_path / "printed.csv"
+    path.write_text(f"system,metric,value\na,Corr,0.5\nb,{cell}\n", "utf-8")
+    code, text, errors = msa("lint", path, "--dataset", "mosi")
+    metric = cell.partition(",")[0]
+    assert code == 2
+    assert "1 of 2 values understood" in text
+    assert f"printed.csv: not understood: row 2 (b, {metric}), value should be" in errors
+    assert reason in errors
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,MAE,-\na,Corr,N/A", "no number for CMU-MOSI: 2 cells say that there is none"),
+        ("a,MAE,?", "not understood: row 1 (a, MAE), value should be a number, found '?'"),
+        ("a,Acc-2,83.2/84.1", "holds no metric of CMU-MOSI; it has 'Acc-2' (1 cells)"),
+        ("a,Loss,0.1\na,Loss,0.2", "it has 'Loss' (2 cells)"),
+        ("a,MAE,–", "the first is row 1 (a, MAE), value"),
+        ("a,MAE,nan", "no number for CMU-MOSI"),
+    ],
+)
+def test_a_table_of_which_nothing_was_read_is_refused(
+    msa, home: Home, tmp_path: Path, rows: str, message: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"system,metric,value\n{rows}\n", "utf-8")
+    code, text, errors = msa("lint", path, "--dataset", "mosi")
+    assert (code, text) == (2, "")
+    assert message in errors
 
 
 @pytest.mark.parametrize(
@@ -307,7 +398,12 @@ def test_the_lint_says_how_much_it_understood(msa, home: Home, reported: Path) -
     [
         ("system,value\na,1\n", "sims", "lacks the columns metric; it has system, value"),
         ("system,metric,value,dataset\na,MAE,1,X\n", "sims", "holds no numbers for CH-SIMS"),
-        ("system,metric,value,runs\na,MAE,1,many\n", "sims", "runs of 'a' should be a count"),
+        (
+            "system,metric,value,runs\na,MAE,1,many\n",
+            "sims",
+            "row 1: runs of 'a' should be a count",
+        ),
+        ("system,System,metric,value\na,b,MAE,1\n", "sims", "two columns for system"),
     ],
 )
 def test_a_wrong_table_is_one_clear_error(

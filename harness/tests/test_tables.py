@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.data.datasets import datasets
 from harness.errors import DataError, SubmissionError
 from harness.tables import Table, parse_csv, read_table
 
@@ -122,6 +123,11 @@ def test_repeated_columns_are_refused(tmp_path: Path) -> None:
 def test_ids_are_those_a_person_sees() -> None:
     assert table(id=[" v_1", "v$_$2", "v[3]"]).ids() == ["v_1", "v_2", "v_3"]
     assert table(video_id=["v "], clip_id=[" 01"]).ids() == ["v_01"]
+    assert table(video_id=["v"], clip_id=["v$_$01"]).ids() == ["v_01"]
+    assert table(id=["v/01"]).ids(dataset=datasets["sims"]) == ["v_01"]
+    assert table(video_id=["v"], clip_id=["01"]).ids(dataset=datasets["sims"]) == ["v_01"]
+    with pytest.raises(DataError, match="row 1 of 1: ids should be"):
+        table(id=["v"]).ids(dataset=datasets["sims"])
     with pytest.raises(DataError, match="1 clips more than once: v_1"):
         table(id=["v_1", "v_1 ", "v_2"]).ids(unique=True)
     with pytest.raises(DataError, match="look like another"):
@@ -163,5 +169,7 @@ def test_a_missing_text_is_empty_and_half_a_character_is_refused() -> None:
     ]
     with pytest.raises(DataError, match="text of clip a is empty"):
         table(text=[None]).texts("text", ["a"], empty=False)
-    with pytest.raises(DataError, match="half a character"):
-        table(text=["\ud83d"]).texts("text", ["a"])
+    for cell in ("\ud83d", "a\x00", "it\x92s", "\x1b[0m", "\x0c"):
+        with pytest.raises(DataError, match=r"text of clip a holds .* character"):
+            table(text=[cell]).texts("text", ["a"])
+    assert table(text=["a\tb\r\nc"]).texts("text", ["a"]) == ["a\tb\r\nc"]

@@ -65,6 +65,55 @@ def test_its_numbers_unrounded(msa) -> None:
     assert set(pair["seeds_needed"]) == {"0.01", "0.02", "0.05"}
 
 
+@pytest.mark.parametrize(
+    ("corrs", "shown", "word"),
+    [
+        (("0.6", "nan", "0.5"), "undefined in 1 of 3 runs", "undefined"),
+        (("", "", ""), "undefined in 3 of 3 runs", "undefined"),
+        (("-", "n/a", "0.5"), "undefined in 2 of 3 runs", "undefined"),
+        (("0.6", "0.6"), "0.6000 ± 0.0000", "0.6000 to 0.6000"),
+        (("nan", "–"), "undefined in 2 of 2 runs", "undefined"),
+        (("0.6",), "0.6000 ± undefined (1 run)", "0.6000 to 0.6000"),
+        (("nan",), "undefined in 1 of 1 run", "undefined"),
+        (("0.6", "0.5"), "0.5500 ± 0.0707", "0.5000 to 0.6000"),
+    ],
+)
+def test_what_is_undefined_over_seeds_is_said_and_never_nan(
+    msa, tmp_path: Path, corrs: tuple[str, ...], shown: str, word: str
+) -> None:
+    rows = [f"mosi,one,{seed},aa,0.7,{corr}" for seed, corr in enumerate(corrs)]
+    rows += [f"mosi,other,{seed},aa,0.8,0.4" for seed in range(5)]
+    path = tmp_path / "some.csv"
+    path.write_text("\n".join(["dataset,model,seed,config,MAE,Corr", *rows]))
+    published = tmp_path / "published.csv"
+    published.write_text("system,dataset,metric,value\none,mosi,Corr,0.55\n")
+    arguments = ("--csv", path, "--metric", "corr", "--least-seeds", 1, "--against", published)
+    code, text, errors = msa(*arguments)
+    assert (code, errors) == (0, "")
+    lines = [line for line in text.splitlines() if line.startswith("mosi       one")]
+    assert shown in lines[0]
+    assert word in lines[0]
+    assert "nan" not in text
+    if "undefined in" in shown:
+        assert lines[1].split()[3:7] == ["0.55", "undefined", "undefined", "no"]
+
+
+def test_a_suite_of_constants_prints_no_nan(msa, home: Home) -> None:
+    make_store(
+        home.store,
+        [
+            Row(label="dead", cells={s: Constant() for s in SEEDS}, epochs=0),
+            Row(label="dead once", cells={1111: Constant()}, epochs=0),
+            Row(label="dead too", cells={s: Constant() for s in SEEDS}, epochs=0),
+        ],
+        suite="dead",
+    )
+    code, text, _ = msa("dead", "--row", "dead", "--row", "dead too")
+    assert code == 0
+    assert "undefined" in text
+    assert "nan" not in text
+
+
 def test_a_table_of_results_per_seed(msa, tmp_path: Path) -> None:
     code, text, _ = msa("--csv", tmp_path / "runs.csv")
     assert code == 0

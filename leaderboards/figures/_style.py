@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from wcwidth import wcswidth, wcwidth
 
 from harness.metrics import Metric
+from leaderboards import numbers
 from leaderboards.document import one_line
 from leaderboards.model.board import Grid
 from leaderboards.model.tracks import PLAIN
-from leaderboards.numbers import arrow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +42,7 @@ __all__ = [
     "direction",
     "headline",
     "list_rows",
+    "number",
     "point_to_better",
     "rows_height",
     "sheet",
@@ -183,7 +184,7 @@ def direction(metric: Metric) -> int:
 
 def axis_title(metric: Metric) -> str:
     """Metric, unit and direction."""
-    return f"{metric.title}{' (%)' if metric.percent else ''} {arrow(metric)}"
+    return f"{metric.title}{' (%)' if metric.percent else ''} {numbers.arrow(metric)}"
 
 
 def headline(grid: Grid) -> str:
@@ -192,6 +193,11 @@ def headline(grid: Grid) -> str:
     where = f"SYNTHETIC TWIN of {dataset}" if grid.corpus.twin else dataset
     known = "".join(f"; {track.title}" for track in grid.tracks if track != PLAIN)
     return f"{where} ({grid.corpus.name}){known}"
+
+
+def number(value: float, metric: Metric) -> str:
+    """The value as boards print it, without a percent sign; ``undefined`` for NaN."""
+    return numbers.number(value, metric, undefined="undefined")
 
 
 def short(label: str, columns: int = 36) -> str:

@@ -19,6 +19,7 @@ from leaderboards.figures._style import (
     blank,
     direction,
     headline,
+    number,
     point_to_better,
     sheet,
     short,
@@ -26,7 +27,7 @@ from leaderboards.figures._style import (
 )
 from leaderboards.model.board import Grid, Row
 from leaderboards.model.summary import ordered, summarise
-from leaderboards.numbers import number, scaled
+from leaderboards.numbers import scaled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,12 +16,12 @@ from leaderboards.figures._style import (
     beside,
     headline,
     list_rows,
+    number,
     rows_height,
     sheet,
     style,
 )
 from leaderboards.model.board import Grid
-from leaderboards.numbers import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,6 +17,7 @@ from leaderboards.figures._style import (
     blank,
     direction,
     headline,
+    number,
     point_to_better,
     sheet,
     short,
@@ -24,7 +25,7 @@ from leaderboards.figures._style import (
 )
 from leaderboards.model.board import Grid, Row
 from leaderboards.model.summary import ordered, summarise
-from leaderboards.numbers import number, scaled
+from leaderboards.numbers import scaled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.metrics import Metric
+from harness.printed import with_spread
 from leaderboards.figures._style import (
     CEILING,
     FLOOR,
@@ -16,13 +18,14 @@ from leaderboards.figures._style import (
     beside,
     headline,
     list_rows,
+    number,
     rows_height,
     sheet,
     style,
 )
 from leaderboards.model.board import Grid, Row
 from leaderboards.model.summary import ordered, summarise
-from leaderboards.numbers import number, scaled
+from leaderboards.numbers import scaled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,11 +106,9 @@ def _remark(row: Row, metric: Metric) -> str:
         return ", ".join(sorted({one.state for one in row.missing_runs}))
     summary = summarise(row, metric)
     n = len(summary.values)
-    parts = [number(summary.mean, metric)]
-    if summary.undefined:
-        parts = ["undefined" if summary.undefined == n else f"undefined in {summary.undefined}/{n}"]
-    elif n > 1:
-        parts.append(f"± {number(summary.sd, metric)}")
+    parts = [with_spread(summary.mean, summary.sd, partial(number, metric=metric))]
+    if 0 < summary.undefined < n:
+        parts.append(f"in {summary.undefined}/{n}")
     if row.reference:
         parts.append("(floor)")
     if row.missing_runs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import numpy as np
 from harness.data.datasets import datasets
 from harness.errors import StoreError
 from harness.metrics import Metric
+from harness.printed import with_spread
 from harness.seed_table import SeedGroup
 from harness.stats.selection import best_of_k
 from harness.stats.spread import Spread, spread
@@ -30,12 +32,13 @@ from leaderboards.figures._style import (
     axis_title,
     beside,
     list_rows,
+    number,
     rows_height,
     sheet,
     short,
     style,
 )
-from leaderboards.numbers import number, scaled
+from leaderboards.numbers import scaled
 from leaderboards.studies.variance import CorpusStudy, PairStudy, RowStudy
 
 if TYPE_CHECKING:
@@ -265,8 +268,8 @@ def selection_optimism(study: CorpusStudy) -> Figure:
         axes.axvline(0, color=FAINT, lw=1)
         for place, own in enumerate(gains):
             _dots(axes, place, own)
-            beside(axes, place, f"mean {_shown(study.metric, _mean_gain(rows[place], name))}")
-    said = (f"{row.row.label}: {_shown(study.metric, _mean_gain(row, name))}" for row in rows)
+            beside(axes, place, f"mean {number(_mean_gain(rows[place], name), study.metric)}")
+    said = (f"{row.row.label}: {number(_mean_gain(row, name), study.metric)}" for row in rows)
     figure.set_label(f"{subtitle}, mean over runs. {'; '.join(said)}.")
     return figure
 
@@ -277,10 +280,6 @@ def _gains(row: RowStudy, metric: Metric) -> list[float]:
 
 def _mean_gain(row: RowStudy, metric: str) -> float:
     return statistics.fmean(one.optimism for one in row.selections[metric].values())
-
-
-def _shown(metric: Metric, value: float) -> str:
-    return number(value, metric) if math.isfinite(value) else "undefined"
 
 
 def _unit(metric: Metric) -> str:
@@ -323,8 +322,7 @@ def group_spread(title: str, seeds: Mapping[str, Sequence[float]], metric: Metri
 
 
 def _spread_said(group: Spread, metric: Metric) -> str:
-    sd = f" ± {number(group.sd, metric)}" if math.isfinite(group.sd) else ""
-    return _shown(metric, group.mean) + sd
+    return with_spread(group.mean, group.sd, partial(number, metric=metric))
 
 
 def best_of_seeds(title: str, seeds: Mapping[str, Sequence[float]], metric: Metric) -> Figure:

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from harness.data.datasets import datasets
-from harness.errors import DataError, HarnessError, SpecError
+from harness.errors import DataError, HarnessError, SpecError, SubmissionError
 from harness.metrics import CONVENTIONS, metrics
 from harness.metrics.base import Score
+from harness.printed import Printed, read_number
 from leaderboards.literature.parameters import COUNTS_FILE
 
 __all__ = [
@@ -60,7 +61,7 @@ class PublishedRow:
             systems it does not have.
         title: The system as printed.
         metric: Registered name.
-        printed: The digits as printed.
+        printed: The number as printed.
         value: In the metric's own unit: a fraction where per cent is printed.
         convention: Whose metric code, a name of ``CONVENTIONS``; empty when not stated.
         selection: What chose the checkpoint; ``none`` where nothing is trained, empty when not
@@ -100,14 +101,17 @@ class PublishedRow:
     def definition(self) -> Score:
         """The metric as the source computes it, by canonical definition where it does not say.
 
+        It takes predictions and labels as they come.
+
         Raises:
             SpecError: When the dataset, metric or convention is unknown, or the convention has no
                 such metric.
         """
         dataset = datasets[self.dataset]
-        canonical = metrics[self.metric].on(dataset)
+        canonical = metrics[self.metric]
+        canonical.on(dataset)
         if not self.convention:
-            return canonical
+            return functools.partial(canonical, dataset=dataset)
         convention = _CONVENTIONS.get(self.convention)
         if convention is None or dataset.family not in convention.rules:
             raise SpecError(f"no convention {self.convention!r} scores {self.dataset}")
@@ -116,11 +120,22 @@ class PublishedRow:
             raise SpecError(f"convention {self.convention!r} has no metric {self.metric!r}")
         return functions[self.metric]
 
+    @functools.cached_property
+    def number(self) -> Printed:
+        """What is printed, read.
+
+        Raises:
+            SubmissionError: When it is no number.
+        """
+        found = read_number(self.printed, "printed")
+        if found is None:
+            raise SubmissionError(f"printed should be a number, found {self.printed!r}")
+        return found
+
     @property
     def rounding(self) -> float:
         """Half a unit of the last printed digit, in the unit of ``value``."""
-        decimals = len(self.printed.partition(".")[2])
-        return 0.5 * 10.0**-decimals / (100.0 if self.times_100 else 1.0)
+        return 0.5 * 10.0**-self.number.decimals / (100.0 if self.times_100 else 1.0)
 
     @property
     def shown(self) -> str:
@@ -132,7 +147,7 @@ class PublishedRow:
     @property
     def times_100(self) -> bool:
         """Whether the source prints the number times 100."""
-        return not math.isclose(self.value, float(self.printed), abs_tol=1e-12)
+        return not math.isclose(self.value, float(self.number.value), abs_tol=1e-12)
 
     @property
     def line(self) -> tuple[str, ...]:
@@ -277,7 +292,7 @@ def _row(name: str, record: Mapping[str, Any]) -> PublishedRow:
     if None in record or None in record.values():
         raise ValueError("expected one cell per column")
     typed = {
-        "value": float(record["value"]),
+        "value": _value(record["value"]),
         "year": _count(record["year"]),
         "seeds": _count(record["seeds"]),
     }
@@ -285,6 +300,13 @@ def _row(name: str, record: Mapping[str, Any]) -> PublishedRow:
     for problem in _problems(row):
         raise ValueError(problem)
     return row
+
+
+def _value(cell: str) -> float:
+    found = read_number(cell, "value")
+    if found is None or found.spread is not None or found.percent:
+        raise ValueError(f"value should be one number and no percentage, found {cell!r}")
+    return float(found.value)
 
 
 def _count(cell: str) -> int | None:
@@ -301,7 +323,7 @@ def _problems(row: PublishedRow) -> Iterator[str]:
         if getattr(row, column) not in get_args(allowed):
             yield f"{column} {getattr(row, column)!r} is none of {', '.join(get_args(allowed))}"
     _ = row.definition  # unknown names raise
-    metric, printed = metrics[row.metric], float(row.printed)
+    metric, printed = metrics[row.metric], float(row.number.value)
     if not metric.low <= row.value <= metric.high:
         yield f"{row.metric} lies in [{metric.low:g}, {metric.high:g}], found {row.value:g}"
     scales = (100.0,) if metric.percent else (1.0, 100.0)

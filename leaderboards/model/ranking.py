@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -108,12 +107,11 @@ def analyse(grid: Grid) -> Analysis:
 def _fields(grid: Grid, labels: Sequence[str]) -> Mapping[str, Field]:
     """Draws of the named rows: those of the whole where the grid is a part of one."""
     if grid.whole is not None:
-        drawn = analyse(grid.whole).fields
-        return {name: field.among(labels) for name, field in drawn.items()}
+        whole = analyse(grid.whole).fields
+        return {name: field.among(labels) for name, field in whole.items()}
     truth, dataset = grid.truth, grid.corpus.dataset
-    preds = {
-        r.label: np.stack([run.pred for run in r.runs]) for r in grid.rows if r.label in labels
-    }
+    ranked = [row for row in grid.rows if row.label in labels]
+    preds = {row.label: np.stack([run.pred for run in row.runs]) for row in ranked}
 
     def drawn(share: Sequence[Metric]) -> Mapping[str, Field]:
         return draw_fields(
@@ -128,7 +126,9 @@ def _fields(grid: Grid, labels: Sequence[str]) -> Mapping[str, Field]:
     # What is drawn depends on systems and videos, not on the metrics that share a call.
     chosen = metrics_for(dataset, primary=True)
     shares = [chosen[place :: _threads()] for place in range(min(_threads(), len(chosen)))]
-    found = ChainMap(*map(dict, _side_by_side(drawn, shares)))
+    found: dict[str, Field] = {}
+    for fields in _side_by_side(drawn, shares):
+        found.update(fields)
     return {metric.name: found[metric.name] for metric in chosen}
 
 

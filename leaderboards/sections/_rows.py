@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
+from functools import partial
 
 from harness.metrics import Metric
+from harness.printed import with_spread
 from leaderboards.model.board import Row
 from leaderboards.model.summary import summarise
 from leaderboards.numbers import EMPTY, ONCE, UNDEFINED, arrow, number
@@ -50,8 +51,7 @@ def score(row: Row, metric: Metric, notes: list[str]) -> str:
         of = f"{summary.undefined} of {len(summary.values)}"
         note = f"{metric.title} is undefined in {of} runs ({metric.undefined})."
         return UNDEFINED + numbered([note], notes)
-    mean = number(summary.mean, metric)
-    return mean if math.isnan(summary.sd) else f"{mean} ± {number(summary.sd, metric)}"
+    return with_spread(summary.mean, summary.sd, partial(number, metric=metric))
 
 
 def numbered(said: Iterable[str], notes: list[str]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 
+from harness.printed import defined, with_spread
 from leaderboards.document import Block, Document, Heading, Part, Table, left, right, text
 from leaderboards.model.board import Board, Grid, Row
 from leaderboards.model.summary import Summary, ordered
+from leaderboards.numbers import UNDEFINED
 from leaderboards.sections import corpus, zero_shot
 
 __all__ = ["costs", "table"]
@@ -65,5 +67,4 @@ def _row(row: Row) -> tuple[str, ...]:
 
 def _spread(values: Sequence[float], form: str) -> str:
     summary = Summary(tuple(values))
-    mean = format(summary.mean, form)
-    return mean if math.isnan(summary.sd) else f"{mean} ± {format(summary.sd, form)}"
+    return with_spread(summary.mean, summary.sd, partial(defined, form=form, undefined=UNDEFINED))

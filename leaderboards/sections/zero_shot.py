@@ -7,7 +7,7 @@ metric under three policies. Calibrated values use labels of the validation spli
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.metrics import Metric
@@ -78,10 +78,16 @@ def _answers_of(grid: Grid, row: Row, run: Run, metric: Metric) -> tuple[str, ..
         number(run.scores[metric.name], metric),
         f"{excluded} ({test['clips_answered']})",
         number(values.get("worst_case", math.nan), metric),
-        f"{number(min(single), metric)} – {number(max(single), metric)}" if single else EMPTY,
+        _span(single, metric) if single else EMPTY,
         number(values.get("calibrated", math.nan), metric),
         _tokens(test),
     )
+
+
+def _span(values: Sequence[float], metric: Metric) -> str:
+    if any(map(math.isnan, values)):
+        return UNDEFINED
+    return f"{number(min(values), metric)} – {number(max(values), metric)}"
 
 
 def _not_answered(test: Mapping[str, Any]) -> str:

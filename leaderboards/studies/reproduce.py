@@ -19,7 +19,6 @@ import numpy as np
 from scipy.special import stdtrit
 
 from harness.canonical import Json
-from harness.metrics import prepare
 from harness.stats import declared_margin
 from harness.store import RunStore
 from leaderboards.literature.numbers import PublishedRow
@@ -229,7 +228,7 @@ def _compare(published: PublishedRow, candidate: _Candidate) -> Cell:
 
 def _scores(published: PublishedRow, candidate: _Candidate) -> tuple[float, ...]:
     score, labels = published.definition, candidate.grid.truth.labels
-    return tuple(score(*prepare(run.pred, labels)) for run in candidate.row.runs)
+    return tuple(score(run.pred, labels) for run in candidate.row.runs)
 
 
 def _differences(published: PublishedRow, candidate: _Candidate) -> Iterator[str]:

@@ -36,7 +36,9 @@ from harness.tests.stores import (
 from leaderboards.model.gather import gather
 from leaderboards.model.ranking import across, analyse, draws_for, unranked_because
 from leaderboards.model.summary import Summary
+from leaderboards.rendering.html import render_html
 from leaderboards.rendering.markdown import escape, render_markdown
+from leaderboards.sections import compose
 from leaderboards.sections import costs as measured
 
 GOLDEN = Path(__file__).parent / "golden" / "small.md"
@@ -149,6 +151,25 @@ def test_an_undefined_value_is_never_averaged_away(tmp_path) -> None:
     assert record["metrics"]["corr"]["mean"] is record["metrics"]["corr"]["sd"] is None
     assert record["metrics"]["corr"]["values"][1:] == [None, None]
     assert record["metrics"]["corr"]["values"][0] is not None
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        {1111: Constant()},
+        {seed: Constant() for seed in SEEDS},
+        {seed: Constant(seed / 1000) for seed in SEEDS},
+        {1111: Off(1.0)},
+        {1111: Off(1.0), 1112: Constant()},
+        {seed: Off(0.0) for seed in SEEDS},
+    ],
+)
+def test_what_is_undefined_is_never_printed_as_nan(tmp_path, runs) -> None:
+    rows = [Row(label="odd", cells=runs), Row(label="fine", cells={s: Off(1.0) for s in SEEDS})]
+    store = make_store(tmp_path, rows)
+    page = render_html(compose(gather(store, "small")))
+    for text in (leaderboards.render(store, "small"), page):
+        assert not re.search(r"[\s>\[+-]nan\b", text)
 
 
 def test_holes_are_shown_with_their_reason_and_never_as_zero(tmp_path) -> None:

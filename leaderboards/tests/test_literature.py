@@ -238,9 +238,12 @@ def write(folder: Path, *records: str, header: str = HEADER) -> Path:
         (lambda: with_cell("convention", "chsims_v2"), "no convention 'chsims_v2' scores mosi"),
         (lambda: with_cell("value", "0.7839"), "value 0.7839 is not the printed 77.38"),
         (lambda: with_cell("value", "77.38"), r"acc2_has0 lies in \[0, 1\], found 77.38"),
-        (lambda: with_cell("value", "nan"), r"lies in \[0, 1\], found nan"),
-        (lambda: with_cell("value", "high"), "could not convert"),
-        (lambda: with_cell("printed", "77,38"), "could not convert"),
+        (lambda: with_cell("value", "nan"), "value should be one number and no percentage"),
+        (lambda: with_cell("value", "77.38%"), "value should be one number and no percentage"),
+        (lambda: with_cell("value", "high"), "value should be a number, found 'high'"),
+        (lambda: with_cell("printed", "77,380"), "printed should be a number, found '77,380'"),
+        (lambda: with_cell("printed", "77.38/79.01"), "does not say which of these is which"),
+        (lambda: with_cell("printed", "n/a"), "printed should be a number, found 'n/a'"),
         (lambda: with_cell("seeds", "five"), "positive whole number, found 'five'"),
         (lambda: with_cell("seeds", "0"), "positive whole number, found '0'"),
         (lambda: with_cell("year", "-5"), "positive whole number, found '-5'"),
@@ -293,6 +296,15 @@ def test_whatever_stands_in_a_cell_gives_a_row_or_a_data_error(
     else:
         assert row.table == "any"
         assert 0.0 <= row.value <= 1.0
+
+
+@pytest.mark.parametrize(
+    "printed", ["77.38 ± 0.41", "77,38", r"\textbf{77.38}", "77.38†", "７７.38", "77.38%"]
+)
+def test_a_number_is_kept_and_read_as_its_source_prints_it(tmp_path: Path, printed: str) -> None:
+    (row,) = read(write(tmp_path, with_cell("printed", printed)))
+    assert row.printed == printed
+    assert (row.value, row.rounding, row.shown, row.times_100) == (0.7738, 0.00005, "77.38", True)
 
 
 def test_reading_is_pure() -> None:

@@ -217,6 +217,14 @@ def test_ours_is_scored_as_the_source_scores(tmp_path: Path) -> None:
     assert cell.ours.values != pytest.approx(ours("f1_has0"))
 
 
+@pytest.mark.parametrize(("convention", "value"), [("mmsa", 0.0), ("misa", 0.0), ("", 1.0)])
+def test_ours_is_rounded_only_where_the_definition_is_canonical(
+    convention: str, value: float
+) -> None:
+    score = published(0.7, "acc2_has0", convention=convention).definition
+    assert score(np.array([-4e-7]), np.array([0.4])) == value
+
+
 def test_a_comparable_row_speaks_for_a_system_then_the_one_with_most_runs(tmp_path: Path) -> None:
     rows = (
         tfn(label="few", cells={1111: Off(1.0), 1112: Off(1.1)}),

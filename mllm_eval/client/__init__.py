@@ -1,8 +1,10 @@
 """Asking any OpenAI-compatible server, as fast as it can bear, and never twice.
 
 ``ask_all`` sends what the journal does not have and returns one ``Answer`` per request, in order.
-Only transport trouble is retried: an answer, whatever it says, is final. The API key is read from
-an environment variable when it is needed and appears in no message, log or journal.
+Only transport trouble is retried: an answer, whatever it says, is final. What trouble has left
+without an answer is no result: ``ask_settled`` returns last words alone, or fails and says of how
+many clips they are lacking. The API key is read from an environment variable when it is needed and
+appears in no message, log or journal.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from mllm_eval.client.pace import Limits, Pace
 from mllm_eval.client.requests import Prices, Request, Sampling
 from mllm_eval.client.served import Served, ask_served
 from mllm_eval.client.session import Session
+from mllm_eval.client.unanswered import ask_settled, counting
 
 __all__ = [
     "Client",
@@ -26,6 +29,8 @@ __all__ = [
     "Session",
     "ask_all",
     "ask_served",
+    "ask_settled",
+    "counting",
     "recall",
     "remember",
 ]

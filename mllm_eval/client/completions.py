@@ -15,6 +15,7 @@ __all__ = ["answer_of", "encodable", "is_policy", "seconds_asked"]
 
 _POLICY_CODES = ("content_filter", "content_policy", "moderation", "inspection_failed")
 _NO_PROBABILITY = -9999.0  # what vLLM writes for minus infinity, which JSON does not have
+_GAVE_UP = frozenset({"abort", "error"})  # of the engine: it may answer when asked again
 
 
 def answer_of(content: bytes, key: str, seconds: float, attempt: int) -> Answer:
@@ -26,13 +27,15 @@ def answer_of(content: bytes, key: str, seconds: float, attempt: int) -> Answer:
     completion = json.loads(content)
     choice = completion["choices"][0]
     message, reason = choice["message"], str(choice.get("finish_reason") or "")
+    if reason.lower() in _GAVE_UP:
+        raise ValueError(f"finish_reason {reason}")
     refusal = message.get("refusal")
     refused = bool(refusal) or reason == "content_filter"
     usage = completion.get("usage") or {}
     return Answer(
         key=key,
         state="refused" if refused else "answered",
-        text=encodable(refusal or message.get("content") or ""),
+        text=encodable(refusal or _words(message.get("content"))),
         finish_reason=encodable(reason),
         logprobs=tuple(_choices(at) for at in (choice.get("logprobs") or {}).get("content") or ()),
         prompt_tokens=_count(usage.get("prompt_tokens")),
@@ -42,18 +45,38 @@ def answer_of(content: bytes, key: str, seconds: float, attempt: int) -> Answer:
     )
 
 
+def _words(content: object) -> str:
+    """The text of a message: given as it is, in parts, or not at all."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        raise TypeError(f"content is a text or a list of parts, found {type(content).__name__}")
+    return "".join(part["text"] for part in content if part.get("type") == "text")
+
+
 def _choices(position: Mapping[str, Any]) -> TokenChoices:
-    """The generated token, then the alternatives without it, as the server ordered them."""
+    """The generated token, then the alternatives without it, as the server ordered them.
+
+    A server that rounds the two differently lists the generated token with another value.
+    """
     chosen = _token(position)
     others = [_token(other) for other in position.get("top_logprobs") or ()]
-    if chosen in others:
-        others.remove(chosen)
+    if same := [other for other in others if other[0] == chosen[0]]:
+        others.remove(min(same, key=lambda other: _distance(other[1], chosen[1])))
     return (chosen, *others)
 
 
-def _token(entry: Mapping[str, Any]) -> tuple[str, float]:
-    value = float(entry["logprob"])
-    return encodable(entry["token"]), value if math.isfinite(value) else _NO_PROBABILITY
+def _distance(one: float | None, other: float | None) -> float:
+    return math.inf if one is None or other is None else abs(one - other)
+
+
+def _token(entry: Mapping[str, Any]) -> tuple[str, float | None]:
+    """The token and its log-probability; None where none is told, or NaN or infinity is."""
+    told = entry.get("logprob")
+    value = math.nan if told is None else float(told)
+    if value == -math.inf:
+        value = _NO_PROBABILITY
+    return encodable(entry["token"]), value if math.isfinite(value) else None
 
 
 def _count(value: object) -> int | None:

@@ -67,6 +67,7 @@ class Request:
         sampling: How to answer.
         schema: JSON schema the answer is held to.
         extra: Further fields, e.g. ``chat_template_kwargs``; they cannot replace one set here.
+        about: Whom it is about, a clip's id for counts; never sent, and no part of the identity.
     """
 
     messages: Callable[[], Messages]
@@ -75,6 +76,7 @@ class Request:
     sampling: Sampling = Sampling()
     schema: Mapping[str, Json] | None = None
     extra: Mapping[str, Json] = field(default_factory=dict)
+    about: str = ""
 
     @classmethod
     def of(cls, messages: Messages, **fields: Any) -> Request:  # noqa: ANN401  the other fields

@@ -23,8 +23,14 @@ __all__ = ["Session"]
 
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504, 529})
 _OVERLOAD = frozenset({429, 503, 529})
-_SET_UP = frozenset({401, 402, 403, 404})
-"""Wrong for every request alike: key, payment, rights, model name."""
+_SET_UP = frozenset({401, 402, 404})
+"""Wrong for every request alike: key, payment, model name."""
+_OWN = frozenset({400, 403, 413, 415, 422, 451})
+"""May be wrong with one request alone: too long, a medium that cannot be taken, moderated."""
+_NO_COMPLETION = (
+    *(ValueError, KeyError, TypeError, IndexError, AttributeError),
+    RecursionError,  # brackets without end
+)
 _LONGEST_ERROR = 500  # characters kept of a server's error message
 _LONGEST_WAIT = 60.0  # seconds between attempts
 
@@ -63,7 +69,7 @@ class Session:
         except httpx.RequestError as error:
             raise self._gone(error) from None
         if response.status_code in (401, 403):
-            raise self._wrong_set_up(response)
+            raise self.refuses(self._told(response))
         if response.status_code >= 500:
             raise RunFailed(
                 f"the server at {self._client.base_url} is not ready: HTTP {response.status_code}",
@@ -118,25 +124,24 @@ class Session:
             return _Trouble(state="timed_out", text=text, again=True, overload=True)
         except httpx.RequestError as error:
             gone = isinstance(error, httpx.ConnectError)
-            text = self._safe(repr(error))
+            text = self._safe(f"{'cannot connect' if gone else 'connection lost'}: {error!r}")
             return _Trouble(state="failed", text=text, again=True, unreachable=gone)
         if response.status_code != 200:
             return self._trouble(response)
         try:
             return answer_of(response.content, key, time.monotonic() - sent, attempt)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        except _NO_COMPLETION as error:
             text = self._safe(f"HTTP 200 without a chat completion: {error!r}")
             return _Trouble(state="failed", text=text, again=True)
 
     def _trouble(self, response: httpx.Response) -> _Trouble:
-        status = response.status_code
-        text = f"HTTP {status}: {self._safe(response.text)}"
+        status, text = response.status_code, self._told(response)
         if is_policy(response):
             return _Trouble(state="blocked", text=text)
         if status in _SET_UP or "insufficient_quota" in response.text:
-            raise self._wrong_set_up(response)
+            raise self.refuses(text)
         return _Trouble(
-            state="failed",
+            state="rejected" if status in _OWN else "failed",
             text=text,
             again=status in _RETRIED,
             overload=status in _OVERLOAD,
@@ -148,11 +153,15 @@ class Session:
         text = encodable(text)
         return (text.replace(self._key, "***") if self._key else text)[:_LONGEST_ERROR]
 
-    def _wrong_set_up(self, response: httpx.Response) -> RunFailed:
+    def _told(self, response: httpx.Response) -> str:
+        return f"HTTP {response.status_code}: {self._safe(response.text)}"
+
+    def refuses(self, told: str) -> RunFailed:
+        """The error that nothing is answered here, for what the server ``told``."""
         variable = self._client.key_variable
         return RunFailed(
             f"{self._client.base_url} refuses every request for model {self._client.model!r}: "
-            f"HTTP {response.status_code}: {self._safe(response.text)}",
+            f"{told}",
             hint="check the model's name (GET /models), "
             + (f"the key in {variable} and its quota" if variable else "and key_variable"),
         )

@@ -13,13 +13,16 @@ import time
 KEY = "sk-very-secret"
 FILTERED = {"error": {"code": "content_filter", "message": f"not with {KEY}"}}
 TOO_LONG = {"error": {"code": 400, "message": f"prompt too long for {KEY}"}}
+CUT, DROP, EMPTY, HALF, HANG = "cut", "drop", "empty", "half", "hang"
+"""Names of what a ``rate`` can do instead of answering: see ``Handler.misbehave``."""
 
 
 class FakeServer(http.server.ThreadingHTTPServer):
     """Chat completions over real sockets.
 
-    ``rate`` answers: from the request to the text, to a whole completion, or to a status and its
-    payload. Without it the first word of the question says what happens.
+    ``rate`` answers: from the request to the text, to a whole completion, to a status and its
+    payload, or to 0 and what goes wrong. Without it the first word of the question says what
+    happens.
     """
 
     daemon_threads = True
@@ -29,6 +32,7 @@ class FakeServer(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.rate = rate
         self.version = "1.0"
+        self.model = "m"
         self.asked = collections.Counter()
         self.bodies = []
         self.headers = []
@@ -55,7 +59,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/version":
             self.send(200, {"version": self.server.version})
         else:
-            model = {"id": "m", "root": "somebody/weights", "owned_by": "fake"}
+            model = {"id": self.server.model, "root": "somebody/weights", "owned_by": "fake"}
             self.send(self.server.models_status, {"data": [model]})
 
     def do_POST(self):
@@ -82,7 +86,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             found = self.server.rate(body)
             status, payload = found if isinstance(found, tuple) else (200, found)
+            if not status:
+                return self.misbehave(payload)
             self.send(status, completion(payload) if isinstance(payload, str) else payload)
+
+    def misbehave(self, how):
+        """A stream cut off or dropped, an empty body or half of one, or no answer in time."""
+        if how == CUT:
+            self.send_half()
+        elif how == DROP:
+            self.on_drop()
+        elif how == HANG:
+            time.sleep(0.6)
+            self.on_drop()
+        else:
+            body = b"" if how == EMPTY else b'{"choices": [{"message": {"content": "1'
+            self.send_raw(200, body)
 
     def on_echo(self, question, _):
         self.send(200, completion(question))
@@ -116,13 +135,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def on_cut(self, question, time_asked):
         if time_asked == 1:
-            self.send_response(200)
-            self.send_header("Content-Length", "9999")
-            self.end_headers()
-            self.wfile.write(b'{"choices": [')
-            self.on_drop()
+            self.send_half()
         else:
             self.send(200, completion(question))
+
+    def send_half(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "9999")
+        self.end_headers()
+        self.wfile.write(b'{"choices": [')
+        self.on_drop()
 
     def on_garbage(self, *_):
         self.send(200, {"choices": []})
@@ -161,7 +183,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send(200, answer)
 
     def send(self, status, payload, **headers):
-        data = json.dumps(payload).encode()
+        self.send_raw(status, json.dumps(payload).encode(), **headers)
+
+    def send_raw(self, status, data, **headers):
         self.send_response(status)
         for name, value in {"Content-Length": str(len(data)), **headers}.items():
             self.send_header(name, value)

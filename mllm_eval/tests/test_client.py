@@ -74,7 +74,7 @@ def test_answers_come_in_the_order_of_the_requests(server, tmp_path):
         ("filter", "refused", 1, "^$"),
         ("refuse", "refused", 1, "rather not"),
         ("block", "blocked", 1, "HTTP 400: .*content_filter.*[*]{3}"),
-        ("long", "failed", 1, "HTTP 400: .*too long for [*]{3}"),
+        ("long", "rejected", 1, "HTTP 400: .*too long for [*]{3}"),
         ("surrogate", "answered", 1, r"half \? pair"),
     ],
 )
@@ -84,7 +84,7 @@ def test_outcomes(server, tmp_path, text, state, asked, says):
     assert [one.state for one in answers] == [state, "answered"]
     assert answers[0].attempts == server.asked[text] == asked
     assert re.search(says, answers[0].text)
-    settled = state in ("answered", "refused", "blocked")
+    settled = state in ("answered", "refused", "blocked", "rejected")
     assert (answers[0].key in read_journal(path)) == settled
     ask(server, path, text, timeout=0.15 if text == "hang" else 5.0)
     assert server.asked[text] == (asked if settled else 2 * asked)

@@ -389,7 +389,7 @@ def test_real_clips_are_shown_whole():
     pytest.importorskip("av")
     with research_data("raw_media", "manifest.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 21
+    assert len(rows) >= 21  # the folder gains clips
     digests = set()
     for row in rows:
         times = [float(row[name]) if row[name] else None for name in ("start", "stop")]
@@ -401,9 +401,10 @@ def test_real_clips_are_shown_whole():
         samples = heard(base64.b64decode(content[-2]["input_audio"]["data"]))
         assert samples.std() > 50
         if times[1] is not None:
-            assert abs(len(samples) - (times[1] - times[0]) * 16_000) <= 1
+            missing = (times[1] - times[0]) * 16_000 - len(samples)
+            assert -1 <= missing <= 1024  # a recording may end a codec's frame before its time
         digests.add(media_digest(content))
-    assert len(digests) == 21
+    assert len(digests) == len(rows)
 
 
 @pytest.mark.data

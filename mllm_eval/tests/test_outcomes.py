@@ -27,7 +27,7 @@ def answered(value: float) -> Reading:
     return Reading(outcome=Outcome.ANSWERED, value=value)
 
 
-def lacking(outcome: Outcome = Outcome.FAILED) -> Reading:
+def lacking(outcome: Outcome = Outcome.REJECTED) -> Reading:
     return Reading(outcome=outcome)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mllm_eval.outcomes import Outcome, Reading
-from mllm_eval.parse import read_json, read_number, read_text_2025, score_schema
+from mllm_eval.parse import cut_off, read_json, read_number, read_text_2025, score_schema
 
 MANY_DIGITS = "9" * 5000  # more than Python turns into an int
 
@@ -143,6 +143,15 @@ def test_the_schema_admits_what_is_read() -> None:
 )
 def test_text_2025_reads_the_first_number_whatever_it_is(answer: str, value: float) -> None:
     assert read_text_2025(answer).value == value
+
+
+@pytest.mark.parametrize("answer", ["-1", "1.", "-1.5", "it is 2", "0", "between -3 and 3: 1"])
+def test_a_number_that_may_go_on_is_none(answer: str) -> None:
+    """Only the first number is read: of the last one, -3, nothing is missing."""
+    published = read_text_2025(answer, whole=False)
+    strict = cut_off(read_number(answer, -3, 3))
+    assert strict.outcome is Outcome.CUT and strict.value is None
+    assert published.value == (-3.0 if "between" in answer else None)
 
 
 @pytest.mark.parametrize("answer", ["", "neutral", MANY_DIGITS])

@@ -18,6 +18,7 @@ from harness.errors import DataError, RunFailed, SpecError
 from harness.protocols import protocols
 from harness.system import Task, systems
 from mllm_eval.mllm import MLLM, MLLMParams, pins
+from mllm_eval.prompt import prompts
 from mllm_eval.tests.fake_server import TOO_LONG, completion, serving
 from mllm_eval.tests.test_media import encode
 
@@ -233,6 +234,112 @@ def test_two_at_once_wait_for_each_other_and_ask_once(fit):
         first, second = (one.result().answers for one in both)
     pd.testing.assert_frame_equal(first, second)
     assert set(server.asked.values()) == {1}
+
+
+CUT_OFF = [
+    ("en-direct", "-1", "length"),
+    ("en-direct", "-1", ""),
+    ("en-direct", "-1.5", None),
+    ("en-direct", "2", "max_tokens"),
+    ("en-direct", "40", "length"),
+    ("en-direct", "", "length"),
+    ("en-direct", "well, I would say", "length"),
+    ("en-direct", "1.0", "tool_calls"),
+    ("en-cues", '{"score": -1}', "length"),
+    ("en-cues", '{"score": -1', "length"),
+    ("text-2025", "-1", "length"),
+    ("text-2025", "The score is 1.", "length"),
+]
+
+
+@pytest.mark.parametrize(("prompt", "text", "reason"), CUT_OFF)
+def test_what_was_cut_off_is_asked_again_and_is_no_value(corpus, fit, prompt, text, reason):
+    """A "-1" may be the beginning of "-1.5"."""
+
+    def rate(body):
+        return completion(text, reason=reason) if "<16>" in words(body) else "0.0"
+
+    with serving(rate) as server:
+        fitted = fit(server, prompt=prompt)
+    row = fitted.answers.set_index("id").loc["v8_16"]
+    assert row["outcome"] == "cut" and np.isnan(row["value"]) and row["text"] == text
+    assert row["tries"] == (2 if prompts[prompt].retry else 1)
+    test = corpus.split("test")
+    assert fitted.predict(test)[2] == pytest.approx(corpus.split("train").labels.mean())
+    counts = fitted.report["zero_shot"]["splits"]["test"]["outcomes"]
+    assert counts["cut"] == 1 and sum(counts.values()) == SPLITS["test"]
+
+
+@pytest.mark.parametrize("reason", ["stop", "STOP", "eos_token", "stop_sequence", "end_turn"])
+def test_what_the_model_ended_is_a_value(fit, reason):
+    with serving(lambda body: completion("-1", reason=reason)) as server:
+        assert set(fit(server, prompt="en-direct").answers["value"]) == {-1.0}
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (completion("-1", reason="content_filter"), "refused"),
+        (completion("I'm sorry, but I cannot", reason="length"), "refused"),
+        (completion([{"type": "text", "text": "1.5"}]), "answered"),
+        (
+            completion([{"type": "thinking", "text": "2"}, {"type": "text", "text": "1"}]),
+            "answered",
+        ),
+        (completion("The score is 1.0 of 3", reason="length"), "cut"),
+    ],
+)
+def test_other_endings(fit, answer, outcome):
+    with serving(lambda body: answer if "<16>" in words(body) else "0.0") as server:
+        table = fit(server, prompt="en-direct").answers.set_index("id")
+    assert table.loc["v8_16", "outcome"] == outcome
+
+
+def test_a_published_reading_takes_a_number_before_the_cut(fit):
+    rate = completion("The score is 1.5 because", reason="length")
+    with serving(lambda body: rate) as server:
+        assert set(fit(server, prompt="text-2025").answers["value"]) == {1.5}
+
+
+def listed(*entries):
+    """An answer with these (token, log-probability) pairs, the first one generated."""
+    answer = completion(entries[0][0], reason="length")
+    told_ = [{"token": token, "logprob": value} for token, value in entries]
+    answer["choices"][0]["logprobs"] = {"content": [{**told_[0], "top_logprobs": told_}]}
+    return answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        completion("A", reason="length"),
+        listed(("A", float("nan")), ("B", -1.0)),
+        listed(("A", -1.0), ("B", float("nan"))),
+        listed(("A", None), ("B", -1.0)),
+        listed(("A", float("inf")), ("B", -1.0)),
+        listed(("A", 0.5)),
+        listed(("A", -1.0), ("the", float("nan"))),
+    ],
+    ids=["missing", "nan", "another", "null", "infinite", "positive", "of another word"],
+)
+def test_letters_without_probabilities_have_no_value(fit, answer):
+    with serving(lambda body: answer if "<16>" in words(body) else with_logprobs(A=1.0)) as server:
+        fitted = fit(server, prompt="en-levels")
+        table = fitted.answers.set_index("id")
+        assert table.loc["v8_16", "outcome"] == "unparsed"
+        asked = len(server.bodies)
+        fit(server, prompt="en-levels")
+        assert len(server.bodies) == asked, "the journal keeps it"
+    assert np.isnan(table.loc["v8_16", "value"])
+
+
+def test_the_token_said_is_counted_once(fit):
+    """Servers round the token said and the list of alternatives differently."""
+    answer = listed(("A", -0.5), ("A", -0.5004), ("B", float(np.log(0.2))))
+    answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"].pop(0)
+    with serving(lambda body: answer) as server:
+        masses = fit(server, prompt="en-levels").answers["mass"]
+    np.testing.assert_allclose(masses, np.exp(-0.5) + 0.2)
 
 
 def test_nothing_but_failures_is_no_result(fit):

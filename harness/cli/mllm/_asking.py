@@ -55,10 +55,10 @@ _EVERY = 10.0  # seconds between lines
 
 
 def card_of(model: str) -> ModelCard | None:
-    """The card of a model served under its card's name, if it has one."""
-    from mllm_eval.models import models
+    """The card of a model served under its card's name or hub id, if it has one."""
+    from mllm_eval.models import known
 
-    return dict(models).get(model)
+    return known(model)
 
 
 def connect(server: str, model: str, revision: str, key: str) -> Client:

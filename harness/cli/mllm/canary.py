@@ -55,11 +55,13 @@ def _canary(
     """Check a served model on 32 items: against another engine, other orders, blanked media."""
     from harness.home import Home
     from mllm_eval.canary import Canary
-    from mllm_eval.media import Sampling
+    from mllm_eval.media import SENSES, Sampling
     from mllm_eval.models import resolve
     from mllm_eval.prompt import prompts
 
     home, card = Home.default(), resolve(model)
+    if media is not None:
+        card.check_senses(SENSES, f"--media with prompt {prompt}")
     items = _items(card, corpus, media, Sampling(frames=frames, size=size), count, home)
     client = connect(server, card.name, revision, key_variable or card.key_variable)
     canary = Canary(client, card, prompts[prompt], items)

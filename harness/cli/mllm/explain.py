@@ -87,13 +87,16 @@ def _explain(
     from harness.home import Home
     from mllm_eval.explain import LONGEST_NOTE, LONGEST_REWRITING, Explainer, shuffled
     from mllm_eval.journal import Journal
-    from mllm_eval.media import Sampling
+    from mllm_eval.media import SENSES, Sampling
 
     home = Home.default()
     known = data.load(corpus, home)
     explanations.check_bare(known)
     explanations.explained_name(known, feature_set)
     chosen = _control(control, media)
+    spoken, card = language_of(language, known), card_of(model)
+    if card and media is not None:
+        card.check_senses(SENSES, f"--media with prompt explain-{spoken}")
     writer = connect(server, model, revision, key_variable)
     rewriter = writer
     if rewrite_model or rewrite_server:
@@ -106,7 +109,7 @@ def _explain(
     explainer = Explainer(
         notes=_stage(writer, LONGEST_NOTE),
         rewriting=_stage(rewriter, LONGEST_REWRITING),
-        language=language_of(language, known),
+        language=spoken,
         from_words=chosen == "transcript",
         frames=Sampling(frames=frames, size=size),
         ratings=ratings,
@@ -150,7 +153,12 @@ def _stage(client: Client, longest: int) -> Stage:
     card = card_of(client.model)
     if card is None:
         return Stage(client=client, sampling=Sampling(max_tokens=longest))
-    return Stage(client=client, sampling=card.sampling(max_tokens=longest), extra=card.extra)
+    return Stage(
+        client=client,
+        sampling=card.sampling(max_tokens=longest),
+        extra=card.extra,
+        senses=card.senses,
+    )
 
 
 def _clips(corpus: Corpus, media: Path | None, explainer: Explainer) -> Sequence[Clip]:
@@ -162,8 +170,10 @@ def _clips(corpus: Corpus, media: Path | None, explainer: Explainer) -> Sequence
     senses = [explainer.senses(clip) for clip in clips]
     heard, seen = (sum(sense in held for held in senses) for sense in ("audio", "vision"))
     if not heard + seen:
+        taken = " and ".join(sorted(explainer.notes.senses))
         raise DataError(
-            f"{media} has no recording of any of the {len(clips)} clips of {corpus.name}",
+            f"{media} has no recording of any of the {len(clips)} clips of {corpus.name}"
+            f" with {taken}, which the model takes",
             hint=f"name them like {clips[0].id}.mp4, or list them in {media / 'manifest.csv'}",
         )
     typer.echo(f"{len(clips)} clips: sound of {heard}, frames of {seen}", err=True)

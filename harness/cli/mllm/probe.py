@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from harness.data.corpus import Corpus
     from harness.home import Home
     from mllm_eval.finding import Finding
+    from mllm_eval.models import ModelCard
     from mllm_eval.probing import Prober, Replies
 
 __all__ = ["register"]
@@ -77,6 +78,7 @@ def _probe(
     from harness.home import Home
     from mllm_eval.client import Sampling
     from mllm_eval.journal import Journal
+    from mllm_eval.media import SENSES
     from mllm_eval.media import Sampling as Frames
     from mllm_eval.probes import PROBES, findings
     from mllm_eval.probing import Prober, choose
@@ -86,16 +88,19 @@ def _probe(
     home = Home.default()
     known = data.load(corpus, home)
     spoken, card = language_of(language, known), card_of(model)
+    asked = prompts[prompt or f"{spoken}-direct"]
+    if card is not None:
+        _check_senses(card, only or (), media, asked.name)
     prober = Prober(
         client=connect(server, model, revision, key_variable),
-        prompt=prompts[prompt or f"{spoken}-direct"],
+        prompt=asked,
         language=spoken,
         frames=Frames(frames=frames, size=size),
         sampling=card.sampling() if card else Sampling(),
         extra=card.extra if card else {},
         rewordings=_reworded(rewordings),
     )
-    subject = choose(known, split, media, most)
+    subject = choose(known, split, media, most, card.senses if card else SENSES)
     with Journal(journal_of(home, f"probe-{known.name}")) as journal:
         replies = prober.ask(names, subject, journal, Ticker())
     found = findings(names, replies)
@@ -114,13 +119,24 @@ def _names(only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
     return [name for name in known if not only or name in only]
 
 
+def _check_senses(card: ModelCard, only: Sequence[str], media: Path | None, prompt: str) -> None:
+    """Refuse what the model cannot be shown: probes that were named, and recordings."""
+    from mllm_eval.media import SENSES
+    from mllm_eval.probing import SHOWS
+
+    for name in only:
+        card.check_senses(SHOWS[name], f"probe {name} with prompt {prompt}")
+    if media is not None:
+        card.check_senses(SENSES, f"--media with prompt {prompt}")
+
+
 def _reworded(path: Path | None) -> Mapping[str, str]:
     """Clip id -> text of a table."""
-    from harness.predictions import read_table
+    from harness.predictions import read_predictions_table
 
     if path is None:
         return {}
-    table = read_table(path)
+    table = read_predictions_table(path).frame
     if not {"id", "text"} <= set(table):
         raise SpecError(f"{path.name}: expected the columns id and text")
     rows = table.dropna(subset=["text"])

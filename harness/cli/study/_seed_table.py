@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness.cli._output import echo_json, echo_table
 from harness.data.datasets import datasets
 from harness.errors import SpecError, SubmissionError
 from harness.metrics import Metric, metrics
+from harness.printed import UNDEFINED, defined, over_runs
 from harness.published_means import Agreement, against, read_published
 from harness.result_rows import dataset_name
 from harness.seed_table import LeftOut, SeedGroup, SeedTable, read_seed_table
@@ -144,8 +146,8 @@ def _group(group: SeedGroup, metric: Metric) -> dict[str, object]:
     return {
         **_key(group),
         "seeds": found.seeds,
-        "mean ± sd": f"{found.mean:.4f} ± {found.sd:.4f}",
-        "range": f"{found.low:.4f} to {found.high:.4f}",
+        "mean ± sd": over_runs(values, "z.4f"),
+        "range": UNDEFINED if math.isnan(found.mean) else f"{found.low:.4f} to {found.high:.4f}",
         "± 95 %": found.half_width,
         **{f"best of {k}": gain for k, gain in _best_of(values, metric).items()},
         "detectable": found.detectable,
@@ -183,8 +185,8 @@ def _agreement(
         places = shown.published.decimals
         row |= {
             "published": f"{shown.published.value:.{places}f}",
-            "here": f"{shown.here:.{places}f}",
-            "gap": f"{shown.gap:+z.{places}f}",
+            "here": defined(shown.here, f".{places}f"),
+            "gap": defined(shown.gap, f"+z.{places}f"),
             "equal": "yes" if shown.equal else "no",
         }
     differs = [metrics[one.published.metric].title for one in own if not one.equal]

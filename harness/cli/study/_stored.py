@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import typer
 
 from harness.cli._output import echo_json, echo_table
 from harness.errors import SpecError
 from harness.home import Home
 from harness.metrics import Metric, metrics
+from harness.printed import defined, over_runs
 from harness.stats.variance import SOURCES, Components
 from harness.store import RunStore
 from leaderboards.studies.variance import BEST_OF, CorpusStudy, PairStudy, RowStudy, study_suite
@@ -128,7 +127,7 @@ def _runs(row: RowStudy) -> str:
 
 
 def _percent(shares: Mapping[str, float]) -> dict[str, object]:
-    return {f"{_NAMES[source]} %": f"{shares[source]:.2f}" for source in SOURCES}
+    return {f"{_NAMES[source]} %": defined(shares[source], ".2f") for source in SOURCES}
 
 
 def _floored(found: Sequence[tuple[RowStudy, Components]]) -> Iterator[str]:
@@ -162,7 +161,7 @@ def _pair(pair: PairStudy, deltas: Sequence[float]) -> dict[str, object]:
     return {
         "A": pair.a,
         "B": pair.b,
-        "A - B": f"{parts.mean:+.4f}",
+        "A - B": defined(parts.mean, "+.4f"),
         "standard error": parts.standard_error(),
         "detectable": parts.detectable(),
         "at best": parts.floor,
@@ -186,13 +185,7 @@ def _flattery(row: RowStudy) -> Iterator[dict[str, object]]:
 
 
 def _mean_and_sd(values: Sequence[float]) -> str:
-    """Mean ± sd of the runs; undefined when any is, for the others alone would flatter."""
-    if not values:
-        return "no epochs"
-    if not np.isfinite(values).all():
-        return "undefined"
-    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):z.4f}{spread}"
+    return over_runs(values, "z.4f") if values else "no epochs"
 
 
 def _facts(study: CorpusStudy, deltas: Sequence[float]) -> dict[str, object]:

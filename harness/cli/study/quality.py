@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.printed import UNDEFINED, defined, interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +136,7 @@ def _score_lines(row: RowQuality) -> Iterator[dict[str, object]]:
         yield {
             "row": row.row.label,
             "score": f"{score.judgement} of {score.of}",
-            "mean": f"{score.mean:.3f}",
+            "mean": defined(score.mean, ".3f"),
             "follows": _said(score.following.get(ANY)),
             **{f"tells {name}": _said(score.telling.get(name)) for name in MODALITIES},
             **{name: _said(score.natural.get(name)) for name in ("length", "energy", "|label|")},
@@ -146,7 +147,7 @@ def _swap_line(row: RowQuality, swap: Swap, metric: str) -> dict[str, object]:
     return {
         "row": row.row.label,
         "clips": swap.condition,
-        metric: f"{swap.before:.4f}",
+        metric: defined(swap.before, ".4f"),
         "swapped": _said(swap.change, digits=4),
         "matters": "yes" if swap.change.excludes_zero else "not shown",
     }
@@ -156,11 +157,9 @@ def _said(estimate: Estimate | None, digits: int = 2) -> str:
     if estimate is None:
         return ""
     if math.isnan(estimate.value):
-        return "undefined"
-    value, low, high = (
-        f"{number:z.{digits}f}" for number in (estimate.value, estimate.low, estimate.high)
-    )
-    return f"{value} [{low}, {high}]"
+        return UNDEFINED
+    form = f"z.{digits}f"
+    return f"{estimate.value:{form}} {interval(estimate.low, estimate.high, form)}"
 
 
 def _facts(study: CorpusQuality) -> dict[str, object]:

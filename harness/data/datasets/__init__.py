@@ -12,6 +12,7 @@ from functools import cache
 from typing import Literal
 
 from harness.errors import SpecError
+from harness.identifiers import split_id
 from harness.registry import Registry
 
 __all__ = ["SPLITS", "Counts", "Dataset", "datasets"]
@@ -48,7 +49,8 @@ class Dataset:
     """Step of the label grid, None when labels are means of ratings off any one grid."""
     splits: Mapping[str, Counts]
     unimodal_labels: bool
-    """Whether clips carry separate text, audio and vision labels."""
+    """Whether its authors published separate text, audio and vision labels; what a corpus of it has
+    says ``harness.data.contents``."""
     shapes: Mapping[str, Mapping[str, tuple[int, int]]]
     """Feature set -> stream -> (frames, features) of the public MMSA files."""
     published_files: Mapping[str, str] = field(default_factory=dict)
@@ -71,10 +73,34 @@ class Dataset:
         """Canonical clip id: source video and clip joined by an underscore."""
         return f"{video_id}_{clip}"
 
+    def split_id(self, value: object) -> tuple[str, str]:
+        """Source video and clip of an id in any spelling: the inverse of ``clip_id``.
+
+        Every reader that knows its dataset takes ids apart by this rule. A dataset whose ids are
+        built otherwise overrides it together with ``clip_id``.
+
+        Raises:
+            ValueError: As ``identifiers.split_id``.
+        """
+        return split_id(value)
+
+    def canonical_id(self, value: object) -> str:
+        """The dataset's spelling of an id.
+
+        Raises:
+            ValueError: As ``split_id``.
+        """
+        return self.clip_id(*self.split_id(value))
+
     @property
     def clips(self) -> int:
         """Official number of clips over all splits."""
         return sum(counts.clips for counts in self.splits.values())
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Official number of clips of each split."""
+        return {name: counts.clips for name, counts in self.splits.items()}
 
     @property
     def is_bound(self) -> bool:

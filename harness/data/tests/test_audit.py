@@ -38,11 +38,11 @@ def corpus(dataset=TOY, name="toy@tiny") -> Corpus:
             "video": videos,
             "clip": [str(i) for i in range(12)],
             "split": splits,
-            "text": [f"text {i}" for i in range(12)],
+            "text": [f"这是第{i}句话" for i in range(12)],
             "label": np.tile([-0.4, 0.0, 0.4], 4),
             "label_T": np.tile([-0.4, np.nan, 0.4], 4),
-            "start": np.zeros(12),
-            "stop": np.ones(12),
+            "start": np.arange(12.0),
+            "stop": np.arange(12.0) + 1,
         }
     )
     values = np.ones((12, 4, 2), dtype=np.float32)
@@ -57,10 +57,11 @@ def verdicts(*corpora: Corpus) -> dict[str, str]:
     return {check.name: check.verdict for check in audit(corpora) if check.verdict != "ok"}
 
 
-def changed(column: str, rows, value) -> Corpus:
+def changed(column: str, rows, value, **others) -> Corpus:
     sound = corpus()
     clips = sound.clips.copy()
-    clips.loc[rows, column] = value
+    for name, cell in {column: value, **others}.items():
+        clips.loc[rows, name] = cell
     return replace(sound, clips=clips)
 
 
@@ -123,7 +124,36 @@ DEFECTS = {
         {"videos in two splits"},
         "fail",
     ),
-    "a clip has no duration": (changed("stop", 4, 0.0), {"clips of no duration"}, "note"),
+    "a clip has no duration": (changed("stop", 4, 4.0), {"clips of no duration"}, "note"),
+    "a clip starts before 0": (changed("start", 0, -0.5), {"clips that start before 0"}, "note"),
+    "a clip has no stop": (changed("stop", 4, np.nan), {"clips with half their times"}, "note"),
+    "a clip has no start": (changed("start", 4, np.nan), {"clips with half their times"}, "note"),
+    "no clip has a stop": (
+        replace(corpus(), clips=corpus().clips.drop(columns="stop")),
+        {"clips with half their times"},
+        "note",
+    ),
+    "two clips have equal times": (
+        changed("start", [3, 4], 0.0, stop=2.0),
+        {"clips at the times of another"},
+        "note",
+    ),
+    "an id looks like another": (changed("id", 1, "train0\uff3f0"), {"repeated ids"}, "fail"),
+    "a video looks like one of train": (
+        changed("video", [9, 10, 11], "train\uff10"),
+        {"videos in two splits", "videos that look like another"},
+        None,
+    ),
+    "a dash of a video is another": (
+        replace(
+            changed("video", 0, "a\u2010b"),
+            clips=changed("video", 0, "a\u2010b").clips.assign(
+                video=["a\u2010b", "a-b", "a-b", *["c"] * 3, *["d"] * 3, *["e"] * 3]
+            ),
+        ),
+        {"videos train", "videos that look like another"},
+        None,
+    ),
     "NaN": (with_audio(put(0, 0, np.nan)), {"audio NaN or infinite"}, "fail"),
     "infinity": (with_audio(put(0, 0, np.inf)), {"audio NaN or infinite"}, "fail"),
     "signal in padding": (with_audio(put(5, 3, 1)), {"audio signal in padding"}, "fail"),
@@ -155,6 +185,166 @@ def test_a_defect_is_found_by_its_check_alone(defect):
     assert set(found) == names
     if verdict is not None:
         assert set(found.values()) == {verdict}
+
+
+TEXTS = {
+    "texts that spell a missing value": ["nan", "None", "NULL", " NaN ", "n/a", "<NA>"],
+    "texts decoded wrongly": [
+        *("itâ€™s", "cafÃ©", "ä½\u00a0å¥½", "ä½ å¥½", "Â£5", "ðŸ˜€", "é”Ÿæ–¤", "浣犲ソ", "锟斤拷"),
+    ],
+    "texts with replacement characters": ["我\ufffd们", "\ufffd\ufffd好"],
+    "texts with HTML entities": [
+        "我们&amp;你",
+        "她&#39;说",
+        "你&#x4f60;",
+        "好&nbsp;吗",
+        "&GT;&gt;好",
+    ],
+    "texts with invisible characters": ["我\u200b们", "\ufeff好", "好\x00", "好\x92的", "好\u202e"],
+    "texts with blanks at the ends": ["我们 ", "\u3000我们", "我们\n", "\t我们", "\u00a0我"],
+    "texts not in composed form": ["你e\u0301好", "\uf900你好"],
+    "texts that end like rows": [
+        "好,1.0,P,train\nv2,1,好",
+        "好,test",
+        "好,-1,N,Valid",
+        "好,0,dev ",
+    ],
+    "texts in another language": ["I do not know", "OK", "spa da", "Привет ok"],
+}
+HARMLESS = [
+    *(
+        "我不知道",
+        "他说：“好”",
+        "iPhone很贵",
+        "spa，大哥你看，spa",
+        "……",
+        "123",
+        "AT&T和我",
+        "&;好",
+        "R&B很好",
+    ),
+    *(
+        "为nan人",
+        "第3,2句",
+        "好,train的",
+        "一\n二",
+        "她😀👨\u200d👩\u200d👧好",
+        "好é”",
+        "联通",
+        "训练, test 好",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), [(n, t) for n, texts in TEXTS.items() for t in texts])
+def test_a_text_with_a_fault_is_counted_with_its_clip(name, text):
+    found = {check.name: check for check in audit([changed("text", 5, text)])}
+    assert found[name].found == 1
+    assert corpus().clips["id"][5] in found[name].detail
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_a_text_without_a_fault_is_not_counted(text):
+    assert verdicts(changed("text", 5, text)) == {}
+
+
+ENGLISH = [f"this is what she said about number {i}" for i in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("language", "column", "texts", "verdict"),
+    [
+        ("en", "text", ENGLISH, None),
+        ("en", "text", ["it抯 good don抰 miss", *ENGLISH[1:]], "warn"),
+        ("en", "text", corpus().clips["text"].tolist(), "warn"),
+        ("en", "text", ["한국어", *ENGLISH[1:]], "warn"),
+        ("en", "text", ["café naïve – “so”", *ENGLISH[1:]], None),
+        ("zh", "text", ENGLISH, "warn"),
+        ("zh", "text_en", ENGLISH, None),
+        ("zh", "text_en", corpus().clips["text"].tolist(), "warn"),
+        ("zh", "other", ENGLISH, None),
+        ("mixed", "text", ENGLISH, None),
+    ],
+)
+def test_the_language_of_the_transcripts(language, column, texts, verdict):
+    sound = corpus(replace(TOY, language=language))
+    manifest = {**sound.manifest, "text": column}
+    spoken = replace(sound, clips=sound.clips.assign(text=texts), manifest=manifest)
+    assert verdicts(spoken).get("texts in another language") == verdict
+
+
+def test_few_texts_in_another_language_are_a_note():
+    sound = corpus()
+    many = pd.concat([sound.clips] * 10, ignore_index=True)
+    many.loc[0, "text"] = "OK"
+    check = named(audit([replace(sound, clips=many, streams={})]), "texts in another language")
+    assert (check.verdict, check.found) == ("note", 1)
+    assert check.detail.startswith("more Latin words than Chinese characters in 0.8%: train0_0")
+
+
+def named(checks, name):
+    return next(check for check in checks if check.name == name)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "found"),
+    [
+        ("我不愿意让他去吧就耍脾气", "我不愿意让他去吧就耍脾气", 1),
+        ("I do not like this movie", "i do NOT like  this movie ", 1),
+        ("Ｉ do not like this movie", "I do not\u00a0like this movie", 1),
+        ("The ﬁlm was good for me", "The film was good for me", 1),
+        ("我不知道", "我不知道", 0),
+        ("thank you very much", "thank you very much", 0),
+        ("I do not like this movie", "I do not like that movie", 0),
+    ],
+)
+def test_a_transcript_of_test_that_train_has_is_a_note(train, test, found):
+    both = changed("text", 0, train)
+    both.clips.loc[9, "text"] = test
+    check = named(audit([both]), "texts in two splits")
+    assert (check.found, check.verdict) == (found, "note" if found else "ok")
+    if found:
+        assert check.detail == "1 of 3 test transcripts (33.3%) are in train, such as test0_9"
+
+
+def test_lines_that_are_no_clips_are_counted():
+    sound = changed("text", 5, "一\n二")
+    manifest = {**sound.manifest, "source": {"lines": 14}}
+    check = named(audit([replace(sound, manifest=manifest)]), "lines beyond one per clip")
+    assert (check.verdict, check.found) == ("note", 1)
+    assert check.detail == (
+        "14 lines hold a header and 12 clips; transcripts of several lines: train1_5"
+    )
+    exact = replace(corpus(), manifest={"source": {"lines": 13}})
+    assert named(audit([exact]), "lines beyond one per clip").verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("record", "name", "found"),
+    [
+        ({"moved_clips": 3}, "audio clips moved", 3),
+        ({"cut_clips": 2, "cut_frames": 0}, "audio clips cut", 2),
+        ({"cut_frames": 9}, "audio frames cut", 9),
+        ({"extended_clips": 1}, "audio clips extended", 1),
+        ({"empty_clips": 4}, "audio clips empty in the source", 4),
+        ({"nonfinite": {"test": {"nan": 1, "infinite": 2}}}, "audio values cleaned", 3),
+        ({"moved_clips": {"train": 1, "test": 2}}, "audio clips moved", 3),
+    ],
+)
+def test_what_a_reader_did_to_a_stream_is_listed(record, name, found):
+    read = replace(corpus(), manifest={"streams": {"audio": record}})
+    assert verdicts(read) == {name: "note"}
+    assert named(audit([read]), name).found == found
+
+
+@pytest.mark.parametrize("manifest", [{}, {"streams": []}, {"streams": {"audio": "raw"}}])
+def test_a_reader_that_recorded_nothing_did_nothing(manifest):
+    assert verdicts(replace(corpus(), manifest=manifest)) == {}
+
+
+def test_another_split_is_said_to_be_one():
+    check = named(audit([without(11)]), "clips test")
+    assert check.detail == "not the official split: 2 of 3 test clips"
 
 
 def test_a_check_says_what_it_expected_and_found():
@@ -237,6 +427,12 @@ def test_a_containment_that_does_not_hold_fails(other):
 def test_undeclared_shared_clips_fail():
     stranger = replace(corpus(), name="stranger@tiny", dataset=replace(TOY, name="stranger"))
     assert verdicts(corpus(), stranger) == {"clips shared with stranger@tiny": "fail"}
+    alike = replace(
+        stranger, clips=stranger.clips.assign(id=corpus().clips["id"].str.replace("_", "\uff3f"))
+    )
+    check = named(audit([corpus(), alike]), "clips shared with stranger@tiny")
+    assert (check.verdict, check.found) == ("fail", 12)
+    assert check.detail == "by id, of 12 here and 12 there; 12 with the same label"
     apart = replace(stranger, clips=stranger.clips.assign(id=[f"x_{i}" for i in range(12)]))
     assert verdicts(corpus(), apart) == {}
 
@@ -258,6 +454,11 @@ def test_the_real_label_files(real):
     contained = notes["simsv2", "contains sims@label-csv"]
     assert contained.found == "2281 clips, 2281 equal labels, 2281 equal splits"
     assert "44.2% of its test clips" in contained.detail
+    assert notes["mosi", "clips at the times of another"].found == 2
+    assert notes["mosei", "clips that start before 0"].found == 224
+    assert notes["mosei", "texts with replacement characters"].found == 28
+    assert "of 4659 test transcripts" in notes["mosei", "texts in two splits"].detail
+    assert notes["simsv2", "texts with blanks at the ends"].found == 1
     assert "2WGyTLYerpo_44" in notes["mosi", "clips of no duration"].detail
     assert "59 of 59" in notes["sims", "videos in two splits"].detail
     assert "128 of 145" in notes["simsv2", "videos in two splits"].detail
@@ -276,3 +477,15 @@ def test_the_utterance_features_use_another_split(real, tmp_path):
     split = checks["same split as mosi@label-csv"]
     assert split.verdict == "warn"
     assert split.detail.startswith("558 of its test clips are in train or valid here")
+
+
+@pytest.mark.data
+def test_a_file_of_another_dataset_is_noticed(real, tmp_path):
+    path = research_data("mosei", "label.csv")
+    wrong = CorpusStore(tmp_path).add(label_csv.read(path, datasets["mosi"]))
+    assert str(wrong.differs_from_official).endswith("test clips, as in CMU-MOSEI")
+    checks = {c.name: c for c in audit([wrong, real["mosei"]]) if c.corpus == wrong.name}
+    assert checks["clips train"].detail.endswith("as in CMU-MOSEI")
+    shared = checks["clips shared with mosei@label-csv"]
+    assert (shared.verdict, shared.found) == ("fail", 22856)
+    assert "22856 with the same label" in shared.detail

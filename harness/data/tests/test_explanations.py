@@ -40,8 +40,8 @@ def corpus(store: CorpusStore) -> Corpus:
 
 def joined(corpus: Corpus, path: Path, **changes: str) -> Draft:
     wanted = {"feature_set": "explained", "kind": "video_mllm", **changes}
-    texts = explanations.read(path, corpus)
-    return explanations.explain(corpus, texts, source=explanations.source_of(path), **wanted)  # type: ignore[arg-type]  # by name
+    told = explanations.read(path, corpus)
+    return explanations.explain(corpus, told.texts, source=told.source, **wanted)  # type: ignore[arg-type]  # by name
 
 
 def write(path: Path, table: pd.DataFrame) -> Path:
@@ -88,7 +88,7 @@ def test_one_word_changes_the_fingerprint(corpus, store, tmp_path):
     [
         (TABLE.rename(columns={"audio_clue": "a", "summary": "s"}), "none of the columns"),
         (TABLE.drop(columns="id"), "expected a column id"),
-        (TABLE.assign(id=["a_1", "a_1"]), "explains a clip twice: a_1"),
+        (TABLE.assign(id=["a_1", "a_1"]), "has 1 clips more than once: a_1"),
         (
             TABLE.assign(id=["a_1", "c_9"]),
             "explains 1 clips that .* does not have: c_9",
@@ -113,3 +113,50 @@ def test_explanations_are_not_replaced_silently(corpus, store, tmp_path):
     added = store.add(joined(corpus, path))
     with pytest.raises(DataError, match="already has audio_clue, summary"):
         joined(added, path)
+
+
+@pytest.mark.parametrize(
+    "spelled", ["-b$_$1", "-b[1]", "-b/1", " -b_1 ", "-b _ 1", "\ufeff-b_1\u00a0"]
+)
+def test_ids_may_be_spelled_as_elsewhere(corpus, tmp_path, spelled):
+    path = write(tmp_path / "t.csv", pd.DataFrame({"id": [spelled], "summary": ["fine"]}))
+    assert explanations.read(path, corpus).texts.index.tolist() == ["-b_1"]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+@pytest.mark.parametrize("cell", [0.5, True, ["sad"], 7])
+def test_what_is_no_text_is_refused_with_its_clip(corpus, tmp_path, suffix, cell):
+    path = write(tmp_path / f"t.{suffix}", pd.DataFrame({"id": ["a_2"], "summary": [cell]}))
+    with pytest.raises(DataError, match="summary of clip a_2 should be a text"):
+        explanations.read(path, corpus)
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x0c", "\x1b", "\x92", "\x7f"])
+def test_control_characters_are_refused_with_their_clip(corpus, tmp_path, sign):
+    path = write(tmp_path / "t.jsonl", pd.DataFrame({"id": ["a_2"], "summary": [f"a{sign}b"]}))
+    with pytest.raises(DataError, match="summary of clip a_2 holds a control character"):
+        explanations.read(path, corpus)
+
+
+def test_half_a_character_is_refused(corpus, tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"id": "a_1", "summary": "\\ud83d"}\n')
+    with pytest.raises(DataError, match="summary of clip a_1 holds half a character"):
+        explanations.read(tmp_path / "t.jsonl", corpus)
+
+
+def test_encodings_are_told_by_evidence_or_stated(corpus, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes("id,summary\na_1,it’s sad\n".encode("cp1252"))
+    told = explanations.read(path, corpus)
+    assert told.texts["summary"].tolist() == ["it’s sad"]
+    assert str(told.source["encoding"]).startswith("cp1252: not UTF-8")
+    path.write_bytes("id,summary\na_1,El Niño\n".encode("mac_roman"))
+    with pytest.raises(DataError, match="could be"):
+        explanations.read(path, corpus)
+    stated = explanations.read(path, corpus, encoding="mac_roman")
+    assert stated.texts["summary"].tolist() == ["El Niño"]
+
+
+def test_the_letter_case_of_the_suffix_does_not_matter(corpus, tmp_path):
+    path = write(tmp_path / "t.csv", TABLE).rename(tmp_path / "T.CSV")
+    assert len(explanations.read(path, corpus).texts) == 2

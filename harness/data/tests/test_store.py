@@ -261,3 +261,41 @@ def test_feature_sets_have_plain_names(feature_set):
 
 def test_corpus_name():
     assert corpus_name(datasets["mosi"], "unaligned-50") == "mosi@unaligned-50"
+
+
+def sized(**sizes: int) -> pd.DataFrame:
+    """Clips of three splits, of the sizes given and else of MOSI's."""
+    counts = {name: sizes.get(name, known.clips) for name, known in datasets["mosi"].splits.items()}
+    splits = [name for name, n in counts.items() for _ in range(n)]
+    return pd.DataFrame(
+        {
+            "id": [f"v_{i}" for i in range(len(splits))],
+            "video": "v",
+            "clip": [str(i) for i in range(len(splits))],
+            "split": splits,
+            "text": "t",
+            "label": 0.0,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({}, None),
+        ({"train": 1}, "1 of 1,284 train clips"),
+        ({"test": 685}, "685 of 686 test clips"),
+        ({"valid": 0}, "0 of 229 valid clips"),
+        ({"train": 1285}, "1,285 instead of 1,284 train clips"),
+        ({"train": 1283, "valid": 230}, "1,283 of 1,284 train and 230 instead of 229 valid clips"),
+        (
+            {"train": 1, "valid": 1, "test": 2},
+            "1 of 1,284 train, 1 of 229 valid and 2 of 686 test clips",
+        ),
+    ],
+)
+def test_a_corpus_says_how_it_differs_from_the_official_split(store, sizes, said):
+    corpus = store.add(draft(clips=sized(**sizes), streams={}, tokens=None))
+    assert corpus.differs_from_official == said
+    twin = replace(corpus, name="mosi-twin@test")
+    assert twin.differs_from_official is None

@@ -227,7 +227,10 @@ def test_text_tracks_drop_streams(add, home):
     assert english.split("train").texts == native.split("train").texts  # English as it is
 
 
-@pytest.mark.parametrize("column", [{}, {"text_en": ["words"] * 7 + [None]}])
+@pytest.mark.parametrize(
+    "column",
+    [{}, *({"text_en": ["words"] * 7 + [last]} for last in (None, "", " ", "\n", "\u3000"))],
+)
 def test_english_text_needs_every_translation(add, home, column):
     add("mosi"), add("sims", **column)
     with pytest.raises(DataError, match="no English transcript") as caught:
@@ -353,6 +356,18 @@ def test_knowledge_with_test_videos_of_the_target_is_refused(add, home):
     _with_videos(home, "mosei@own", {0: "mosi7"})
     with pytest.raises(DataError, match="test videos recur in it, such as mosi7"):
         check_knowledge(corpus, data.load("mosei@own", home))
+
+
+@pytest.mark.parametrize("video", ["mosi７", "ｍosi7", "mosi7"])
+def test_a_video_that_looks_like_a_test_video_is_one(add, home, video):
+    for name in ("mosi", "mosei", "sims"):
+        add(name)
+    corpus = data.load("sims-to-mosi@own", home)
+    _with_videos(home, "mosei@own", {0: video})
+    with pytest.raises(DataError, match="test videos recur in it, such as mosi7"):
+        check_knowledge(corpus, data.load("mosei@own", home))
+    with pytest.raises(DataError, match="1 videos are both in train"):
+        data.load("mosei-to-mosi@own", home)
 
 
 def test_in_domain_knowledge_is_not_looked_at(add):

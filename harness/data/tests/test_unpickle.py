@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import io
 import os
 import pickle
 import struct
 import tracemalloc
+from collections import OrderedDict
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -338,9 +341,8 @@ def test_noise_is_a_data_error_or_a_value(tmp_path_factory, tail):
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"PK\x03\x04rest of an archive", "not a pickle of protocol 2 to 5"),
+        (b"PK\x03\x04rest of an archive", "not a pickle of numpy arrays but a zip archive"),
         (b"<!DOCTYPE html>", "not a pickle"),
-        (pickle.dumps({"a": 1}, 0), "not a pickle"),
         (b"\x80", "not a pickle"),
         (b"\x80\x09N.", "not a pickle"),
         (b"\x80\x04.", "damaged"),
@@ -358,3 +360,318 @@ def test_missing_file_and_folder(tmp_path):
         unpickle.load(tmp_path / "absent.pkl")
     with pytest.raises(DataError, match="found a folder"):
         unpickle.load(tmp_path)
+
+
+# What is not allowed, and what to do about it
+
+
+def global_pickle(module: str, name: str) -> bytes:
+    """A list that holds the result of a call, whatever the name is."""
+    return f"\x80\x02]c{module}\n{name}\n)Ra.".encode("latin1")
+
+
+HARMLESS = {
+    ("torch._utils", "_rebuild_tensor_v2"): ("torch tensors", "tensor.numpy()"),
+    ("torch", "FloatStorage"): ("torch tensors", "tensor.numpy()"),
+    ("pandas.core.series", "Series"): ("pandas objects", "series.to_numpy()"),
+    ("pandas.core.frame", "DataFrame"): ("pandas objects", "series.to_numpy()"),
+    ("pandas._libs.internals", "_unpickle_block"): ("pandas objects", "series.to_numpy()"),
+    ("pandas.core.indexes.base", "_new_Index"): ("pandas objects", "series.to_numpy()"),
+    ("scipy.sparse._csr", "csr_matrix"): ("sparse matrices", "matrix.toarray()"),
+    ("sklearn.preprocessing._data", "StandardScaler"): ("scikit-learn", "arrays"),
+    ("datetime", "datetime"): ("dates or times", "text or numbers"),
+    ("builtins", "set"): ("sets", "convert to lists"),
+    ("__builtin__", "frozenset"): ("sets", "convert to lists"),
+    ("builtins", "complex"): ("complex numbers", "real numbers"),
+    ("collections", "defaultdict"): ("containers of collections", "plain dict"),
+    ("numpy.ma.core", "_mareconstruct"): ("masked arrays", "array.filled(0)"),
+    ("numpy.random._pickle", "__generator_ctor"): ("numpy.random", "plain numpy arrays"),
+    ("decimal", "Decimal"): ("decimal numbers", "float"),
+    ("pathlib", "PosixPath"): ("pathlib.PosixPath", "plain numpy arrays"),
+    ("mine.data", "Clip"): ("mine.data.Clip", "plain numpy arrays"),
+    ("osmium", "Reader"): ("osmium.Reader", "plain numpy arrays"),
+    ("systems", "path"): ("systems.path", "plain numpy arrays"),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_is_merely_of_no_use_is_not_called_unsafe(tmp_path, name):
+    what, advice = HARMLESS[name]
+    with pytest.raises(DataError) as caught:
+        unpickle.load(write(tmp_path, global_pickle(*name)))
+    assert what in str(caught.value)
+    assert ".".join(name) in str(caught.value)
+    assert "nothing was executed" in str(caught.value)
+    assert advice in caught.value.hint
+    assert "unsafe" not in caught.value.hint
+    assert "unpickle" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ("os", "system"),
+        ("posix", "popen"),
+        ("nt", "system"),
+        ("subprocess", "Popen"),
+        ("builtins", "eval"),
+        ("__builtin__", "eval"),
+        ("builtins", "exec"),
+        ("builtins", "getattr"),
+        ("builtins", "__import__"),
+        ("importlib", "import_module"),
+        ("operator", "attrgetter"),
+        ("functools", "partial"),
+        ("runpy", "run_path"),
+        ("_pickle", "loads"),
+        ("torch", "load"),
+        ("torch.storage", "_load_from_bytes"),
+        ("numpy", "load"),
+        ("pandas.io.pickle", "read_pickle"),
+        ("numpy.testing._private.utils", "runstring"),
+        ("shutil", "rmtree"),
+        ("types", "FunctionType"),
+        ("socket", "create_connection"),
+    ],
+)
+def test_names_that_could_run_code_are_called_unsafe(tmp_path, name):
+    with pytest.raises(DataError, match="nothing was executed") as caught:
+        unpickle.load(write(tmp_path, global_pickle(*name)))
+    assert ".".join(name) in str(caught.value)
+    assert "unsafe, do not unpickle it" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ({1, 2}, "convert sets to lists"),
+        (frozenset({1}), "convert sets to lists"),
+        ({1: "a"}, "keys of dictionaries are text"),
+        ({"\ud800": 1}, "keys of dictionaries are text"),
+        ([1 << 100_000], "at most 64 bits"),
+        (np.array(["2020-01-01"], dtype="M8[D]"), "plain numpy arrays"),
+        (np.zeros(2, dtype=[("a", "f4")]), "plain numpy arrays"),
+        (Plain(), "no objects of classes"),
+    ],
+)
+def test_values_of_other_types_come_with_advice(tmp_path, value, advice):
+    with pytest.raises(DataError, match="nothing was executed") as caught:
+        unpickle.load(write(tmp_path, pickle.dumps(value, 4)))
+    assert advice in caught.value.hint
+    assert "unsafe" not in caught.value.hint
+
+
+def test_dictionaries_that_keep_their_order_are_dictionaries(tmp_path):
+    value = {"train": OrderedDict(id=["a"], audio=[1.0])}
+    for protocol in (0, 1, *PROTOCOLS):
+        found = unpickle.load(write(tmp_path, pickle.dumps(value, protocol)))
+        assert found == {"train": {"id": ["a"], "audio": [1.0]}}
+
+
+def test_arrays_of_their_own_length_are_read(tmp_path):
+    clips = np.empty(2, dtype=object)
+    clips[:] = [np.ones((2, 3)), np.ones((1, 3))]
+    same = np.empty(2, dtype=object)
+    same[0], same[1] = np.zeros((2, 3)), np.ones((2, 3))
+    for protocol in PROTOCOLS:
+        found = unpickle.load(write(tmp_path, pickle.dumps([clips, same, [None]], protocol)))
+        assert isinstance(found, list)
+        assert [part.shape for part in found[0]] == [(2, 3), (1, 3)]
+        np.testing.assert_array_equal(found[1][1], same[1])
+        assert found[1].shape == (2,)
+
+
+def test_arrays_of_objects_do_not_nest(tmp_path):
+    inner = np.empty(1, dtype=object)
+    inner[0] = "a"
+    outer = np.empty(1, dtype=object)
+    outer[0] = inner
+    with pytest.raises(DataError, match="a ndarray in an object array"):
+        unpickle.load(write(tmp_path, pickle.dumps(outer, 4)))
+
+
+# Old pickles
+
+
+def as_python_2(value: object, protocol: int = 2) -> bytes:
+    """A pickle in which every text is a string of Python 2, as Python 2 writes ``str``."""
+
+    class Writer(pickle._Pickler):
+        def save_text(self, text: str) -> None:
+            raw = text.encode("latin1" if max(map(ord, text), default=0) < 256 else "utf-8")
+            if self.proto == 0:
+                shown = repr(raw)[1:].encode()
+                self.write(b"S" + shown + b"\n")
+            elif len(raw) < 256:
+                self.write(b"U" + bytes([len(raw)]) + raw)
+            else:
+                self.write(b"T" + struct.pack("<i", len(raw)) + raw)
+            self.memoize(text)
+
+        dispatch: ClassVar = {**pickle._Pickler.dispatch, str: save_text}
+
+    buffer = io.BytesIO()
+    Writer(buffer, protocol).dump(value)
+    return buffer.getvalue()
+
+
+PYTHON_2 = {
+    "numbers": np.linspace(-3, 3, 60, dtype=np.float32).reshape(3, 5, 4),
+    "zeros": np.zeros((2, 3), dtype=np.float64),
+    "letters": np.frombuffer(b"abcdefgh", dtype=np.float32),
+    "looks like UTF-8": np.frombuffer("éèäö".encode(), dtype=np.int16),
+    "large": np.arange(40_000, dtype=np.float64),
+    "big endian": np.arange(4, dtype=">i4"),
+    "booleans": [True, False, None],
+    "integers": [0, -7, 2**31, 2**40, -(2**62)],
+    "reals": [0.5, -1e300],
+    "ids": ["v$_$1", "w$_$2"],
+    "quoted": ["it's", 'a "b"', "back\\slash", "line\nend"],
+    "nested": {"tuple": ((), (1,), (1, 2, 3, 4))},
+}
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+def test_python_2_pickles_are_read(tmp_path, protocol):
+    data = as_python_2(PYTHON_2, protocol)
+    assert not isinstance(pickle.loads(data, encoding="latin1"), bytes)
+    found = unpickle.load(write(tmp_path, data))
+    assert isinstance(found, dict)
+    for key, expected in PYTHON_2.items():
+        if isinstance(expected, np.ndarray):
+            assert_same(found[key], expected)
+        else:
+            assert found[key] == expected
+
+
+@pytest.mark.parametrize("protocol", [0, 1])
+def test_the_first_protocols_are_read(tmp_path, protocol):
+    found = unpickle.load(write(tmp_path, pickle.dumps(CONTENT, protocol)))
+    assert isinstance(found, dict)
+    for key, expected in CONTENT.items():
+        assert_same(found[key], expected)
+
+
+def test_strings_of_python_2_that_are_not_utf_8_are_bytes(tmp_path):
+    found = unpickle.load(write(tmp_path, b"\x80\x02]U\x04caf\xe9a."))
+    assert found == [b"caf\xe9"]
+    found = unpickle.load(write(tmp_path, b"\x80\x02]U\x05caf\xc3\xa9a."))
+    assert found == ["café"]
+    with pytest.raises(DataError, match="a key written by Python 2") as caught:
+        unpickle.load(write(tmp_path, b"\x80\x02}U\x01\xe9K\x01s."))
+    assert "Python 3" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"}q\x00S'a\n.", "a string without quotes"),
+        (b"}q\x00S'a\\q'\n.", "a string without quotes"),
+        (b"}q\x00S__import__('os')\n.", "a string without quotes"),
+        (b"}q\x00I1_0\n.", "a whole number that is none"),
+        (b"}q\x00I" + b"9" * 100 + b"\n.", "an integer of 100 digits"),
+        (b"}q\x00L" + b"9" * 5000 + b"L\n.", "an integer of 5000 digits"),
+        (b"}q\x00L" + b"9" * 70_000 + b"L\n.", "a line without an end"),
+        (b"c" + b"a" * 300 + b"\nb\n.", "is not a pickle"),
+        (b"]q\x00c" + b"a" * 300 + b"\nb\n.", "a line without an end"),
+        (b"}q\x00Fword\n.", "could not convert"),
+        (b"}q\x00Vtext without an end.", "a line without an end"),
+        (b"}q\x00V\\u12\n.", "damaged"),
+        (b"}q\x00T\xff\xff\xff\xff.", "damaged"),
+        (b"(dp0\ng7\n.", "nothing was remembered as 7"),
+        (b"(dp0\n(I1\nd.", "damaged"),
+    ],
+)
+def test_damaged_old_pickles(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        unpickle.load(write(tmp_path, content))
+
+
+@pytest.mark.parametrize("protocol", [0, 1])
+def test_truncation_of_the_first_protocols_is_a_data_error(tmp_path, protocol):
+    content = pickle.dumps({"a": np.arange(9.0), "b": ["x", 1, 2.5, True]}, protocol)
+    for size in range(0, len(content), 3):
+        with pytest.raises(DataError, match=r"features\.pkl"):
+            unpickle.load(write(tmp_path, content[:size]))
+
+
+@pytest.mark.parametrize("unit", [b"S'aaaaaaaaaaaaaaaa'\n", b"Vaaaaaaaaaaaaaaaaaa\n", b"I1\n"])
+def test_many_lines_stop_at_the_bound(tmp_path, unit):
+    path = write(tmp_path, b"]q\x00(" + unit * 100_000 + b"e.")
+    tracemalloc.start()
+    with pytest.raises(DataError, match="more than the 1 MiB"):
+        unpickle.load(path, max_bytes=1 << 20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), protocol=st.sampled_from((0, 1, 2)))
+def test_mutated_old_pickles_are_a_data_error_or_a_value(tmp_path_factory, data, protocol):
+    content = bytearray(as_python_2(PYTHON_2 | {"large": None}, protocol))
+    positions = st.integers(0, len(content) - 1)
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(positions)] = data.draw(st.integers(0, 255))
+    path = write(tmp_path_factory.mktemp("mutated"), bytes(content))
+    try:
+        unpickle.load(path)
+    except DataError as error:
+        assert error.hint
+
+
+# Files of other kinds
+
+
+def saved_by_torch(path: Path, *, legacy: bool) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save({"a": torch.ones(2)}, path, _use_new_zipfile_serialization=not legacy)
+
+
+def test_files_of_torch_save_are_named(tmp_path):
+    for legacy in (False, True):
+        saved_by_torch(tmp_path / "features.pkl", legacy=legacy)
+        with pytest.raises(
+            DataError, match=r"not a pickle of numpy arrays but a file of torch.save"
+        ) as caught:
+            unpickle.load(tmp_path / "features.pkl")
+        assert "tensor.numpy()" in caught.value.hint
+
+
+def test_pickled_tensors_are_named(tmp_path):
+    torch = pytest.importorskip("torch")
+    for protocol in (0, 1, *PROTOCOLS):
+        data = pickle.dumps({"train": {"audio": torch.ones(2, 3)}}, protocol)
+        with pytest.raises(DataError, match="holds torch tensors") as caught:
+            unpickle.load(write(tmp_path, data))
+        assert caught.value.hint == "save numpy arrays: tensor.numpy()"
+
+
+def numpy_archive() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.ones(2))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "advice"),
+    [
+        (numpy_archive(), "numpy arrays (.npz)", "dictionary of train, valid and test"),
+        (b"PK\x03\x04 damaged", "a zip archive", "unpack it"),
+        (gzip.compress(pickle.dumps({})), "compressed by gzip", "unpack it"),
+        (b"BZh91AY", "compressed by bzip2", "unpack it"),
+        (b"\xfd7zXZ\x00", "compressed by xz", "unpack it"),
+        (b"Rar!\x1a\x07", "a RAR archive", "unpack it"),
+        (b"\x93NUMPY\x01\x00", "a single numpy array", "dictionary"),
+        (b"\x89HDF\r\n", "an HDF5 file", "dictionary"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS", "git lfs pull"),
+        (b"<!DOCTYPE html><html>quota exceeded", "a web page", "download the file again"),
+        (b"3.0\n.", "", "pass the .pkl file itself"),
+        (b"{}", "", "pass the .pkl file itself"),
+    ],
+)
+def test_files_of_other_kinds_are_named(tmp_path, content, what, advice):
+    with pytest.raises(DataError, match="is not a pickle of numpy arrays") as caught:
+        unpickle.load(write(tmp_path, content))
+    assert what in str(caught.value)
+    assert advice in caught.value.hint

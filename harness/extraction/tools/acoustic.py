@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import recording
-from harness.errors import DataError
 from harness.extraction import Cut, Extractor, NothingThere
 
 __all__ = ["ACOUSTIC"]
@@ -39,7 +38,7 @@ def _librosa() -> Any:  # noqa: ANN401 - an optional package, absent where types
     try:
         return importlib.import_module("librosa")
     except ImportError:
-        raise DataError(
+        raise recording.NotInstalled(
             "extractor acoustic-33 needs the package librosa",
             hint="pip install 'msa-harness[extract]'",
         ) from None

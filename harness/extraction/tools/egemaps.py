@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import recording
-from harness.errors import DataError
 from harness.extraction import Cut, Extractor, NothingThere
 
 __all__ = ["EGEMAPS"]
@@ -37,7 +36,7 @@ def _smile() -> Any:  # noqa: ANN401 - an optional package, absent where types a
     try:
         opensmile = importlib.import_module("opensmile")
     except ImportError:
-        raise DataError(
+        raise recording.NotInstalled(
             "extractor egemaps needs the package opensmile",
             hint="pip install 'msa-harness[extract]'",
         ) from None

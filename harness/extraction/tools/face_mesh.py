@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import recording
-from harness.errors import DataError
 from harness.extraction import Cut, Extractor, NothingThere
 from harness.extraction.tools._face import FEATURES, describe
 
@@ -50,7 +49,7 @@ def _mesh() -> Iterator[Any]:
     try:
         face_mesh = importlib.import_module("mediapipe").solutions.face_mesh
     except (ImportError, AttributeError):  # wheels from 1.0 on come without the models
-        raise DataError(
+        raise recording.NotInstalled(
             "extractor face-mesh needs the package mediapipe 0.10.14",
             hint="pip install 'msa-harness[extract]'",
         ) from None

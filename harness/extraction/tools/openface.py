@@ -2,21 +2,27 @@
 
 ``FeatureExtraction`` writes one CSV file per clip, one row per frame and face, with the columns
 ``frame, face_id, timestamp, confidence, success`` before the features. Rows of other faces than the
-first, and frames in which tracking failed, are left out.
+first, and frames in which tracking failed, are left out, whatever they hold.
 """
 
 from __future__ import annotations
+
+import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness.decoding import decode
 from harness.errors import DataError
 from harness.extraction import Cut, Extractor, NothingThere
 
 __all__ = ["OPENFACE"]
 
 _RATE = 10.0
+_LARGEST = float(np.finfo(np.float32).max)  # the streams are float32
+_LONGEST = 86_400.0  # s; no recording goes on for days
 _UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 _FEATURES = (
     *("gaze_0_x", "gaze_0_y", "gaze_0_z", "gaze_1_x", "gaze_1_y", "gaze_1_z"),
@@ -32,27 +38,63 @@ def _extract(cut: Cut) -> NDArray[np.float32]:
         raise DataError(
             f"no OpenFace table of clip {cut.id}", hint="one CSV file per clip: --openface DIR"
         )
-    try:
-        table = pd.read_csv(cut.table, skipinitialspace=True)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{cut.table.name} cannot be read: {error}") from error
-    missing = [n for n in ("timestamp", "success", *_FEATURES) if n not in table]
-    if missing:
-        raise DataError(f"{cut.table.name} has no column {missing[0]}: not OpenFace 2's")
-    if "face_id" in table:
-        table = table[table["face_id"] == table["face_id"].min()]
-    seen = table[table["success"] == 1]
-    moments = seen["timestamp"].to_numpy(np.float64) - cut.start
+    table = _read(cut.table)
+    name = cut.table.name
+    if "face_id" in table and len(table):
+        faces = _numbers(table, "face_id", name)
+        table = table[faces == faces.min()]
+    seen = table[_numbers(table, "success", name) == 1]
+    moments = _numbers(seen, "timestamp", name) - cut.start
     inside = (moments >= 0) & (moments < (np.inf if cut.stop is None else cut.stop - cut.start))
     if not inside.any():
         raise NothingThere(f"OpenFace followed no face in clip {cut.id}")
-    return _resampled(moments[inside], seen.loc[inside, list(_FEATURES)].to_numpy(np.float64))
+    followed = seen[inside]
+    if float(moments[inside].max()) > _LONGEST:
+        raise DataError(f"{name}: timestamp should be in seconds, found {moments[inside].max():g}")
+    rows = np.stack([_numbers(followed, feature, name) for feature in _FEATURES], axis=1)
+    return _resampled(moments[inside], rows)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """The table; columns that hold anything but numbers are text."""
+    try:
+        text = decode(path.read_bytes(), path.name).text
+        table = pd.read_csv(io.StringIO(text), skipinitialspace=True, low_memory=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path.name} cannot be read: {error}") from error
+    wanted = ("timestamp", "success", *_FEATURES)
+    missing = [name for name in wanted if name not in table]
+    if missing:
+        raise DataError(f"{path.name} has no column {missing[0]}: not OpenFace 2's")
+    header = [cell.strip() for cell in text.partition("\n")[0].split(",")]
+    twice = [name for name in ("face_id", *wanted) if header.count(name) > 1]
+    if twice:
+        raise DataError(f"{path.name} has two columns {twice[0]}")
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError(f"{path.name} has more cells in its rows than in its header")
+    return table
+
+
+def _numbers(table: pd.DataFrame, column: str, file: str) -> NDArray[np.float64]:
+    """(rows,) finite numbers.
+
+    Raises:
+        DataError: Naming the first cell that is none, and how many there are.
+    """
+    cells = table[column]
+    values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
+    broken = np.flatnonzero(~(np.abs(values) <= _LARGEST))
+    if broken.size:
+        first = int(broken[0])
+        raise DataError(
+            f"{file}: {column} should be a finite number, found {str(cells.iloc[first])[:40]!r} in"
+            f" row {int(table.index[first]) + 1} ({broken.size} such rows)"
+        )
+    return values
 
 
 def _resampled(moments: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float32]:
     """(T, D) means over tenths of a second; a stretch without frames repeats the one before."""
-    if not np.isfinite(rows).all():
-        raise DataError("the OpenFace table holds values that are not finite numbers")
     at = np.floor(np.round(moments * _RATE, 6)).astype(int)  # stamps are exact to the microsecond
     means = pd.DataFrame(rows).groupby(at).mean()
     return means.reindex(range(int(at.max()) + 1)).ffill().bfill().to_numpy(np.float32)

@@ -99,6 +99,95 @@ def test_prediction_of_exactly_zero():
     assert rows["cenet"]["acc2_non0"] == rows["mag_bert"]["acc2_non0"] == 1.0
 
 
+TINY = -4e-7
+
+
+@pytest.mark.parametrize(
+    ("convention", "column", "value"),
+    [
+        ("canonical", "acc2_has0", 1.0),  # zero to 6 decimals, and zero is not negative
+        ("canonical", "f1_has0", 1.0),
+        *(("mmsa", "acc2_has0", 0.5), ("text", "acc2_has0", 0.5), ("kuda", "acc2_has0", 0.5)),
+        *(("misa", "acc2_has0", 0.5), ("mmim", "f1_has0", 1 / 3), ("cenet", "acc2_has0", 0.5)),
+        *(("cenet", "acc2_non0", 0.5), ("mag_bert", "acc2_non0", 0.5), ("dlf", "acc2_non0", 0.5)),
+    ],
+)
+def test_a_prediction_just_below_zero_is_negative_where_nothing_is_rounded(
+    convention, column, value
+):
+    rows = {row["convention"]: row for row in score_conventions([TINY, -1.0], [0.5, -1.0], "mosi")}
+    assert rows[convention][column] == pytest.approx(value)
+
+
+@pytest.mark.parametrize("tiny", [4e-7, 1e-9, 1e-30])
+@pytest.mark.parametrize("dataset", FAMILIES)
+def test_a_prediction_just_above_zero_is_positive_where_nothing_is_rounded(dataset, tiny):
+    label = datasets[dataset].high / 3
+    scored = score_conventions([tiny, -label], [label, -label], dataset)
+    for row in scored:
+        rounds = row["convention"] == "canonical"
+        assert row.get("acc2_non0") in (None, 0.5 if rounds else 1.0)
+        assert row.get("acc2") in (None, 0.5 if rounds else 1.0)
+
+
+def test_bins_are_those_of_float32():
+    edges = np.float32([-0.7, -0.1, 0.1, 0.7])
+    above, below = np.nextafter(edges, np.float32(2)), np.nextafter(edges, np.float32(-2))
+    truth = np.array([-1.0, -0.4, 0.0, 0.4])  # each bin is closed on its right
+    for pred, expected in ((edges, 1.0), (below, 1.0), (above, 0.0)):
+        for values in (pred, pred.astype(np.float64)):
+            rows = {row["convention"]: row for row in score_conventions(values, truth, "sims")}
+            assert rows["mmsa"]["acc5"] == expected
+            assert rows["canonical"]["acc5"] == 1.0
+    exact = {r["convention"]: r for r in score_conventions([-0.7, -0.1, 0.1, 0.7], truth, "sims")}
+    assert exact["mmsa"]["acc5"] == 1.0
+
+
+def near(*points):
+    """Float32 numbers at, and a few units in the last place around, given points."""
+    steps = st.integers(-3, 3)
+    exact = st.tuples(st.sampled_from(points), steps).map(
+        lambda pair: np.float32(pair[0] + pair[1] * np.spacing(np.float32(abs(pair[0]) + 1e-7)))
+    )
+    return exact | st.floats(-3, 3, width=32).map(np.float32)
+
+
+@given(st.lists(st.tuples(near(0.0, 0.1, -0.1, 0.5, 2.5), st.integers(-15, 15)), min_size=2))
+def test_mmsa_is_its_own_code_in_float32(pairs):
+    """Against MMSA's ``__eval_mosi_regression``, written down anew, on what a network returns."""
+    pred = np.array([p for p, _ in pairs], np.float32)
+    truth = np.array([y / 5 for _, y in pairs], np.float32)
+    (row,) = (r for r in score_conventions(pred, truth, "mosi") if r["convention"] == "mmsa")
+    kept = truth != 0
+    assert row["acc2_has0"] == np.mean((pred >= 0) == (truth >= 0))
+    assert row["acc2_non0"] == pytest.approx(
+        np.mean((pred[kept] > 0) == (truth[kept] > 0)) if kept.any() else math.nan, nan_ok=True
+    )
+    for limit, name in ((2.0, "acc5"), (3.0, "acc7")):
+        p, y = (np.round(np.clip(v, -limit, limit)) for v in (pred, truth))
+        assert row[name] == np.mean(p == y)
+    assert row["mae"] == pytest.approx(np.abs(pred.astype(float) - truth).mean(), abs=1e-6)
+
+
+@given(st.lists(st.tuples(near(0.0, 0.1, -0.1, 0.7, -0.7), st.integers(-5, 5)), min_size=2))
+def test_mmsa_on_sims_is_its_own_code_in_float32(pairs):
+    pred = np.array([p for p, _ in pairs], np.float32)
+    truth = np.array([y / 5 for _, y in pairs], np.float32)
+    (row,) = (r for r in score_conventions(pred, truth, "sims") if r["convention"] == "mmsa")
+    for name, edges in (("acc2", [0.0]), ("acc3", [-0.1, 0.1]), ("acc5", [-0.7, -0.1, 0.1, 0.7])):
+        cuts = np.float32(edges)
+        p, y = (np.searchsorted(cuts, np.clip(v, -1, 1)) for v in (pred, truth))
+        assert row[name] == np.mean(p == y)
+
+
+@given(st.lists(st.floats(-3, 3), min_size=3, max_size=30))
+def test_canonical_numbers_are_of_rounded_predictions(pred):
+    truth = np.linspace(-3, 3, len(pred)).round(1)
+    row = score_conventions(pred, truth, "mosi")[0]
+    for name, value in score(np.round(pred, 6), truth, "mosi").items():
+        assert row[name] == pytest.approx(value, nan_ok=True, abs=0)
+
+
 def test_sims_v2_code_adds_two_metrics():
     rows = rows_of("simsv2")
     scores = score(*draw("simsv2"), "simsv2", secondary=True)

@@ -107,7 +107,7 @@ function drawPairs(container) {
     const [effect, low, high, p, place] = pair;
     const verdict = flipped ? opposite[verdicts[place]] ?? verdicts[place] : verdicts[place];
     const [from, to] = flipped ? [negative(high), negative(low)] : [low, high];
-    const said = p ? `p = ${(p / 1000).toFixed(3)}` : "p < .001";
+    const said = p ? `p = ${typeof p === "number" ? (p / 1000).toFixed(3) : p}` : "p < .001";
     return element(
       "td",
       {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -73,8 +74,18 @@ def _packed(pair: Pair | None, opposite: Pair | None, metric: Metric) -> list[_N
         values = (-pair.effect, -pair.high, -pair.low)
     else:
         return 0
-    p = 0 if pair.p < 0.001 else int(f"{pair.p:.3f}".replace(".", ""))
-    return [*(_units(value, metric) for value in values), p, _VERDICTS.index(verdict)]
+    return [
+        *(_units(value, metric) for value in values),
+        _thousandths(pair.p),
+        _VERDICTS.index(verdict),
+    ]
+
+
+def _thousandths(p: float) -> _Number:
+    """A p-value as printed, without its point; 0 below one thousandth."""
+    if math.isnan(p):
+        return numbers.UNDEFINED
+    return 0 if p < 0.001 else int(f"{p:.3f}".replace(".", ""))
 
 
 def _units(value: float, metric: Metric) -> _Number:

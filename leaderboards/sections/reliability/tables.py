@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.data.corruption import LAWS, MODALITIES
 from harness.metrics import Metric
+from harness.printed import defined
 from harness.stats import Pairing
 from leaderboards.document import Column, Table
 from leaderboards.literature.numbers import PublishedRow, lines, of_conditions
@@ -182,8 +183,8 @@ def _pairs(shown: Sequence[Pairing], metric: Metric) -> Table:
                 pair.b,
                 number(pair.effect, metric),
                 bounds(pair.low, pair.high, metric),
-                f"{pair.p_value:.4f}",
-                f"{pair.p_holm:.4f}",
+                defined(pair.p_value, ".4f", UNDEFINED),
+                defined(pair.p_holm, ".4f", UNDEFINED),
                 pair.verdict(),
             )
             for pair in shown
@@ -211,7 +212,7 @@ def _gain(metric: Metric, found: Gain) -> tuple[str, ...]:
         "; ".join(found.specialists),
         found.condition,
         _number(metric, best.value),
-        f"[{_number(metric, best.low)}, {_number(metric, best.high)}]",
+        bounds(best.low, best.high, metric),
         verdict(found),
     )
 

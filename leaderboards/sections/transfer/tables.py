@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from harness.data.datasets import datasets
 from harness.metrics import metrics
+from harness.printed import defined
 from leaderboards.document import Table, left, right
 from leaderboards.model.tracks import Track
-from leaderboards.numbers import EMPTY, bounds, number, rank_set
+from leaderboards.numbers import EMPTY, UNDEFINED, bounds, number, rank_set
 from leaderboards.sections._rows import encoded, seeds
 from leaderboards.sections.transfer.analysis import Contest, Estimate, Standing
 from leaderboards.sections.transfer.picks import RULES
@@ -140,4 +141,4 @@ def _difference(estimate: Estimate) -> str:
 
 
 def _p(value: float) -> str:
-    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+    return "< .001" if value < 0.001 else defined(value, ".3f", UNDEFINED).removeprefix("0")

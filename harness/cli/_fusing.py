@@ -1,0 +1,202 @@
+"""The table that ``msa fuse`` reads: one column of predictions per system, checked.
+
+Shapes: n clips of a split, m systems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.cli._labels import find_labels
+from harness.errors import SubmissionError
+from harness.labels import Notice, gather
+from harness.predictions import read_predictions_table, refuse_misspelt
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from harness.data.datasets import Dataset
+    from harness.known_labels import Labels
+    from harness.labels import OwnLabels
+    from harness.tables import Table
+
+__all__ = ["Input", "read_input", "unidentified"]
+
+_NOT_SYSTEMS = ("id", "video_id", "clip_id", "label", "seed")
+_HOLE = "leave the cell of a missing prediction empty; it is shown as a hole"
+_HINT = "--columns NAME,NAME,… names the columns of the systems"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Input:
+    """Predictions of m systems beside the labels of two splits.
+
+    Args:
+        names: The systems' columns.
+        predictions: Clip id -> (m,) predictions, NaN where a cell is empty.
+        valid: What the weights are fitted on.
+        test: What is scored.
+        extra: Clips of the table that neither split has.
+    """
+
+    names: list[str]
+    predictions: dict[str, NDArray[np.float64]]
+    valid: Labels
+    test: Labels
+    extra: list[str]
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What contradicts the labels, of both splits."""
+        return list(dict.fromkeys((*self.valid.notices, *self.test.notices)))
+
+    def of(self, labels: Labels) -> NDArray[np.float64]:
+        """(n, m) predictions of the labelled clips, NaN where there is none."""
+        nothing = np.full(len(self.names), np.nan)
+        return np.stack([self.predictions.get(clip, nothing) for clip in labels.truth])
+
+    def fitted(self) -> NDArray[np.float64]:
+        """(n, m) predictions of the valid clips; a constant column is zero.
+
+        A column of one value can have no weight, but differs from its mean by rounding, which
+        least squares would take for a signal.
+        """
+        given = self.of(self.valid)
+        constant = np.nanmax(given, axis=0) == np.nanmin(given, axis=0)
+        return np.where(np.isfinite(given) & constant, 0.0, given)
+
+    def predicted(self, labels: Labels) -> int:
+        """Number of labelled clips that some system predicts."""
+        return sum(bool(np.isfinite(row).any()) for row in self.of(labels))
+
+    def without(self, name: str) -> list[str]:
+        """Test clips that a system does not predict."""
+        column = self.of(self.test)[:, self.names.index(name)]
+        return [clip for clip, value in zip(self.test.truth, column, strict=True) if value != value]
+
+
+def read_input(
+    file: Path, columns: str, dataset: Dataset, labels: Path | None, corpus: str | None
+) -> Input:
+    """The table and its labels.
+
+    Args:
+        file: ``.csv``, ``.parquet`` or ``.jsonl`` with ``id`` (or ``video_id`` and ``clip_id``).
+        columns: The systems' columns, with commas between.
+        dataset: The dataset they are of.
+        labels: A label file, None to look for stored labels.
+        corpus: A stored corpus, None to look for one.
+
+    Raises:
+        SubmissionError: For a table, columns or labels that cannot be fused.
+    """
+    table = read_predictions_table(file)
+    names = _names(columns, table)
+    ids = table.ids(unique=True)
+    cells = [table.numbers(name, ids, empty=True, hint=_HOLE) for name in names]
+    own = [_own_labels(table, ids)] if "label" in table.frame else []
+    splits = {}
+    for split in ("valid", "test"):
+        splits[split] = find_labels(own, dataset, labels, corpus, split)
+    if splits["valid"].truth.keys() & splits["test"].truth.keys():
+        raise SubmissionError(
+            f"the labels of {file.name} do not say which clips are valid and which are test",
+            hint=f"msa data add LABEL.CSV --dataset {dataset.name}, or --labels LABEL.CSV",
+        )
+    labelled = {**splits["valid"].truth, **splits["test"].truth}
+    refuse_misspelt(ids, labelled, file.name)
+    found = Input(
+        names=names,
+        predictions=dict(zip(ids, np.column_stack(cells), strict=True)),
+        valid=splits["valid"],
+        test=splits["test"],
+        extra=[clip for clip in ids if clip not in labelled],
+    )
+    for split, known in splits.items():
+        _refuse_holes(found, known, split, file.name)
+    return found
+
+
+def unidentified(table: Input) -> list[Notice]:
+    """A warning of every weight that the valid split does not determine."""
+    given = table.of(table.valid)
+    centred = np.nan_to_num(table.fitted() - np.nanmean(table.fitted(), axis=0))
+    spread = np.linalg.norm(centred, axis=0)
+    constant = [name for name, size in zip(table.names, spread, strict=True) if not size]
+    notices = [
+        Notice(
+            "constant",
+            f"{name} predicts {np.nanmax(given[:, table.names.index(name)]):g} for every valid"
+            " clip: it has weight 0 whatever it may tell elsewhere",
+        )
+        for name in constant
+    ]
+    there = [place for place, size in enumerate(spread) if size]
+    directions = centred[:, there] / spread[there]
+    alike = _dependent(directions, [table.names[place] for place in there])
+    if alike:
+        notices.append(
+            Notice(
+                "collinear",
+                f"the valid clips cannot tell the weights of {', '.join(alike)} apart: one of these"
+                " columns follows from the others, so other weights fit as well",
+            )
+        )
+    return notices
+
+
+def _dependent(directions: NDArray[np.float64], names: Sequence[str]) -> list[str]:
+    """Columns (n, m) that are combinations of the others, by name."""
+    rank = int(np.linalg.matrix_rank(directions, tol=1e-6)) if names else 0
+    if rank == len(names):
+        return []
+    rest = [np.delete(directions, place, axis=1) for place in range(len(names))]
+    return [
+        name
+        for name, others in zip(names, rest, strict=True)
+        if np.linalg.matrix_rank(others, tol=1e-6) == rank
+    ]
+
+
+def _names(columns: str, table: Table) -> list[str]:
+    names = [name.strip() for name in columns.split(",")]
+    if "" in names:
+        raise SubmissionError(f"--columns names an empty column: {columns!r}", hint=_HINT)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SubmissionError(f"--columns names {twice} twice", hint="each system once")
+    reserved = next((name for name in names if name in _NOT_SYSTEMS), None)
+    if reserved is not None:
+        raise SubmissionError(
+            f"--columns names {reserved}, which is no system's predictions", hint=_HINT
+        )
+    table.need(*names, hint=_HINT)
+    return names
+
+
+def _own_labels(table: Table, ids: list[str]) -> OwnLabels:
+    """The labels of the table, of the clips that have one."""
+    values = table.numbers("label", ids, empty=True)
+    there = np.isfinite(values)
+    return gather(table.name, [c for c, has in zip(ids, there, strict=True) if has], values[there])
+
+
+def _refuse_holes(table: Input, known: Labels, split: str, name: str) -> None:
+    there = np.isfinite(table.of(known))
+    if not there.any():
+        ours, theirs = next(iter(known.truth)), next(iter(table.predictions))
+        raise SubmissionError(
+            f"{name} predicts none of the {len(known.truth)} labelled {split} clips",
+            hint=f"its clips are called like {theirs}, the labelled ones like {ours}",
+        )
+    empty = [column for place, column in enumerate(table.names) if not there[:, place].any()]
+    if empty:
+        raise SubmissionError(
+            f"{name}: {empty[0]} has no prediction at all of a {split} clip",
+            hint="leave the column out of --columns, or fill it",
+        )

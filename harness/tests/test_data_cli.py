@@ -1,0 +1,126 @@
+"""``msa data`` as a user meets it: what was read how, and what it is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.tests.official_labels import clips_of
+
+HEADER = "video_id,clip_id,text,label,mode\n"
+
+
+def add(msa, path: Path, content: bytes, *options: str, dataset: str = "mosi"):
+    path.write_bytes(content)
+    return msa("data", "add", path, "--dataset", dataset, *options)
+
+
+def rows(text: str) -> str:
+    return f"{HEADER}v,1,{text},1,train\nw,1,b,-1,valid\nx,1,c,0,test\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "dataset"),
+    [
+        ("it’s good", "cp1252", "mosi"),
+        ("a café", "cp1252", "mosei"),
+        ("it’s a café", "mac_roman", "mosi"),
+        ("我不想去了，你们去吧！", "gb18030", "sims"),
+        ("這部電影真的很好看，我覺得演員都很棒，明天還想再看一次。", "big5", "simsv2"),
+    ],
+)
+def test_another_encoding_is_said_and_recorded(msa, tmp_path, text, encoding, dataset) -> None:
+    code, said, _ = add(msa, tmp_path / "l.csv", rows(text).encode(encoding), dataset=dataset)
+    assert code == 0
+    assert f"encoding: {encoding} (not UTF-8; " in said
+    _, info, _ = msa("data", "info", f"{dataset}@label-csv", "--json")
+    assert json.loads(info)["manifest"]["source"]["encoding"] == encoding
+
+
+def test_utf8_is_not_worth_a_word(msa, tmp_path) -> None:
+    code, said, _ = add(msa, tmp_path / "l.csv", rows("it’s").encode("utf-8-sig"))
+    assert (code, "encoding" in said) == (0, False)
+
+
+def test_an_encoding_that_cannot_be_told_is_stated(msa, tmp_path) -> None:
+    content = rows("El Niño").encode("mac_roman")
+    code, _, errors = add(msa, tmp_path / "l.csv", content)
+    assert code == 2
+    assert "could be" in errors and "next: state which: --encoding NAME" in errors
+    code, said, _ = add(msa, tmp_path / "l.csv", content, "--encoding", "mac_roman")
+    assert (code, "encoding: mac_roman (as stated)" in said) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "message"),
+    [
+        ("l.csv", rows("a").encode("utf-16"), (), "l.csv is in UTF-16"),
+        ("l.csv", rows("a").encode(), ("--encoding", "utf-9"), "no encoding 'utf-9'"),
+        ("l.csv", rows("caf\xe9").encode("latin-1"), ("--encoding", "utf-8"), "is not utf-8 text"),
+        ("l.pkl", b"x", ("--encoding", "utf-8"), "--encoding is for a label.csv"),
+        ("l.csv", rows("a").replace(",", ";").encode(), (), "columns by semicolons"),
+        ("l.csv", rows('"a,1,train\nv,2,b"').encode(), (), "line 2: a quote is opened"),
+        (
+            "l.csv",
+            rows("a").replace("-1", '"0,5"').encode(),
+            (),
+            "line 3: label should be a number",
+        ),
+        ("l.csv", rows("a").replace("x,1", "v,1 ").encode(), (), "before, in line 2"),
+        ("l.csv", rows("a\x00").encode(), (), "line 2: text holds a control character"),
+    ],
+)
+def test_a_wrong_file_is_one_clear_error(msa, tmp_path, name, content, options, message) -> None:
+    code, _, errors = add(msa, tmp_path / name, content, *options)
+    assert code == 2
+    assert message in errors
+    assert "Traceback" not in errors
+
+
+def test_the_letter_case_of_a_suffix_does_not_matter(msa, tmp_path) -> None:
+    code, said, _ = add(msa, tmp_path / "L.CSV", rows("a").encode())
+    assert (code, said.startswith("mosi@label-csv: 3 clips")) == (0, True)
+
+
+def test_a_split_of_ones_own_is_said_at_once(msa, tmp_path) -> None:
+    _, said, _ = add(msa, tmp_path / "l.csv", rows("a").encode())
+    own = "1 of 1,284 train, 1 of 229 valid and 1 of 686 test clips"
+    assert f"note: not the official split ({own})" in said
+    _, info, _ = msa("data", "info", "mosi@label-csv", "--json")
+    assert json.loads(info)["official"] == f"no: {own}"
+    _, checked, _ = msa("data", "check")
+    assert f"not the official split: {own}" in checked
+
+
+def test_the_official_split_is_not_worth_a_word(msa, tmp_path) -> None:
+    content = clips_of("mosi").to_csv(index=False).encode()
+    _, said, _ = add(msa, tmp_path / "l.csv", content)
+    assert "note" not in said
+    _, info, _ = msa("data", "info", "mosi@label-csv", "--json")
+    assert json.loads(info)["official"] == "yes"
+
+
+def test_another_dataset_under_this_name_is_noticed(msa, tmp_path) -> None:
+    content = clips_of("sims").to_csv(index=False).encode()
+    _, said, _ = add(msa, tmp_path / "l.csv", content)
+    assert "test clips, as in CH-SIMS)" in said
+    add(msa, tmp_path / "l.csv", content, dataset="sims")
+    _, checked, _ = msa("data", "check", "--json")
+    shared = [c for c in json.loads(checked) if c["check"] == "clips shared with sims@label-csv"]
+    assert [(c["verdict"], c["found"]) for c in shared] == [("fail", 2281)]
+
+
+def test_explanations_in_another_encoding(msa, tmp_path) -> None:
+    add(msa, tmp_path / "l.csv", rows("a").encode())
+    told = tmp_path / "told.csv"
+    told.write_bytes("id,summary\nv$_$1,it’s loud\n".encode("cp1252"))
+    explain = ("data", "explain", "mosi@label-csv", told, "--kind", "both")
+    code, said, _ = msa(*explain)
+    assert code == 0
+    assert "encoding: cp1252: not UTF-8" in said
+    assert "summary: 1 of 3 clips" in said
+    told.write_bytes("id,summary\nv_1,El Niño\n".encode("mac_roman"))
+    assert msa(*explain, "--feature-set", "two")[0] == 2
+    assert msa(*explain, "--feature-set", "two", "--encoding", "mac_roman")[0] == 0
