@@ -25,8 +25,8 @@ def render(store: RunStore, suite: str) -> str:
     Raises:
         StoreError: When the suite was never run here, or a stored record is damaged.
     """
-    from leaderboards.model.gather import gather
-    from leaderboards.rendering.markdown import render_markdown
+    from leaderboards.model import gather
+    from leaderboards.rendering import render_markdown
     from leaderboards.sections import compose
 
     return render_markdown(compose(gather(store, suite)))
@@ -39,7 +39,7 @@ def write(store: RunStore, suite: str, path: Path) -> Path:
         StoreError: As ``render``, or when the files cannot be written.
     """
     from leaderboards.files import write_board
-    from leaderboards.model.gather import gather
+    from leaderboards.model import gather
 
     return write_board(gather(store, suite), path)
 
@@ -51,7 +51,7 @@ def draw(store: RunStore, suite: str, folder: Path) -> list[Path]:
         StoreError: As ``write``.
     """
     from leaderboards import figures
-    from leaderboards.model.gather import gather
+    from leaderboards.model import gather
 
     return figures.draw(gather(store, suite), folder)
 
@@ -71,7 +71,7 @@ def check(store: RunStore, suite: str, path: Path) -> list[str]:
         StoreError: As ``render``, or when a file cannot be read.
     """
     from leaderboards.files import check_board
-    from leaderboards.model.gather import gather
+    from leaderboards.model import gather
 
     return check_board(gather(store, suite), path)
 
@@ -92,7 +92,7 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     Raises:
         StoreError: As ``render``.
     """
-    from leaderboards.model.gather import gather
+    from leaderboards.model import gather
     from leaderboards.sections import records
 
     return records(gather(store, suite))

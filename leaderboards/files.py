@@ -7,9 +7,8 @@ from pathlib import Path
 
 from harness.errors import StoreError
 from harness.files import write_atomic
-from leaderboards.model.board import Board
-from leaderboards.rendering.html import render_html
-from leaderboards.rendering.markdown import render_markdown
+from leaderboards.model import Board
+from leaderboards.rendering import render_html, render_markdown
 from leaderboards.sections import compose, costs
 
 __all__ = ["check_board", "write_board"]

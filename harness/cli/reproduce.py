@@ -30,7 +30,7 @@ def _reproduce(
     """Put published numbers beside ours: gap with interval, verdict per number."""
     from harness.home import Home
     from harness.store import RunStore
-    from leaderboards.literature.numbers import table as published_table
+    from leaderboards.literature import table as published_table
     from leaderboards.studies import reproduce, reproduce_page
 
     rows = published_table(table, dataset, system)

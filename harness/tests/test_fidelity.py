@@ -34,7 +34,7 @@ from harness.fidelity import (
 from harness.home import Home
 from harness.synthetic_encoder import twin_encoder
 from harness.system import Card, Network, Output, System, TrainingParams, param, systems
-from leaderboards.literature.parameters import parameter_counts
+from leaderboards.literature import parameter_counts
 from leaderboards.studies.fidelity import TwinResult
 
 

@@ -17,9 +17,8 @@ from leaderboards.figures.ranks import rank_intervals
 from leaderboards.figures.reliability import reliability_curves, reliability_maps
 from leaderboards.figures.scatter import metric_scatter
 from leaderboards.figures.seeds import seed_strip
-from leaderboards.model.board import Board, Grid, parts
-from leaderboards.model.ranking import analyse
-from leaderboards.sections.reliability.analysis import reliability
+from leaderboards.model import Board, Grid, analyse, parts
+from leaderboards.sections.reliability import reliability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,8 +18,7 @@ from wcwidth import wcswidth, wcwidth
 from harness.metrics import Metric
 from leaderboards import numbers
 from leaderboards.document import one_line
-from leaderboards.model.board import Grid
-from leaderboards.model.tracks import PLAIN
+from leaderboards.model import PLAIN, Grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboards.figures._style import INK, headline, rows_height, sheet, short, style
-from leaderboards.model.board import Grid, Row
+from leaderboards.model import Grid, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

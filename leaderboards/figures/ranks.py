@@ -21,7 +21,7 @@ from leaderboards.figures._style import (
     sheet,
     style,
 )
-from leaderboards.model.board import Grid
+from leaderboards.model import Grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

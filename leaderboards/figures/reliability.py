@@ -10,9 +10,9 @@ import numpy as np
 from harness.data.corruption import LAWS, RATES
 from leaderboards.figures._curves import look
 from leaderboards.figures._style import FAINT, INK, axis_title, number, sheet, short, style
-from leaderboards.model.board import Grid
+from leaderboards.model import Grid
 from leaderboards.numbers import scaled
-from leaderboards.sections.reliability.analysis import AREAS, Reliability, RowReliability
+from leaderboards.sections.reliability import AREAS, Reliability, RowReliability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -23,8 +23,7 @@ from leaderboards.figures._style import (
     sheet,
     style,
 )
-from leaderboards.model.board import Grid, Row
-from leaderboards.model.summary import ordered, summarise
+from leaderboards.model import Grid, Row, ordered, summarise
 from leaderboards.numbers import scaled
 
 if TYPE_CHECKING:

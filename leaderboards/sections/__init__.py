@@ -12,8 +12,7 @@ from typing import TypeAlias
 
 from harness.metrics import metrics_for
 from leaderboards.document import Document, Part
-from leaderboards.model.board import Board, Grid, Row, shown
-from leaderboards.model.summary import ordered
+from leaderboards.model import Board, Grid, Row, ordered, shown
 from leaderboards.sections import (
     across,
     ceilings,
@@ -25,14 +24,14 @@ from leaderboards.sections import (
     missing,
     per_seed,
     protocol,
+    reliability,
     results,
     submissions,
+    transfer,
     zero_shot,
 )
 from leaderboards.sections.contract import BoardSection, CorpusSection, Record
 from leaderboards.sections.costs import costs
-from leaderboards.sections.reliability import section as reliability
-from leaderboards.sections.transfer import section as transfer
 
 __all__ = ["ORDER", "BoardSection", "CorpusSection", "Section", "compose", "costs", "records"]
 

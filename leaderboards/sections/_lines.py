@@ -11,10 +11,8 @@ from collections.abc import Iterator, Sequence
 from harness.metrics import Metric, metrics_for
 from harness.submissions import NOT_STATED, Badge
 from leaderboards.document import Line, Score
-from leaderboards.literature.numbers import PublishedRow
-from leaderboards.model.board import Grid, Row
-from leaderboards.model.ranking import analyse, unranked_because
-from leaderboards.model.summary import ordered, summarise
+from leaderboards.literature import PublishedRow
+from leaderboards.model import Grid, Row, analyse, ordered, summarise, unranked_because
 from leaderboards.numbers import CONDITIONAL, ONCE
 from leaderboards.sections._rows import encoded, seeds
 

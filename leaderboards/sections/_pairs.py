@@ -17,8 +17,7 @@ from leaderboards.document import (
     left,
     right,
 )
-from leaderboards.model.board import Grid
-from leaderboards.model.ranking import analyse
+from leaderboards.model import Grid, analyse
 from leaderboards.numbers import EMPTY, number, p_value
 
 __all__ = ["by_both", "compared", "folded", "pair_cell", "square"]

@@ -7,8 +7,7 @@ from functools import partial
 
 from harness.metrics import Metric
 from harness.printed import with_spread
-from leaderboards.model.board import Row
-from leaderboards.model.summary import summarise
+from leaderboards.model import Row, summarise
 from leaderboards.numbers import EMPTY, ONCE, UNDEFINED, arrow, number
 
 __all__ = ["encoded", "heading", "numbered", "score", "seeds"]

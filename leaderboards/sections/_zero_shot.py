@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from harness.canonical import Json
 from harness.metrics import metrics_for, score
-from leaderboards.model.board import Grid, Row, Run
+from leaderboards.model import Grid, Row, Run
 
 __all__ = ["PROMPT", "facts_of", "fields", "policies", "zero_shot_runs"]
 

@@ -16,9 +16,7 @@ from leaderboards.document import (
     right,
     text,
 )
-from leaderboards.model.board import Board
-from leaderboards.model.ranking import Across, across
-from leaderboards.model.tracks import PLAIN
+from leaderboards.model import PLAIN, Across, Board, across
 from leaderboards.sections.contract import BoardSection
 
 __all__ = ["SECTION", "table"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness.metrics import Metric, metrics_for
 from leaderboards.document import Block, Fold, Heading, PerFormat, Table, left, right, text
-from leaderboards.model.board import Grid
+from leaderboards.model import Grid
 from leaderboards.numbers import UNDEFINED, number
 from leaderboards.sections._rows import heading
 from leaderboards.sections.contract import CorpusSection

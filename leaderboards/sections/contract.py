@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from harness.canonical import Json
 from leaderboards.document import Block
-from leaderboards.model.board import Board, Grid, Row
+from leaderboards.model import Board, Grid, Row
 
 __all__ = ["BoardSection", "CorpusSection", "Record"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from harness.data.datasets import SPLITS, Dataset, datasets
 from leaderboards.document import Block, Heading, Notice, PerFormat, bold, code, text
-from leaderboards.model.board import CorpusFacts, Grid
+from leaderboards.model import CorpusFacts, Grid
 from leaderboards.sections.contract import CorpusSection
 
 __all__ = ["SECTION", "heading", "title_of"]

@@ -7,8 +7,7 @@ from functools import partial
 
 from harness.printed import defined, with_spread
 from leaderboards.document import Block, Document, Heading, Part, Table, left, right, text
-from leaderboards.model.board import Board, Grid, Row
-from leaderboards.model.summary import Summary, ordered
+from leaderboards.model import Board, Grid, Row, Summary, ordered
 from leaderboards.numbers import UNDEFINED
 from leaderboards.sections import corpus, zero_shot
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from harness.metrics import metrics_for
 from harness.stats import Pairing
 from leaderboards.document import Block, Table, left, right
-from leaderboards.model.board import Grid
-from leaderboards.model.ranking import analyse
+from leaderboards.model import Grid, analyse
 from leaderboards.numbers import APART, CONDITIONAL, EMPTY
 from leaderboards.sections._pairs import by_both, folded, pair_cell, square
 from leaderboards.sections._rows import numbered

@@ -17,8 +17,7 @@ from leaderboards.document import (
     code,
     text,
 )
-from leaderboards.model.board import Board
-from leaderboards.model.ranking import analyse, draws_for
+from leaderboards.model import Board, analyse, draws_for
 from leaderboards.numbers import EMPTY, TIED, UNDEFINED, arrow
 from leaderboards.sections.contract import BoardSection
 

@@ -19,8 +19,8 @@ from leaderboards.document import (
     right,
     text,
 )
-from leaderboards.literature.numbers import for_board, lines
-from leaderboards.model.board import Board
+from leaderboards.literature import for_board, lines
+from leaderboards.model import Board
 from leaderboards.numbers import EMPTY
 from leaderboards.sections._lines import published_line
 from leaderboards.sections._rows import heading, numbered

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from harness.metrics import Metric
 from leaderboards.document import Block, Fold, Heading, PerFormat, Table, left, right, text
-from leaderboards.model.board import Facts, Grid, Row
-from leaderboards.model.summary import ordered
+from leaderboards.model import Facts, Grid, Row, ordered
 from leaderboards.numbers import EMPTY
 from leaderboards.sections.contract import CorpusSection
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leaderboards.document import Block, Heading, Table, left, text
-from leaderboards.model.board import Grid
-from leaderboards.model.summary import ordered
+from leaderboards.model import Grid, ordered
 from leaderboards.numbers import EMPTY
 from leaderboards.sections.contract import CorpusSection
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from harness.metrics import metrics_for
 from leaderboards.document import Block, Fold, PerFormat, Table, left, right
-from leaderboards.model.board import Grid, parts
-from leaderboards.model.summary import ordered
+from leaderboards.model import Grid, ordered, parts
 from leaderboards.numbers import EMPTY, number
 from leaderboards.sections._lines import line_of, lines_of
 from leaderboards.sections.contract import CorpusSection

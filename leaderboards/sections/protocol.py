@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leaderboards.document import Block, Heading, Table, left, text
-from leaderboards.model.board import Board
+from leaderboards.model import Board
 from leaderboards.sections.contract import BoardSection
 
 __all__ = ["SECTION"]

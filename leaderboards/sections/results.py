@@ -22,10 +22,7 @@ from leaderboards.document import (
     right,
     text,
 )
-from leaderboards.model.board import Grid, Row, parts
-from leaderboards.model.ranking import analyse
-from leaderboards.model.summary import Summary, ordered, summarise
-from leaderboards.model.tracks import PLAIN
+from leaderboards.model import PLAIN, Grid, Row, Summary, analyse, ordered, parts, summarise
 from leaderboards.numbers import APART, EMPTY, TIED, number, rank_set
 from leaderboards.sections._lines import lines_of
 from leaderboards.sections._pairs import compared

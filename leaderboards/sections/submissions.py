@@ -17,7 +17,7 @@ from leaderboards.document import (
     right,
     text,
 )
-from leaderboards.model.board import Grid
+from leaderboards.model import Grid
 from leaderboards.numbers import EMPTY
 from leaderboards.sections._lines import line_of
 from leaderboards.sections._rows import heading, numbered, score

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.metrics import Metric
 from leaderboards.document import Block, Heading, Table, left, right, text
-from leaderboards.model.board import Grid, Row, Run
+from leaderboards.model import Grid, Row, Run
 from leaderboards.numbers import EMPTY, UNDEFINED, number
 from leaderboards.sections._zero_shot import PROMPT, facts_of, fields, policies, zero_shot_runs
 from leaderboards.sections.contract import CorpusSection

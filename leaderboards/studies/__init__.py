@@ -1,1 +1,4 @@
-"""Questions to stored runs beyond a board: variance, quality scores, reproduction, fidelity."""
+"""Questions to stored runs beyond a board, a module each: variance, quality, reproduction, fidelity.
+
+A study is a function of the run store that returns plain records; the command line prints them.
+"""

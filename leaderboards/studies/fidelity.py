@@ -12,10 +12,8 @@ from dataclasses import dataclass
 
 from harness.metrics import metrics
 from harness.store import RunStore
-from leaderboards.literature.numbers import literature
-from leaderboards.model.board import Grid, Row
-from leaderboards.model.gather import gather
-from leaderboards.model.summary import summarise
+from leaderboards.literature import literature
+from leaderboards.model import Grid, Row, gather, summarise
 from leaderboards.studies.reproduce import VERDICTS, reproduce
 
 __all__ = ["TwinResult", "published_verdicts", "twin_results"]

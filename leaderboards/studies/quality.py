@@ -25,8 +25,7 @@ from harness.metrics.base import Values
 from harness.scoring import Truth
 from harness.stats.quality import Estimate, auroc, change, spearman
 from harness.store import RunStore, StoredRun
-from leaderboards.model.board import CorpusFacts, Grid, Row
-from leaderboards.model.gather import gather
+from leaderboards.model import CorpusFacts, Grid, Row, gather
 
 __all__ = ["ANY", "CorpusQuality", "RowQuality", "Score", "Swap", "study_quality"]
 

@@ -21,9 +21,8 @@ from scipy.special import stdtrit
 from harness.canonical import Json
 from harness.stats import declared_margin
 from harness.store import RunStore
-from leaderboards.literature.numbers import PublishedRow
-from leaderboards.model.board import Grid, Row
-from leaderboards.model.gather import gather
+from leaderboards.literature import PublishedRow
+from leaderboards.model import Grid, Row, gather
 
 __all__ = ["VERDICTS", "Cell", "Gap", "Ours", "Verdict", "as_records", "gap", "reproduce"]
 

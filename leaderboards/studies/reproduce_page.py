@@ -20,9 +20,9 @@ from leaderboards.document import (
     right,
     text,
 )
-from leaderboards.literature.numbers import PublishedRow
+from leaderboards.literature import PublishedRow
 from leaderboards.numbers import EMPTY
-from leaderboards.rendering.markdown import render_markdown
+from leaderboards.rendering import render_markdown
 from leaderboards.studies.reproduce import VERDICTS, Cell
 
 __all__ = ["counts", "document", "interval", "named", "number", "render", "said"]

@@ -25,8 +25,7 @@ from harness.stats.variance import (
     components_of_difference,
 )
 from harness.store import RunStore
-from leaderboards.model.board import CorpusFacts, Grid, Row
-from leaderboards.model.gather import gather
+from leaderboards.model import CorpusFacts, Grid, Row, gather
 
 __all__ = ["BEST_OF", "CorpusStudy", "PairStudy", "RowStudy", "study_suite"]
 

@@ -12,8 +12,7 @@ from harness.errors import StoreError
 from harness.store import RunStore
 from harness.submissions import Badge, Manifest, Record, SubmissionStore
 from harness.tests.stores import Off, Row, make_corpus, make_store
-from leaderboards.model.gather import gather
-from leaderboards.model.ranking import analyse
+from leaderboards.model import analyse, gather
 
 CORPUS = make_corpus("sims@label-csv", clips=(1368, 456, 457))
 TEST = CORPUS.split("test")

@@ -33,11 +33,8 @@ from harness.tests.stores import (
     make_store,
     predict,
 )
-from leaderboards.model.gather import gather
-from leaderboards.model.ranking import across, analyse, draws_for, unranked_because
-from leaderboards.model.summary import Summary
-from leaderboards.rendering.html import render_html
-from leaderboards.rendering.markdown import escape, render_markdown
+from leaderboards.model import Summary, across, analyse, draws_for, gather, unranked_because
+from leaderboards.rendering import escape, render_html, render_markdown
 from leaderboards.sections import compose
 from leaderboards.sections import costs as measured
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import DataError
 from harness.tests.stores import SEEDS, Constant, NotRun, Off, Row, make_corpus, make_store, predict
-from leaderboards.literature.parameters import COUNTS_FILE, parameter_counts, read_counts
+from leaderboards.literature import COUNTS_FILE, parameter_counts, read_counts
 from leaderboards.studies.fidelity import published_verdicts, twin_results
 
 ROWS = (

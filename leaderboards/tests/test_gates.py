@@ -10,7 +10,7 @@ import pytest
 import leaderboards
 from harness.tests.stores import SEEDS, Off, Row, make_store
 from leaderboards.figures.gates import gate_map, loads, telling
-from leaderboards.model.board import Board
+from leaderboards.model import Board
 from leaderboards.model.gather import _unstable, gather
 
 ROWS = [

@@ -33,12 +33,9 @@ from harness.tests.stores import (
 )
 from leaderboards import numbers
 from leaderboards.document import Bullets, Document, Heading, Part, bold, code, one_line, text
-from leaderboards.literature.numbers import for_board, lines, table
-from leaderboards.model.board import Board
-from leaderboards.model.gather import gather
-from leaderboards.model.ranking import across, analyse
-from leaderboards.model.summary import ordered
-from leaderboards.rendering.html import render_html
+from leaderboards.literature import for_board, lines, table
+from leaderboards.model import Board, across, analyse, gather, ordered
+from leaderboards.rendering import render_html
 from leaderboards.rendering.html.drawings import Axis
 from leaderboards.rendering.html.markup import tag
 from leaderboards.rendering.html.numbers import number

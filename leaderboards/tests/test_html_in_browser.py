@@ -37,11 +37,9 @@ from harness.tests.stores import (
     make_store,
 )
 from leaderboards.document import one_line
-from leaderboards.model.board import Board
-from leaderboards.model.gather import gather
-from leaderboards.model.ranking import analyse
+from leaderboards.model import Board, analyse, gather
 from leaderboards.numbers import number, p_value
-from leaderboards.rendering.html import render_html
+from leaderboards.rendering import render_html
 from leaderboards.sections import compose
 
 pytestmark = pytest.mark.browser

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from harness.data.datasets import datasets
 from harness.errors import DataError, SpecError
 from harness.metrics import metrics, metrics_for
+from leaderboards.literature import COUNTS_FILE, for_board, lines, literature, read, table, tables
 from leaderboards.literature import numbers as published_numbers
-from leaderboards.literature.numbers import for_board, lines, literature, read, table, tables
-from leaderboards.literature.parameters import COUNTS_FILE
 
 FOLDER = Path(published_numbers.__file__).parent
 SETS = ("mosi", "mosei", "sims", "simsv2")

@@ -12,12 +12,10 @@ from harness.metrics import metrics
 from harness.tests.stores import SEEDS, Constant, Off, Row, make_corpus, make_store
 from leaderboards.document import Fold, Table
 from leaderboards.figures import reliability_curves, reliability_maps
-from leaderboards.model.gather import gather
-from leaderboards.rendering.html import render_html
-from leaderboards.rendering.markdown import render_markdown
+from leaderboards.model import gather
+from leaderboards.rendering import render_html, render_markdown
 from leaderboards.sections import compose
-from leaderboards.sections.reliability import section, tables
-from leaderboards.sections.reliability.analysis import reliability, study
+from leaderboards.sections.reliability import reliability, section, study, tables
 
 MAE = metrics["mae"]
 GRID = "spectrum"

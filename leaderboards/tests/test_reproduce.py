@@ -20,7 +20,7 @@ from harness.store import RunStore
 from harness.system import System
 from harness.tests import stores
 from harness.tests.stores import SEEDS, Constant, NotRun, Off, make_corpus, make_store, predict
-from leaderboards.literature.numbers import PublishedRow, table
+from leaderboards.literature import PublishedRow, table
 from leaderboards.studies.reproduce import Cell, as_records, gap, reproduce
 from leaderboards.studies.reproduce_page import counts, render, said
 

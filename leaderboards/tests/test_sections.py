@@ -28,10 +28,8 @@ from leaderboards.document import (
     right,
     text,
 )
-from leaderboards.model.gather import gather
-from leaderboards.model.memo import once
-from leaderboards.rendering.html import render_html
-from leaderboards.rendering.markdown import escape, render_blocks, render_markdown
+from leaderboards.model import gather, once
+from leaderboards.rendering import escape, render_blocks, render_html, render_markdown
 from leaderboards.sections import ORDER, BoardSection, CorpusSection, compose, records
 
 ROWS = (

@@ -12,11 +12,8 @@ import leaderboards
 from harness.stats import draw_fields, rank
 from harness.tests.stores import SEEDS, Constant, Off, Row, make_corpus, make_store
 from leaderboards import figures
-from leaderboards.model.board import parts
-from leaderboards.model.gather import gather
-from leaderboards.model.ranking import across, analyse
-from leaderboards.model.tracks import PLAIN, Track, plain_first
-from leaderboards.rendering.html import render_html
+from leaderboards.model import PLAIN, Track, across, analyse, gather, parts, plain_first
+from leaderboards.rendering import render_html
 from leaderboards.sections import compose
 from leaderboards.sections.results import SEPARATE
 

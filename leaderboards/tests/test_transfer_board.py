@@ -14,12 +14,10 @@ from harness.protocols import protocols
 from harness.store import RunStore
 from harness.tests import stores
 from harness.tests.stores import Constant, NotRun, Off, Row, make_corpus, make_record, make_spec
-from leaderboards.model.gather import gather
-from leaderboards.rendering.html import render_html
-from leaderboards.rendering.markdown import render_markdown
+from leaderboards.model import gather
+from leaderboards.rendering import render_html, render_markdown
 from leaderboards.sections import compose
-from leaderboards.sections.transfer.analysis import contests, contests_of
-from leaderboards.sections.transfer.picks import collect
+from leaderboards.sections.transfer import collect, contests, contests_of
 
 SEEDS = (1111, 1112)
 SEVERAL = ("mosei+sims-to-mosi@own", "mosi+sims-to-mosei@own", "mosi+mosei-to-sims@own")

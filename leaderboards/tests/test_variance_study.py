@@ -36,7 +36,7 @@ from leaderboards.figures.variance import (
     selection_optimism,
     variance_bars,
 )
-from leaderboards.model.gather import gather
+from leaderboards.model import gather
 from leaderboards.studies.variance import study_suite
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -12,8 +12,8 @@ import leaderboards
 from harness.record import RunRecord
 from harness.tests.stores import Constant, NotRun, Off, Row, make_corpus, make_record, make_spec
 from harness.tests.stores import make_store as make_plain_store
-from leaderboards.model.gather import gather
-from leaderboards.rendering.markdown import render_markdown
+from leaderboards.model import gather
+from leaderboards.rendering import render_markdown
 from leaderboards.sections import _zero_shot, costs, zero_shot
 
 ASKED = Row(label="Asked", cells={0: NotRun()}, epochs=0, deterministic=True, text="transcript")

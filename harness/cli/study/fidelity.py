@@ -107,7 +107,7 @@ def _sizes(system: System) -> Iterator[SizeCell]:
     from harness.cli.study._fidelity_report import SizeCell
     from harness.data.datasets import datasets
     from harness.fidelity import measure_size, quirks
-    from leaderboards.literature.parameters import parameter_counts
+    from leaderboards.literature import parameter_counts
 
     if system.build is None:
         return

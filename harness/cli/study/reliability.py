@@ -15,8 +15,8 @@ from harness.errors import SpecError, StoreError
 if TYPE_CHECKING:
     from harness.metrics import Metric
     from leaderboards.document import Table
-    from leaderboards.model.board import Board, Grid
-    from leaderboards.sections.reliability.analysis import Gain, Reliability
+    from leaderboards.model import Board, Grid
+    from leaderboards.sections.reliability import Gain, Reliability
 
 __all__ = ["register"]
 
@@ -37,7 +37,7 @@ def _reliability(
     from harness.home import Home
     from harness.metrics import metrics
     from harness.store import RunStore
-    from leaderboards.model.gather import gather
+    from leaderboards.model import gather
 
     board = gather(RunStore(Home.default().store), suite)
     if all(grid.under is None for grid in board.grids):
@@ -57,7 +57,7 @@ def _reliability(
 
 
 def _studies(board: Board, metric: Metric | None) -> Iterator[tuple[Grid, Reliability]]:
-    from leaderboards.sections.reliability.analysis import reliability, study
+    from leaderboards.sections.reliability import reliability, study
 
     for grid in board.grids:
         own = metric is None or metric == grid.selection

@@ -30,9 +30,7 @@ from harness.metrics import Metric
 from harness.metrics.base import Values
 from harness.stats import Field, Ranking, rank
 from harness.stats.surface import Extreme, Sample, Surface, largest, sample
-from leaderboards.model.board import Grid, Row
-from leaderboards.model.memo import once
-from leaderboards.model.tracks import Track
+from leaderboards.model import Grid, Row, Track, once
 
 __all__ = [
     "AREAS",

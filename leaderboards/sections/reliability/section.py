@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 from harness.data.corruption import LAWS, seen
 from leaderboards.document import Block, Fold, Heading, Table, text
-from leaderboards.model.board import Grid
-from leaderboards.model.tracks import Track
+from leaderboards.model import Grid, Track
 from leaderboards.sections.contract import CorpusSection
 from leaderboards.sections.reliability import tables
 from leaderboards.sections.reliability.analysis import DRAWS, Reliability, reliability

@@ -11,8 +11,8 @@ from harness.metrics import Metric
 from harness.printed import defined
 from harness.stats import Pairing
 from leaderboards.document import Column, Table
-from leaderboards.literature.numbers import PublishedRow, lines, of_conditions
-from leaderboards.model.tracks import Track, plain_first
+from leaderboards.literature import PublishedRow, lines, of_conditions
+from leaderboards.model import Track, plain_first
 from leaderboards.numbers import EMPTY, TIED, UNDEFINED, arrow, bounds, number, rank_set
 from leaderboards.sections.reliability.analysis import Area, Gain, Reliability, RowReliability
 

@@ -19,10 +19,7 @@ from harness.metrics import metrics
 from harness.stats import Ranking, draw_fields, holm, rank
 from harness.stats.distribution import Distribution
 from harness.stats.ranks import Field
-from leaderboards.model.board import Board, Grid, has_transfers
-from leaderboards.model.memo import once
-from leaderboards.model.ranking import DRAWS
-from leaderboards.model.tracks import Track, plain_first
+from leaderboards.model import DRAWS, Board, Grid, Track, has_transfers, once, plain_first
 from leaderboards.sections.transfer.picks import RULES, Family, Pick, Rule, Transfers, collect
 
 __all__ = ["Contest", "Estimate", "Standing", "Versus", "contests", "contests_of"]

@@ -31,7 +31,7 @@ from harness.metrics.transfer import recalibrated
 from harness.scoring import Truth
 from harness.specs import algorithm_of
 from harness.store import RunStore
-from leaderboards.model.board import Grid, Row, Run
+from leaderboards.model import Grid, Row, Run
 
 __all__ = ["RULES", "Family", "Pick", "Rule", "Transfers", "collect"]
 

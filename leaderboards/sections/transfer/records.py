@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.canonical import Json
-from leaderboards.model.board import Board
+from leaderboards.model import Board
 from leaderboards.sections.transfer.analysis import (
     Contest,
     Estimate,

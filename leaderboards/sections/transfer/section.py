@@ -6,9 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from leaderboards.document import Block, Heading, PerFormat, Table, text
-from leaderboards.model.board import Board
-from leaderboards.model.ranking import DRAWS
-from leaderboards.model.tracks import plain_first
+from leaderboards.model import DRAWS, Board, plain_first
 from leaderboards.sections.contract import BoardSection
 from leaderboards.sections.transfer import tables
 from leaderboards.sections.transfer.analysis import Contest, contests_of

@@ -11,7 +11,7 @@ from harness.data.datasets import datasets
 from harness.metrics import metrics
 from harness.printed import defined
 from leaderboards.document import Table, left, right
-from leaderboards.model.tracks import Track
+from leaderboards.model import Track
 from leaderboards.numbers import EMPTY, UNDEFINED, bounds, number, rank_set
 from leaderboards.sections._rows import encoded, seeds
 from leaderboards.sections.transfer.analysis import Contest, Estimate, Standing
