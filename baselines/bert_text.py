@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from harness.batching import Batch
-from harness.specs import Scalar
+from harness.data.batching import Batch
+from harness.spec import Scalar
 from harness.system import Card, Dims, Network, Output, Published, System, TokenParams, param
 
 __all__ = ["BERT_TEXT", "ROBERTA_TEXT", "BertText", "BertTextParams", "RobertaTextParams"]

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from baselines._bert import TokenEncoder, audio_vision, bert_groups, changed, tokens_of
-from baselines._mmsa import mmsa_results
-from baselines._padding import steps_of
-from harness.batching import Batch, Sequence
+from baselines._shared.bert import TokenEncoder, audio_vision, bert_groups, changed, tokens_of
+from baselines._shared.mmsa import mmsa_results
+from baselines._shared.padding import steps_of
+from harness.data.batching import Batch, Sequence
 from harness.errors import SpecError
-from harness.network import Dims, Network, Output, ParameterGroup
-from harness.params import QuirkParams, TokenParams, TrainingParams, param
 from harness.system import Card, System
+from harness.system.network import Dims, Network, Output, ParameterGroup
+from harness.system.params import QuirkParams, TokenParams, TrainingParams, param
 
 __all__ = ["CENET", "CENETParams", "EnhancedEncoder", "Enhancement", "StreamAttention"]
 

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines._bert import TokenEncoder, tokens_of
-from baselines._contrast import masked_mse, orthogonality, triplet_loss
-from baselines._padding import padded_tokens
-from baselines._tables import table_rows
-from baselines._transformer import CrossModalEncoder
-from harness.batching import Batch, Sequence, Tokens
+from baselines._shared.bert import TokenEncoder, tokens_of
+from baselines._shared.contrast import masked_mse, orthogonality, triplet_loss
+from baselines._shared.padding import padded_tokens
+from baselines._shared.tables import table_rows
+from baselines._shared.transformer import CrossModalEncoder
+from harness.data.batching import Batch, Sequence, Tokens
 from harness.errors import SpecError
-from harness.specs import Scalar
+from harness.spec import Scalar
 from harness.system import (
     Card,
     Dims,

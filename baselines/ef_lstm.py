@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from baselines._blocks import streams
-from baselines._mmsa import mmsa_results
-from harness.batching import Batch, Sequence
+from baselines._shared.blocks import streams
+from baselines._shared.mmsa import mmsa_results
+from harness.data.batching import Batch, Sequence
 from harness.system import Card, Dims, Network, Output, System, TrainingParams, param
 
 __all__ = ["EF_LSTM", "EFLSTMParams", "EarlyFusion", "pool_padded", "pool_to"]

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from baselines._blocks import streams
-from baselines._transformer import sinusoids
-from harness.batching import Batch, Sequence
+from baselines._shared.blocks import streams
+from baselines._shared.transformer import sinusoids
+from harness.data.batching import Batch, Sequence
 from harness.data.corpus import STREAMS
 from harness.system import Card, Dims, Network, Output, System, TrainingParams, param
 

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines._ridge import RidgeParams, fit_ridge, standardised
+from baselines._shared.ridge import RidgeParams, fit_ridge, standardised
 from baselines.sentence_ridge import unit_vectors
 from harness.data.corpus import EXPLANATIONS, Split
 from harness.errors import SpecError

@@ -9,10 +9,10 @@ from itertools import chain, combinations
 import torch
 from torch import Tensor, nn
 
-from baselines._memory import GatedMemory, MemoryParams, layer_presets, two_layers
-from baselines._mmsa import mmsa_results
-from baselines._words import at_step, on_words, with_previous
-from harness.batching import Batch
+from baselines._shared.memory import GatedMemory, MemoryParams, layer_presets, two_layers
+from baselines._shared.mmsa import mmsa_results
+from baselines._shared.words import at_step, on_words, with_previous
+from harness.data.batching import Batch
 from harness.system import Card, Dims, Network, Output, System, param
 
 __all__ = ["GRAPH_MFN", "DynamicFusionGraph", "GraphMFNParams", "GraphMemoryFusion"]

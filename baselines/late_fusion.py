@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
 
-from baselines._ridge import RidgeParams
+from baselines._shared.ridge import RidgeParams
 from baselines.feature_ridge import FeatureRidgeParams
 from baselines.feature_ridge import fit as fit_features
 from harness.data.corpus import STREAMS, Split

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from baselines._almt_blocks import HyperFusion, HyperParams, TokenStreams, transformer
-from baselines._bert import audio_vision, tokens_of
-from baselines._missing import (
+from baselines._shared.bert import audio_vision, tokens_of
+from baselines._shared.missing import (
     check_unknown,
     kept_frames,
     kept_tokens,
     without_frames,
     without_tokens,
 )
-from harness.batching import Batch
-from harness.judgement import Judgement
+from baselines.almt.blocks import HyperFusion, HyperParams, TokenStreams, transformer
+from harness.data.batching import Batch
 from harness.system import Card, Dims, Network, Output, System, param
+from harness.system.gates import Judgement
 
 __all__ = ["LNLN", "DominantLanguageNetwork", "LNLNParams", "damaged", "reversed_gradient"]
 

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
 
-from baselines._bert import TokenEncoder, audio_vision, tokens_of
-from baselines._tables import table_rows
+from baselines._shared.bert import TokenEncoder, audio_vision, tokens_of
+from baselines._shared.tables import table_rows
 from baselines.ef_lstm import pool_padded, pool_to
-from harness.batching import Batch, Sequence, Tokens
-from harness.network import Dims, Network, Output
-from harness.params import QuirkParams, TokenParams, param
-from harness.specs import Scalar
+from harness.data.batching import Batch, Sequence, Tokens
+from harness.spec import Scalar
 from harness.system import Card, System
+from harness.system.network import Dims, Network, Output
+from harness.system.params import QuirkParams, TokenParams, param
 
 __all__ = ["MAG_BERT", "AdaptationGate", "MAGBert", "MAGBertParams"]
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from baselines._words import on_words, squared_error, up_to
-from harness.batching import Batch
+from baselines._shared.words import on_words, squared_error, up_to
+from harness.data.batching import Batch
 from harness.system import Card, Dims, Network, Output, System, TrainingParams, param
 
 __all__ = ["MCTN", "CyclicTranslation", "MCTNParams", "Translator"]

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from baselines._memory import layer_presets, two_layers
-from baselines._words import Streams, at_step, on_words, squared_error, up_to
+from baselines._shared.memory import layer_presets, two_layers
+from baselines._shared.words import Streams, at_step, on_words, squared_error, up_to
 from baselines.mfn import MemoryFusionCore, MFNParams
-from harness.batching import Batch
-from harness.specs import Scalar
+from harness.data.batching import Batch
+from harness.spec import Scalar
 from harness.system import (
     Card,
     Dims,

@@ -12,12 +12,12 @@ from torch.linalg import vector_norm
 from torch.nn.functional import mse_loss
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from baselines._bert import TokenEncoder, audio_vision, masked_mean, tokens_of
-from baselines._mmsa import mmsa_results
-from harness.batching import Batch, Sequence, Tokens
-from harness.network import Dims, Network, Output, ParameterGroup
-from harness.params import QuirkParams, TokenParams, TrainingParams, param
+from baselines._shared.bert import TokenEncoder, audio_vision, masked_mean, tokens_of
+from baselines._shared.mmsa import mmsa_results
+from harness.data.batching import Batch, Sequence, Tokens
 from harness.system import Card, System
+from harness.system.network import Dims, Network, Output, ParameterGroup
+from harness.system.params import QuirkParams, TokenParams, TrainingParams, param
 
 __all__ = ["MISA", "MISAParams", "SharedPrivate", "StackedLSTM", "difference", "moment_distance"]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from baselines._mmsa import mmsa_results
-from baselines._multitask import MultitaskParams, UnimodalHeads, multitask_groups
+from baselines._shared.mmsa import mmsa_results
+from baselines._shared.multitask import MultitaskParams, UnimodalHeads, multitask_groups
 from baselines.lf_dnn import LateFusion, LFDNNParams
-from harness.batching import Batch
+from harness.data.batching import Batch
 from harness.system import Card, Dims, Output, ParameterGroup, System, TrainingParams, param
 
 __all__ = ["MLF_DNN", "MLFDNNParams", "MultitaskLateFusion"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from baselines._mmsa import mmsa_results
-from baselines._multitask import MultitaskParams, UnimodalHeads, multitask_groups
+from baselines._shared.mmsa import mmsa_results
+from baselines._shared.multitask import MultitaskParams, UnimodalHeads, multitask_groups
 from baselines.lmf import LMFParams, LowRankFusion
-from harness.batching import Batch
+from harness.data.batching import Batch
 from harness.system import Card, Dims, Output, ParameterGroup, System, TrainingParams, param
 
 __all__ = ["MLMF", "MLMFParams", "MultitaskLowRankFusion"]

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from baselines._bert import TokenEncoder, audio_vision, tokens_of
-from baselines._tables import table_rows
-from harness.batching import Batch, BatchSource, Sequence
-from harness.network import Dims, Network, Output, ParameterGroup, Pass, Stage
-from harness.params import QuirkParams, TokenParams, TrainingParams, param
-from harness.specs import Scalar
+from baselines._shared.bert import TokenEncoder, audio_vision, tokens_of
+from baselines._shared.tables import table_rows
+from harness.data.batching import Batch, BatchSource, Sequence
+from harness.spec import Scalar
 from harness.system import Card, System
+from harness.system.network import Dims, Network, Output, ParameterGroup, Pass, Stage
+from harness.system.params import QuirkParams, TokenParams, TrainingParams, param
 
 __all__ = ["MMIM", "Contrast", "Likelihood", "MMIMParams", "MutualInformation", "half_log_volume"]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from baselines._blocks import streams
-from baselines._mmsa import mmsa_results
-from baselines._transformer import CrossModalEncoder
-from harness.batching import Batch, Sequence
+from baselines._shared.blocks import streams
+from baselines._shared.mmsa import mmsa_results
+from baselines._shared.transformer import CrossModalEncoder
+from harness.data.batching import Batch, Sequence
 from harness.system import Card, Dims, Network, Output, QuirkParams, System, param
 
 __all__ = ["MULT", "CrossModalFusion", "MulTParams"]

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from baselines._bert import TokenEncoder, audio_vision, bert_groups, tokens_of
-from baselines._blocks import last_state
-from baselines._label_bank import UNIMODAL, SelfLabelled
-from baselines._mmsa import mmsa_results
-from harness.batching import Batch, Sequence
-from harness.network import Dims, Output, ParameterGroup
-from harness.params import QuirkParams, TokenParams, TrainingParams, param
+from baselines._shared.bert import TokenEncoder, audio_vision, bert_groups, tokens_of
+from baselines._shared.blocks import last_state
+from baselines._shared.label_bank import UNIMODAL, SelfLabelled
+from baselines._shared.mmsa import mmsa_results
+from harness.data.batching import Batch, Sequence
 from harness.system import Card, System
+from harness.system.network import Dims, Output, ParameterGroup
+from harness.system.params import QuirkParams, TokenParams, TrainingParams, param
 
 __all__ = ["SELF_MM", "SelfMM", "SelfMMParams"]
 

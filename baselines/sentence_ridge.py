@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines._ridge import RidgeParams, fit_ridge, standardised
+from baselines._shared.ridge import RidgeParams, fit_ridge, standardised
 from harness.data.corpus import Split
 from harness.errors import SpecError
 from harness.system import Card, Fitted, System, Task, param

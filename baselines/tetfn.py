@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from baselines._bert import TokenEncoder, audio_vision, bert_groups, tokens_of
-from baselines._label_bank import UNIMODAL, SelfLabelled
-from baselines._mmsa import mmsa_results
-from baselines._padding import padded_tokens, steps_of
-from baselines._transformer import CrossModalEncoder
+from baselines._shared.bert import TokenEncoder, audio_vision, bert_groups, tokens_of
+from baselines._shared.label_bank import UNIMODAL, SelfLabelled
+from baselines._shared.mmsa import mmsa_results
+from baselines._shared.padding import padded_tokens, steps_of
+from baselines._shared.transformer import CrossModalEncoder
 from baselines.self_mm import Head
-from harness.batching import Batch, Sequence
-from harness.network import Dims, Output, ParameterGroup
-from harness.params import QuirkParams, TokenParams, TrainingParams, param
+from harness.data.batching import Batch, Sequence
 from harness.system import Card, System
+from harness.system.network import Dims, Output, ParameterGroup
+from harness.system.params import QuirkParams, TokenParams, TrainingParams, param
 
 __all__ = ["TETFN", "Steps", "TETFNParams", "TextEnhanced", "TextEnhancedFusion", "windows"]
 

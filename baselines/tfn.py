@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from baselines._blocks import StreamNets, StreamParams, with_one
-from baselines._mmsa import mmsa_results
-from harness.batching import Batch
+from baselines._shared.blocks import StreamNets, StreamParams, with_one
+from baselines._shared.mmsa import mmsa_results
+from harness.data.batching import Batch
 from harness.data.corpus import STREAMS
 from harness.system import Card, ClueParams, Dims, Network, Output, System, param
 

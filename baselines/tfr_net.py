@@ -15,23 +15,23 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, smooth_l1_loss
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from baselines._bert import TokenEncoder, audio_vision, bert_groups, tokens_of
-from baselines._missing import (
+from baselines._shared.bert import TokenEncoder, audio_vision, bert_groups, tokens_of
+from baselines._shared.missing import (
     check_unknown,
     kept_frames,
     kept_tokens,
     without_frames,
     without_tokens,
 )
-from baselines._padding import padded_tokens, steps_of
-from baselines._transformer import CrossModalEncoder
+from baselines._shared.padding import padded_tokens, steps_of
+from baselines._shared.transformer import CrossModalEncoder
 from baselines.misa import moment_distance
-from harness.batching import Batch
+from harness.data.batching import Batch
 from harness.errors import SpecError
-from harness.network import Dims, Network, Output, ParameterGroup
-from harness.params import QuirkParams, TokenParams, TrainingParams, param
-from harness.specs import Scalar
+from harness.spec import Scalar
 from harness.system import Card, System
+from harness.system.network import Dims, Network, Output, ParameterGroup
+from harness.system.params import QuirkParams, TokenParams, TrainingParams, param
 
 __all__ = [
     "TFR_NET",

@@ -11,10 +11,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.driver import Report
     from harness.home import Home
+    from harness.runs.driver import Report
 
-__all__ = ["run"]
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        """``__version__`` of the installed distribution, read when it is asked for."""
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("msa-harness")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["__version__", "run"]
 
 
 def run(suite: str, home: Home | None = None, *, workers: int = 1) -> Report:
@@ -29,12 +41,16 @@ def run(suite: str, home: Home | None = None, *, workers: int = 1) -> Report:
         SpecError: For an invalid suite.
         DataError: For a corpus or encoder that is not here.
         StoreError: When another driver holds the store.
+        MissingExtra: Where the packages of the extra ``train`` are not installed.
     """
-    from harness.driver import carry_out
-    from harness.executors.local import LocalExecutor
-    from harness.home import Home
-    from harness.plan import find_suite, make_plan
-    from harness.store import RunStore
+    from harness._util.extras import explained
+
+    with explained():
+        from harness.home import Home
+        from harness.runs.driver import carry_out
+        from harness.runs.executors.local import LocalExecutor
+        from harness.runs.plan import find_suite, make_plan
+        from harness.runs.store import RunStore
 
     home = home or Home.default()
     store = RunStore(home.store)

@@ -11,6 +11,7 @@ from typing import ClassVar
 __all__ = [
     "DataError",
     "HarnessError",
+    "MissingExtra",
     "RunFailed",
     "SpecError",
     "StoreError",
@@ -49,6 +50,12 @@ class SpecError(HarnessError):
 
 class DataError(HarnessError):
     """A data file is missing, unsafe, damaged or not what it claims to be (exit code 2)."""
+
+    exit_code = 2
+
+
+class MissingExtra(HarnessError):
+    """An optional package that the work needs is not installed (exit code 2)."""
 
     exit_code = 2
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.canonical import Json
-    from harness.store import RunStore
+    from harness._util.canonical import Json
+    from harness.runs.store import RunStore
 
 __all__ = ["as_records", "check", "draw", "render", "write"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from harness._util.atomic import write_atomic
 from harness.errors import StoreError
-from harness.files import write_atomic
 from leaderboards.model import Board
 from leaderboards.rendering import render_html, render_markdown
 from leaderboards.sections import compose, costs

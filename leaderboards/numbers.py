@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from harness._util.printed import defined
 from harness.metrics import Metric
-from harness.printed import defined
 
 __all__ = [
     "APART",

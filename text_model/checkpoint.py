@@ -18,10 +18,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from harness.batching import Batch, Sequence, Tokens
+from harness.data.batching import Batch, Sequence, Tokens
 from harness.data.datasets import datasets
 from harness.errors import DataError
-from harness.network import Dims
+from harness.system.network import Dims
 from harness.text import Blueprint
 from text_model.layout import released_names
 from text_model.model import TextModel

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from harness.batching import Tokens
+from harness.data.batching import Tokens
 from harness.text import Encoder
 
 __all__ = ["Attention", "FeedForward", "Layer", "Padded", "Size", "StreamEncoder", "TextEncoder"]

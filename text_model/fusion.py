@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from harness.data.corpus import STREAMS
-from harness.judgement import Judgement
+from harness.system.gates import Judgement
 
 __all__ = ["FusionHead"]
 

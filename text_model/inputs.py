@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from harness.batching import Sequence, Tokens
+from harness.data.batching import Sequence, Tokens
 from text_model.encoders import Padded
 
 __all__ = ["first_frames", "pooled_frames", "resized", "resized_tokens"]

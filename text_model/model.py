@@ -15,9 +15,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from harness.batching import Batch, Sequence, Tokens
-from harness.network import Dims, Network, Output, ParameterGroup
-from harness.params import TrainingParams
+from harness.data.batching import Batch, Sequence, Tokens
+from harness.system.network import Dims, Network, Output, ParameterGroup
+from harness.system.params import TrainingParams
 from text_model.alignment import CrossAlignment, LinearAlignment
 from text_model.encoders import Padded, StreamEncoder, TextEncoder
 from text_model.fusion import FusionHead

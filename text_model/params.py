@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from harness.errors import SpecError
-from harness.params import ClueParams, Progress, param
+from harness.system.params import ClueParams, Progress, param
 from text_model.encoders import Size
 from text_model.routing import Routing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.specs import Scalar
+from harness.spec import Scalar
 from harness.system import Card, Published, System
 from text_model.model import TextModel
 from text_model.params import TextParams

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.network import ParameterGroup
+from harness.system.network import ParameterGroup
 from text_model.encoders import Attention, Padded, Size
 from text_model.scan import scan_by
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from harness.batching import Batch, Sequence, Tokens
+from harness.data.batching import Batch, Sequence, Tokens
 from harness.data.datasets import datasets
-from harness.network import Dims
+from harness.system.network import Dims
 from harness.text import Blueprint, Encoder
 from harness.training import total_loss
 

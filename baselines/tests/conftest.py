@@ -6,27 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from harness.data.corpus import EXPLANATIONS, Corpus, Stream
-from harness.data.datasets import datasets
-from harness.data.store import CorpusStore, Draft
-from harness.protocols import protocols
-from harness.specs import Scalar
+from harness.data.corpus import Corpus
+from harness.spec import Scalar
+from harness.spec.protocols import protocols
 from harness.system import System, Task
-from harness.tests.tiny_encoder import tiny_encoder
+from harness.testing import serve_chat, small_corpus, tiny_encoder
+from harness.testing.corpora import CLIPS, STREAMS
 from harness.text import find_encoder
-from mllm_eval.tests.fake_server import serving
-
-CLIPS = {"train": 24, "valid": 10, "test": 12}
-STREAMS = {"text": (6, 12), "audio": (11, 5), "vision": (8, 4)}
-WORDS = {
-    "en": (["awful", "weak", "boring"], ["lovely", "strong", "great"], ["the", "film", "is"], " "),
-    "zh": (["坏", "差", "糟"], ["好", "美", "棒"], ["这", "片", "子"], ""),
-}
 
 SMALL = {
     **{"text_hidden": 16, "audio_hidden": 8, "vision_hidden": 8, "text_out": 8},
@@ -51,8 +40,8 @@ def make_corpus(tmp_path_factory) -> CorpusMaker:
         clips: Mapping[str, int] = CLIPS,
         seed: int = 0,
     ) -> Corpus:
-        draft = _draft(dataset, streams, clips, np.random.default_rng(seed))
-        return CorpusStore(tmp_path_factory.mktemp("corpora")).add(draft)
+        folder = tmp_path_factory.mktemp("corpora")
+        return small_corpus(folder, dataset, streams=streams, clips=clips, seed=seed)
 
     return make
 
@@ -91,7 +80,7 @@ def encoder(trimodal, transcripts, tmp_path_factory) -> str:
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """Base URL of a server whose model ``m`` rates a clip by the length of what is said."""
-    with pytest.MonkeyPatch.context() as patch, serving(_rating) as fake:
+    with pytest.MonkeyPatch.context() as patch, serve_chat(_rating) as fake:
         patch.setenv("NO_PROXY", "127.0.0.1")
         yield fake.url
 
@@ -129,60 +118,3 @@ def task(encoder, tmp_path) -> Callable[..., Task]:
         )
 
     return of
-
-
-def _draft(
-    name: str,
-    streams: Mapping[str, tuple[int, int]],
-    clips: Mapping[str, int],
-    rng: np.random.Generator,
-) -> Draft:
-    dataset = datasets[name]
-    splits = [split for split, count in clips.items() for _ in range(count)]
-    truth = rng.uniform(-1, 1, len(splits))
-    table = pd.DataFrame(
-        {
-            "id": [f"v{i // 3}_{i}" for i in range(len(splits))],
-            "video": [f"v{i // 3}" for i in range(len(splits))],
-            "clip": [str(i) for i in range(len(splits))],
-            "split": splits,
-            "text": [_sentence(value, *WORDS[dataset.language], rng) for value in truth],
-            "label": truth * dataset.high,
-            **{
-                name: [_sentence(value, *WORDS[dataset.language], rng) for value in truth]
-                for name in EXPLANATIONS
-            },
-        }
-    )
-    if dataset.unimodal_labels:
-        for modality in "TAV":
-            table[f"label_{modality}"] = np.clip(truth + rng.normal(0, 0.1, len(truth)), -1, 1)
-    return Draft(
-        name=f"{name}@small",
-        clips=table,
-        streams={name: _stream(truth, *shape, rng) for name, shape in streams.items()},
-        manifest={},
-    )
-
-
-def _stream(truth: np.ndarray, frames: int, dim: int, rng: np.random.Generator) -> Stream:
-    """Frames are noise around the truth times a direction; lengths are ragged."""
-    lengths = rng.integers(1, frames + 1, len(truth))
-    values = rng.normal(0, 0.3, (len(truth), frames, dim))
-    values += truth[:, None, None] * rng.normal(0, 1, dim)
-    values[np.arange(frames) >= lengths[:, None]] = 0
-    return Stream(values.astype(np.float32), lengths)
-
-
-def _sentence(
-    value: float,
-    low: list[str],
-    high: list[str],
-    neutral: list[str],
-    joint: str,
-    rng: np.random.Generator,
-) -> str:
-    count = rng.integers(1, 5)
-    mood = high if value > 0 else low
-    words = [str(rng.choice(mood if rng.random() < 0.6 else neutral)) for _ in range(count)]
-    return joint.join([str(rng.choice(mood)), *words])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from baselines._almt_blocks import (
+from baselines.almt.blocks import (
     Block,
     CrossTransformer,
     HyperFusion,
@@ -17,9 +17,9 @@ from baselines._almt_blocks import (
     StreamTokens,
     TokenTransformer,
 )
-from baselines.almt import ALMT
+from baselines.almt.system import ALMT
 from baselines.tests.clips import a_batch, build, parameters
-from harness.params import Progress
+from harness.system.params import Progress
 
 COUNTS = {"mosi": 112_085_889, "mosei": 112_705_281, "sims": 105_500_545}
 SIZE, HEADS = 6, 2

@@ -13,7 +13,7 @@ from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertMode
 from baselines.cenet import CENET, StreamAttention
 from baselines.tests.clips import FRAMES, a_batch, build, parameters
 from harness.errors import SpecError
-from harness.network import Dims
+from harness.system.network import Dims
 
 COUNTS = {
     "mosi": 116_010_241,

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from harness.batching import Batch
-from harness.network import Dims, Network, Output
-from harness.params import TrainingParams
+from harness.data.batching import Batch
 from harness.system import systems
+from harness.system.network import Dims, Network, Output
+from harness.system.params import TrainingParams
 from harness.tests.compilers import needs_compiler
+from harness.training import fit as fitting_module
 from harness.training import fit_network
-from harness.training import fitting as fitting_module
 
 DEVICES = [
     "cpu",

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from baselines._confede_parts import StreamEncoder, contrast_pairs
-from baselines._contrast import nt_xent
-from baselines._retrieval import nearest_clips
-from baselines.confede import CONFEDE
-from harness.batching import Sequence
+from baselines._shared.contrast import nt_xent
+from baselines._shared.retrieval import nearest_clips
+from baselines.confede.parts import StreamEncoder, contrast_pairs
+from baselines.confede.system import CONFEDE
+from harness.data.batching import Sequence
 from harness.data.datasets import datasets
-from harness.protocols import protocols
+from harness.spec.protocols import protocols
 from harness.system import Dims, Task
 from harness.text import Blueprint, Encoder
 from harness.training import batches_of, fit_network, total_loss, untrained

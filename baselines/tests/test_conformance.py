@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from harness.conformance import CHECKS, check
+from harness.checks.conformance import CHECKS, check
 from harness.system import systems
 
 QUIRKS = [

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.conformance import CHECKS, check
+from harness.checks.conformance import CHECKS, check
 from harness.errors import SpecError
 from harness.system import Card, Fitted, Network, Output, System, TrainingParams
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from baselines._conki_parts import SPREAD, Adapter, Gate, knowledge_contrast
-from baselines.conki import CONKI
+from baselines.conki.parts import SPREAD, Adapter, Gate, knowledge_contrast
+from baselines.conki.system import CONKI
 from baselines.tests.clips import a_batch, build
 from harness.errors import SpecError
-from harness.protocols import protocols
+from harness.spec.protocols import protocols
 from harness.system import Task
 from harness.text import find_encoder
 from harness.training import batches_of, fit_network, loop_of, untrained

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from baselines._contrast import masked_mse, orthogonality, triplet_loss
+from baselines._shared.contrast import masked_mse, orthogonality, triplet_loss
 from baselines.dlf import DLF, ResidualHead
-from harness.batching import Batch, Sequence, Tokens
+from harness.data.batching import Batch, Sequence, Tokens
 from harness.data.datasets import datasets
 from harness.errors import SpecError
 from harness.system import Dims

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from baselines._blocks import TextNet, last_state, time_mean, with_one
+from baselines._shared.blocks import TextNet, last_state, time_mean, with_one
 from baselines.bert_text import BERT_TEXT
 from baselines.ef_lstm import EF_LSTM, pool_padded, pool_to
 from baselines.lf_dnn import LF_DNN
 from baselines.lmf import LMF, LMFParams, LowRankFusion
 from baselines.tfn import TFN, TensorFusion, TFNParams, tensor_product
-from harness.batching import Batch, Sequence
+from harness.data.batching import Batch, Sequence
 from harness.errors import SpecError
 from harness.system import Dims
 from harness.text import Encoder

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from harness.data import label_csv, mmsa_pickle
 from harness.data.datasets import datasets
+from harness.data.readers import label_csv, mmsa_pickle
 from harness.data.store import CorpusStore
 from harness.errors import DataError
-from harness.protocols import protocols
+from harness.spec.protocols import protocols
 from harness.system import Task, systems
 from harness.tests.research import research_data
 from harness.text import find_encoder

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from baselines._kuda_encoders import injected
-from baselines._kuda_fusion import CrossBlock, Route, Shape, info_nce, trust
-from baselines.kuda import KUDA
+from baselines.kuda.encoders import injected
+from baselines.kuda.fusion import CrossBlock, Route, Shape, info_nce, trust
+from baselines.kuda.system import KUDA
 from harness.data.datasets import datasets
 from harness.errors import SpecError
-from harness.protocols import protocols
+from harness.spec.protocols import protocols
 from harness.system import Dims, Task
 from harness.text import Blueprint, Encoder
 from harness.training import batches_of, fit_network, untrained

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 
 from baselines.late_fusion import fuse
-from harness.data import label_csv
 from harness.data.datasets import datasets
+from harness.data.readers import label_csv
 from harness.errors import SpecError, SubmissionError
 from harness.metrics import score
-from harness.protocols import protocols
+from harness.spec.protocols import protocols
 from harness.system import Task, systems
 from harness.tests.research import research_data
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness.data.corpus import Split
-from harness.protocols import protocols
+from harness.spec.protocols import protocols
 from harness.system import Task, systems
 from harness.text import find_encoder
 from harness.training import loop_of

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines._missing import kept_frames, kept_tokens, without_frames, without_tokens
+from baselines._shared.missing import kept_frames, kept_tokens, without_frames, without_tokens
 from baselines.lnln import LNLN, damaged, reversed_gradient
 from baselines.tests.clips import a_batch, build, parameters, stream, tokens
 from harness.errors import SpecError

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from baselines._bert import TokenEncoder, bert_groups, changed, masked_mean
+from baselines._shared.bert import TokenEncoder, bert_groups, changed, masked_mean
 from baselines.mag_bert import MAG_BERT, AdaptationGate
-from harness.batching import Batch, Sequence, Tokens
+from harness.data.batching import Batch, Sequence, Tokens
 from harness.data.datasets import datasets
 from harness.errors import SpecError
-from harness.network import Dims
+from harness.system.network import Dims
 from harness.text import Blueprint, Encoder
 
 COUNTS = {"mosi": 110_705_665, "mosei": 110_834_689}

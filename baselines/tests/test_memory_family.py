@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from baselines._memory import GatedMemory, MemoryParams
-from baselines._words import on_words, squared_error, up_to, with_previous
+from baselines._shared.memory import GatedMemory, MemoryParams
+from baselines._shared.words import on_words, squared_error, up_to, with_previous
 from baselines.graph_mfn import GRAPH_MFN, DynamicFusionGraph
 from baselines.mfn import MFN
-from harness.batching import Batch, Sequence
+from harness.data.batching import Batch, Sequence
 from harness.data.datasets import datasets
 from harness.system import Dims
 

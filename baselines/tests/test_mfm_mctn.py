@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from baselines.mctn import MCTN, Translator
 from baselines.mfm import MFM, mmd
-from harness.batching import Batch, Sequence
+from harness.data.batching import Batch, Sequence
 from harness.data.datasets import datasets
 from harness.system import Dims
 

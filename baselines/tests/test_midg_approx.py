@@ -11,11 +11,11 @@ import torch
 from scipy.special import expit, logit
 from torch import nn
 
-from baselines._midg_parts import CrossModalAdapter, HardConcrete, Router, load_imbalance
-from baselines.midg_approx import MIDG_APPROX, subsets_of
+from baselines.midg_approx.parts import CrossModalAdapter, HardConcrete, Router, load_imbalance
+from baselines.midg_approx.system import MIDG_APPROX, subsets_of
 from baselines.tests.clips import a_batch, build
 from harness.errors import SpecError
-from harness.protocols import protocols
+from harness.spec.protocols import protocols
 from harness.system import Task
 from harness.text import find_encoder
 from harness.training import fit_network, loop_of, total_loss

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from baselines.misa import MISA, StackedLSTM, difference, moment_distance
-from harness.batching import Batch, Sequence, Tokens
+from harness.data.batching import Batch, Sequence, Tokens
 from harness.data.datasets import datasets
-from harness.network import Dims
+from harness.system.network import Dims
 from harness.text import Blueprint, Encoder
 from harness.training import total_loss
 

@@ -14,9 +14,9 @@ from scipy.stats import multivariate_normal, norm
 
 from baselines.mmim import MMIM, Contrast, Likelihood, half_log_volume
 from harness.data.datasets import datasets
-from harness.network import Dims
-from harness.protocols import protocols
+from harness.spec.protocols import protocols
 from harness.system import Task
+from harness.system.network import Dims
 from harness.text import Blueprint, Encoder
 from harness.training import batches_of, fit_network, total_loss, untrained
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from baselines._transformer import CrossModalEncoder, allowed_steps, sinusoids
+from baselines._shared.transformer import CrossModalEncoder, allowed_steps, sinusoids
 from baselines.mult import MULT
-from harness.batching import Batch, Sequence
+from harness.data.batching import Batch, Sequence
 from harness.data.datasets import datasets
 from harness.system import Dims
 

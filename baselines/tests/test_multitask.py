@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.batching import Batch, Sequence
-from harness.conformance import check
+from harness.checks.conformance import check
+from harness.data.batching import Batch, Sequence
 from harness.data.datasets import datasets
 from harness.errors import SpecError
 from harness.system import Dims, systems

@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from harness.conformance import check
-from harness.protocols import protocols
+from harness.checks.conformance import check
+from harness.spec.protocols import protocols
 from harness.system import Pass, Task, systems
 from harness.text import find_encoder
 from harness.training import batches_of, total_loss, untrained

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import l1_loss, mse_loss
 
-from baselines._partial import partial_loss
+from baselines._shared.partial import partial_loss
 from harness.data.corpus import LABELS
 from harness.system import systems
 from harness.training import batches_of, fit_network, untrained

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from harness.errors import SpecError
-from harness.execution import set_precision
+from harness.runs.cell import set_precision
 from harness.system import systems
 from harness.training import batches_of, fit_network, untrained
 

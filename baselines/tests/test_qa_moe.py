@@ -10,7 +10,7 @@ import torch
 from scipy.special import expit, logsumexp, softmax
 from scipy.stats import norm
 
-from baselines._qa_moe_parts import (
+from baselines.qa_moe.parts import (
     Feature,
     GatedExpert,
     Gaussian,
@@ -20,9 +20,9 @@ from baselines._qa_moe_parts import (
     supervised_contrast,
     top_weights,
 )
-from baselines.qa_moe import QA_MOE, QA_MOE_CODE
+from baselines.qa_moe.system import QA_MOE, QA_MOE_CODE
 from baselines.tests.clips import a_batch, build, idle_weights, parameters
-from harness.judgement import judgements, replaced
+from harness.system.gates import judgements, replaced
 from harness.training import total_loss
 
 BERT = 109_482_240  # the English encoder alone

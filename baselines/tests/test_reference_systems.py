@@ -14,11 +14,11 @@ from baselines.bert_text import ROBERTA_TEXT
 from baselines.erm_transformer import ERM_TRANSFORMER
 from baselines.lf_dnn import LF_DNN, LF_DNN_CLUES
 from baselines.tfn import TFN, TFN_CLUES
-from harness.batching import Batch, Sequence, Tokens
+from harness.data.batching import Batch, Sequence, Tokens
 from harness.data.corpus import EXPLANATIONS
 from harness.data.datasets import datasets
 from harness.errors import SpecError
-from harness.protocols import protocols
+from harness.spec.protocols import protocols
 from harness.system import Dims, Task, systems
 from harness.text import Blueprint, Encoder, find_encoder, sentence_vectors
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from baselines._label_bank import UNIMODAL, LabelBank
+from baselines._shared.label_bank import UNIMODAL, LabelBank
 from baselines.self_mm import SELF_MM
-from harness.batching import Batch, BatchSource
+from harness.data.batching import Batch, BatchSource
 from harness.data.datasets import datasets
-from harness.network import Dims
-from harness.protocols import protocols
+from harness.spec.protocols import protocols
 from harness.system import Task
+from harness.system.network import Dims
 from harness.text import Blueprint, Encoder
 from harness.training import batches_of, fit_network, total_loss
 

@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness._util.atomic import write_atomic
 from harness.benchmarks.measure import FULL, Row, Scale
 from harness.benchmarks.report import conditions, render
 from harness.benchmarks.suite import BENCHMARKS
-from harness.execution import limit_threads
-from harness.files import write_atomic
+from harness.runs.cell import limit_threads
 
 __all__ = ["main"]
 

@@ -21,16 +21,16 @@ import numpy as np
 from torch.profiler import ProfilerActivity, profile
 
 from harness import data
+from harness._util.venv import make_environment
 from harness.benchmarks.loops import SEED, ready_loop
 from harness.benchmarks.measure import Row, Scale, alternate, cpu
 from harness.data import mmsa_export
 from harness.data.corpus import Corpus
-from harness.environments import make_environment
 from harness.errors import RunFailed
 from harness.home import Home
-from harness.specs import Scalar
-from harness.synthetic_encoder import twin_phrases, write_encoder
+from harness.spec import Scalar
 from harness.text import Encoder, find_encoder, tokenize
+from harness.text.synthetic import twin_phrases, write_encoder
 from harness.training import Loop
 
 __all__ = ["training_against_mmsa"]

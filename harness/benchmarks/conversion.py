@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import provenance
 from harness.benchmarks.measure import Row, Scale
-from harness.data import mmsa_pickle, unpickle
 from harness.data.datasets import datasets
+from harness.data.readers import mmsa_pickle, unpickle
 from harness.data.store import CorpusStore
+from harness.runs import provenance
 
 __all__ = ["conversion"]
 

@@ -15,18 +15,18 @@ import numpy as np
 import torch
 
 from harness import data
-from harness.batching import BatchSource
 from harness.benchmarks.loops import BareSteps, ready_loop
 from harness.benchmarks.measure import Measure, Row, Scale, alternate
+from harness.data.batching import BatchSource
 from harness.errors import RunFailed
-from harness.executors.local import LocalExecutor
 from harness.home import Home
-from harness.params import TokenParams
-from harness.plan import make_plan
-from harness.record import RunRecord
-from harness.specs import Suite
-from harness.synthetic_encoder import TWIN_ENCODER
+from harness.runs.executors.local import LocalExecutor
+from harness.runs.plan import make_plan
+from harness.runs.record import RunRecord
+from harness.spec import Suite
 from harness.system import systems
+from harness.system.params import TokenParams
+from harness.text.synthetic import TWIN_ENCODER
 
 __all__ = ["on_a_gpu"]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harness.batching import Batch, epoch_order
+from harness.data.batching import Batch, epoch_order
 from harness.data.corpus import Corpus
-from harness.protocols import protocols
-from harness.specs import Scalar
+from harness.spec import Scalar
+from harness.spec.protocols import protocols
 from harness.system import Task, TrainingParams, systems
 from harness.text import Encoder
 from harness.training import Loop, loop_of

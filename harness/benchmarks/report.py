@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 from tabulate import tabulate
 
-from harness import provenance
 from harness.benchmarks.measure import Row
+from harness.runs import provenance
 
 __all__ = ["conditions", "render"]
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from harness import data
-from harness.execution import execute
 from harness.home import Home
-from harness.plan import Plan, make_plan
-from harness.record import RunRecord
-from harness.specs import Suite
-from harness.store import RunStore
+from harness.runs.cell import execute
+from harness.runs.plan import Plan, make_plan
+from harness.runs.record import RunRecord
+from harness.runs.store import RunStore
+from harness.spec import Suite
 
 __all__ = ["SUITE", "copies", "key_of", "stored"]
 

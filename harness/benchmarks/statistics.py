@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.benchmarks.elsewhere import SCORERS, SIMS_SCORERS, Scorer
 from harness.benchmarks.measure import Row, Scale, alternate, wall
+from harness.benchmarks.references import SCORERS, SIMS_SCORERS, Scorer
 from harness.data.datasets import Dataset, datasets
 from harness.metrics.base import Values, metrics
 from harness.stats import draw_fields

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.benchmarks.against_mmsa import training_against_mmsa
-from harness.benchmarks.asking import asking
 from harness.benchmarks.conversion import conversion
 from harness.benchmarks.gpu import on_a_gpu
+from harness.benchmarks.llm_client import asking
 from harness.benchmarks.measure import Benchmark
 from harness.benchmarks.scan import selective_scan
-from harness.benchmarks.starting import start_up
+from harness.benchmarks.startup import start_up
 from harness.benchmarks.statistics import bootstrap
-from harness.benchmarks.storing import board, commit, export, growth
+from harness.benchmarks.store import board, commit, export, growth
 from harness.benchmarks.training import loop_overhead, trimming
 
 __all__ = ["BENCHMARKS", "SEPARATE"]

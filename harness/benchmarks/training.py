@@ -8,15 +8,15 @@ from pathlib import Path
 import torch
 
 from harness import data
-from harness.batching import BatchSource
 from harness.benchmarks.loops import BareSteps, ready_loop
 from harness.benchmarks.measure import Row, Scale, alternate, cpu
+from harness.data.batching import BatchSource
 from harness.data.corpus import Corpus
 from harness.home import Home
-from harness.specs import Scalar
-from harness.synthetic_encoder import TWIN_ENCODER
+from harness.spec import Scalar
 from harness.system import systems
 from harness.text import Encoder, find_encoder
+from harness.text.synthetic import TWIN_ENCODER
 
 __all__ = ["loop_overhead", "trimming"]
 

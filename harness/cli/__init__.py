@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from harness._util.extras import explained
 from harness.cli import (
     boards,
     card,
@@ -53,6 +54,14 @@ for group in (
     group.register(app)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import harness
+
+        typer.echo(f"msa {harness.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     home: Annotated[
@@ -60,6 +69,12 @@ def _options(
         typer.Option(help="Folder of corpora, runs and boards.", envvar="MSA_HOME", metavar="DIR"),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
     if home is not None:
         os.environ["MSA_HOME"] = str(home)  # the one setting worker processes and libraries share
@@ -69,7 +84,8 @@ def _options(
 def main() -> None:
     """Run the command line; a deliberate error becomes one line and an exit code."""
     try:
-        app()
+        with explained():
+            app()
     except HarnessError as error:
         if "--debug" in sys.argv:
             raise

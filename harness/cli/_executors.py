@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from harness.errors import SpecError
 
 if TYPE_CHECKING:
-    from harness.executors import Executor
     from harness.home import Home
+    from harness.runs.executors import Executor
 
 __all__ = ["choose"]
 
@@ -23,14 +23,15 @@ def choose(name: str, home: Home, *, jobs: int, address: str | None) -> Executor
         address: Of a Ray cluster; None: one of its own.
 
     Raises:
-        SpecError: For another name, or Ray where it is not installed.
+        SpecError: For another name.
+        MissingExtra: For ``ray`` where that is not installed.
     """
     if name == "local":
         return None
     if name == "ray":
-        from harness.costs import known_costs
-        from harness.executors.ray import RayExecutor
-        from harness.store import RunStore
+        from harness.runs.costs import known_costs
+        from harness.runs.executors.ray import RayExecutor
+        from harness.runs.store import RunStore
 
         costs = tuple(known_costs(RunStore(home.store)))
         return RayExecutor(home=home, address=address, workers=jobs, costs=costs)

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.cli._labels import find_labels
+from harness.data.labels import Notice, gather
+from harness.data.readers.predictions import read_predictions_table, refuse_misspelt
 from harness.errors import SubmissionError
-from harness.labels import Notice, gather
-from harness.predictions import read_predictions_table, refuse_misspelt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.data.datasets import Dataset
-    from harness.known_labels import Labels
-    from harness.labels import OwnLabels
-    from harness.tables import Table
+    from harness.data.known_labels import Labels
+    from harness.data.labels import OwnLabels
+    from harness.data.readers.tables import Table
 
 __all__ = ["Input", "read_input", "unidentified"]
 

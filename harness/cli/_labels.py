@@ -11,9 +11,9 @@ import typer
 if TYPE_CHECKING:
     from harness.data.corpus import Corpus
     from harness.data.datasets import Dataset
+    from harness.data.known_labels import Labels
+    from harness.data.labels import Notice, OwnLabels
     from harness.data.store import CorpusStore
-    from harness.known_labels import Labels
-    from harness.labels import Notice, OwnLabels
 
 __all__ = [
     "CorpusOption",
@@ -55,7 +55,7 @@ def find_labels(
     Raises:
         SubmissionError: When there are no labels anywhere, or those of a file contradict them.
     """
-    from harness import known_labels
+    from harness.data import known_labels
 
     return known_labels.find_labels(own, dataset, split, corpora(), file=labels, corpus=corpus)
 
@@ -70,7 +70,7 @@ def corpora() -> CorpusStore:
 
 def official_corpus(dataset: Dataset) -> Corpus | None:
     """The first stored corpus that is the whole dataset in its official split, None without one."""
-    from harness.known_labels import official_clips
+    from harness.data.known_labels import official_clips
 
     store = corpora()
     found = official_clips(dataset, store)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.printed import defined
+from harness._util.printed import defined
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from harness.executors import Done
+    from harness.runs.executors import Done
 
 __all__ = ["JsonFlag", "Progress", "echo_json", "echo_table", "progress"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from harness.cli._systems import Contender
     from harness.data.datasets import Dataset
-    from harness.known_labels import Labels
+    from harness.data.known_labels import Labels
 
 __all__ = ["Side", "common", "dataset_of", "labels_of", "matrix"]
 
@@ -55,9 +55,9 @@ def labels_of(
     split: str,
 ) -> Labels:
     """Labels that were asked for, else those the stored systems were run on, else as for files."""
-    from harness.known_labels import own_labels as of_file
-    from harness.known_labels import verified
-    from harness.labels import OwnLabels
+    from harness.data.known_labels import own_labels as of_file
+    from harness.data.known_labels import verified
+    from harness.data.labels import OwnLabels
 
     own = [one for found in contenders for one in of_file(found.predictions, found.name)]
     stored = [found.labels for found in contenders if found.labels is not None]
@@ -70,7 +70,7 @@ def labels_of(
 
 def _run_on(stored: Sequence[Labels]) -> Labels:
     """The labels that stored systems were run on: all that one of them has."""
-    from harness.labels import contradiction
+    from harness.data.labels import contradiction
 
     first = stored[0]
     for other in stored[1:]:
@@ -109,7 +109,7 @@ def common(contenders: Sequence[Contender], found: Labels) -> tuple[list[str], l
 
 
 def _side(contender: Contender, found: Labels) -> Side:
-    from harness.predictions import refuse_misspelt
+    from harness.data.readers.predictions import refuse_misspelt
 
     runs = [set(run.index) for run in _runs(contender.predictions)]
     predicted = list(dict.fromkeys(contender.predictions["id"]))

@@ -11,8 +11,8 @@ from harness.cli._output import echo_json, echo_table
 
 if TYPE_CHECKING:
     from harness.home import Home
-    from harness.pricing import Price, Quote
-    from harness.specs import Suite
+    from harness.runs.pricing import Price, Quote
+    from harness.spec import Suite
 
 __all__ = ["duration", "price"]
 
@@ -23,7 +23,7 @@ def price(
     suite: Suite, home: Home, *, device: str, jobs: int, only: Sequence[str], as_json: bool
 ) -> None:
     """Print what a run would do and take."""
-    from harness.pricing import quote
+    from harness.runs.pricing import quote
 
     quoted = quote(suite, home, device=device, jobs=jobs, only=only)
     if as_json:
@@ -69,7 +69,7 @@ def _row(item: Price) -> dict[str, object]:
 
 
 def _summary(quoted: Quote) -> Iterator[str]:
-    device, jobs, longest = quoted.rate.device, quoted.jobs, quoted.longest
+    device, jobs, longest = quoted.device, quoted.jobs, quoted.longest
     waiting = sum(item.to_run for item in quoted.prices)
     stored = sum(item.stored for item in quoted.prices)
     failed = sum(item.failed for item in quoted.prices)
@@ -82,17 +82,9 @@ def _summary(quoted: Quote) -> Iterator[str]:
             f" {duration(longest.each.seconds)} ({longest.label} on {longest.corpus})"
         )
     if quoted.unknown:
-        yield f"not in these hours: {quoted.unknown} cells of unknown cost"
-    yield from _caveats(quoted)
-
-
-def _caveats(quoted: Quote) -> Iterator[str]:
-    rate = quoted.rate
-    if any(item.each.basis == "counted" for item in quoted.prices):
         yield (
-            f"counted: the arithmetic, from above, at {rate.flops / 1e12:.2g} TFLOP/s"
-            f" ({rate.basis}), at least {rate.step * 1000:g} ms a step; networks of many small"
-            " operations can take several times longer; memory without activations"
+            f"not yet measured: {quoted.unknown} cells; after"
+            f" `msa run {quoted.suite} --seeds 1` this says what the rest takes"
         )
-    if rate.device == "cuda" and quoted.jobs > 1:
+    if device == "cuda" and jobs > 1 and longest is not None:
         yield "these hours take each worker to have a device, or enough of one, to itself"

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.data.datasets import Dataset
-    from harness.known_labels import Labels
-    from harness.store import RunStore
+    from harness.data.known_labels import Labels
+    from harness.runs.store import RunStore
 
 __all__ = ["HELP", "Contender", "find_contender"]
 
@@ -53,7 +53,7 @@ def find_contender(text: str, dataset: Dataset | None, split: str) -> Contender:
         SpecError: For a row or corpus that the suite does not have, or more than one fits.
         StoreError: For a suite that was never run here.
     """
-    from harness.predictions import read_predictions
+    from harness.data.readers.predictions import read_predictions
 
     path = Path(text)
     prefix, colon, row = text.partition(":")
@@ -80,7 +80,7 @@ def _submission(name: str, dataset: Dataset | None, split: str) -> Contender:
 def _stored(suite: str, corpus: str, row: str, dataset: Dataset | None, split: str) -> Contender:
     from harness.data.datasets import datasets
     from harness.home import Home
-    from harness.store import RunStore
+    from harness.runs.store import RunStore
 
     store = RunStore(Home.default().store)
     plan: dict[str, Any] = store.plan(suite)
@@ -130,7 +130,7 @@ def _predictions(store: RunStore, keys: list[str], split: str, name: str) -> pd.
 
 
 def _labels(store: RunStore, corpus: dict[str, Any], split: str) -> Labels:
-    from harness.known_labels import of_clips
+    from harness.data.known_labels import of_clips
 
     clips = store.truth(corpus["data"])
     return of_clips(clips[clips["split"] == split], corpus["name"])

@@ -37,7 +37,7 @@ def _board(
     """Rebuild boards from stored predictions."""
     import leaderboards
     from harness.home import Home
-    from harness.store import RunStore
+    from harness.runs.store import RunStore
 
     if out is not None and suite is None:
         raise SpecError("--out takes one board", hint="msa board SUITE --out FILE")

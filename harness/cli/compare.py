@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from harness._util.printed import interval as written
 from harness.cli._labels import (
     CorpusOption,
     LabelsOption,
@@ -21,15 +22,14 @@ from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.cli._pairing import Side, common, dataset_of, labels_of, matrix
 from harness.cli._systems import HELP
 from harness.errors import SpecError
-from harness.printed import interval as written
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from harness.data.datasets import Dataset
-    from harness.known_labels import Labels
-    from harness.labels import Notice
+    from harness.data.known_labels import Labels
+    from harness.data.labels import Notice
     from harness.stats import Comparison
 
 __all__ = ["register"]
@@ -114,7 +114,7 @@ def _interval(name: str) -> Literal["percentile", "bca"]:
 
 def _copied(name: str, runs: NDArray[np.float64], truth: NDArray[np.float64]) -> list[Notice]:
     """A warning when a run's predictions are the labels."""
-    from harness.labels import Notice, copied
+    from harness.data.labels import Notice, copied
 
     equal = max(copied(run, truth) for run in runs)
     if not equal:

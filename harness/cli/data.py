@@ -44,6 +44,7 @@ def _add(
         str | None,
         typer.Option(help="Column of a label.csv to use as transcript, such as text_en."),
     ] = None,
+    encoding: _EncodingOption = None,
     pad: Annotated[
         bool,
         typer.Option("--pad", help="Pad features that are one array per clip, at the end."),
@@ -51,14 +52,15 @@ def _add(
     layout: Annotated[
         str, typer.Option(help="How a pickle is laid out: mmsa or mag-bert.")
     ] = "mmsa",
-    encoding: _EncodingOption = None,
 ) -> None:
     """Convert a data file once into the memory-mapped store. Pickles are read by an allow-list."""
     from harness.data.datasets import datasets
     from harness.data.store import CorpusStore
     from harness.home import Home
 
-    draft = _read(file, datasets[dataset], feature_set, text, encoding, pad=pad, layout=layout)
+    draft = _read(
+        file, datasets[dataset], feature_set, text, encoding=encoding, pad=pad, layout=layout
+    )
     corpus = CorpusStore(Home.default().corpora).add(draft)
     typer.echo(f"{corpus.name}: {len(corpus.clips)} clips, data {corpus.fingerprint[:12]}")
     streams = ", ".join(f"{k} {s.frames}x{s.dim}" for k, s in corpus.streams.items())
@@ -76,8 +78,8 @@ def _echo_encoding(source: object) -> None:
 
 def _own_split(difference: str) -> str:
     return (
-        f"not the official split ({difference}): boards say so, and `msa score` and `msa submit` do"
-        " not take its labels for the official ones"
+        f"not the official split ({difference}): boards say so, and its labels are not taken for"
+        " the official ones"
     )
 
 
@@ -86,12 +88,12 @@ def _read(
     dataset: Dataset,
     feature_set: str | None,
     text: str | None,
-    encoding: str | None,
     *,
+    encoding: str | None,
     pad: bool,
     layout: str,
 ) -> Draft:
-    from harness.data import label_csv, mmsa_pickle
+    from harness.data.readers import label_csv, mmsa_pickle
 
     if not file.is_file():
         raise DataError(f"no such file: {file}")
@@ -131,8 +133,8 @@ def _explain(
     """Join explanations to a stored corpus, as a corpus of its own."""
     from typing import cast, get_args
 
-    from harness.data import explanations
     from harness.data.corpus import EXPLANATIONS
+    from harness.data.readers import explanations
     from harness.data.store import CorpusStore
     from harness.home import Home
 
@@ -239,8 +241,8 @@ def _masks(
     as_json: JsonFlag = False,
 ) -> None:
     """Export what is missing under a grid of conditions, for other programs to use."""
-    from harness.corrupted import write_masks
-    from harness.data.corruption import grid as conditions_of
+    from harness.corruption import write_masks
+    from harness.spec.conditions import grid as conditions_of
 
     conditions = conditions_of(grid)
     (corpus,) = _corpora([name])
@@ -254,7 +256,7 @@ def _masks(
 
 
 def _flat(value: object) -> str:
-    from harness import canonical
+    from harness._util import canonical
 
     return value if isinstance(value, str) else canonical.dumps(value, indent=1)
 

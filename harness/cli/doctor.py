@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import typer
 
+from harness._util.extras import missing
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 __all__ = ["register"]
@@ -42,16 +43,25 @@ def _doctor(as_json: JsonFlag = False) -> None:
 
 
 def _packages() -> Iterator[tuple[str, str, str]]:
-    from harness.provenance import environment
+    from harness.runs.provenance import environment
 
     versions = environment()["packages"]
     assert isinstance(versions, dict)
     yield "python", "ok", sys.version.split()[0]
     for name, version in versions.items():
-        yield name, "ok" if version else "fail", str(version or "not installed")
+        yield name, "ok" if version else "fail", str(version or _absent(name))
+
+
+def _absent(name: str) -> str:
+    """What to install for a distribution that is not there."""
+    module = name.replace("-", "_").replace("scikit_learn", "sklearn")
+    return f"not installed: {missing(module).hint}"
 
 
 def _device() -> Iterator[tuple[str, str, str]]:
+    if importlib.util.find_spec("torch") is None:
+        yield "cuda", "note", "unknown without PyTorch"
+        return
     import torch
 
     found = torch.cuda.get_device_name() if torch.cuda.is_available() else "none; runs use the CPU"
@@ -85,7 +95,7 @@ def _encoders() -> Iterator[tuple[str, str, str]]:
             yield (
                 f"encoder {item.name}",
                 "warn",
-                "pip is missing: pip install msa-harness[encoders]",
+                str(missing("pip").hint),
             )
 
 

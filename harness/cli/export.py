@@ -29,9 +29,9 @@ def _mlflow(
     ] = None,
 ) -> None:
     """Project stored runs into MLflow; runs already there are left alone."""
-    from harness import tracking
     from harness.home import Home
-    from harness.store import RunStore
+    from harness.runs.store import RunStore
+    from harness.tracking import export as tracking
 
     home = Home.default()
     report = tracking.export(RunStore(home.store), uri or f"sqlite:///{home.mlflow_db}")

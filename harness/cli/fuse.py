@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from harness.cli._fusing import Input
     from harness.data.datasets import Dataset
-    from harness.labels import Notice
+    from harness.data.labels import Notice
 
 __all__ = ["register"]
 
@@ -84,7 +84,7 @@ def _row(
 ) -> dict[str, object]:
     import numpy as np
 
-    from harness.labels import copied
+    from harness.data.labels import copied
     from harness.metrics import score
 
     there, labels = np.isfinite(predictions), np.array(list(truth.values()))
@@ -99,7 +99,7 @@ def _row(
 
 
 def _copied(rows: list[dict[str, object]]) -> list[Notice]:
-    from harness.labels import Notice
+    from harness.data.labels import Notice
 
     return [
         Notice(
@@ -144,7 +144,7 @@ def _show(rows: list[dict[str, object]], table: Input, dataset: Dataset) -> None
 
 
 def _write(path: Path, source: Path, fused: Mapping[str, float]) -> None:
-    from harness.files import write_atomic
+    from harness._util.atomic import write_atomic
 
     if path.exists() and path.samefile(source):
         raise SubmissionError(f"--out would replace the table itself: {path}", hint="--out OTHER")

@@ -18,7 +18,7 @@ from harness.errors import SubmissionError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.arithmetic import Constants, Finding, Reported
+    from harness.checks.reported_numbers import Constants, Finding, Reported
     from harness.data.datasets import Dataset
 
 __all__ = ["register"]
@@ -74,7 +74,7 @@ def _lint(
     as_json: JsonFlag = False,
 ) -> None:
     """Find reported numbers that cannot be: no k/n, contradictions, a constant predictor's."""
-    from harness.arithmetic import lint
+    from harness.checks.reported_numbers import lint
     from harness.data.datasets import datasets
 
     known = datasets[dataset]
@@ -104,8 +104,8 @@ def _lint(
 
 
 def _read(path: Path, dataset: Dataset) -> pd.DataFrame:
-    from harness.predictions import read_predictions_table
-    from harness.result_rows import refuse_twice
+    from harness.data.readers.predictions import read_predictions_table
+    from harness.submissions.tables.rows import refuse_twice
 
     if path.suffix.lower() != ".csv":
         raise SubmissionError(f"a reported table is a .csv file; found {path.name}")
@@ -140,7 +140,7 @@ def _plain_dataset(name: str) -> str:
 
 def _lines(cells: pd.DataFrame, dataset: Dataset, runs: int | None) -> _Reading:
     """Rows of the printed table: neighbouring numbers of one system, until a metric recurs."""
-    from harness.arithmetic import canonical_names
+    from harness.checks.reported_numbers import canonical_names
 
     read = _Reading()
     key: list[str] | None = None
@@ -167,8 +167,8 @@ def _numbers(
     names: tuple[str, ...], text: str, where: str, read: _Reading, *, hundredfold: bool
 ) -> dict[str, Reported]:
     """The numbers of one cell by metric; what there is not is noted in ``read``."""
-    from harness.arithmetic import Reported
-    from harness.printed import read_numbers
+    from harness._util.printed import read_numbers
+    from harness.checks.reported_numbers import Reported
 
     try:
         numbers = read_numbers(text, len(names), where)
@@ -226,7 +226,7 @@ def _runs(cell: Mapping[Hashable, str], given: int | None, place: int) -> int | 
 
 
 def _constants(dataset: Dataset) -> Constants:
-    from harness.arithmetic import binary_constants, label_constants
+    from harness.checks.reported_numbers import binary_constants, label_constants
 
     corpus = official_corpus(dataset)
     if corpus is None:

@@ -100,7 +100,7 @@ def _corpora() -> Rows:
 
 
 def _protocols() -> Rows:
-    from harness.protocols import protocols
+    from harness.spec.protocols import protocols
 
     return [
         {
@@ -133,7 +133,7 @@ def _metrics() -> Rows:
 
 def _suites() -> Rows:
     from harness.home import Home
-    from harness.specs import Suite
+    from harness.spec import Suite
 
     rows: Rows = []
     for path in Home.default().suite_files().values():
@@ -170,7 +170,7 @@ def _tables() -> Rows:
 
 
 def _mllms() -> Rows:
-    from mllm_eval.models import models
+    from mllm_eval.model.card import models
 
     return [
         {
@@ -186,7 +186,7 @@ def _mllms() -> Rows:
 
 
 def _prompts() -> Rows:
-    from mllm_eval.prompt import prompts
+    from mllm_eval.prompt.prompt import prompts
 
     return [
         {

@@ -11,7 +11,7 @@ from harness.cli._output import JsonFlag, echo_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.replay import Replay
+    from harness.runs.replay import Replay
 
 __all__ = ["register"]
 
@@ -33,10 +33,10 @@ def _replay(
     as_json: JsonFlag = False,
 ) -> None:
     """Run a stored run again: identical, within tolerance, or different (exit 1)."""
-    from harness.executors.local import LocalExecutor
     from harness.home import Home
-    from harness.replay import find_run, job_of, replay
-    from harness.store import RunStore
+    from harness.runs.executors.local import LocalExecutor
+    from harness.runs.replay import find_run, job_of, replay
+    from harness.runs.store import RunStore
 
     home = Home.default()
     stored = find_run(RunStore(home.store), run)

@@ -29,7 +29,7 @@ def _reproduce(
 ) -> None:
     """Put published numbers beside ours: gap with interval, verdict per number."""
     from harness.home import Home
-    from harness.store import RunStore
+    from harness.runs.store import RunStore
     from leaderboards.literature import table as published_table
     from leaderboards.studies import reproduce, reproduce_page
 
@@ -47,8 +47,8 @@ def _reproduce(
 
 
 def _write(path: Path, page: str) -> None:
+    from harness._util.atomic import write_atomic
     from harness.errors import StoreError
-    from harness.files import write_atomic
 
     try:
         write_atomic(path, page)

@@ -13,11 +13,11 @@ from harness.cli._quote import price
 from harness.errors import RunFailed, SpecError
 
 if TYPE_CHECKING:
-    from harness.executors import Executor
     from harness.home import Home
-    from harness.plan import Plan
-    from harness.specs import Suite
-    from harness.store import RunStore
+    from harness.runs.executors import Executor
+    from harness.runs.plan import Plan
+    from harness.runs.store import RunStore
+    from harness.spec import Suite
 
 __all__ = [
     "DeviceOption",
@@ -76,7 +76,7 @@ def _run(
 ) -> None:
     """Run what is missing of a suite, then write its board; stopped, the same command goes on."""
     from harness.home import Home
-    from harness.plan import find_suite
+    from harness.runs.plan import find_suite
 
     if as_json and not plan_only:
         raise SpecError("--json goes with --plan", hint="msa board SUITE --json")
@@ -103,11 +103,11 @@ def run_suite(
     Raises:
         RunFailed: When interrupted, or when cells failed.
     """
-    from harness.driver import carry_out
-    from harness.executors.local import LocalExecutor
-    from harness.plan import make_plan
-    from harness.running import announced
-    from harness.store import RunStore
+    from harness.runs.driver import carry_out
+    from harness.runs.executors.local import LocalExecutor
+    from harness.runs.holder import announced
+    from harness.runs.plan import make_plan
+    from harness.runs.store import RunStore
 
     store = RunStore(home.store)
     if executor is None:

@@ -20,8 +20,8 @@ from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
     from harness.data.datasets import Dataset
-    from harness.labels import Notice
-    from harness.predictions import Aligned
+    from harness.data.labels import Notice
+    from harness.data.readers.predictions import Aligned
 
 __all__ = ["register"]
 
@@ -41,9 +41,9 @@ def _score(
 ) -> None:
     """Score predictions in the canonical definitions and in every named repository's convention."""
     from harness.data.datasets import datasets
-    from harness.known_labels import own_labels
+    from harness.data.known_labels import own_labels
+    from harness.data.readers.predictions import align, read_predictions
     from harness.metrics import score, score_conventions
-    from harness.predictions import align, read_predictions
 
     known = datasets[dataset]
     table = read_predictions(file)
@@ -74,7 +74,7 @@ def _score(
 
 
 def _copied(aligned: Aligned, seed: object) -> list[Notice]:
-    from harness.labels import Notice, copied
+    from harness.data.labels import Notice, copied
 
     equal = copied(aligned.pred, aligned.truth)
     if not equal:

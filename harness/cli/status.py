@@ -11,8 +11,8 @@ from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.cli._quote import duration
 
 if TYPE_CHECKING:
-    from harness.running import Running
-    from harness.store import RunStore
+    from harness.runs.holder import Running
+    from harness.runs.store import RunStore
 
 __all__ = ["register"]
 
@@ -30,8 +30,8 @@ def _status(
 ) -> None:
     """How far each planned suite is, also while it runs: cells, what is left, and when it ends."""
     from harness.home import Home
-    from harness.running import running
-    from harness.store import RunStore
+    from harness.runs.holder import running
+    from harness.runs.store import RunStore
 
     store = RunStore(Home.default().store)
     names = store.plans() if suite is None else [suite]
@@ -44,7 +44,7 @@ def _status(
 
 
 def _progress_of(store: RunStore, suite: str, at_work: Running | None) -> dict[str, object]:
-    from harness.costs import work_left
+    from harness.runs.costs import work_left
 
     cells = store.plan(suite)["cells"]
     assert isinstance(cells, list)

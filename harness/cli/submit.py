@@ -53,7 +53,7 @@ def _submit(
     as_json: JsonFlag = False,
 ) -> None:
     """Check, score and store an external system's predictions."""
-    from harness.canonical import file_digest
+    from harness._util.canonical import file_digest
     from harness.data.datasets import datasets
     from harness.home import Home
     from harness.submissions import (
@@ -98,7 +98,7 @@ def _manifest(path: Path | None, name: str | None, file: Path) -> Manifest:
 
 def _gold(dataset: Dataset, path: Path | None, corpus: str | None, split: str) -> tuple[Gold, str]:
     """The labels to check against and where they came from; never the file's own."""
-    from harness.known_labels import annotated, no_labels, refuse_unknown_split
+    from harness.data.known_labels import annotated, no_labels, refuse_unknown_split
     from harness.submissions import Gold
 
     refuse_unknown_split(dataset, split)
@@ -126,7 +126,7 @@ def _gold(dataset: Dataset, path: Path | None, corpus: str | None, split: str) -
 def _other_datasets(dataset: Dataset) -> dict[str, tuple[str, str]]:
     """Clip id -> (dataset, split) of the stored corpora of other datasets."""
     from harness.data.datasets import datasets
-    from harness.known_labels import official_clips
+    from harness.data.known_labels import official_clips
 
     others = [other for other in datasets.values() if other.name != dataset.name]
     stored = [found for other in others if (found := official_clips(other, corpora()))]

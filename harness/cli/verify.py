@@ -13,8 +13,8 @@ from harness.cli._output import JsonFlag, echo_json, echo_table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.store import RunStore
-    from harness.verification import Finding
+    from harness.runs.store import RunStore
+    from harness.runs.verify import Finding
 
 __all__ = ["register"]
 
@@ -32,8 +32,8 @@ def _verify(
 ) -> None:
     """Check stored files against their digests, runs against their keys; exit 1 on damage."""
     from harness.home import Home
-    from harness.store import RunStore
-    from harness.verification import verify
+    from harness.runs.store import RunStore
+    from harness.runs.verify import verify
 
     home = Home.default()
     findings = list(verify(home, corpora=corpora))

@@ -26,8 +26,9 @@ def load(name: str, home: Home | None = None) -> Corpus:
             parts of a transfer do not fit together.
         SpecError: For the name of a twin or transfer that cannot be.
     """
-    from harness.data import transfer, twin
     from harness.data.store import CorpusStore
+    from harness.data.transfer import compose as transfer
+    from harness.data.twins import generate as twin
     from harness.home import Home
 
     home = home or Home.default()

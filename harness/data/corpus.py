@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.canonical import Json
+from harness._util.canonical import Json
 from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.errors import DataError
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from harness._util.atomic import write_atomic
 from harness.data.corpus import LABELS, STREAMS, Corpus, Split
 from harness.data.datasets import SPLITS
-from harness.files import write_atomic
 
 __all__ = ["write"]
 

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness import canonical
-from harness.canonical import Json
+from harness._util import canonical
+from harness._util.atomic import commit_folder
+from harness._util.canonical import Json
 from harness.data.corpus import LABELS, Corpus, Stream
 from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.errors import DataError
-from harness.files import commit_folder
 
 __all__ = ["CorpusStore", "Draft", "corpus_name", "fingerprint"]
 

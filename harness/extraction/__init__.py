@@ -20,10 +20,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import canonical
+from harness._util import canonical
+from harness._util.extras import missing
+from harness._util.registry import Registry
 from harness.errors import DataError, SpecError
-from harness.recording import NotInstalled
-from harness.registry import Registry
 
 __all__ = ["Cut", "Extractor", "NothingThere", "Recipe", "extractors"]
 
@@ -80,7 +80,7 @@ class Extractor:
         source: Where the feature set is defined.
         extract: Cut -> (T, D) float32, finite, T at least 1. Raises DataError for a recording
             that cannot be read, NothingThere for one without a face or sound. Whatever else it
-            raises is a problem of the clip too, but for NotInstalled, which is one of all clips.
+            raises is a problem of the clip too, but for MissingExtra, which is one of all clips.
     """
 
     name: str
@@ -101,18 +101,15 @@ class Extractor:
             "version": self.version,
             "rate": self.rate,
             "features": list(self.features),
-            "package": self.package and f"{self.package} {_version(self.package, self.name)}",
+            "package": self.package and f"{self.package} {_version(self.package)}",
         }
 
 
-def _version(package: str, extractor: str) -> str:
+def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        raise NotInstalled(
-            f"extractor {extractor} needs the package {package}",
-            hint="pip install 'msa-harness[extract]'",
-        ) from None
+        raise missing(package) from None
 
 
 extractors: Registry[Extractor] = Registry(

@@ -16,15 +16,14 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from harness import canonical
-from harness.canonical import Json
+from harness._util import canonical
+from harness._util.canonical import Json
 from harness.data.corpus import Corpus, Stream
 from harness.data.store import Draft, corpus_name
-from harness.errors import DataError, RunFailed
+from harness.errors import DataError, MissingExtra, RunFailed
 from harness.extraction import Cut, Extractor, Recipe
 from harness.extraction.pieces import Piece, extract_all
 from harness.extraction.words import Ear, Word, over_words, token_vectors, word_vectors
-from harness.recording import NotInstalled
 from harness.text import Encoder, tokenize
 
 __all__ = ["Extraction", "extract"]
@@ -74,7 +73,7 @@ def extract(
 
     Raises:
         RunFailed: When a worker is killed, or not one clip has anything to extract or hear.
-        NotInstalled: When a package is missing that all clips need.
+        MissingExtra: When a package is missing that all clips need.
     """
     chosen = recipe.chosen
     spaces: dict[str, Json] = {item.stream: item.space for item in chosen}  # or fail before work
@@ -151,7 +150,7 @@ def _heard(ear: Ear, cuts: Sequence[Cut], problems: dict[str, dict[str, str]]) -
     for cut in cuts:
         try:
             words = ear.hear(cut)
-        except NotInstalled:
+        except MissingExtra:
             raise
         except DataError as error:
             words, silent[cut.id] = [], str(error)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.data.corpus import Corpus
+from harness.data.media.locate import places
 from harness.errors import DataError
 from harness.extraction import Cut
-from harness.places import places
 
 __all__ = ["cuts"]
 
@@ -17,11 +17,11 @@ def cuts(corpus: Corpus, media: Path, tables: Path | None = None) -> list[Cut]:
 
     Args:
         corpus: With the clips.
-        media: Folder of recordings, see ``harness.places``.
+        media: Folder of recordings, see ``harness.data.media.locate``.
         tables: Folder of OpenFace tables, one ``<clip id>.csv`` each.
 
     Raises:
-        DataError: For a missing folder; see ``harness.places.places`` for the others.
+        DataError: For a missing folder; see ``harness.data.media.locate.places`` for the others.
     """
     if tables is not None and not tables.is_dir():
         raise DataError(f"expected a folder of OpenFace tables, found none: {tables}")

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import canonical
-from harness.errors import DataError, HarnessError
+from harness._util import canonical
+from harness._util.atomic import write_atomic
+from harness._util.pool import each
+from harness.errors import DataError, HarnessError, MissingExtra
 from harness.extraction import Cut, Extractor, extractors
-from harness.files import write_atomic
-from harness.pool import each
-from harness.recording import NotInstalled
 
 __all__ = ["Piece", "extract_all"]
 
@@ -81,7 +80,7 @@ def extract_all(
 
     Raises:
         RunFailed: When a worker is killed or crashes.
-        NotInstalled: When a package that all clips need is not there.
+        MissingExtra: When a package that all clips need is not there.
     """
     orders = [
         _Order(
@@ -112,7 +111,7 @@ def _piece(order: _Order) -> Piece:
         if not kept:
             _extract(order, extractor, path)
         frames = int(np.load(path, mmap_mode="r").shape[0])
-    except NotInstalled:
+    except MissingExtra:
         raise
     except DataError as error:
         return Piece(id=order.cut.id, stream=extractor.stream, problem=str(error))

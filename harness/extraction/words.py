@@ -6,7 +6,6 @@ Shapes: n clips, L tokens, H hidden size, T frames, D features, W words.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness import canonical, recording
+from harness._util import canonical
+from harness._util.atomic import write_atomic
+from harness._util.extras import load
+from harness.data.media import decode as recording
 from harness.errors import DataError, SpecError
 from harness.extraction import Cut
-from harness.files import write_atomic
 from harness.text import Encoder, tokenize
 
 __all__ = ["Ear", "Word", "over_words", "token_vectors", "word_vectors"]
@@ -156,7 +157,7 @@ class Ear:
         Raises:
             DataError: For a recording without sound, or one on which the recogniser fails.
             SpecError: When its weights cannot be loaded.
-            NotInstalled: When the recogniser is not installed.
+            MissingExtra: When the recogniser is not installed.
         """
         samples = recording.sound(cut.recording(), cut.start, cut.stop)
         sound = hashlib.sha256(samples.tobytes()).hexdigest()
@@ -191,13 +192,7 @@ class Ear:
 
     def _loaded(self) -> Any:  # noqa: ANN401 - an optional package, absent where types are checked
         if self._model is None:
-            try:
-                whisper = importlib.import_module("faster_whisper")
-            except ImportError:
-                raise recording.NotInstalled(
-                    "transcripts need the package faster-whisper",
-                    hint="pip install 'msa-harness[extract]'",
-                ) from None
+            whisper = load("faster_whisper")
             try:
                 self._model = whisper.WhisperModel(
                     self._weights, device="cpu", compute_type="float32", cpu_threads=1

@@ -14,9 +14,9 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from harness._util.registry import Registry
 from harness.data.datasets import Dataset, datasets
 from harness.errors import SpecError, SubmissionError
-from harness.registry import Registry
 
 __all__ = [
     "FAMILIES",

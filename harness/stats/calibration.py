@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness._util.seeds import derive
 from harness.errors import SpecError
 from harness.metrics.base import Values
-from harness.seeds import derive
 from harness.stats.analytic import crossed_variance_t
 from harness.stats.bca import corrected
 from harness.stats.conditional import paired_t_over_seeds, wilcoxon_over_seeds

@@ -24,10 +24,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from harness._util.seeds import derive
 from harness.data.datasets import Dataset, datasets
 from harness.errors import SpecError, SubmissionError
 from harness.metrics.base import Metric, Score, Values, metrics, prepare
-from harness.seeds import derive
 from harness.stats.bca import corrected
 from harness.stats.distribution import Distribution
 from harness.stats.resample import Clusters, Evaluate, counts, draw, evaluator

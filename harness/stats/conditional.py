@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from harness._util.seeds import derive
 from harness.errors import SpecError
 from harness.metrics.base import Values
-from harness.seeds import derive
 from harness.stats.power import smallest_p_over_seeds
 
 __all__ = [

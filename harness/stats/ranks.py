@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
+from harness._util.seeds import derive
 from harness.data.datasets import Dataset, datasets
 from harness.errors import SpecError, SubmissionError
 from harness.metrics.base import Metric, Values, metrics
-from harness.seeds import derive
 from harness.stats.compare import Pair, pair
 from harness.stats.distribution import Distribution
 from harness.stats.equivalence import declared_margin

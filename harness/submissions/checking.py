@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from harness.data.datasets import Dataset
+from harness.data.labels import contradiction, copied, gather, judge, judge_rows
+from harness.data.spellings import explain_most
 from harness.errors import SubmissionError
-from harness.labels import contradiction, copied, gather, judge, judge_rows
-from harness.spellings import explain_most
 from harness.submissions.flags import Flag, flags_of, runs_of
 from harness.submissions.manifest import Manifest
 

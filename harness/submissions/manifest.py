@@ -15,12 +15,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from harness import canonical
-from harness.canonical import Json
-from harness.documents import read_json, read_toml
+from harness._util import canonical
+from harness._util.atomic import is_plain_name
+from harness._util.canonical import Json
+from harness._util.documents import read_json, read_toml
 from harness.errors import SpecError, SubmissionError
-from harness.files import is_plain_name
-from harness.specs import check_keys
+from harness.spec import check_keys
 
 __all__ = ["NOT_STATED", "Badge", "Manifest"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from harness.data.readers.predictions import check_predictions, read_predictions_table
 from harness.errors import SubmissionError
-from harness.predictions import check_predictions, read_predictions_table
 from harness.submissions.manifest import Manifest
 
 __all__ = ["read_submission"]
@@ -23,7 +23,7 @@ def read_submission(path: Path, manifest: Manifest) -> pd.DataFrame:
         manifest: Its ``where``, ``columns``, ``values`` and ``scale`` are applied in that order.
 
     Returns:
-        As ``harness.predictions.read_predictions``.
+        As ``harness.data.readers.predictions.read_predictions``.
 
     Raises:
         SubmissionError: Naming the file, the clip or column, and what was expected there.

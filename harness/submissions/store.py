@@ -7,7 +7,6 @@ host or path; ``predictions.parquet`` holds ``id, seed, pred, split``.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -18,12 +17,13 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from harness import canonical
-from harness.canonical import Json
-from harness.checksums import seal
+from harness._util import canonical
+from harness._util.atomic import commit_folder, is_plain_name
+from harness._util.canonical import Json
+from harness._util.checksums import seal
+from harness._util.parquet import read_parquet
+from harness._util.registry import suggest
 from harness.errors import StoreError, SubmissionError
-from harness.files import commit_folder, is_plain_name
-from harness.parquet import read_parquet
 from harness.submissions.checking import Checked
 from harness.submissions.flags import Flag
 from harness.submissions.manifest import Badge, Manifest
@@ -194,8 +194,7 @@ class SubmissionStore:
         """
         known = self.names(dataset)
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            guess = f"; did you mean {close[0]!r}?" if close else ""
+            guess = suggest(name, known, key=True)
             raise SubmissionError(
                 f"no submission {name!r} for {dataset}{guess} (known: {', '.join(known) or 'none'})"
             )

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.data import label_csv
 from harness.data.datasets import SPLITS, Counts, Dataset, datasets
+from harness.data.readers import label_csv
 from harness.data.store import CorpusStore
 from harness.home import Home
 

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness import canonical
+from harness._util import canonical
 from harness.data.corpus import Corpus, Stream
 from harness.data.datasets import SPLITS, datasets
-from harness.execution import _result_record, _spec_record
-from harness.plan import _corpus_record, _row_record
-from harness.record import RunRecord
-from harness.specs import Entry, Protocol, RunSpec, Scalar
-from harness.store import RunStore
+from harness.runs.cell import _result_record, _spec_record
+from harness.runs.plan import _corpus_record, _row_record
+from harness.runs.record import RunRecord
+from harness.runs.store import RunStore
+from harness.spec import Entry, Protocol, RunSpec, Scalar
 from harness.system import Card, Epoch, Fitted, Params, System
 
 PROTOCOL = Protocol(name="in_domain", title="In-domain, official split", seeds=(1111, 1112, 1113))

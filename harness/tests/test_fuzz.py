@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.data import label_csv, mmsa_pickle
 from harness.data.datasets import datasets
+from harness.data.readers import label_csv, mmsa_pickle
+from harness.data.readers.predictions import read_predictions
 from harness.errors import HarnessError
-from harness.predictions import read_predictions
-from harness.specs import Suite
+from harness.spec import Suite
 from harness.submissions.manifest import Manifest
 
 EXAMPLES = 250  # of each format; four of them

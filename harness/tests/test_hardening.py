@@ -20,15 +20,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import data, running, text
-from harness.driver import carry_out
+from harness import data
 from harness.errors import HarnessError
 from harness.home import Home
-from harness.plan import find_suite, make_plan
-from harness.store import RunStore
-from harness.tests.test_running import SUITE
-from harness.tests.test_verification import Here
-from harness.verification import verify
+from harness.runs import holder as running
+from harness.runs.driver import carry_out
+from harness.runs.plan import find_suite, make_plan
+from harness.runs.store import RunStore
+from harness.runs.tests.test_holder import SUITE
+from harness.runs.tests.test_verify import Here
+from harness.runs.verify import verify
+from harness.text import encoder as text
 
 CONSTANTS = 'corpora = ["mosi-twin@compact-x5"]\n[[systems]]\nname = "zero"\n'
 KILLS = int(os.environ.get("MSA_TEST_KILLS", "10"))

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import conformance
+from harness.checks import conformance
 from harness.data.store import CorpusStore
-from harness.data.twin import generate
+from harness.data.twins.generate import generate
 from harness.home import Home
-from harness.specs import Suite
+from harness.spec import Suite
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+import harness
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("harness", "baselines", "text_model", "mllm_eval", "leaderboards")
-DATA = {".toml", ".csv", ".css", ".js"}
+DATA = {".toml", ".csv", ".css", ".js", ".typed"}
 PUBLISHED = Path("leaderboards/submissions")  # manifests of what was submitted, read by nobody
 
 
@@ -84,6 +86,7 @@ def test_what_a_wheel_installs_runs_by_itself(wheel: Path, tmp_path: Path) -> No
         return done.stdout
 
     assert "Usage" in msa("--help")
+    assert msa("--version") == f"msa {harness.__version__}\n"
     assert "demo" in msa("list", "suites")
     assert "tfn" in msa("list", "systems")
     assert "mosi" in msa("list", "datasets")

@@ -5,10 +5,10 @@ A network sees batches and nothing else. After every epoch the loop predicts the
 """
 
 from harness.training.evaluation import predict
-from harness.training.fitting import fit_network, loop_of, untrained
-from harness.training.inputs import batches_of
+from harness.training.features import batches_of
+from harness.training.fit import fit_network, loop_of, untrained
 from harness.training.loop import Loop
-from harness.training.sweep import Sweep, clip_losses, total_loss
+from harness.training.optimisation import Sweep, clip_losses, total_loss
 
 __all__ = [
     "Loop",

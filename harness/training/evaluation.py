@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.batching import Batch, BatchSource
-from harness.corrupted import Corrupter
-from harness.data.corruption import Condition
-from harness.network import Network, Output
+from harness.corruption import Corrupter
+from harness.data.batching import Batch, BatchSource
+from harness.spec.conditions import Condition
+from harness.system.network import Network, Output
 
 __all__ = ["diagnose", "diagnose_under", "predict", "predict_under", "tells"]
 

@@ -17,17 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.batching import BatchSource, balanced_order, epoch_order
+from harness._util.seeds import derive
+from harness.data.batching import BatchSource, balanced_order, epoch_order
 from harness.data.corpus import Split
 from harness.errors import RunFailed
 from harness.metrics.base import better, metrics  # not the conventions: they do not train
-from harness.network import Network, Pass, Stage
-from harness.params import TrainingParams
-from harness.seeds import derive
 from harness.system import Epoch, Task
+from harness.system.network import Network, Pass, Stage
+from harness.system.params import TrainingParams
+from harness.training.checkpoint import Keeper
 from harness.training.evaluation import predict
-from harness.training.resume import Keeper
-from harness.training.sweep import Sweep
+from harness.training.optimisation import Sweep
 
 __all__ = ["Loop"]
 

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.batching import BatchSource
-from harness.network import Network
+from harness.data.batching import BatchSource
+from harness.system.network import Network
 from harness.training.evaluation import EVALUATION_BATCH
 
 __all__ = ["CHECKS", "stability"]

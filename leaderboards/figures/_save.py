@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.files import write_atomic
+from harness._util.atomic import write_atomic
 from leaderboards.document import one_line
 from leaderboards.figures._style import DARK, style
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.data.corruption import LAWS, RATES
+from harness.spec.conditions import LAWS, RATES
 from leaderboards.figures._curves import look
 from leaderboards.figures._style import FAINT, INK, axis_title, number, sheet, short, style
 from leaderboards.model import Grid

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from harness._util.printed import with_spread
 from harness.metrics import Metric
-from harness.printed import with_spread
 from leaderboards.figures._style import (
     CEILING,
     FLOOR,

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness._util.printed import with_spread
 from harness.data.datasets import datasets
 from harness.errors import StoreError
 from harness.metrics import Metric
-from harness.printed import with_spread
-from harness.seed_table import SeedGroup
 from harness.stats.selection import best_of_k
 from harness.stats.spread import Spread, spread
+from harness.submissions.tables.seeds import SeedGroup
 from leaderboards.figures import save
 from leaderboards.figures._curves import LINE, NAME, Curve, draw_curves, look
 from leaderboards.figures._style import (

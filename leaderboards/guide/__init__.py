@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from harness.files import write_atomic
+from harness._util.atomic import write_atomic
 from leaderboards.figures import save
 from leaderboards.guide.conventions import dead_models, readings
 from leaderboards.guide.figures import draw_acc2, draw_dead_models, draw_false_positives

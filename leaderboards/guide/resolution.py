@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness._util.seeds import derive
 from harness.data.datasets import Dataset, datasets
-from harness.seeds import derive
 from harness.stats import resolution, resolution_of_accuracy
 from harness.stats.calibration import MOSI_LIKE, Calibration, Design, calibrate
 

@@ -15,11 +15,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.canonical import Json
+from harness._util.canonical import Json
 from harness.data.datasets import Dataset
 from harness.metrics import Metric
-from harness.scoring import Truth
-from harness.store import RunStore
+from harness.runs.labels import Truth
+from harness.runs.store import RunStore
 from harness.submissions import Badge
 from leaderboards.model.memo import once
 from leaderboards.model.tracks import PLAIN, Track, plain_first

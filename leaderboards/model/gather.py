@@ -14,12 +14,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.corruption import grid
 from harness.data.datasets import datasets
 from harness.errors import StoreError
 from harness.metrics import metrics
-from harness.scoring import Truth
-from harness.store import RunStore, StoredRun
+from harness.runs.labels import Truth
+from harness.runs.store import RunStore, StoredRun
+from harness.spec.conditions import grid
 from harness.submissions import flags
 from leaderboards.model.board import Board, CorpusFacts, Facts, Grid, MissingRun, Row, Run
 from leaderboards.model.submissions import entries

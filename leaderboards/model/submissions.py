@@ -9,8 +9,8 @@ import pandas as pd
 
 from harness.errors import StoreError
 from harness.metrics import score
-from harness.scoring import Truth
-from harness.store import RunStore
+from harness.runs.labels import Truth
+from harness.runs.store import RunStore
 from harness.submissions import NOT_STATED, Record, StoredSubmission, SubmissionStore
 from leaderboards.model.board import CorpusFacts, Row, Run
 

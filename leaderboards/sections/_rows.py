@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from harness._util.printed import with_spread
 from harness.metrics import Metric
-from harness.printed import with_spread
 from leaderboards.model import Row, summarise
 from leaderboards.numbers import EMPTY, ONCE, UNDEFINED, arrow, number
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.canonical import Json
+from harness._util.canonical import Json
 from harness.metrics import metrics_for, score
 from leaderboards.model import Grid, Row, Run
 

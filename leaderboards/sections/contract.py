@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from harness.canonical import Json
+from harness._util.canonical import Json
 from leaderboards.document import Block
 from leaderboards.model import Board, Grid, Row
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from harness.printed import defined, with_spread
+from harness._util.printed import defined, with_spread
 from leaderboards.document import Block, Document, Heading, Part, Table, left, right, text
 from leaderboards.model import Board, Grid, Row, Summary, ordered
 from leaderboards.numbers import UNDEFINED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from harness.canonical import Json
+from harness._util.canonical import Json
 from harness.metrics import Metric, metrics, metrics_for
 from harness.stats import Ranking
 from leaderboards.document import (

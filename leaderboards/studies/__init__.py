@@ -1,4 +1,5 @@
-"""Questions to stored runs beyond a board, a module each: variance, quality, reproduction, fidelity.
+"""Questions to stored runs beyond a board: variance, quality, reproduction, fidelity.
 
-A study is a function of the run store that returns plain records; the command line prints them.
+Each module is one study: a function of the run store that returns plain records, which the command
+line prints.
 """

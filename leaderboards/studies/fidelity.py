@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.metrics import metrics
-from harness.store import RunStore
+from harness.runs.store import RunStore
 from leaderboards.literature import literature
 from leaderboards.model import Grid, Row, gather, summarise
 from leaderboards.studies.reproduce import VERDICTS, reproduce

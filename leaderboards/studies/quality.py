@@ -1,8 +1,9 @@
 """What stored runs say about quality scores and gates: do they follow quality, and do they matter?
 
-A network marks what it judges of a clip and then acts upon (``harness.judgement``). Its runs store
-these values under the clean condition and, under the reliability protocol, under conditions that
-hit one modality at a strength that is known; and predictions made while clips swapped judgements.
+A network marks what it judges of a clip and then acts upon (``harness.system.gates``). Its runs
+store these values under the clean condition and, under the reliability protocol, under conditions
+that hit one modality at a strength that is known; and predictions made while clips swapped
+judgements.
 
 Shapes: N test clips, L conditions, S runs.
 """
@@ -17,14 +18,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.data.corruption import CLEAN, MODALITIES, Condition
-from harness.diagnostics import MIXED, swapped
 from harness.errors import SpecError, StoreError
 from harness.metrics import Metric
 from harness.metrics.base import Values
-from harness.scoring import Truth
+from harness.runs.labels import Truth
+from harness.runs.store import RunStore, StoredRun
+from harness.spec.conditions import CLEAN, MODALITIES, Condition
 from harness.stats.quality import Estimate, auroc, change, spearman
-from harness.store import RunStore, StoredRun
+from harness.system.diagnostics import MIXED, swapped
 from leaderboards.model import CorpusFacts, Grid, Row, gather
 
 __all__ = ["ANY", "CorpusQuality", "RowQuality", "Score", "Swap", "study_quality"]

@@ -18,9 +18,9 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from harness.canonical import Json
+from harness._util.canonical import Json
+from harness.runs.store import RunStore
 from harness.stats import declared_margin
-from harness.store import RunStore
 from leaderboards.literature import PublishedRow
 from leaderboards.model import Grid, Row, gather
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from harness.errors import SpecError, StoreError
 from harness.metrics import Metric, metrics, metrics_for
 from harness.metrics.base import Values
-from harness.scoring import Truth
+from harness.runs.labels import Truth
+from harness.runs.store import RunStore
 from harness.stats import declared_margin
 from harness.stats.selection import Selection, best_of_k, epoch_scores, selection
 from harness.stats.variance import (
@@ -24,7 +25,6 @@ from harness.stats.variance import (
     components,
     components_of_difference,
 )
-from harness.store import RunStore
 from leaderboards.model import CorpusFacts, Grid, Row, gather
 
 __all__ = ["BEST_OF", "CorpusStudy", "PairStudy", "RowStudy", "study_suite"]

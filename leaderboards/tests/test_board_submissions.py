@@ -9,7 +9,7 @@ import pytest
 
 import leaderboards
 from harness.errors import StoreError
-from harness.store import RunStore
+from harness.runs.store import RunStore
 from harness.submissions import Badge, Manifest, Record, SubmissionStore
 from harness.tests.stores import Off, Row, make_corpus, make_store
 from leaderboards.model import analyse, gather

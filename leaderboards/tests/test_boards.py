@@ -18,7 +18,7 @@ from scipy import stats as scipy_stats
 
 import leaderboards
 from harness.errors import StoreError
-from harness.record import RunRecord
+from harness.runs.record import RunRecord
 from harness.tests.stores import (
     SEEDS,
     Constant,

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 import leaderboards
-from harness.data import label_csv
 from harness.data.datasets import datasets
+from harness.data.readers import label_csv
 from harness.data.store import CorpusStore
-from harness.driver import carry_out
-from harness.executors.local import LocalExecutor
 from harness.home import Home
-from harness.plan import make_plan
-from harness.specs import Suite
-from harness.store import RunStore
+from harness.runs.driver import carry_out
+from harness.runs.executors.local import LocalExecutor
+from harness.runs.plan import make_plan
+from harness.runs.store import RunStore
+from harness.spec import Suite
 from harness.tests.research import research_data
 
 PUBLISHED = Path(leaderboards.__file__).parent / "published"

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.data.corruption import grid, told
-from harness.diagnostics import MIXED, swapped
 from harness.errors import SpecError, StoreError
 from harness.metrics import metrics
+from harness.spec.conditions import grid, told
+from harness.system.diagnostics import MIXED, swapped
 from harness.tests.stores import (
     Constant,
     NotRun,

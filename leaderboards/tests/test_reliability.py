@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from harness.data.corruption import Condition, grid
 from harness.metrics import metrics
+from harness.spec.conditions import Condition, grid
 from harness.tests.stores import SEEDS, Constant, Off, Row, make_corpus, make_store
 from leaderboards.document import Fold, Table
 from leaderboards.figures import reliability_curves, reliability_maps

@@ -16,7 +16,7 @@ from scipy import stats
 from harness.cli import main
 from harness.data.datasets import datasets
 from harness.metrics import score, score_conventions
-from harness.store import RunStore
+from harness.runs.store import RunStore
 from harness.system import System
 from harness.tests import stores
 from harness.tests.stores import SEEDS, Constant, NotRun, Off, make_corpus, make_store, predict

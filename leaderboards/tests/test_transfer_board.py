@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import leaderboards
-from harness.protocols import protocols
-from harness.store import RunStore
+from harness.runs.store import RunStore
+from harness.spec.protocols import protocols
 from harness.tests import stores
 from harness.tests.stores import Constant, NotRun, Off, Row, make_corpus, make_record, make_spec
 from leaderboards.model import gather

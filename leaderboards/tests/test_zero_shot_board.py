@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import leaderboards
-from harness.record import RunRecord
+from harness.runs.record import RunRecord
 from harness.tests.stores import Constant, NotRun, Off, Row, make_corpus, make_record, make_spec
 from harness.tests.stores import make_store as make_plain_store
 from leaderboards.model import gather

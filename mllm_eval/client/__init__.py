@@ -9,12 +9,12 @@ appears in no message, log or journal.
 
 from __future__ import annotations
 
-from mllm_eval.client.acquaintance import recall, remember
-from mllm_eval.client.asking import ask_all
+from mllm_eval.client.ask import ask_all
+from mllm_eval.client.concurrency import Limits, Pace
 from mllm_eval.client.endpoint import Client
-from mllm_eval.client.pace import Limits, Pace
 from mllm_eval.client.requests import Prices, Request, Sampling
 from mllm_eval.client.served import Served, ask_served
+from mllm_eval.client.served_cache import recall, remember
 from mllm_eval.client.session import Session
 from mllm_eval.client.unanswered import ask_settled, counting
 

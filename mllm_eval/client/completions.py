@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from mllm_eval.journal import Answer, TokenChoices
+from mllm_eval.client.journal import Answer, TokenChoices
 
 __all__ = ["answer_of", "encodable", "is_policy", "seconds_asked"]
 

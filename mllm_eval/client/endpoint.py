@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import httpx
 
 from harness.errors import RunFailed, SpecError
-from mllm_eval.client.pace import Limits
+from mllm_eval.client.concurrency import Limits
+from mllm_eval.client.journal import Identity
 from mllm_eval.client.requests import Request
 from mllm_eval.client.session import Session
-from mllm_eval.journal import Identity
 
 __all__ = ["Client"]
 

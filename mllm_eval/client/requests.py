@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.canonical import Json, digest, dumps, plain
-from mllm_eval.journal import Answer
+from harness._util.canonical import Json, digest, dumps, plain
+from mllm_eval.client.journal import Answer
 
 __all__ = ["Messages", "Prices", "Request", "Sampling"]
 

@@ -11,7 +11,7 @@ import httpx
 
 from harness.errors import DataError, RunFailed
 from mllm_eval.client.endpoint import Client
-from mllm_eval.revisions import folder_digest, told
+from mllm_eval.model.revision import folder_digest, told
 
 __all__ = ["Served", "ask_served"]
 

@@ -12,9 +12,9 @@ import httpx
 
 from harness.errors import RunFailed
 from mllm_eval.client.completions import answer_of, encodable, is_policy, seconds_asked
-from mllm_eval.client.pace import Pace
+from mllm_eval.client.concurrency import Pace
+from mllm_eval.client.journal import Answer, State
 from mllm_eval.client.requests import Request
-from mllm_eval.journal import Answer, State
 
 if TYPE_CHECKING:
     from mllm_eval.client.endpoint import Client

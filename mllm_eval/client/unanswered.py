@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 
 from harness.errors import RunFailed
-from mllm_eval.client.asking import ask_all
+from mllm_eval.client.ask import ask_all
 from mllm_eval.client.endpoint import Client
+from mllm_eval.client.journal import SETTLED, Answer, Journal
 from mllm_eval.client.requests import Request
-from mllm_eval.journal import SETTLED, Answer, Journal
 
 __all__ = ["ask_settled", "counting"]
 

@@ -60,7 +60,7 @@ def bare_twin(name="mosi-twin@compact-x1", feature_set="bare"):
     """The draft of a twin without its explanations."""
     from harness.data.corpus import EXPLANATIONS
     from harness.data.store import Draft
-    from harness.data.twin import generate
+    from harness.data.twins.generate import generate
 
     made = generate(name)
     return Draft(

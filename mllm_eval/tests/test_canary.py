@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.errors import DataError, RunFailed
-from mllm_eval._canary_items import made
-from mllm_eval._reference_worker import _decoded, _mark, _words
-from mllm_eval.canary import Canary, senses_of
+from mllm_eval.canary.check import Canary, senses_of
+from mllm_eval.canary.items import made
 from mllm_eval.client import Client
-from mllm_eval.journal import Answer
-from mllm_eval.models import ModelCard, models
-from mllm_eval.prompt import prompts
+from mllm_eval.client.journal import Answer
+from mllm_eval.model.card import ModelCard, models
+from mllm_eval.prompt.prompt import prompts
+from mllm_eval.server.reference_worker import _decoded, _mark, _words
 from mllm_eval.tests.fake_server import serving
 
 CARD = ModelCard(name="m", title="m", weights="a/b", inputs=("text", "image", "audio"), system="S")
@@ -177,7 +177,7 @@ def test_the_reference_sees_requests_as_chat_templates_do():
 
 @pytest.mark.slow
 def test_the_command_reports_and_fails_on_a_finding(monkeypatch):
-    monkeypatch.setattr("mllm_eval.models.resolve", lambda name: CARD)
+    monkeypatch.setattr("mllm_eval.model.card.resolve", lambda name: CARD)
     for rate, code in ((well, 0), (deaf, 1)):
         with serving(rate) as server:
             arguments = ["mllm", "canary", "m", "--server", server.url, "--reference", "none"]
@@ -193,10 +193,10 @@ def test_the_command_reports_and_fails_on_a_finding(monkeypatch):
 
 def test_a_corpus_without_recordings_shows_no_media(tmp_path, monkeypatch):
     from harness.data.store import CorpusStore
-    from harness.data.twin import generate
+    from harness.data.twins.generate import generate
     from harness.home import Home
-    from mllm_eval.canary import clips
-    from mllm_eval.media import Sampling
+    from mllm_eval.canary.check import clips
+    from mllm_eval.media.sampling import Sampling
 
     corpus = CorpusStore(Home(tmp_path).corpora).add(generate("mosi-twin@compact-x5"))
     items = clips(corpus.split("valid"), None, frozenset(), Sampling())

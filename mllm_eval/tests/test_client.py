@@ -14,7 +14,7 @@ import pytest
 
 from harness.errors import RunFailed, SpecError
 from mllm_eval.client import Client, Limits, Pace, Prices, Request, Sampling, ask_all
-from mllm_eval.journal import Journal, read_journal
+from mllm_eval.client.journal import Journal, read_journal
 from mllm_eval.tests.fake_server import KEY, Handler, serving
 
 
@@ -277,7 +277,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from mllm_eval.client import Client, Limits, Request, ask_all
-from mllm_eval.journal import Journal
+from mllm_eval.client.journal import Journal
 requests = [Request.of([{"role": "user", "content": f"slow {i}"}]) for i in range(60)]
 client = Client(base_url=sys.argv[1], model="m", revision="r", engine="fake 1",
                 limits=Limits(start=3, most=3))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import DataError
-from mllm_eval.clips import clips_of, donors, media_identity
-from mllm_eval.media import Clip, Sampling
+from mllm_eval.media.clips import clips_of, donors, media_identity
+from mllm_eval.media.sampling import Clip, Sampling
 
 TABLE = pd.DataFrame(
     {"id": ["a_1", "a_2", "b_1"], "video": ["a", "a", "b"], "clip": ["1", "2", "1"], "text": "xyz"}

@@ -14,13 +14,13 @@ from harness.data.corpus import EXPLANATIONS
 from harness.data.store import CorpusStore
 from harness.errors import DataError
 from harness.home import Home
-from harness.store import RunStore
-from harness.synthetic_encoder import write_encoder
+from harness.runs.store import RunStore
+from harness.text.synthetic import write_encoder
 from mllm_eval.client import Client, Limits, Sampling
-from mllm_eval.clips import clips_of
-from mllm_eval.explain import Explainer, Stage, shuffled
-from mllm_eval.journal import Journal
-from mllm_eval.media import Sampling as Frames
+from mllm_eval.client.journal import Journal
+from mllm_eval.explain.write import Explainer, Stage, shuffled
+from mllm_eval.media.clips import clips_of
+from mllm_eval.media.sampling import Sampling as Frames
 
 IDS = ["a_1", "a_2", "b_1", "b_2"]
 TABLE = pd.DataFrame(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.errors import SubmissionError
-from mllm_eval.finding import Finding, mean_over_videos
+from mllm_eval.probe.estimate import Finding, mean_over_videos
 
 
 def test_the_interval_is_that_of_videos_not_of_clips():

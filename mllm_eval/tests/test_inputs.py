@@ -13,15 +13,15 @@ from clips_on_disk import recordings
 
 from harness.data.store import CorpusStore, Draft
 from harness.errors import SpecError
-from harness.executors import Done
 from harness.home import Home
-from harness.protocols import protocols
-from harness.store import RunStore
+from harness.runs.executors import Done
+from harness.runs.store import RunStore
+from harness.spec.protocols import protocols
 from harness.system import Task
-from mllm_eval.explain import LONGEST_NOTE
-from mllm_eval.mllm import MLLM, MLLMParams, pins
-from mllm_eval.models import known, models
+from mllm_eval.explain.write import LONGEST_NOTE
+from mllm_eval.model.card import known, models
 from mllm_eval.tests.fake_server import serving
+from mllm_eval.zero_shot.system import MLLM, MLLMParams, pins
 
 IDS = ["a_0", "b_0", "c_0", "c_1", "d_0", "d_1"]
 SPLITS = ["train", "train", "valid", "valid", "test", "test"]
@@ -207,7 +207,7 @@ SIZE = ("--frames", 1, "--size", 32)
 
 @pytest.mark.parametrize(("condition", "code"), [("all", 0), ("audio", 2)])
 def test_run(msa, home, folder, monkeypatch, condition, code):
-    from harness.execution import execute
+    from harness.runs.cell import execute
 
     class Here:
         def __init__(self, workers):
@@ -217,7 +217,7 @@ def test_run(msa, home, folder, monkeypatch, condition, code):
             for job in jobs:
                 yield Done(job=job, record=execute(job))
 
-    monkeypatch.setattr("harness.executors.local.LocalExecutor", Here)
+    monkeypatch.setattr("harness.runs.executors.local.LocalExecutor", Here)
     row = (
         f'model = "{SEES}", condition = "{condition}", prompt = "en-direct", frames = 1, size = 32'
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import SpecError
-from mllm_eval.instruction import Instruction, Instructions, instructions
+from mllm_eval.prompt.instruction import Instruction, Instructions, instructions
 
 
 @pytest.mark.parametrize("purpose", ["explain", "probe"])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import DataError, StoreError
-from mllm_eval.journal import Answer, Identity, Journal, read_journal
+from mllm_eval.client.journal import Answer, Identity, Journal, read_journal
 
 IDENTITY = Identity(
     model="m",

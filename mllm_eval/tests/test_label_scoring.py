@@ -12,8 +12,8 @@ from scipy.stats import linregress
 
 from harness.errors import SpecError, SubmissionError
 from harness.metrics.affine import Affine, fit_affine
-from mllm_eval.outcomes import Outcome
-from mllm_eval.scoring import LOW_MASS, Letters
+from mllm_eval.prompt.letters import LOW_MASS, Letters
+from mllm_eval.prompt.outcomes import Outcome
 
 THREE = Letters(values=(1.0, -1.0, 0.0))
 LOG = st.floats(-30, 0)

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.errors import SpecError
-from mllm_eval.models import ModelCard, models, resolve
+from mllm_eval.model.card import ModelCard, models, resolve
 
 
 @pytest.mark.parametrize("card", models.values(), ids=lambda card: card.name)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import SpecError
-from mllm_eval.outcomes import (
+from mllm_eval.prompt.outcomes import (
     Outcome,
     Policy,
     Reading,

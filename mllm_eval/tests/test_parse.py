@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mllm_eval.outcomes import Outcome, Reading
-from mllm_eval.parse import cut_off, read_json, read_number, read_text_2025, score_schema
+from mllm_eval.prompt.outcomes import Outcome, Reading
+from mllm_eval.prompt.parse import cut_off, read_json, read_number, read_text_2025, score_schema
 
 MANY_DIGITS = "9" * 5000  # more than Python turns into an int
 

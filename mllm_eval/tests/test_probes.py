@@ -15,13 +15,13 @@ from harness.data.corpus import Corpus
 from harness.data.store import CorpusStore, Draft
 from harness.errors import DataError, SpecError
 from mllm_eval.client import Client, Limits
-from mllm_eval.journal import Journal
-from mllm_eval.media import Sampling as Frames
-from mllm_eval.media import parts
-from mllm_eval.probes import PROBES, findings, hears
-from mllm_eval.probing import NEEDS, Prober, choose
-from mllm_eval.prompt import prompts
-from mllm_eval.rewording import halves
+from mllm_eval.client.journal import Journal
+from mllm_eval.explain.paraphrase import halves
+from mllm_eval.media.sampling import Sampling as Frames
+from mllm_eval.media.sampling import parts
+from mllm_eval.probe.probes import PROBES, findings, hears
+from mllm_eval.probe.questions import NEEDS, Prober, choose
+from mllm_eval.prompt.prompt import prompts
 
 WORTH = {"awful": -2.0, "boring": -1.0, "decent": 1.0, "lovely": 2.0, "perfect": 3.0}
 FRAMES = Frames(frames=1, size=32)

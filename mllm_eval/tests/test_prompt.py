@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from harness.data.datasets import datasets
 from harness.errors import SpecError
-from mllm_eval.outcomes import Outcome
-from mllm_eval.prompt import Prompt, Prompts, prompts
-from mllm_eval.scoring import Letters
+from mllm_eval.prompt.letters import Letters
+from mllm_eval.prompt.outcomes import Outcome
+from mllm_eval.prompt.prompt import Prompt, Prompts, prompts
 
 FROZEN = {  # a registered prompt never changes; another wording is another file
     "en-cues": "d6a2ea54e2b28200",

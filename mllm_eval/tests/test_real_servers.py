@@ -26,20 +26,20 @@ import pytest
 
 from harness.errors import HarnessError, RunFailed
 from harness.tests.research import research_data
-from mllm_eval import server
-from mllm_eval._canary_items import made
-from mllm_eval._command import variables
-from mllm_eval._environment import prepare
-from mllm_eval._weights import locate
-from mllm_eval.canary import Canary
+from mllm_eval.canary.check import Canary
+from mllm_eval.canary.items import made
 from mllm_eval.client import Client, Limits, Request, Sampling, ask_all, ask_served
-from mllm_eval.journal import Journal, read_journal
-from mllm_eval.models import models
-from mllm_eval.parse import read_json, score_schema
-from mllm_eval.prompt import prompts
-from mllm_eval.reference import reference
-from mllm_eval.revisions import folder_digest
-from mllm_eval.server import serve
+from mllm_eval.client.journal import Journal, read_journal
+from mllm_eval.model.card import models
+from mllm_eval.model.revision import folder_digest
+from mllm_eval.model.weights import locate
+from mllm_eval.prompt.parse import read_json, score_schema
+from mllm_eval.prompt.prompt import prompts
+from mllm_eval.server import process as server
+from mllm_eval.server.command import variables
+from mllm_eval.server.environment import prepare
+from mllm_eval.server.process import serve
+from mllm_eval.server.reference import reference
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
@@ -232,7 +232,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from mllm_eval.client import Client, Limits, Request, Sampling, ask_all
-from mllm_eval.journal import Journal
+from mllm_eval.client.journal import Journal
 base_url, model, revision, engine, path = sys.argv[1:]
 client = Client(base_url=base_url, model=model, revision=revision, engine=engine,
                 limits=Limits(start=4, most=4))
@@ -350,7 +350,7 @@ def test_a_server_that_cannot_start_gives_its_reason(cache):
 
 
 def test_the_benchmark_of_the_client_compares(cache, tmp_path, monkeypatch):
-    from harness.benchmarks.asking import asking
+    from harness.benchmarks.llm_client import asking
     from harness.benchmarks.measure import TINY
 
     monkeypatch.setenv("MSA_HOME", str(tmp_path / "home"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mllm_eval.rewording import halves, overlap, reworded, units
+from mllm_eval.explain.paraphrase import halves, overlap, reworded, units
 
 WORDS = st.lists(st.sampled_from("abcd"), max_size=9)
 

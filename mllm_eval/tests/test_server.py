@@ -15,18 +15,19 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from harness import environments
+from harness._util import venv as environments
 from harness.cli import app
 from harness.errors import DataError, RunFailed, SpecError
-from mllm_eval import _repairs, server
-from mllm_eval._command import Launch, arguments, variables
-from mllm_eval._environment import Environment, prepare
-from mllm_eval._logs import last_words, newest_line
-from mllm_eval._weights import Weights, locate
-from mllm_eval.models import ModelCard, models, resolve
-from mllm_eval.revisions import folder_digest
-from mllm_eval.server import serve
-from mllm_eval.small_models import make
+from mllm_eval.model.card import ModelCard, models, resolve
+from mllm_eval.model.revision import folder_digest
+from mllm_eval.model.small import make
+from mllm_eval.model.weights import Weights, locate
+from mllm_eval.server import process as server
+from mllm_eval.server import repairs as _repairs
+from mllm_eval.server.command import Launch, arguments, variables
+from mllm_eval.server.environment import Environment, prepare
+from mllm_eval.server.logs import last_words, newest_line
+from mllm_eval.server.process import serve
 
 STAND_IN = '''
 """Takes vLLM's place: the same command line and pages, a child process, and endings to order."""
@@ -166,9 +167,9 @@ def test_a_hosted_model_is_not_started(tmp_path):
 OWNER = """
 import sys
 from pathlib import Path
-from mllm_eval import server
-from mllm_eval._environment import Environment
-from mllm_eval.models import resolve
+from mllm_eval.server import process as server
+from mllm_eval.server.environment import Environment
+from mllm_eval.model.card import resolve
 folder = Path(sys.argv[1])
 server.prepare = lambda cache: Environment(folder=folder / "environment", build="cpu")
 with server.serve(resolve(str(folder / "weights")), cache=folder / "cache") as run:
@@ -303,10 +304,10 @@ def test_the_repairs_leave_what_vllm_needs(tmp_path):
     for _ in range(2):
         _repairs.repair(tmp_path, "0.32.0")
     kept = {path.name for path in tmp_path.iterdir()}
-    assert {"torchvision", "vllm", "vllm-0.32.0+cpu.dist-info", "_torchvision_shim.py"} <= kept
+    assert {"torchvision", "vllm", "vllm-0.32.0+cpu.dist-info", "torchvision_shim.py"} <= kept
     assert not any(name.startswith(("torchaudio", "torchcodec")) for name in kept)
     line = (tmp_path / "torchvision_shim.pth").read_text()
-    assert line.strip() == "import _torchvision_shim; _torchvision_shim.install()"
+    assert line.strip() == "import torchvision_shim; torchvision_shim.install()"
 
 
 def test_a_changed_file_is_another_revision(tmp_path):

@@ -13,14 +13,13 @@ from clips_on_disk import bare_twin
 
 from harness.data.store import CorpusStore, Draft
 from harness.errors import HarnessError, RunFailed
-from harness.execution import execute
-from harness.executors import Done
 from harness.home import Home
-from harness.protocols import protocols
-from harness.store import RunStore
+from harness.runs.cell import execute
+from harness.runs.executors import Done
+from harness.runs.store import RunStore
+from harness.spec.protocols import protocols
 from harness.system import Task
 from mllm_eval.client import Limits
-from mllm_eval.mllm import MLLM, MLLMParams
 from mllm_eval.tests.fake_server import (
     CUT,
     DROP,
@@ -32,6 +31,7 @@ from mllm_eval.tests.fake_server import (
     completion,
     serving,
 )
+from mllm_eval.zero_shot.system import MLLM, MLLMParams
 
 VALID, TEST = 6, 8
 DENIED = {"error": {"message": "this clip is not for me"}}
@@ -383,7 +383,7 @@ class Here:
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("MSA_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("harness.executors.local.LocalExecutor", Here)
+    monkeypatch.setattr("harness.runs.executors.local.LocalExecutor", Here)
     home = Home(tmp_path / "home")
     home.suites.mkdir(parents=True)
     (home.suites / "asked.toml").write_text(SUITE)
@@ -491,10 +491,10 @@ def test_a_probe_of_which_nothing_is_taken_finds_nothing(msa, home):
 
 
 def test_a_canary_takes_every_answer(msa, monkeypatch):
-    from mllm_eval.models import ModelCard
+    from mllm_eval.model.card import ModelCard
 
     card = ModelCard(name="m", title="m", weights="a/b", inputs=("text",))
-    monkeypatch.setattr("mllm_eval.models.resolve", lambda name: card)
+    monkeypatch.setattr("mllm_eval.model.card.resolve", lambda name: card)
     command = ("mllm", "canary", "m", "--reference", "none", "--prompt", "en-direct", "--items", 4)
     with serving(lambda body: (500, {}) if "dreadful" in words(body) else "0.5") as server:
         code, out, errors = msa(*command, "--server", server.url)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mllm_eval.journal import Answer
-from mllm_eval.wording import Fate, Rules, read_fields, read_note, text_schema
+from mllm_eval.client.journal import Answer
+from mllm_eval.explain.validate import Fate, Rules, read_fields, read_note, text_schema
 
 EN, ZH = Rules(language="en"), Rules(language="zh")
 

@@ -15,12 +15,12 @@ import torch
 
 from harness.data.store import CorpusStore, Draft
 from harness.errors import DataError, RunFailed, SpecError
-from harness.protocols import protocols
+from harness.spec.protocols import protocols
 from harness.system import Task, systems
-from mllm_eval.mllm import MLLM, MLLMParams, pins
-from mllm_eval.prompt import prompts
+from mllm_eval.prompt.prompt import prompts
 from mllm_eval.tests.fake_server import TOO_LONG, completion, serving
 from mllm_eval.tests.test_media import encode
+from mllm_eval.zero_shot.system import MLLM, MLLMParams, pins
 
 SPLITS = {"train": 6, "valid": 8, "test": 9}
 LEVELS = np.linspace(-3, 3, 9)

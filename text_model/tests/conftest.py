@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import BertConfig
 
-from harness.batching import Batch, Sequence, Tokens
-from harness.network import Dims
+from harness.data.batching import Batch, Sequence, Tokens
+from harness.system.network import Dims
 from harness.text import Blueprint
 from text_model.model import TextModel
 from text_model.params import TextParams

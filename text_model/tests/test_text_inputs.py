@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import adaptive_avg_pool1d
 
-from harness.batching import Sequence, Tokens
+from harness.data.batching import Sequence, Tokens
 from text_model.inputs import first_frames, pooled_frames, resized_tokens
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.network import Dims
+from harness.system.network import Dims
 from harness.text import Blueprint
 from text_model.checkpoint import FEATURES
 from text_model.layout import released_names

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from harness.batching import Tokens
+from harness.data.batching import Tokens
 
 ABLATIONS = [
     {"audio_clue": False},

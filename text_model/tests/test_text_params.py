@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from harness.errors import SpecError
-from harness.params import Progress
+from harness.system.params import Progress
 from text_model.params import TextParams
 from text_model.text import TEXT, TEXT_PUBLISHED
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from harness.data.corpus import Corpus
     from harness.home import Home
     from mllm_eval.client import Client
-    from mllm_eval.instruction import Language
-    from mllm_eval.journal import Answer
-    from mllm_eval.models import ModelCard
+    from mllm_eval.client.journal import Answer
+    from mllm_eval.model.card import ModelCard
+    from mllm_eval.prompt.instruction import Language
 
 __all__ = [
     "FramesOption",
@@ -56,7 +56,7 @@ _EVERY = 10.0  # seconds between lines
 
 def card_of(model: str) -> ModelCard | None:
     """The card of a model served under its card's name or hub id, if it has one."""
-    from mllm_eval.models import known
+    from mllm_eval.model.card import known
 
     return known(model)
 
@@ -81,7 +81,7 @@ def language_of(given: str | None, corpus: Corpus) -> Language:
     Raises:
         SpecError: For another than English or Chinese.
     """
-    from mllm_eval.instruction import Language
+    from mllm_eval.prompt.instruction import Language
 
     chosen = given or corpus.dataset.language
     if chosen not in get_args(Language):

@@ -23,8 +23,8 @@ from harness.cli.mllm._asking import (
 
 if TYPE_CHECKING:
     from harness.home import Home
-    from mllm_eval.canary import Canary, Finding, Item
-    from mllm_eval.models import ModelCard
+    from mllm_eval.canary.check import Canary, Finding, Item
+    from mllm_eval.model.card import ModelCard
 
 __all__ = ["register"]
 
@@ -54,10 +54,10 @@ def _canary(
 ) -> None:
     """Check a served model on 32 items: against another engine, other orders, blanked media."""
     from harness.home import Home
-    from mllm_eval.canary import Canary
-    from mllm_eval.media import SENSES, Sampling
-    from mllm_eval.models import resolve
-    from mllm_eval.prompt import prompts
+    from mllm_eval.canary.check import Canary
+    from mllm_eval.media.sampling import SENSES, Sampling
+    from mllm_eval.model.card import resolve
+    from mllm_eval.prompt.prompt import prompts
 
     home, card = Home.default(), resolve(model)
     if media is not None:
@@ -80,8 +80,8 @@ def _items(
     card: ModelCard, corpus: str | None, media: Path | None, frames: object, count: int, home: Home
 ) -> Sequence[Item]:
     from harness import data
-    from mllm_eval.canary import clips, made, senses_of
-    from mllm_eval.media import Sampling
+    from mllm_eval.canary.check import clips, made, senses_of
+    from mllm_eval.media.sampling import Sampling
 
     senses = senses_of(card)
     if corpus is None:
@@ -92,7 +92,7 @@ def _items(
 
 
 def _found(canary: Canary, card: ModelCard, home: Home, engine: str) -> list[Finding]:
-    from mllm_eval.reference import reference
+    from mllm_eval.server.reference import reference
 
     if engine == "none":
         return canary.findings(None)

@@ -29,8 +29,8 @@ from harness.errors import DataError, RunFailed, SpecError
 if TYPE_CHECKING:
     from harness.data.corpus import Corpus
     from mllm_eval.client import Client
-    from mllm_eval.explain import Control, Explained, Explainer, Stage
-    from mllm_eval.media import Clip
+    from mllm_eval.explain.write import Control, Explained, Explainer, Stage
+    from mllm_eval.media.sampling import Clip
 
 __all__ = ["register"]
 
@@ -82,12 +82,12 @@ def _explain(
     of its own, for systems that read explanations.
     """
     from harness import data
-    from harness.data import explanations
+    from harness.data.readers import explanations
     from harness.data.store import CorpusStore
     from harness.home import Home
-    from mllm_eval.explain import LONGEST_NOTE, LONGEST_REWRITING, Explainer, shuffled
-    from mllm_eval.journal import Journal
-    from mllm_eval.media import SENSES, Sampling
+    from mllm_eval.client.journal import Journal
+    from mllm_eval.explain.write import LONGEST_NOTE, LONGEST_REWRITING, Explainer, shuffled
+    from mllm_eval.media.sampling import SENSES, Sampling
 
     home = Home.default()
     known = data.load(corpus, home)
@@ -132,7 +132,7 @@ def _explain(
 
 
 def _control(name: str, media: Path | None) -> Control:
-    from mllm_eval.explain import Control
+    from mllm_eval.explain.write import Control
 
     if name not in get_args(Control):
         raise SpecError(f"--control is one of {', '.join(get_args(Control))}; found {name!r}")
@@ -148,7 +148,7 @@ def _control(name: str, media: Path | None) -> Control:
 
 def _stage(client: Client, longest: int) -> Stage:
     from mllm_eval.client import Sampling
-    from mllm_eval.explain import Stage
+    from mllm_eval.explain.write import Stage
 
     card = card_of(client.model)
     if card is None:
@@ -162,7 +162,7 @@ def _stage(client: Client, longest: int) -> Stage:
 
 
 def _clips(corpus: Corpus, media: Path | None, explainer: Explainer) -> Sequence[Clip]:
-    from mllm_eval.clips import clips_of
+    from mllm_eval.media.clips import clips_of
 
     clips = clips_of(corpus.clips, media)
     if media is None:

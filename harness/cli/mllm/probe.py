@@ -28,12 +28,12 @@ from harness.cli.mllm._asking import (
 from harness.errors import SpecError
 
 if TYPE_CHECKING:
-    from harness.canonical import Json
+    from harness._util.canonical import Json
     from harness.data.corpus import Corpus
     from harness.home import Home
-    from mllm_eval.finding import Finding
-    from mllm_eval.models import ModelCard
-    from mllm_eval.probing import Prober, Replies
+    from mllm_eval.model.card import ModelCard
+    from mllm_eval.probe.estimate import Finding
+    from mllm_eval.probe.questions import Prober, Replies
 
 __all__ = ["register"]
 
@@ -77,12 +77,12 @@ def _probe(
     from harness import data
     from harness.home import Home
     from mllm_eval.client import Sampling
-    from mllm_eval.journal import Journal
-    from mllm_eval.media import SENSES
-    from mllm_eval.media import Sampling as Frames
-    from mllm_eval.probes import PROBES, findings
-    from mllm_eval.probing import Prober, choose
-    from mllm_eval.prompt import prompts
+    from mllm_eval.client.journal import Journal
+    from mllm_eval.media.sampling import SENSES
+    from mllm_eval.media.sampling import Sampling as Frames
+    from mllm_eval.probe.probes import PROBES, findings
+    from mllm_eval.probe.questions import Prober, choose
+    from mllm_eval.prompt.prompt import prompts
 
     names = _names(only, tuple(PROBES))
     home = Home.default()
@@ -121,8 +121,8 @@ def _names(only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
 
 def _check_senses(card: ModelCard, only: Sequence[str], media: Path | None, prompt: str) -> None:
     """Refuse what the model cannot be shown: probes that were named, and recordings."""
-    from mllm_eval.media import SENSES
-    from mllm_eval.probing import SHOWS
+    from mllm_eval.media.sampling import SENSES
+    from mllm_eval.probe.questions import SHOWS
 
     for name in only:
         card.check_senses(SHOWS[name], f"probe {name} with prompt {prompt}")
@@ -132,7 +132,7 @@ def _check_senses(card: ModelCard, only: Sequence[str], media: Path | None, prom
 
 def _reworded(path: Path | None) -> Mapping[str, str]:
     """Clip id -> text of a table."""
-    from harness.predictions import read_predictions_table
+    from harness.data.readers.predictions import read_predictions_table
 
     if path is None:
         return {}
@@ -146,7 +146,7 @@ def _reworded(path: Path | None) -> Mapping[str, str]:
 def _facts(
     corpus: Corpus, split: str, prober: Prober, replies: Replies, found: Sequence[Finding]
 ) -> dict[str, Json]:
-    from mllm_eval.probes import hears
+    from mllm_eval.probe.probes import hears
 
     return {
         "corpus": corpus.name,
@@ -163,8 +163,8 @@ def _facts(
 
 def _store(home: Home, facts: Mapping[str, Json]) -> Path:
     """Keep the findings under the home; the same probe of the same model is one file."""
-    from harness.canonical import digest, dumps
-    from harness.files import write_atomic
+    from harness._util.atomic import write_atomic
+    from harness._util.canonical import digest, dumps
 
     asked = {name: facts[name] for name in ("data", "split", "asked", "recordings", "probed")}
     path = home.root / "probes" / f"{facts['corpus']}-{digest(asked)[:12]}.json"

@@ -22,7 +22,7 @@ from harness.cli.run import (
 from harness.errors import SpecError
 
 if TYPE_CHECKING:
-    from harness.specs import Scalar, Suite
+    from harness.spec import Scalar, Suite
 
 __all__ = ["register"]
 
@@ -51,7 +51,7 @@ def _run(
 ) -> None:
     """As msa run, with the server and the recordings of the suite's language models given."""
     from harness.home import Home
-    from harness.plan import find_suite
+    from harness.runs.plan import find_suite
 
     if as_json and not plan_only:
         raise SpecError("--json goes with --plan", hint="msa board SUITE --json")

@@ -13,7 +13,7 @@ import typer
 from harness.cli._output import JsonFlag, echo_json
 
 if TYPE_CHECKING:
-    from mllm_eval.server import Server, Watcher
+    from mllm_eval.server.process import Server, Watcher
 
 __all__ = ["register"]
 
@@ -37,8 +37,8 @@ def _serve(
 ) -> None:
     """Serve a model through vLLM until Ctrl-C; its environment is made on first use."""
     from harness.home import Home
-    from mllm_eval.models import resolve
-    from mllm_eval.server import serve
+    from mllm_eval.model.card import resolve
+    from mllm_eval.server.process import serve
 
     card = resolve(model)
     with contextlib.suppress(KeyboardInterrupt), _stoppable(), _progress(card.name) as watch:

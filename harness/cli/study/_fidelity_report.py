@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.conformance import CHECKS
+from harness.checks.conformance import CHECKS
+from harness.checks.fidelity import FALL, ByHeart, Checked, Size
 from harness.data.datasets import datasets
-from harness.fidelity import FALL, ByHeart, Checked, Size
 from harness.system import System
 from leaderboards.literature import ParameterCount
 from leaderboards.studies.fidelity import TwinResult

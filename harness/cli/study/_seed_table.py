@@ -10,17 +10,17 @@ from pathlib import Path
 
 import typer
 
+from harness._util.printed import UNDEFINED, defined, over_runs
 from harness.cli._output import echo_json, echo_table
 from harness.data.datasets import datasets
 from harness.errors import SpecError, SubmissionError
 from harness.metrics import Metric, metrics
-from harness.printed import UNDEFINED, defined, over_runs
-from harness.published_means import Agreement, against, read_published
-from harness.result_rows import dataset_name
-from harness.seed_table import LeftOut, SeedGroup, SeedTable, read_seed_table
 from harness.stats.equivalence import declared_margin
 from harness.stats.selection import best_of_k
 from harness.stats.spread import spread
+from harness.submissions.tables.means import Agreement, against, read_published
+from harness.submissions.tables.rows import dataset_name
+from harness.submissions.tables.seeds import LeftOut, SeedGroup, SeedTable, read_seed_table
 
 __all__ = ["Wanted", "show"]
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import typer
 
+from harness._util.printed import defined, over_runs
 from harness.cli._output import echo_json, echo_table
 from harness.errors import SpecError
 from harness.home import Home
 from harness.metrics import Metric, metrics
-from harness.printed import defined, over_runs
+from harness.runs.store import RunStore
 from harness.stats.variance import SOURCES, Components
-from harness.store import RunStore
 from leaderboards.studies.variance import BEST_OF, CorpusStudy, PairStudy, RowStudy, study_suite
 
 __all__ = ["show"]

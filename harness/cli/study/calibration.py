@@ -67,7 +67,7 @@ def _calibration(
     as_json: JsonFlag = False,
 ) -> None:
     """Test the tests: false positives, coverage and power where the truth is known."""
-    from harness.files import write_atomic
+    from harness._util.atomic import write_atomic
 
     findings = _findings(replicates, draws, seed)
     if out is not None:

@@ -14,9 +14,9 @@ from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
+    from harness.checks.fidelity import ByHeart, Checked
     from harness.cli.study._fidelity_report import Report, SizeCell
     from harness.data.datasets import Dataset
-    from harness.fidelity import ByHeart, Checked
     from harness.home import Home
     from harness.system import System
     from leaderboards.studies.fidelity import TwinResult
@@ -94,7 +94,7 @@ def _stored(
     names: Sequence[str], parts: frozenset[str], home: Home
 ) -> tuple[tuple[TwinResult, ...], dict[str, dict[str, int]]]:
     """Results on twins, and verdicts on published numbers, of all systems."""
-    from harness.store import RunStore
+    from harness.runs.store import RunStore
     from leaderboards.studies.fidelity import published_verdicts, twin_results
 
     store = RunStore(home.store)
@@ -104,9 +104,9 @@ def _stored(
 
 def _sizes(system: System) -> Iterator[SizeCell]:
     """As published where the system has such a quirk, on every dataset."""
+    from harness.checks.fidelity import measure_size, quirks
     from harness.cli.study._fidelity_report import SizeCell
     from harness.data.datasets import datasets
-    from harness.fidelity import measure_size, quirks
     from leaderboards.literature import parameter_counts
 
     if system.build is None:
@@ -127,8 +127,8 @@ def _widest(dataset: Dataset) -> str:
 
 def _checked(system: System, home: Home) -> Iterator[Checked]:
     from harness import data
-    from harness.fidelity import conform, twin_for
-    from harness.synthetic_encoder import twin_encoder
+    from harness.checks.fidelity import conform, twin_for
+    from harness.text.synthetic import twin_encoder
 
     corpus = data.load(twin_for(system), home)
     yield from conform(system, corpus, twin_encoder(home.cache), home.cache)
@@ -137,8 +137,8 @@ def _checked(system: System, home: Home) -> Iterator[Checked]:
 def _by_heart(system: System, home: Home) -> ByHeart | None:
     """None for systems that no gradient trains."""
     from harness import data
-    from harness.fidelity import learn_by_heart, twin_for
-    from harness.synthetic_encoder import twin_encoder
+    from harness.checks.fidelity import learn_by_heart, twin_for
+    from harness.text.synthetic import twin_encoder
 
     if system.build is None:
         return None
@@ -155,7 +155,7 @@ def _timed(what: str) -> Iterator[None]:
 
 
 def _write(path: Path, page: str) -> None:
-    from harness.files import write_atomic
+    from harness._util.atomic import write_atomic
 
     try:
         write_atomic(path, page)

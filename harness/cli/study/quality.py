@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness._util.printed import UNDEFINED, defined, interval
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.printed import UNDEFINED, defined, interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from harness.data.corpus import Split
+    from harness.runs.store import RunStore
     from harness.stats.quality import Estimate
-    from harness.store import RunStore
     from leaderboards.studies.quality import CorpusQuality, RowQuality, Score, Swap
 
 __all__ = ["register"]
@@ -55,7 +55,7 @@ def _quality(
     """Do quality scores and gates follow quality, and do they matter?"""
     from harness.home import Home
     from harness.metrics import metrics
-    from harness.store import RunStore
+    from harness.runs.store import RunStore
     from leaderboards.studies.quality import study_quality
 
     store = RunStore(Home.default().store)
@@ -129,7 +129,7 @@ def _print(study: CorpusQuality) -> None:
 
 
 def _score_lines(row: RowQuality) -> Iterator[dict[str, object]]:
-    from harness.data.corruption import MODALITIES
+    from harness.spec.conditions import MODALITIES
     from leaderboards.studies.quality import ANY
 
     for score in row.scores:

@@ -36,7 +36,7 @@ def _reliability(
     """Areas, worst cells, sets, modalities, and what training for one condition would gain."""
     from harness.home import Home
     from harness.metrics import metrics
-    from harness.store import RunStore
+    from harness.runs.store import RunStore
     from leaderboards.model import gather
 
     board = gather(RunStore(Home.default().store), suite)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
 
+from harness._util.registry import Registry
+from harness.data.identifiers import split_id
 from harness.errors import SpecError
-from harness.identifiers import split_id
-from harness.registry import Registry
 
 __all__ = ["SPLITS", "Counts", "Dataset", "datasets"]
 

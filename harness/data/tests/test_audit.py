@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.data import label_csv, mmsa_pickle
 from harness.data.audit import audit
 from harness.data.corpus import Corpus, Stream
 from harness.data.datasets import Counts, datasets
+from harness.data.readers import label_csv, mmsa_pickle
 from harness.data.store import CorpusStore
 from harness.tests.research import research_data
 
@@ -326,6 +326,8 @@ def test_lines_that_are_no_clips_are_counted():
         ({"cut_clips": 2, "cut_frames": 0}, "audio clips cut", 2),
         ({"cut_frames": 9}, "audio frames cut", 9),
         ({"extended_clips": 1}, "audio clips extended", 1),
+        ({"truncated_clips": 5}, "audio clips truncated", 5),
+        ({"silent_starts": 6}, "audio clips with silent starts", 6),
         ({"empty_clips": 4}, "audio clips empty in the source", 4),
         ({"nonfinite": {"test": {"nan": 1, "infinite": 2}}}, "audio values cleaned", 3),
         ({"moved_clips": {"train": 1, "test": 2}}, "audio clips moved", 3),

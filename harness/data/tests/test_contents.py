@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data import label_csv
 from harness.data.contents import contents_of, unimodal_labels
 from harness.data.corpus import EXPLANATIONS, LABELS, Corpus, Stream
 from harness.data.datasets import datasets
+from harness.data.readers import label_csv
 from harness.data.store import CorpusStore
 
 SPLITS = ["train", "train", "train", "valid", "test"]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.data.corruption import (
+from harness.errors import SpecError
+from harness.spec.conditions import (
     CLEAN,
     LAWS,
     MODALITIES,
@@ -22,7 +23,6 @@ from harness.data.corruption import (
     seen,
     told,
 )
-from harness.errors import SpecError
 
 RATE = st.integers(0, 1000).map(lambda n: n / 1000)
 HIT = st.sets(st.sampled_from(MODALITIES), min_size=1).map(

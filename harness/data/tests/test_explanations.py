@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.data import explanations
 from harness.data.corpus import Corpus
+from harness.data.readers import explanations
 from harness.data.store import CorpusStore, Draft
 from harness.errors import DataError
 

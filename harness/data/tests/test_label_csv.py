@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import canonical
-from harness.data import label_csv
+from harness._util import canonical
 from harness.data.datasets import datasets
+from harness.data.readers import label_csv
 from harness.data.store import CorpusStore, fingerprint
 from harness.errors import DataError
 from harness.tests.research import research_data

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import canonical
-from harness.data import mmsa_pickle
+from harness._util import canonical
 from harness.data.corpus import STREAMS
 from harness.data.datasets import datasets
+from harness.data.readers import mmsa_pickle
 from harness.data.store import CorpusStore, fingerprint
 from harness.errors import DataError
 from harness.tests.research import research_data

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data._padding import Lengths, settle
+from harness.data.readers.padding import Lengths, settle
 from harness.errors import DataError
 
 

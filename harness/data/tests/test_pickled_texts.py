@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.data._pickled_numpy import OldString
-from harness.data._pickled_texts import texts
+from harness.data.readers.pickled_numpy import OldString
+from harness.data.readers.pickled_texts import texts
 from harness.errors import DataError
 
 

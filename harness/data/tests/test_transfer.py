@@ -18,11 +18,11 @@ from harness import data
 from harness.data.corpus import EXPLANATIONS, Corpus, Stream
 from harness.data.datasets import datasets
 from harness.data.store import CorpusStore, Draft
-from harness.data.transfer import is_transfer, parts_of
-from harness.data.transfer_rules import check_corpora, check_knowledge, check_settings
+from harness.data.transfer.compose import is_transfer, parts_of
+from harness.data.transfer.rules import check_corpora, check_knowledge, check_settings
 from harness.errors import DataError, SpecError
 from harness.home import Home
-from harness.protocols import protocols
+from harness.spec.protocols import protocols
 from harness.tests.research import research_data
 
 SPACE = {"audio": "lld", "seconds": 0.1}
@@ -400,7 +400,7 @@ def test_other_protocols_count_no_tries():
 
 
 def test_real_sets_compose_as_documented(home):
-    from harness.data import label_csv
+    from harness.data.readers import label_csv
 
     store = CorpusStore(home.corpora)
     for name in ("mosi", "sims"):

@@ -22,14 +22,14 @@ from sklearn.preprocessing import StandardScaler
 
 import harness
 from harness import data
-from harness.data import twin
-from harness.data._twin_law import CONFLICTS, VIEWS, Law, posterior
-from harness.data._twin_recipe import Recipe, story_of
-from harness.data._twin_texts import speak
-from harness.data._twin_truth import Truth, tell
-from harness.data._twin_words import CLUES, ENGLISH, MANDARIN
 from harness.data.datasets import SPLITS, datasets
 from harness.data.store import CorpusStore, Draft, fingerprint
+from harness.data.twins import generate as twin
+from harness.data.twins.law import CONFLICTS, VIEWS, Law, posterior
+from harness.data.twins.recipe import Recipe, story_of
+from harness.data.twins.texts import speak
+from harness.data.twins.truth import Truth, tell
+from harness.data.twins.words import CLUES, ENGLISH, MANDARIN
 from harness.errors import SpecError
 from harness.home import Home
 
@@ -320,7 +320,8 @@ def test_generation_ignores_order_and_global_state():
 
 def test_generation_is_the_same_in_another_process():
     code = (
-        "from harness.data import twin; from harness.data.store import fingerprint;"
+        "from harness.data.twins import generate as twin;"
+        "from harness.data.store import fingerprint;"
         f"d = twin.generate({TINY!r}); print(fingerprint(d.clips, d.streams, d.tokens))"
     )
     root = str(Path(harness.__file__).parents[1])

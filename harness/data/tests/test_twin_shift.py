@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from harness.data import twin
-from harness.data._twin_recipe import shift_of
-from harness.data._twin_streams import _aside, _direction
-from harness.data._twin_truth import keep, tell
 from harness.data.datasets import datasets
+from harness.data.twins import generate as twin
+from harness.data.twins.recipe import shift_of
+from harness.data.twins.streams import _aside, _direction
+from harness.data.twins.truth import keep, tell
 
 NAMES = ("mosi", "mosei", "sims", "simsv2")
 PERCENT = {"mosi": 50, "mosei": 10, "sims": 50, "simsv2": 25}

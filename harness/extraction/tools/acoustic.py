@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import recording
+from harness._util.extras import load
+from harness.data.media import decode as recording
 from harness.extraction import Cut, Extractor, NothingThere
 
 __all__ = ["ACOUSTIC"]
@@ -19,7 +17,7 @@ _LOWEST, _HIGHEST = 65.0, 1000.0  # Hz, of a voice
 
 
 def _extract(cut: Cut) -> NDArray[np.float32]:
-    librosa = _librosa()
+    librosa = load("librosa")
     samples = recording.sound(cut.recording(), cut.start, cut.stop)
     if not samples.any():
         raise NothingThere(f"the sound of clip {cut.id} is silence")
@@ -32,16 +30,6 @@ def _extract(cut: Cut) -> NDArray[np.float32]:
     rows = max(1, min(len(pitch), cepstrum.shape[1], chroma.shape[1], -(-len(samples) // _HOP)))
     parts = [np.log(pitch[:rows, None]), cepstrum[:, :rows].T, chroma[:, :rows].T]
     return np.concatenate(parts, axis=1).astype(np.float32)  # (T, 33)
-
-
-def _librosa() -> Any:  # noqa: ANN401 - an optional package, absent where types are checked
-    try:
-        return importlib.import_module("librosa")
-    except ImportError:
-        raise recording.NotInstalled(
-            "extractor acoustic-33 needs the package librosa",
-            hint="pip install 'msa-harness[extract]'",
-        ) from None
 
 
 ACOUSTIC = Extractor(

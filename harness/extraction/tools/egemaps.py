@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import recording
+from harness._util.extras import load
+from harness.data.media import decode as recording
 from harness.extraction import Cut, Extractor, NothingThere
 
 __all__ = ["EGEMAPS"]
@@ -33,13 +33,7 @@ def _extract(cut: Cut) -> NDArray[np.float32]:
 
 @cache
 def _smile() -> Any:  # noqa: ANN401 - an optional package, absent where types are checked
-    try:
-        opensmile = importlib.import_module("opensmile")
-    except ImportError:
-        raise recording.NotInstalled(
-            "extractor egemaps needs the package opensmile",
-            hint="pip install 'msa-harness[extract]'",
-        ) from None
+    opensmile = load("opensmile")
     return opensmile.Smile(
         feature_set=opensmile.FeatureSet.eGeMAPSv02,
         feature_level=opensmile.FeatureLevel.LowLevelDescriptors,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import recording
+from harness._util.extras import load, missing
+from harness.data.media import decode as recording
 from harness.extraction import Cut, Extractor, NothingThere
 from harness.extraction.tools._face import FEATURES, describe
 
@@ -46,13 +46,10 @@ def _row(mesh: Any, picture: NDArray[np.uint8]) -> NDArray[np.float32]:  # noqa:
 def _mesh() -> Iterator[Any]:
     """A tracker of its own for each clip: what one shows must not depend on the one before."""
     os.environ.setdefault("GLOG_minloglevel", "2")  # it reports every start
-    try:
-        face_mesh = importlib.import_module("mediapipe").solutions.face_mesh
-    except (ImportError, AttributeError):  # wheels from 1.0 on come without the models
-        raise recording.NotInstalled(
-            "extractor face-mesh needs the package mediapipe 0.10.14",
-            hint="pip install 'msa-harness[extract]'",
-        ) from None
+    solutions = getattr(load("mediapipe"), "solutions", None)
+    if solutions is None:  # wheels from 1.0 on come without the models
+        raise missing("mediapipe")
+    face_mesh = solutions.face_mesh
     with face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=True) as mesh:
         yield mesh
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.decoding import decode
+from harness._util.decoding import decode
 from harness.errors import DataError
 from harness.extraction import Cut, Extractor, NothingThere
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
+from harness._util.seeds import derive
 from harness.errors import SpecError, SubmissionError
 from harness.metrics import metrics
-from harness.seeds import derive
 from harness.stats import Field, average_ranks, compare, draw_fields, holm, rank, resolution
 
 

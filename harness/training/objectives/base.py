@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.batching import BatchSource
+from harness.data.batching import BatchSource
 
 __all__ = [
     "Evidence",

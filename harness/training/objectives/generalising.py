@@ -11,10 +11,10 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from harness.batching import Batch, BatchSource
+from harness.data.batching import Batch, BatchSource
 from harness.errors import SpecError
-from harness.network import Network, Output, ParameterGroup, Pass, Stage
-from harness.params import TrainingParams
+from harness.system.network import Network, Output, ParameterGroup, Pass, Stage
+from harness.system.params import TrainingParams
 from harness.training.objectives.base import (
     Evidence,
     Objective,
@@ -25,7 +25,7 @@ from harness.training.objectives.base import (
     training_domains,
 )
 from harness.training.objectives.capture import Capture
-from harness.training.sweep import clip_losses
+from harness.training.optimisation import clip_losses
 
 __all__ = ["Generalising"]
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.data.corruption import (
+from harness.metrics import Metric
+from harness.metrics.base import Values
+from harness.spec.conditions import (
     LAWS,
     MODALITIES,
     RATES,
@@ -26,8 +28,6 @@ from harness.data.corruption import (
     only,
     seen,
 )
-from harness.metrics import Metric
-from harness.metrics.base import Values
 from harness.stats import Field, Ranking, rank
 from harness.stats.surface import Extreme, Sample, Surface, largest, sample
 from leaderboards.model import Grid, Row, Track, once

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from harness.data.corruption import LAWS, seen
+from harness.spec.conditions import LAWS, seen
 from leaderboards.document import Block, Fold, Heading, Table, text
 from leaderboards.model import Grid, Track
 from leaderboards.sections.contract import CorpusSection

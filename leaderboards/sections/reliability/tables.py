@@ -6,9 +6,9 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 
-from harness.data.corruption import LAWS, MODALITIES
+from harness._util.printed import defined
 from harness.metrics import Metric
-from harness.printed import defined
+from harness.spec.conditions import LAWS, MODALITIES
 from harness.stats import Pairing
 from leaderboards.document import Column, Table
 from leaderboards.literature import PublishedRow, lines, of_conditions

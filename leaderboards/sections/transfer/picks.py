@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from harness.metrics import metrics
 from harness.metrics.transfer import recalibrated
-from harness.scoring import Truth
-from harness.specs import algorithm_of
-from harness.store import RunStore
+from harness.runs.labels import Truth
+from harness.runs.store import RunStore
+from harness.spec import algorithm_of
 from leaderboards.model import Grid, Row, Run
 
 __all__ = ["RULES", "Family", "Pick", "Rule", "Transfers", "collect"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.canonical import Json
+from harness._util.canonical import Json
 from leaderboards.model import Board
 from leaderboards.sections.transfer.analysis import (
     Contest,

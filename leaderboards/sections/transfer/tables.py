@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness._util.printed import defined
 from harness.data.datasets import datasets
 from harness.metrics import metrics
-from harness.printed import defined
 from leaderboards.document import Table, left, right
 from leaderboards.model import Track
 from leaderboards.numbers import EMPTY, UNDEFINED, bounds, number, rank_set

@@ -1,0 +1,1 @@
+"""What several systems truly share: blocks of networks, padding, memory banks, ridges."""

@@ -1,0 +1,5 @@
+"""ALMT: language, at several depths, decides what is taken from audio and vision."""
+
+from baselines.almt.system import ALMT
+
+__all__ = ["ALMT"]

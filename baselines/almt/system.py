@@ -1,0 +1,95 @@
+"""ALMT: language, at several depths, decides what is taken from audio and vision.
+
+Shapes: B clips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from baselines._shared.bert import audio_vision, tokens_of
+from baselines._shared.tables import table_rows
+from baselines.almt.blocks import HyperFusion, HyperParams, TokenStreams
+from harness.data.batching import Batch
+from harness.system import Card, Dims, Network, Output, System
+
+__all__ = ["ALMT", "ALMTParams", "LanguageGuidedNetwork"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ALMTParams(HyperParams):
+    """Hyper-parameters of ALMT."""
+
+
+class LanguageGuidedNetwork(Network):
+    """y = w · CrossTransformer(hyper-modality, language)[first token] + b."""
+
+    def __init__(self, dims: Dims, params: ALMTParams) -> None:
+        super().__init__()
+        self.streams = TokenStreams(dims, params)
+        self.fusion = HyperFusion(params)
+        self.head = nn.Linear(params.hidden, 1)
+
+    def forward(self, batch: Batch) -> Output:
+        """Predict one batch."""
+        audio, vision = audio_vision(batch)
+        fused = self.fusion(*self.streams(tokens_of(batch), audio, vision))
+        return Output(self.head(fused[:, 0]).squeeze(1))
+
+
+_ENGLISH = "acc7 acc5 acc2_has0 acc2_non0 f1_has0 f1_non0 mae corr"
+_BEST = "paper; best test epoch per metric, one run; accuracies and F1 in percent"
+_MODS = "quoted by a later paper; accuracies and F1 in percent"
+
+ALMT = System(
+    name="almt",
+    card=Card(
+        title="ALMT",
+        paper="Zhang, Wang, Yin, Liu, Liu, Yu. Learning Language-guided Adaptive Hyper-modality"
+        " Representation for Multimodal Sentiment Analysis. EMNLP 2023",
+        year=2023,
+        url="https://aclanthology.org/2023.emnlp-main.49",
+        text="T-BERT",
+        published=(
+            *table_rows(
+                "ALMT (EMNLP 2023)",
+                _ENGLISH,
+                note=_BEST,
+                mosi=(49.42, 56.41, 84.55, 86.43, 84.57, 86.47, 0.683, 0.805),
+            ),
+            *table_rows("ALMT (EMNLP 2023)", "corr", note=_BEST, mosei=(0.779,)),
+            *table_rows(
+                "MODS (AAAI 2026) table",
+                "mae corr acc2 acc3 acc5 f1",
+                note=_MODS,
+                sims=(0.408, 0.594, 78.77, 65.86, 43.11, 78.71),
+                simsv2=(0.308, 0.700, 79.59, 71.86, 52.90, 79.51),
+            ),
+        ),
+        deviations=(
+            "quirk=fixed: padding is masked; the released code masks it inside BERT only",
+            "quirk=fixed: the hyper-modality starts at random; it starts at ones, which its first"
+            " layer norm turns into zeros, so that the norm's weight has no gradient at first",
+            "quirk=fixed: the rate changes every step; as released it changes every epoch and is"
+            " zero in the first",
+            "MMSA lists a gradient norm of 2 and does not clip; so none is clipped here",
+            "Patience is the protocol's: the authors train 200 epochs, MMSA waits 32",
+            "CH-SIMS v2: settings of CH-SIMS (ours); no code publishes any",
+        ),
+        declares={
+            "parameters@published": "the first norm of the hyper-modality, of ones, has a weight"
+            " that no gradient reaches before the first step",
+        },
+    ),
+    params=ALMTParams,
+    presets={
+        "mosi": {"encoder": "bert-base-uncased", "max_tokens": 50, "fusion_layers": 2},
+        "mosei": {"encoder": "bert-base-uncased", "max_tokens": 50, "fusion_layers": 4},
+        "sims": {"encoder": "bert-base-chinese", "max_tokens": 39, "fusion_layers": 4},
+        "simsv2": {"encoder": "bert-base-chinese", "max_tokens": 50, "fusion_layers": 4},
+    },
+    inputs=frozenset({"tokens", "audio", "vision"}),
+    build=LanguageGuidedNetwork,
+)

@@ -1,0 +1,115 @@
+"""Every test's surroundings: a home of its own, systems that misbehave on purpose, no deadlines."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from harness.home import Home
+
+# Properties are tried on busy machines too: how long an example takes decides nothing.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
+FAULTY = '''
+"""Systems that fail in every way a system can."""
+import os, signal, time
+import numpy as np
+from harness.errors import RunFailed
+from harness.system import Card, Fitted, System
+
+CARD = Card(title="faulty", paper="none", year=None)
+
+def answer(value):
+    return Fitted(predict=lambda split: np.full(len(split), value), parameters=0, trainable=0)
+
+def fine(task, params):
+    return answer(float(task.seed % 7))
+
+def leave(task, params):
+    os._exit(3)
+
+def die(task, params):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def fault(task, params):
+    raise ZeroDivisionError("one over zero\\n\\nAdvice on debugging it.")
+
+def diverge(task, params):
+    raise RunFailed("training loss became nan in epoch 2")
+
+def undefined(task, params):
+    return answer(float("nan"))
+
+def linger(task, params):
+    time.sleep(60)
+
+def make(name, fit):
+    return System(name=name, card=CARD, inputs=frozenset(), fit=fit)
+
+fine, leave, die, fault, diverge, undefined, linger = (
+    make(f"faulty_{f.__name__}", f) for f in (fine, leave, die, fault, diverge, undefined, linger)
+)
+'''
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """An empty home that the command line and workers of this test use too."""
+    root = tmp_path / "home"
+    monkeypatch.setenv("MSA_HOME", str(root))
+    home = Home(root)
+    home.suites.mkdir(parents=True)
+    return home
+
+
+@pytest.fixture
+def msa(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Call ``msa`` in this process: (exit code, standard output, standard error)."""
+    from harness.cli import main
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["msa", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def faulty_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a plug-in distribution whose systems are called ``faulty_*``; workers see it too."""
+    site = tmp_path / "plugin"
+    info = site / "faulty_plugin-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "faulty_plugin.py").write_text(textwrap.dedent(FAULTY))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty-plugin\nVersion: 1.0\n")
+    names = ("fine", "leave", "die", "fault", "diverge", "undefined", "linger")
+    lines = ["[msa_harness.systems]", *(f"faulty_{n} = faulty_plugin:{n}" for n in names)]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(str(site))
+    forget = _fresh_systems(monkeypatch)
+    assert "faulty_fine" in forget
+
+
+def _fresh_systems(monkeypatch: pytest.MonkeyPatch) -> object:
+    """The registry caches its names; give this test a registry that has not looked yet."""
+    import harness.runs.cell
+    import harness.runs.plan
+    import harness.system
+    from harness._util.registry import Registry
+    from harness.system import System
+
+    fresh = Registry("system", System, packages=("baselines",), group="msa_harness.systems")
+    for module in (harness.system, harness.runs.plan, harness.runs.cell):
+        monkeypatch.setattr(module, "systems", fresh)
+    return fresh

@@ -1,0 +1,5 @@
+"""What every package stands on and no researcher looks for: bytes, files, processes, look-ups.
+
+Canonical JSON and digests, atomic writes, checksums, Parquet, text encodings, child seeds,
+registries, process pools and environments of other programs. Nothing here knows what a clip is.
+"""

@@ -1,0 +1,6 @@
+"""A suite becomes stored runs: planned, carried out cell by cell, committed, checked, replayed.
+
+``plan`` says which cells a suite has, ``cell`` carries out one, ``driver`` all that are missing on
+an executor, ``store`` keeps what comes back. Predictions are the result; everything else is
+computed from them.
+"""

@@ -1,0 +1,261 @@
+"""One cell, from specification to record: what a worker does, and all that it does."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from harness._util import canonical
+from harness._util.canonical import Json
+from harness.corruption.evaluate_grid import GridAnswers, answer_grid
+from harness.data.corpus import Corpus, Split
+from harness.data.store import CorpusStore
+from harness.errors import DataError, RunFailed, SpecError
+from harness.home import Home
+from harness.runs import provenance
+from harness.runs.record import RunRecord
+from harness.spec import RunSpec
+from harness.system import Fitted, Params, System, Task, TrainingParams, systems
+from harness.system.diagnostics import by_sentiment, columns
+from harness.text import Encoder, find_encoder
+from harness.training import fit_network
+
+__all__ = ["Job", "execute", "limit_threads", "set_precision"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A cell to execute and where its inputs are; ``names`` locates what ``spec.artifacts`` pins.
+
+    Args:
+        spec: What to run.
+        home: Where corpora and caches are.
+        names: Role -> encoder name or folder as the user gave it.
+        device: ``cpu`` or ``cuda`` / ``cuda:1``.
+    """
+
+    spec: RunSpec
+    home: Home
+    names: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+
+
+def limit_threads() -> None:
+    """One thread per worker: small models run faster so, and bits do not depend on cores."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
+
+def set_precision(precision: str, device: str) -> None:
+    """What float32 products and recurrent layers may become on a GPU; said, never left to defaults.
+
+    cuDNN would round the inputs of float32 recurrent layers and convolutions to TF32 unasked.
+
+    Raises:
+        SpecError: When ``tf32`` is asked of a device that has none.
+    """
+    if precision == "tf32" and torch.device(device).type != "cuda":
+        raise SpecError(
+            f"precision tf32 needs a CUDA device; this run is on {device}",
+            hint='precision = "float32", or --device cuda',
+        )
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
+def execute(job: Job) -> RunRecord:
+    """Train or fit one system on one corpus with one seed and predict valid and test.
+
+    Raises:
+        DataError: When the stored corpus or encoder is not the one the specification pins.
+        RunFailed: When training diverges or the predictions are not finite.
+    """
+    corpus, encoder = _pinned_corpus(job), _pinned_encoder(job)
+    system = systems[job.spec.system]
+    params = system.params(**job.spec.params, **job.names)
+    _check_pins(job, system, params, corpus)
+    if isinstance(params, TrainingParams):
+        set_precision(params.precision, job.device)
+    provenance.reset_peak_memory()
+    began = time.perf_counter()
+    fitted = _fit(system, params, _task(job, corpus, encoder))
+    trained = time.perf_counter()
+    predictions = pd.concat(
+        [_predict(fitted, corpus.split(name)) for name in ("valid", "test")], ignore_index=True
+    )
+    cost: dict[str, Json] = {
+        "fit_seconds": trained - began,
+        "predict_seconds": time.perf_counter() - trained,
+        "peak_memory_bytes": provenance.peak_memory(),
+    }
+    told = _diagnostics(fitted, corpus)
+    under = _under(fitted, system, params, corpus, job.spec.protocol.corruption)
+    return RunRecord(
+        key=job.spec.key,
+        manifest={
+            "spec": _spec_record(job.spec),
+            "encoder": None if encoder is None else encoder.name,
+            "result": {
+                **_result_record(fitted, len(corpus.split("train"))),
+                **({} if told is None else {"diagnostics": _test_means(told, corpus)}),
+                **({} if under is None else {"corruption": under.record}),
+            },
+            "provenance": {**provenance.environment(), "device": torch.device(job.device).type},
+            "cost": cost | ({} if under is None else under.cost),
+        },
+        predictions=predictions if under is None else _with(predictions, under.predictions),
+        history=tuple(dataclasses.asdict(epoch) for epoch in fitted.history),
+        curves={name: _curve_table(curve) for name, curve in fitted.curves.items()},
+        diagnostics=told if told is None or under is None else _with(told, under.diagnostics),
+        answers=fitted.answers,
+    )
+
+
+def _pinned_corpus(job: Job) -> Corpus:
+    corpus = CorpusStore(job.home.corpora).load(job.spec.corpus)
+    if corpus.fingerprint != job.spec.data:
+        raise DataError(
+            f"corpus {corpus.name} changed since the run was planned:"
+            f" {corpus.fingerprint[:12]}, planned {job.spec.data[:12]}",
+            hint="plan again with `msa run SUITE`",
+        )
+    return corpus
+
+
+def _pinned_encoder(job: Job) -> Encoder | None:
+    planned = job.spec.artifacts.get("encoder")
+    if planned is None:
+        return None
+    encoder = find_encoder(job.names["encoder"], job.home.cache)
+    if encoder.digest != planned:
+        raise DataError(f"encoder {encoder.name} changed since the run was planned")
+    return encoder
+
+
+def _check_pins(job: Job, system: System, params: Params, corpus: Corpus) -> None:
+    """What a system finds elsewhere must be what was planned with."""
+    pinned = {} if system.pins is None else system.pins(params, corpus, job.home.cache)
+    for role, found in pinned.items():
+        if found != job.spec.artifacts.get(role):
+            raise DataError(
+                f"{role} changed since the run was planned", hint="plan again with `msa run SUITE`"
+            )
+
+
+def _pinned_knowledge(job: Job) -> Corpus | None:
+    planned = job.spec.artifacts.get("knowledge")
+    if planned is None:
+        return None
+    corpus = CorpusStore(job.home.corpora).load(job.names["knowledge"])
+    if corpus.fingerprint != planned:
+        raise DataError(f"corpus {corpus.name} changed since the run was planned")
+    return corpus
+
+
+def _task(job: Job, corpus: Corpus, encoder: Encoder | None) -> Task:
+    return Task(
+        train=corpus.split("train"),
+        valid=corpus.split("valid"),
+        watched=corpus.split("test"),
+        protocol=job.spec.protocol,
+        seed=job.spec.seed,
+        device=torch.device(job.device),
+        encoder=encoder,
+        cache=job.home.cache,
+        knowledge=_pinned_knowledge(job),
+        resume=job.home.cache / "resume" / f"{job.spec.key}.pt",
+    )
+
+
+def _fit(system: System, params: Params, task: Task) -> Fitted:
+    if system.fit is not None:
+        return system.fit(task, params)
+    assert isinstance(params, TrainingParams)  # System.build takes nothing else
+    return fit_network(system, task, params)
+
+
+def _predict(fitted: Fitted, split: Split) -> pd.DataFrame:
+    values = fitted.predict(split)
+    broken = int((~np.isfinite(values)).sum())
+    if broken or len(values) != len(split):
+        raise RunFailed(
+            f"{len(split)} finite predictions expected on {split.name},"
+            f" found {len(values)} of which {broken} are not finite"
+        )
+    told = {} if fitted.variants is None else fitted.variants(split)
+    return pd.concat(
+        [_table(split, name, pred) for name, pred in {"clean": values, **told}.items()],
+        ignore_index=True,
+    )
+
+
+def _table(split: Split, condition: str, pred: NDArray[np.float64]) -> pd.DataFrame:
+    """Predictions under one name; NaN is a clip without one."""
+    table = pd.DataFrame(
+        {"id": split.ids, "split": split.name, "condition": condition, "pred": pred}
+    )
+    return table.dropna(subset="pred")
+
+
+def _diagnostics(fitted: Fitted, corpus: Corpus) -> pd.DataFrame | None:
+    """One row per clip of valid and test: ``id, split`` and a column for each value told."""
+    if fitted.diagnose is None:
+        return None
+    parts = []
+    for split in (corpus.split("valid"), corpus.split("test")):
+        values = columns(fitted.diagnose(split))
+        parts.append(pd.DataFrame({"id": split.ids, "split": split.name, **values}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _under(
+    fitted: Fitted, system: System, params: Params, corpus: Corpus, grid: str
+) -> GridAnswers | None:
+    """The test split under the protocol's grid; None where it has no grid."""
+    if grid == "none":
+        return None
+    return answer_grid(fitted, system, params, corpus.split("test"), grid)
+
+
+def _with(clean: pd.DataFrame, under: pd.DataFrame | None) -> pd.DataFrame:
+    """Rows of the clean condition, then those of the others."""
+    named = clean if "condition" in clean else clean.assign(condition="clean")
+    return pd.concat([named, under], ignore_index=True)
+
+
+def _test_means(told: pd.DataFrame, corpus: Corpus) -> Json:
+    test = corpus.split("test")
+    labels = pd.Series(test.labels, index=test.ids)
+    rows = told[told["split"] == test.name].set_index("id").drop(columns="split")
+    return {name: dict(means) for name, means in by_sentiment(rows, labels).items()}
+
+
+def _curve_table(curve: NDArray[np.float32]) -> pd.DataFrame:
+    return pd.DataFrame({str(epoch): row for epoch, row in enumerate(curve, start=1)})
+
+
+def _spec_record(spec: RunSpec) -> dict[str, Json]:
+    record = canonical.plain(spec)
+    assert isinstance(record, dict)
+    return record | {"protocol_digest": spec.protocol.digest}
+
+
+def _result_record(fitted: Fitted, train_clips: int) -> dict[str, Json]:
+    record: dict[str, Json] = {
+        "parameters": fitted.parameters,
+        "trainable": fitted.trainable,
+        "epochs": len(fitted.history),
+        "selected_epoch": fitted.selected_epoch,
+        "train_clips": train_clips,
+    }
+    if fitted.stability is not None:
+        record["stability"] = canonical.plain(fitted.stability)
+    return record | dict(fitted.report)

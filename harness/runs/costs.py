@@ -1,0 +1,129 @@
+"""What stored runs took: the raw material of every forecast."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness._util.canonical import Json
+from harness.errors import StoreError
+from harness.runs.store import RunStore, StoredRun
+from harness.spec import Scalar
+
+__all__ = ["Cost", "Left", "cost_of", "costs_of", "known_costs", "work_left"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """One stored run: what was run, and what it took.
+
+    Args:
+        system: Registered name.
+        corpus: Corpus name.
+        data: The corpus's fingerprint.
+        params: Resolved hyper-parameters, without encoder and knowledge corpus.
+        encoder: Name of the text encoder, if it has one.
+        device: ``cpu`` or ``cuda``.
+        max_epochs: The protocol's ceiling.
+        patience: The protocol's.
+        train_clips: Clips it was trained on.
+        seconds: Training and prediction together.
+        memory: Peak resident memory of its process, bytes.
+        device_memory: Peak memory of its share of the device, bytes; None where not measured.
+    """
+
+    system: str
+    corpus: str
+    data: str
+    params: Mapping[str, Scalar]
+    encoder: str | None
+    device: str
+    max_epochs: int
+    patience: int
+    train_clips: int
+    seconds: float
+    memory: int
+    device_memory: int | None = None
+
+
+@dataclass(frozen=True)
+class Left:
+    """What remains of a suite: seconds of work, and the cells whose like has never been run."""
+
+    seconds: float
+    unpriced: int
+
+
+def costs_of(runs: Iterable[StoredRun]) -> Iterator[Cost]:
+    """The costs of stored runs.
+
+    Raises:
+        StoreError: For a damaged record.
+    """
+    for run in runs:
+        try:
+            yield cost_of(run.manifest)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"damaged record manifest.json in {run.key}: {error!r}",
+                hint="msa verify",
+            ) from error
+
+
+def known_costs(runs: Iterable[StoredRun]) -> Iterator[Cost]:
+    """The costs of those stored runs that are not damaged; ``msa verify`` names the others."""
+    for run in runs:
+        with contextlib.suppress(StoreError):
+            yield from costs_of([run])
+
+
+def cost_of(manifest: Mapping[str, Any]) -> Cost:
+    """The cost in a run's manifest.
+
+    Raises:
+        KeyError, TypeError, ValueError: For a manifest without it.
+    """
+    spec, cost = manifest["spec"], manifest["cost"]
+    return Cost(
+        system=spec["system"],
+        corpus=spec["corpus"],
+        data=spec["data"],
+        params=spec["params"],
+        encoder=manifest["encoder"],
+        device=manifest["provenance"]["device"],
+        max_epochs=int(spec["protocol"]["max_epochs"]),
+        patience=int(spec["protocol"]["patience"]),
+        train_clips=int(manifest["result"]["train_clips"]),
+        seconds=float(cost["fit_seconds"]) + float(cost["predict_seconds"]),
+        memory=int(cost["peak_memory_bytes"]),
+        device_memory=cost.get("peak_device_memory_bytes"),
+    )
+
+
+def work_left(store: RunStore, cells: Sequence[Mapping[str, Json]]) -> Left:
+    """What the missing cells of a stored plan will take if they take as long as their like.
+
+    Args:
+        store: Where finished cells are.
+        cells: ``cells`` of ``RunStore.plan``. Those of one row on one corpus are alike.
+
+    A damaged run is missing work like any other.
+    """
+    groups: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for cell in cells:
+        if cell["key"] is not None:
+            groups[str(cell["corpus"]), str(cell["label"])].add(str(cell["key"]))
+    seconds, unpriced = 0.0, 0
+    for keys in groups.values():
+        runs = (store.get(key) for key in sorted(keys) if key in store)
+        stored = list(known_costs(runs))
+        missing = len(keys) - len(stored)
+        if missing and stored:
+            seconds += missing * statistics.median(cost.seconds for cost in stored)
+        elif missing:
+            unpriced += missing
+    return Left(seconds, unpriced)

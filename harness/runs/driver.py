@@ -1,0 +1,111 @@
+"""Running a plan: execute what the store lacks, commit what comes back, remember what failed."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.errors import SpecError
+from harness.runs.executors import Done, Executor
+from harness.runs.plan import Cell, Plan
+from harness.runs.store import RunStore
+
+__all__ = ["Report", "carry_out", "select_cells"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a call of ``carry_out`` did, in cells."""
+
+    planned: int
+    present: int
+    done: int
+    failed: tuple[tuple[str, str], ...]
+    """(cell, reason) of each failed cell."""
+
+
+def carry_out(
+    plan: Plan,
+    store: RunStore,
+    executor: Executor,
+    *,
+    only: Sequence[str] = (),
+    on_done: Callable[[Done], None] = lambda done: None,
+    on_start: Callable[[int], None] = lambda cells: None,
+) -> Report:
+    """Run the missing cells of a plan. The caller holds ``store.writing()``.
+
+    Each finished cell is committed at once, so stopping at any moment loses only cells in flight.
+
+    Args:
+        plan: The suite's plan.
+        store: Where runs go.
+        executor: Where jobs run.
+        only: Patterns on rows or corpora; none means all.
+        on_done: Called after each cell is committed or recorded as failed.
+        on_start: Called with the number of cells to run.
+    """
+    store.put_plan(plan.suite.name, plan.record())
+    for corpus in plan.corpora:
+        store.put_truth(corpus)
+    chosen = {cell.job.spec.key: cell.job for cell in select_cells(plan, only) if cell.job}
+    missing = {key: job for key, job in chosen.items() if not _is_sound(store, key)}
+    on_start(len(missing))
+    failed = []
+    for done in executor.run(missing.values()):
+        key = done.job.spec.key
+        if done.record is not None:
+            store.commit(done.record)
+        else:
+            reason = done.failure or "no reason given"
+            store.fail(key, reason)
+            failed.append((_describe(done), reason))
+        on_done(done)
+    return Report(
+        planned=len(chosen),
+        present=len(chosen) - len(missing),
+        done=len(missing) - len(failed),
+        failed=tuple(failed),
+    )
+
+
+def select_cells(plan: Plan, only: Sequence[str]) -> Iterator[Cell]:
+    """Cells whose row label, system or corpus matches any pattern (``*`` and ``?`` allowed).
+
+    Raises:
+        SpecError: When a pattern matches nothing.
+    """
+    for pattern in only:
+        if not any(_matches(cell, pattern) for cell in plan.cells):
+            rows = ", ".join(dict.fromkeys(cell.label for cell in plan.cells))
+            raise SpecError(f"--only {pattern} matches no row or corpus (rows: {rows})")
+    for cell in plan.cells:
+        if not only or any(_matches(cell, pattern) for pattern in only):
+            yield cell
+
+
+def _is_sound(store: RunStore, key: str) -> bool:
+    """Whether a run is there and whole; a damaged one is set aside."""
+    if key not in store:
+        return False
+    damage = store.get(key).damage
+    if damage:
+        log.warning("run %s is damaged (%s): set aside, run again", key, "; ".join(damage))
+        store.set_aside(key)
+    return not damage
+
+
+def _matches(cell: Cell, pattern: str) -> bool:
+    names = [cell.label, cell.corpus]
+    if cell.job is not None:
+        names.append(cell.job.spec.system)
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names)
+
+
+def _describe(done: Done) -> str:
+    spec = done.job.spec
+    return f"{spec.system} on {spec.corpus}, seed {spec.seed}"

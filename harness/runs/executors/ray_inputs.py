@@ -1,0 +1,157 @@
+"""Corpora and encoders on their way to nodes that share no file system with the driver.
+
+The driver puts a folder's files into the cluster's object store, in blocks. A node that does not
+hold that content yet fetches it once, under a lock, into a folder named by its digest; every worker
+of the node, of this session and of later ones, maps the same files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import filelock
+import ray
+
+from harness._util import canonical
+from harness._util.atomic import commit_folder, is_plain_name
+from harness.errors import DataError
+from harness.home import Home
+from harness.runs.cell import Job
+from harness.text import find_encoder
+
+__all__ = ["Parcel", "Parcels", "Post", "node_folder", "settle"]
+
+_BLOCK = 64 * 2**20  # bytes
+_SENT = {".json", ".npy", ".parquet", ".txt", ".model", ".safetensors"}  # never a pickle
+
+Parcels = Mapping[str, "Parcel"]
+"""Role (``corpus``, ``knowledge``, ``encoder``) -> what to fetch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """A folder's content: name, digest, and the blocks of each of its files."""
+
+    name: str
+    digest: str
+    files: Mapping[str, tuple[ray.ObjectRef[bytes], ...]]
+
+
+class Post:
+    """The driver's side: each content enters the object store once a session.
+
+    Args:
+        home: Where corpora and encoders are.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._packed: dict[str, Parcel] = {}
+
+    def parcels(self, job: Job) -> dict[str, Parcel]:
+        """What a node needs for a job.
+
+        Raises:
+            DataError: When an input is not here any more.
+        """
+        wanted = {"corpus": (job.spec.corpus, job.spec.data)}
+        for role in ("knowledge", "encoder"):
+            if role in job.spec.artifacts:
+                wanted[role] = (job.names[role], job.spec.artifacts[role])
+        return {role: self._parcel(role, *item) for role, item in wanted.items()}
+
+    def _parcel(self, role: str, name: str, digest: str) -> Parcel:
+        if digest not in self._packed:
+            folder = self._home.corpora / name
+            if role == "encoder":
+                encoder = find_encoder(name, self._home.cache)
+                name, folder = encoder.name, encoder.folder
+            self._packed[digest] = _pack(name, digest, folder)
+        return self._packed[digest]
+
+
+def _pack(name: str, digest: str, folder: Path) -> Parcel:
+    try:
+        files = {
+            path.name: tuple(ray.put(block) for block in _blocks(path))
+            for path in sorted(folder.iterdir())
+            if path.suffix in _SENT and path.is_file()
+        }
+    except OSError as error:
+        raise DataError(f"{name} cannot be sent to the cluster: {error}") from error
+    return Parcel(name=name, digest=digest, files=files)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def node_folder() -> Path:
+    """Where this node keeps what it was sent: ``$MSA_NODE_DIR``, else one of the user's own.
+
+    Raises:
+        DataError: When another user owns the folder.
+    """
+    user = os.getuid()
+    chosen = os.environ.get("MSA_NODE_DIR")
+    folder = Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"msa-node-{user}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != user:
+        raise DataError(f"{folder} belongs to another user", hint="set MSA_NODE_DIR on every node")
+    return folder
+
+
+def settle(job: Job, parcels: Parcels) -> Job:
+    """The job as a node carries it out, its inputs unpacked here.
+
+    Args:
+        job: As planned by the driver.
+        parcels: Its inputs.
+    """
+    root = node_folder()
+    places = {role: _unpack(parcel, root) for role, parcel in parcels.items()}
+    names = dict(job.names)
+    if "encoder" in places:
+        names["encoder"] = str(places["encoder"])
+    corpora = {parcels[role].name: places[role] for role in places if role != "encoder"}
+    return replace(job, home=_home(root, corpora), names=names)
+
+
+def _unpack(parcel: Parcel, root: Path) -> Path:
+    target = root / "content" / parcel.digest
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.is_dir():
+        with filelock.FileLock(root / "content" / f".{parcel.digest}.lock"):
+            if not target.is_dir():
+                with commit_folder(target) as folder:
+                    for name, blocks in parcel.files.items():
+                        if not is_plain_name(name):
+                            raise DataError(f"a sent file has a plain name, found {name!r}")
+                        _write(folder / name, blocks)
+    return target
+
+
+def _write(path: Path, blocks: tuple[ray.ObjectRef[bytes], ...]) -> None:
+    with path.open("wb") as file:
+        for block in blocks:
+            file.write(ray.get(block))
+
+
+def _home(root: Path, corpora: Mapping[str, Path]) -> Home:
+    """A home whose corpora are exactly these, by content, and whose cache is the node's."""
+    mark = canonical.digest({name: path.name for name, path in corpora.items()})[:32]
+    home = Home(root / "homes" / mark)
+    home.corpora.mkdir(parents=True, exist_ok=True)
+    (root / "cache").mkdir(exist_ok=True)
+    links = {home.cache: root / "cache", **{home.corpora / n: p for n, p in corpora.items()}}
+    for link, target in links.items():
+        with contextlib.suppress(FileExistsError):
+            link.symlink_to(target, target_is_directory=True)
+    return home

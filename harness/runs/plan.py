@@ -1,0 +1,427 @@
+"""From a suite to its cells: corpora opened, hyper-parameters resolved, identities computed.
+
+A plan is data. It is stored beside the runs, so boards know which cells a suite consists of, in
+which order, and which are not applicable, without importing a single model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from harness import data
+from harness._util.canonical import Json
+from harness.corruption.evaluate_grid import obstacle
+from harness.data.contents import contents_of
+from harness.data.corpus import Corpus
+from harness.data.transfer import rules as transfer_rules
+from harness.errors import DataError, SpecError
+from harness.home import Home
+from harness.metrics import metrics
+from harness.runs.cell import Job
+from harness.runs.provenance import code_fingerprint
+from harness.spec import Entry, Protocol, RunSpec, Scalar, Suite, refine
+from harness.spec.conditions import check_training, grid
+from harness.spec.protocols import protocols
+from harness.system import Params, System, systems
+from harness.text import find_encoder
+
+__all__ = ["Cell", "Inventory", "Plan", "find_suite", "make_plan"]
+
+_TEXTUAL = {"text", "transcript", "tokens"}
+_INPUTS = ("encoder", "knowledge")
+"""Parameters of any system that name an external input: its place is not identity, its content is.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One place in a suite's grid.
+
+    Args:
+        corpus: Corpus name.
+        label: The row it belongs to.
+        seed: Training seed; 0 for deterministic systems.
+        job: What to execute, None where the system does not apply.
+        reason: Why it does not apply.
+    """
+
+    corpus: str
+    label: str
+    seed: int
+    job: Job | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A suite resolved against the corpora and systems at hand."""
+
+    suite: Suite
+    protocol: Protocol
+    seeds: Mapping[str, tuple[int, ...]]
+    """Corpus -> the seeds of its rows that depend on one."""
+    corpora: tuple[Corpus, ...]
+    cells: tuple[Cell, ...]
+
+    @cached_property
+    def jobs(self) -> dict[str, Job]:
+        """Key -> job of every applicable cell, each once, in plan order."""
+        return {cell.job.spec.key: cell.job for cell in self.cells if cell.job is not None}
+
+    def record(self) -> dict[str, Json]:
+        """The plan as JSON, for the store."""
+        return {
+            "suite": self.suite.name,
+            "title": self.suite.title,
+            "protocol": {
+                "name": self.protocol.name,
+                "title": self.protocol.title,
+                "digest": self.protocol.digest,
+                **self.protocol.identity,
+            },
+            "seeds": sorted({seed for seeds in self.seeds.values() for seed in seeds}),
+            "corpora": [_corpus_record(corpus) for corpus in self.corpora],
+            "rows": [
+                _row_record(systems[entry.system], entry, self.protocol)
+                for entry in self.suite.entries
+            ],
+            "cells": [_cell_record(cell) for cell in self.cells],
+        }
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Where a plan finds what a suite names; what can be made or fetched is made or fetched."""
+
+    home: Home
+    _digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def corpus(self, name: str) -> Corpus:
+        """The corpus called ``name``.
+
+        Raises:
+            DataError: When it is not here.
+        """
+        return data.load(name, self.home)
+
+    def encoder_digest(self, name: str) -> str:
+        """What identifies the text encoder called ``name``, whose files are read once.
+
+        Raises:
+            DataError: When it is not here.
+        """
+        if name not in self._digests:
+            self._digests[name] = self._digest(name)
+        return self._digests[name]
+
+    def vocabulary(self, name: str) -> int | None:
+        """Token ids of the text encoder called ``name``; None where nobody knows.
+
+        Raises:
+            DataError: When it is not here.
+        """
+        return find_encoder(name, self.home.cache).vocabulary
+
+    def _digest(self, name: str) -> str:
+        return find_encoder(name, self.home.cache).digest
+
+
+def find_suite(name: str, home: Home) -> Suite:
+    """The suite in file ``name``, or ``name.toml`` of the suites folder.
+
+    Raises:
+        SpecError: When there is no such file, or it is not a valid suite.
+    """
+    path = Path(name)
+    if path.suffix.lower() != ".toml":
+        path = home.suite_files().get(name, home.suites / f"{name}.toml")
+    if not path.is_file():
+        known = ", ".join(home.suite_files()) or "none"
+        raise SpecError(
+            f"no suite {name!r} (known: {known})", hint="name one of those, or give a .toml file"
+        )
+    return Suite.load(path)
+
+
+def make_plan(
+    suite: Suite, home: Home, *, device: str = "cpu", inventory: Inventory | None = None
+) -> Plan:
+    """Resolve every cell of a suite; twins are generated when they are not stored yet.
+
+    Args:
+        suite: What to resolve.
+        home: Where corpora and encoders are.
+        device: Where its jobs are to run.
+        inventory: Another source of corpora and encoders than ``home``.
+
+    Raises:
+        SpecError: For an unknown system, protocol, parameter, selection metric or seed list.
+        DataError: For a corpus or encoder that is not here.
+    """
+    protocol = refine(protocols[suite.protocol], suite.protocol_changes, f"{suite.name}: protocol")
+    grid(protocol.corruption)  # or fail before anything runs
+    check_training(protocol.selection_corruption)
+    inventory = inventory or Inventory(home)
+    corpora = tuple(map(inventory.corpus, suite.corpora))
+    for corpus in corpora:
+        metrics[protocol.selection_metric].on(corpus.dataset)  # or fail before anything runs
+    transfer_rules.check_corpora(protocol, corpora)
+    trained = [entry.label for entry in suite.entries if not systems[entry.system].deterministic]
+    transfer_rules.check_settings(protocol, trained)
+    suite = _with_references(_with_defaults(suite))
+    seeds = {corpus.name: _seeds(suite, corpus.name, protocol) for corpus in corpora}
+    maker = _CellMaker(protocol=protocol, home=home, device=device, inventory=inventory)
+    cells = tuple(
+        cell
+        for corpus in corpora
+        for entry in suite.entries
+        if entry.corpora is None or corpus.name in entry.corpora
+        for cell in maker.cells(corpus, entry, seeds[corpus.name])
+    )
+    return Plan(suite=suite, protocol=protocol, seeds=seeds, corpora=corpora, cells=cells)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CellMaker:
+    protocol: Protocol
+    home: Home
+    device: str
+    inventory: Inventory
+
+    def cells(self, corpus: Corpus, entry: Entry, seeds: tuple[int, ...]) -> Iterator[Cell]:
+        system = systems[entry.system]
+        params = system.resolve(corpus.dataset.name, entry.params)
+        reason = self._obstacle(corpus, system, params)
+        pinned: Mapping[str, str] = {}
+        if system.pins is not None and reason is None:
+            try:
+                pinned = system.pins(params, corpus, self.home.cache)
+            except DataError as error:
+                reason = str(error)
+        for seed in (0,) if system.deterministic else seeds:
+            yield Cell(
+                corpus=corpus.name,
+                label=entry.label,
+                seed=seed,
+                job=None if reason else self._job(corpus, system, params, seed, pinned),
+                reason=reason,
+            )
+
+    def _obstacle(self, corpus: Corpus, system: System, params: Params) -> str | None:
+        """Why the system cannot or may not run on the corpus under this protocol."""
+        if system.supervision == "none" and self.protocol.supervision != "none":
+            return "learns from no label; the protocol's rows do"
+        unfit = system.obstacle(corpus, params) or self._foreign_tokens(corpus, system, params)
+        if unfit:
+            return unfit
+        if getattr(params, "objective", "erm") != "erm" and _training_domains(corpus) < 2:
+            return "compares training domains; here is one"
+        if self.protocol.corruption != "none" and (reason := obstacle(system, params)):
+            return reason
+        if system.side_info(params):
+            side_info, kind = self.protocol.side_info, corpus.manifest.get("side_info")
+            if side_info == "none":
+                return "reads explanations; the protocol's side_info is none"
+            if kind not in (None, side_info):  # a twin's are nobody's
+                return f"its explanations are {kind}; the protocol's side_info is {side_info}"
+        knowledge = getattr(params, "knowledge", "")
+        if knowledge and knowledge != self.protocol.knowledge_data:
+            allowed = self.protocol.knowledge_data
+            return f"learns from {knowledge}; the protocol's knowledge_data is {allowed}"
+        return self._ignorance(corpus, system, params, knowledge) if knowledge else None
+
+    def _foreign_tokens(self, corpus: Corpus, system: System, params: Params) -> str | None:
+        """Why stored tokens that the system reads are not its encoder's."""
+        reads = "tokens" in params.reads(system.inputs)
+        if not reads or corpus.tokens is None or getattr(params, "tokens", "") != "corpus":
+            return None
+        encoder = str(getattr(params, "encoder", ""))
+        highest, known = int(corpus.tokens[:, 0].max()), self.inventory.vocabulary(encoder)
+        if known is None or highest < known:
+            return None
+        return (
+            f"its stored tokens go up to id {highest}; encoder {_shown('encoder', encoder)} has"
+            f" {known}"
+        )
+
+    def _ignorance(
+        self, corpus: Corpus, system: System, params: Params, knowledge: str
+    ) -> str | None:
+        """Why the knowledge corpus cannot teach the system."""
+        teacher = self.inventory.corpus(knowledge)
+        transfer_rules.check_knowledge(corpus, teacher)
+        had = contents_of(teacher)
+        empty = [split for split in had.empty_splits if split != "test"]
+        if empty:
+            return f"{knowledge} has no {' and no '.join(empty)} clips to learn from"
+        if system.missing(teacher, params).isdisjoint({"transcript", "tokens"}):
+            return None
+        texts = "stored tokens" if getattr(params, "tokens", "") == "corpus" else "transcripts"
+        return f"{knowledge} has no {texts} to learn from"
+
+    def _job(
+        self,
+        corpus: Corpus,
+        system: System,
+        params: Params,
+        seed: int,
+        pinned: Mapping[str, str],
+    ) -> Job:
+        dataset = corpus.dataset
+        values: dict[str, Scalar] = dataclasses.asdict(params)
+        roles = (*_INPUTS, *sorted(system.locations))
+        names = {role: str(name) for role in roles if (name := values.pop(role, ""))}
+        spec = RunSpec(
+            corpus=corpus.name,
+            data=corpus.fingerprint,
+            protocol=self._protocol_of(system, params),
+            system=system.name,
+            params=values,
+            labels={"low": dataset.low, "high": dataset.high, "family": dataset.family},
+            artifacts={
+                **{role: self._content(role, names[role]) for role in _INPUTS if role in names},
+                **pinned,
+            },
+            seed=seed,
+            code=code_fingerprint(systems.module_of(system.name)),
+        )
+        return Job(spec=spec, home=self.home, names=names, device=self.device)
+
+    def _protocol_of(self, system: System, params: Params) -> Protocol:
+        """The suite's protocol, claiming what the row really takes and no other help.
+
+        So a system without explanations is the same run in a suite that allows them.
+        """
+        knows = system.side_info(params)
+        return dataclasses.replace(
+            self.protocol,
+            side_info=self.protocol.side_info if knows else "none",
+            knowledge_data=getattr(params, "knowledge", "") or "none",
+            training_corruption=getattr(params, "training_corruption", "none"),
+            supervision=system.supervision,
+            settings=1,  # how many were tried changes no single run
+            kind="in_domain" if self._is_trained_beside(system) else self.protocol.kind,
+        )
+
+    def _is_trained_beside(self, system: System) -> bool:
+        """Whether it is a trained row of a zero-shot suite: the same run as in any other suite."""
+        return self.protocol.kind == "zero_shot" and system.supervision == "train"
+
+    def _content(self, role: str, name: str) -> str:
+        """Digest of an external input."""
+        if role == "encoder":
+            return self.inventory.encoder_digest(name)
+        return self.inventory.corpus(name).fingerprint
+
+
+def _training_domains(corpus: Corpus) -> int:
+    train = corpus.split("train").clips
+    return int(train["domain"].nunique()) if "domain" in train else 1
+
+
+def _with_defaults(suite: Suite) -> Suite:
+    """The suite's defaults written into the rows whose systems have such hyper-parameters."""
+    entries, used = [], set[str]()
+    for entry in suite.entries:
+        names = {item.name for item in dataclasses.fields(systems[entry.system].params)}
+        own = {name: value for name, value in suite.defaults.items() if name in names}
+        used |= set(own)
+        entries.append(dataclasses.replace(entry, params={**own, **entry.params}))
+    unused = sorted(set(suite.defaults) - used)
+    if unused:
+        raise SpecError(
+            f"suite {suite.name}: no row's system has the default {unused[0]!r}",
+            hint="msa card SYSTEM shows its hyper-parameters",
+        )
+    return dataclasses.replace(suite, entries=tuple(entries))
+
+
+def _with_references(suite: Suite) -> Suite:
+    """Constant predictors lead every board: no number can be read without them."""
+    listed = {entry.system for entry in suite.entries}
+    labels = {entry.label for entry in suite.entries}
+    added = [
+        Entry(system=name, label=name)
+        for name, system in systems.items()
+        if system.reference and name not in listed
+    ]
+    taken = sorted(labels & {entry.label for entry in added})
+    if taken:
+        raise SpecError(f"suite {suite.name}: {taken[0]!r} is the label of a reference row")
+    return dataclasses.replace(suite, entries=(*added, *suite.entries))
+
+
+def _seeds(suite: Suite, corpus: str, protocol: Protocol) -> tuple[int, ...]:
+    asked = suite.seeds_on(corpus)
+    if isinstance(asked, tuple):
+        return asked
+    if asked > len(protocol.seeds):
+        raise SpecError(
+            f"suite {suite.name} asks for {asked} seeds; protocol {protocol.name} lists"
+            f" {len(protocol.seeds)}",
+            hint="give the seeds as a list",
+        )
+    return protocol.seeds[:asked]
+
+
+def _corpus_record(corpus: Corpus) -> dict[str, Json]:
+    dataset = corpus.dataset
+    return {
+        "name": corpus.name,
+        "data": corpus.fingerprint,
+        "dataset": dataset.name,
+        "title": dataset.title,
+        "feature_set": corpus.feature_set,
+        "twin": corpus.is_twin,
+        "clips": {name: len(corpus.split(name)) for name in dataset.splits},
+        "videos": {name: int(s.clips["video"].nunique()) for name, s in corpus.splits.items()},
+        "streams": {name: [s.frames, s.dim] for name, s in corpus.streams.items()},
+        "ceilings": corpus.manifest.get("ceilings"),
+        "manifest": dict(corpus.manifest),
+    }
+
+
+def _row_record(system: System, entry: Entry, protocol: Protocol) -> dict[str, Json]:
+    params = system.params(**entry.params)
+    reads = params.reads(system.inputs)
+    return {
+        "label": entry.label,
+        "system": system.name,
+        "changed": {
+            name: _shown(name, value)
+            for name, value in entry.params.items()
+            if name not in system.locations
+        },
+        "title": system.card.title,
+        "paper": system.card.paper,
+        "text": system.card.text if reads & _TEXTUAL else "none",
+        "inputs": sorted(reads),
+        "side_info": protocol.side_info if system.side_info(params) else "none",
+        "knowledge": getattr(params, "knowledge", "") or "none",
+        "training_corruption": getattr(params, "training_corruption", "none"),
+        "supervision": system.supervision,
+        "deterministic": system.deterministic,
+        "reference": system.reference,
+        "deviations": list(system.card.deviations),
+        "declares": dict(system.card.declares),
+    }
+
+
+def _shown(name: str, value: Scalar) -> Scalar:
+    """A changed parameter as a record may show it: an encoder folder by its name alone."""
+    is_path = name == "encoder" and Path(str(value)).is_dir()
+    return Path(str(value)).resolve().name if is_path else value
+
+
+def _cell_record(cell: Cell) -> dict[str, Json]:
+    return {
+        "corpus": cell.corpus,
+        "label": cell.label,
+        "seed": cell.seed,
+        "key": None if cell.job is None else cell.job.spec.key,
+        "reason": cell.reason,
+    }

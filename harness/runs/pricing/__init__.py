@@ -1,0 +1,8 @@
+"""What a run of a suite would do and take, said before anything runs."""
+
+from __future__ import annotations
+
+from harness.runs.pricing.estimates import Estimate
+from harness.runs.pricing.quotes import Price, Quote, quote
+
+__all__ = ["Estimate", "Price", "Quote", "quote"]

@@ -1,0 +1,188 @@
+"""What one cell takes: what runs like it took, and nothing where none is stored.
+
+``recorded``
+    Median of stored runs of the same system and hyper-parameters on the same data and kind of
+    device, under the same ceiling on epochs and the same patience.
+``scaled``
+    Median of the nearest stored runs of the same system and text encoder, per training clip and
+    epoch allowed: those with the same hyper-parameters before those on the same corpus. Twins do
+    not price real data, nor compact shapes full ones.
+``not yet measured``
+    No stored run of the system on data of that layout. Counting the arithmetic of a network instead
+    was off by a quarter to five times, since small operations are bound by other things.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from harness.data.corpus import Corpus
+from harness.data.twins.generate import is_twin
+from harness.runs.cell import Job
+from harness.runs.costs import Cost
+from harness.runs.pricing.standins import AtHand, is_absent, stored_encoder
+from harness.system import System, systems
+from harness.text import Encoder
+
+__all__ = ["UNMEASURED", "Estimate", "Target", "estimate", "expected_epochs"]
+
+UNMEASURED: Final = "not yet measured"
+"""Basis of a cell whose like was never run."""
+
+USUAL_EPOCHS: Final = 30
+"""Epochs until MMSA's early stop, about, where a system names no ceiling of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What one cell takes.
+
+    Args:
+        seconds: Training and prediction; None when not yet measured.
+        memory: Largest peak seen, bytes, of the process; None when not yet measured.
+        basis: ``recorded``, ``scaled`` or ``not yet measured``.
+        detail: What the basis rests on.
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
+    basis: str = UNMEASURED
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A cell to be priced.
+
+    Args:
+        job: The cell; of cells that differ in their seed any one.
+        system: Its system.
+        corpus: What it is trained on, or the stand-in.
+        encoder: Its text encoder, if that is here.
+    """
+
+    job: Job
+    system: System
+    corpus: Corpus
+    encoder: Encoder | None
+
+    @classmethod
+    def of(cls, job: Job, corpus: Corpus, at_hand: AtHand) -> Target:
+        """The target that a planned job on ``corpus`` is."""
+        encoder = job.names.get("encoder")
+        return cls(
+            job=job,
+            system=systems[job.spec.system],
+            corpus=corpus,
+            encoder=None if encoder is None else stored_encoder(encoder, at_hand.home.cache),
+        )
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What must be brought or made first."""
+        spec = self.job.spec
+        names = {"corpus": spec.corpus, **self.job.names}
+        marks = {"corpus": spec.data, **spec.artifacts}
+        return tuple(_need(role, names[role]) for role, mark in marks.items() if is_absent(mark))
+
+    @property
+    def encoder_name(self) -> str | None:
+        """The encoder as records call it."""
+        return self.job.names.get("encoder") if self.encoder is None else self.encoder.name
+
+    def repeats(self, cost: Cost) -> bool:
+        """Whether a stored run did the same work."""
+        spec = self.job.spec
+        here = not is_absent(spec.data)
+        return (
+            self._same_params(cost)
+            and (cost.data == spec.data if here else cost.corpus == spec.corpus)
+            and cost.max_epochs == spec.protocol.max_epochs
+            and cost.patience == spec.protocol.patience
+        )
+
+    def resembles(self, cost: Cost) -> bool:
+        """Whether a stored run tells anything about this one."""
+        return (
+            cost.system == self.system.name
+            and cost.encoder == self.encoder_name
+            and cost.train_clips > 0
+            and _layout(cost.corpus) == _layout(self.job.spec.corpus)
+        )
+
+    def nearness(self, cost: Cost) -> tuple[bool, bool]:
+        """The greater the nearer: same hyper-parameters, same corpus."""
+        return self._same_params(cost), cost.corpus == self.job.spec.corpus
+
+    def ratio(self, cost: Cost) -> float:
+        """Work of this cell over that of a run which resembles it, in clips times epochs."""
+        clips = len(self.corpus.split("train")) / cost.train_clips
+        if self.system.build is None:
+            return clips
+        spec = self.job.spec
+        epochs = expected_epochs(int(spec.params["epochs"]), spec.protocol.max_epochs)
+        return clips * epochs / expected_epochs(int(cost.params.get("epochs", 0)), cost.max_epochs)
+
+    def _same_params(self, cost: Cost) -> bool:
+        spec = self.job.spec
+        return (
+            cost.system == spec.system
+            and cost.params == spec.params
+            and cost.encoder == self.encoder_name
+        )
+
+
+def _need(role: str, name: str) -> str:
+    noun = "encoder" if role == "encoder" else "corpus"
+    return f"{'makes' if is_twin(name) else 'needs'} {noun} {name}"
+
+
+def estimate(target: Target, costs: Sequence[Cost]) -> Estimate:
+    """The best estimate of one cell.
+
+    Args:
+        target: The cell.
+        costs: Stored runs on the same kind of device.
+    """
+    return _recorded(target, costs) or _scaled(target, costs) or Estimate()
+
+
+def expected_epochs(own: int, protocol_epochs: int) -> int:
+    """Epochs to expect: the system's own number (0: it has none), capped by the protocol's."""
+    return min(own or USUAL_EPOCHS, protocol_epochs)
+
+
+def _recorded(target: Target, costs: Sequence[Cost]) -> Estimate | None:
+    same = [cost for cost in costs if target.repeats(cost)]
+    return _median("recorded", same, [cost.seconds for cost in same], _runs(same))
+
+
+def _scaled(target: Target, costs: Sequence[Cost]) -> Estimate | None:
+    alike = [cost for cost in costs if target.resembles(cost)]
+    nearest = max(map(target.nearness, alike), default=None)
+    alike = [cost for cost in alike if target.nearness(cost) == nearest]
+    where = ", ".join(sorted({cost.corpus for cost in alike}))
+    changed = "" if nearest and nearest[0] else ", other parameters"
+    seconds = [cost.seconds * target.ratio(cost) for cost in alike]
+    return _median("scaled", alike, seconds, f"{_runs(alike)} on {where}{changed}, per clip")
+
+
+def _median(
+    basis: str, costs: Sequence[Cost], seconds: Sequence[float], detail: str
+) -> Estimate | None:
+    if not costs:
+        return None
+    memory = max(cost.memory for cost in costs)
+    return Estimate(seconds=statistics.median(seconds), memory=memory, basis=basis, detail=detail)
+
+
+def _runs(costs: Sequence[Cost]) -> str:
+    return f"{len(costs)} stored run{'' if len(costs) == 1 else 's'}"
+
+
+def _layout(corpus: str) -> tuple[bool, str]:
+    """What corpora that price each other share: twin or not; ``compact``, ``unaligned``, ..."""
+    return is_twin(corpus), corpus.partition("@")[2].partition("-")[0]

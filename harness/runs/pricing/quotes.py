@@ -1,0 +1,184 @@
+"""A suite's price: its rows, its totals, its longest path. Nothing is fetched or written."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+from harness._util.canonical import Json
+from harness.home import Home
+from harness.runs.costs import costs_of
+from harness.runs.driver import select_cells
+from harness.runs.plan import Cell, make_plan
+from harness.runs.pricing.estimates import Estimate, Target, estimate
+from harness.runs.pricing.standins import AtHand
+from harness.runs.store import RunStore
+from harness.spec import Suite
+
+__all__ = ["Price", "Quote", "quote"]
+
+_COUNTS = ("cells", "stored", "failed", "missing", "to_run")
+_UNKNOWN = Estimate()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """One row on one corpus.
+
+    Args:
+        corpus: Corpus name.
+        label: The row.
+        cells: How many there are; 0 where the row does not apply.
+        stored: Those that cost nothing any more.
+        failed: Those that failed last time and would be tried again.
+        missing: Those neither stored nor failed.
+        each: Estimate of one cell.
+        needs: What is not here yet: corpora, encoders.
+        reason: Why the row does not apply.
+    """
+
+    corpus: str
+    label: str
+    cells: int = 0
+    stored: int = 0
+    failed: int = 0
+    missing: int = 0
+    each: Estimate = _UNKNOWN
+    needs: tuple[str, ...] = ()
+    reason: str | None = None
+
+    @property
+    def to_run(self) -> int:
+        """Cells that a run would execute."""
+        return self.failed + self.missing
+
+    @property
+    def seconds(self) -> float:
+        """Of all cells to run, as far as known."""
+        return self.to_run * (self.each.seconds or 0.0)
+
+    def record(self) -> dict[str, Json]:
+        """The price as JSON, unrounded."""
+        return {
+            "corpus": self.corpus,
+            "label": self.label,
+            **{name: getattr(self, name) for name in _COUNTS},
+            **asdict(self.each),
+            "needs": list(self.needs),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quote:
+    """The price of a suite.
+
+    Args:
+        suite: Its name.
+        device: Kind of device, ``cpu`` or ``cuda``.
+        jobs: Worker processes.
+        prices: Rows on corpora, in plan order.
+    """
+
+    suite: str
+    device: str
+    jobs: int
+    prices: tuple[Price, ...]
+
+    @property
+    def unknown(self) -> int:
+        """Cells to run whose like was never run; they are in no sum of seconds."""
+        return sum(price.to_run for price in self.prices if price.each.seconds is None)
+
+    @property
+    def seconds(self) -> float:
+        """The work of all cells to run."""
+        return sum(price.seconds for price in self.prices)
+
+    @property
+    def longest(self) -> Price | None:
+        """The row whose single cells take longest."""
+        waiting = [price for price in self.prices if price.to_run and price.each.seconds]
+        return max(waiting, key=lambda price: price.each.seconds or 0.0, default=None)
+
+    @property
+    def path(self) -> float:
+        """Seconds that all workers together need at least: the longest cell, or their share."""
+        longest = 0.0 if self.longest is None else self.longest.each.seconds or 0.0
+        return max(longest, self.seconds / self.jobs)
+
+    def record(self) -> dict[str, Json]:
+        """The quote as JSON, unrounded."""
+        return {
+            "suite": self.suite,
+            "device": self.device,
+            "jobs": self.jobs,
+            "totals": {
+                **{name: sum(getattr(price, name) for price in self.prices) for name in _COUNTS},
+                "unknown": self.unknown,
+                "seconds": self.seconds,
+                "path_seconds": self.path,
+                "longest": None if self.longest is None else self.longest.record(),
+            },
+            "rows": [price.record() for price in self.prices],
+        }
+
+
+def quote(
+    suite: Suite, home: Home, *, device: str = "cpu", jobs: int = 1, only: Sequence[str] = ()
+) -> Quote:
+    """Price a suite.
+
+    Args:
+        suite: What would run.
+        home: Where corpora, encoders and stored runs are, as far as they are.
+        device: ``cpu``, ``cuda`` or ``cuda:N``; it need not be here.
+        jobs: Worker processes.
+        only: Patterns on rows, systems or corpora; none means all.
+
+    Raises:
+        SpecError: As ``make_plan``, and for a pattern that matches nothing.
+        DataError: For a corpus that is neither here nor of a published size.
+        StoreError: For a damaged record.
+    """
+    at_hand, store = AtHand(home), RunStore(home.store)
+    plan = make_plan(suite, home, device=device, inventory=at_hand)
+    corpora = {corpus.name: corpus for corpus in plan.corpora}
+    kind = torch.device(device).type
+    costs = [cost for cost in costs_of(store) if cost.device == kind]
+    prices, met = [], set[str]()
+    for cells in _rows(select_cells(plan, only)):
+        counted, job = _counts(cells, store, met), cells[0].job
+        if job is not None:
+            target = Target.of(job, corpora[job.spec.corpus], at_hand)
+            each = estimate(target, costs)
+            counted = replace(counted, each=each, needs=target.needs)
+        prices.append(counted)
+    return Quote(suite=suite.name, device=kind, jobs=jobs, prices=tuple(prices))
+
+
+def _rows(cells: Iterable[Cell]) -> Iterable[list[Cell]]:
+    rows: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        rows[cell.corpus, cell.label].append(cell)
+    return rows.values()
+
+
+def _counts(cells: Sequence[Cell], store: RunStore, met: set[str]) -> Price:
+    """A row without its estimate; a cell that an earlier row has too is not counted again."""
+    keys = {cell.job.spec.key for cell in cells if cell.job is not None} - met
+    met |= keys
+    stored = sum(key in store for key in keys)
+    failed = sum(store.failure(key) is not None for key in keys)
+    return Price(
+        corpus=cells[0].corpus,
+        label=cells[0].label,
+        cells=len(keys),
+        stored=stored,
+        failed=failed,
+        missing=len(keys) - stored - failed,
+        reason=cells[0].reason,
+    )

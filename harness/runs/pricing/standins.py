@@ -1,0 +1,201 @@
+"""Stand-ins: the known sizes of corpora and text encoders that are not here.
+
+With them a suite can be planned and priced where neither the features nor the weights have arrived.
+Nothing is fetched, generated or written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from harness.data.corpus import EXPLANATIONS, LABELS, Corpus, Stream
+from harness.data.datasets import SPLITS, Dataset, datasets
+from harness.data.store import CorpusStore
+from harness.data.transfer.compose import Parts, is_transfer, parts_of
+from harness.data.twins import generate as twin
+from harness.errors import DataError
+from harness.runs.plan import Inventory
+from harness.text import PACKAGED, Blueprint, Encoder, find_encoder, is_unpacked
+from harness.text.synthetic import TWIN_ENCODER
+
+__all__ = ["AtHand", "blueprint", "is_absent", "stored_encoder"]
+
+_ABSENT = "absent "
+_UNSEEN = "unseen"  # stands for any text
+
+
+def _size(hidden: int, layers: int, heads: int, *, wider: int = 4) -> dict[str, int]:
+    """Of a transformer whose feed-forward layers are ``wider`` times as wide as its states."""
+    return {
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": wider * hidden,
+    }
+
+
+_ENGLISH, _CHINESE = {"vocab_size": 30522}, {"vocab_size": 21128}
+_ROBERTA = {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1}
+_BERT_SIZES = {
+    "bert-base-uncased": _size(768, 12, 12) | _ENGLISH,
+    "bert-large-uncased": _size(1024, 24, 16) | _ENGLISH,
+    "bert-base-chinese": _size(768, 12, 12) | _CHINESE,
+    "hfl/chinese-roberta-wwm-ext": _size(768, 12, 12) | _CHINESE,
+    "hfl/chinese-roberta-wwm-ext-large": _size(1024, 24, 16) | _CHINESE,
+    "minilm-l6": _size(384, 6, 12) | _ENGLISH,
+    "m3e-small": _size(512, 4, 8) | _CHINESE,
+    TWIN_ENCODER: _size(32, 2, 2, wider=2) | {"vocab_size": 485},
+}
+_ROBERTA_SIZES = {
+    "roberta-base": _size(768, 12, 12) | _ROBERTA,
+    "roberta-large": _size(1024, 24, 16) | _ROBERTA,
+}
+_FEWEST = 20  # clips of a split, about, that a scaled twin keeps
+
+
+@dataclass(frozen=True)
+class AtHand(Inventory):
+    """What is here already, and stand-ins for the rest."""
+
+    def corpus(self, name: str) -> Corpus:
+        """The stored corpus, else one of the published size without content.
+
+        One whose feature set goes beyond a published one (``unaligned-50-explained``) is taken to
+        have explanations.
+
+        Raises:
+            DataError: When the corpus is not here and no size of it is published.
+            SpecError: For an unknown dataset, or a name that no twin has.
+        """
+        store = CorpusStore(self.home.corpora)
+        if name in store or "@" not in name:
+            return store.load(name)
+        if is_transfer(name):
+            return _transfer(parts_of(name), self)
+        return _twin(name) if twin.is_twin(name) else _published(name)
+
+    def vocabulary(self, name: str) -> int | None:
+        """Token ids of the encoder that is here, else of the published one of that name."""
+        encoder = stored_encoder(name, self.home.cache) or blueprint(name)
+        return None if encoder is None else encoder.vocabulary
+
+    def _digest(self, name: str) -> str:
+        encoder = stored_encoder(name, self.home.cache)
+        return f"{_ABSENT}{name}" if encoder is None else encoder.digest
+
+
+def is_absent(mark: str) -> bool:
+    """Whether a fingerprint or digest is a stand-in's; no stored run has such a one."""
+    return mark.startswith(_ABSENT)
+
+
+def stored_encoder(name: str, cache: Path) -> Encoder | None:
+    """The text encoder called ``name`` if it can be had without fetching anything.
+
+    Raises:
+        DataError: For a local folder that is no encoder.
+    """
+    return find_encoder(name, cache) if _is_here(name, cache) else None
+
+
+def _is_here(name: str, cache: Path) -> bool:
+    if name in PACKAGED:
+        return is_unpacked(PACKAGED[name], cache)
+    if name == TWIN_ENCODER:
+        return any((cache / "encoders").glob(f"{TWIN_ENCODER}-*"))
+    return _is_local(name)
+
+
+def _is_local(name: str) -> bool:
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        if Path(name).expanduser().is_dir():
+            return True
+        cached = Path(snapshot_download(name, local_files_only=True))
+    except (errors.LocalEntryNotFoundError, errors.HFValidationError, OSError, RuntimeError):
+        return False
+    return any(cached.glob("*.safetensors"))  # else the hub would be asked
+
+
+def blueprint(name: str) -> Blueprint | None:
+    """The published size of a well-known encoder, None for any other."""
+    from transformers import BertConfig, RobertaConfig
+
+    if name in _ROBERTA_SIZES:
+        return Blueprint(RobertaConfig(**_ROBERTA_SIZES[name]))
+    return Blueprint(BertConfig(**_BERT_SIZES[name])) if name in _BERT_SIZES else None
+
+
+def _twin(name: str) -> Corpus:
+    recipe = twin.recipe_of(name)
+    clips = {
+        split: max(_FEWEST, round(counts.clips * recipe.percent / 100))
+        for split, counts in recipe.dataset.splits.items()
+    }
+    return _stand_in(name, recipe.dataset, clips, dict(recipe.shapes), explained=True)
+
+
+def _transfer(parts: Parts, inventory: Inventory) -> Corpus:
+    """As large as its parts say, which may be stand-ins themselves."""
+    opened = {part: inventory.corpus(part) for part in parts.corpora}
+    target = opened[parts.target]
+    shapes = {name: (stream.frames, stream.dim) for name, stream in target.streams.items()}
+    pieces = [(split, opened[part]) for split in SPLITS[:-1] for part in parts.sources]
+    pieces.append((SPLITS[-1], target))
+    sizes = [(split, corpus.dataset.name, len(corpus.split(split))) for split, corpus in pieces]
+    clips = {split: sum(n for name, _, n in sizes if name == split) for split in SPLITS}
+    common = shapes if parts.track == "common features" else {}
+    corpus = _stand_in(parts.name, parts.dataset, clips, common, explained=False)
+    domains = np.repeat([domain for _, domain, _ in sizes], [n for _, _, n in sizes])
+    return dataclasses.replace(corpus, clips=corpus.clips.assign(domain=domains))
+
+
+def _published(name: str) -> Corpus:
+    dataset_name, _, feature_set = name.partition("@")
+    dataset = datasets[dataset_name]
+    known = {**dataset.shapes, "label-csv": {}}
+    fitting = [base for base in known if f"{feature_set}-".startswith(f"{base}-")]
+    if not fitting:
+        raise DataError(
+            f"corpus {name!r} is not here, and only the sizes of {', '.join(known)} are published",
+            hint="msa data add FILE",
+        )
+    base = max(fitting, key=len)
+    clips = {split: counts.clips for split, counts in dataset.splits.items()}
+    return _stand_in(name, dataset, clips, dict(known[base]), explained=feature_set != base)
+
+
+def _stand_in(
+    name: str,
+    dataset: Dataset,
+    clips: dict[str, int],
+    shapes: dict[str, tuple[int, int]],
+    *,
+    explained: bool,
+) -> Corpus:
+    """A corpus of that size; its arrays are views of a single zero."""
+    size = sum(clips.values())
+    table = pd.DataFrame({"split": np.repeat(SPLITS, [clips[split] for split in SPLITS])})
+    streams = {
+        stream: Stream(
+            np.broadcast_to(np.float32(0), (size, *shape)), np.broadcast_to(shape[0], size)
+        )
+        for stream, shape in shapes.items()
+    }
+    texts = ("text", *(EXPLANATIONS if explained else ()))
+    labels = LABELS[1:] if dataset.unimodal_labels else ()
+    return Corpus(
+        name=name,
+        dataset=dataset,
+        fingerprint=f"{_ABSENT}{name}",
+        clips=table.assign(**dict.fromkeys(texts, _UNSEEN), **dict.fromkeys(labels, 0.0)),
+        streams=streams,
+        tokens=None,
+        manifest={},
+    )

@@ -1,0 +1,36 @@
+"""What carrying out one cell yields: the data that crosses from a worker to the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from harness._util.canonical import Json
+
+__all__ = ["RunRecord"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RunRecord:
+    """What a worker returns and the driver commits.
+
+    Args:
+        key: The run's identity.
+        manifest: Spec, result and provenance, JSON values only.
+        predictions: Columns ``id, split, condition, pred`` (float64).
+        history: One mapping per epoch.
+        curves: Split -> table of one float32 column per epoch, rows in the order of the split.
+        diagnostics: Columns ``id, split``, under a grid ``condition``, and one float32 column per
+            value that the system tells about a clip; None for systems that tell nothing.
+        answers: What a model outside said, one row per question; None where none was asked.
+    """
+
+    key: str
+    manifest: Mapping[str, Json]
+    predictions: pd.DataFrame
+    history: tuple[Mapping[str, Json], ...] = ()
+    curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    diagnostics: pd.DataFrame | None = None
+    answers: pd.DataFrame | None = None

@@ -1,0 +1,191 @@
+"""Running a stored run again from its manifest alone, and comparing the predictions bit by bit.
+
+The replay is never stored: what is committed stays what it was. It runs with the source of today;
+where that, the packages or the device differ from then, the report says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from harness._util.canonical import Json
+from harness.errors import RunFailed, SpecError, StoreError
+from harness.home import Home
+from harness.runs.cell import Job
+from harness.runs.executors import Executor
+from harness.runs.provenance import code_fingerprint
+from harness.runs.record import RunRecord
+from harness.runs.store import RunStore, StoredRun
+from harness.system import systems
+
+__all__ = ["TOLERANCE", "Replay", "Verdict", "find_run", "job_of", "replay"]
+
+TOLERANCE = 1e-3
+"""On the label scale: bits differ between processors, findings do not."""
+
+Verdict = Literal["identical", "within tolerance", "different"]
+_SHORTEST = 4  # digits of a key; shorter prefixes are typing mistakes
+_CELL = ["id", "split", "condition"]
+_COMPARED = ("python", "processor", "device")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """What became of a run that was run again.
+
+    Args:
+        key: The run.
+        cell: System, corpus and seed, in words.
+        verdict: Whether the predictions are the same.
+        predictions: How many were compared, over splits and conditions.
+        changed: How many of them differ in any bit.
+        largest: Largest difference, on the label scale; None when other clips were predicted.
+        tolerance: Up to which differences are tolerated.
+        surroundings: What is different from then: name -> (then, now).
+    """
+
+    key: str
+    cell: str
+    verdict: Verdict
+    predictions: int
+    changed: int
+    largest: float | None
+    tolerance: float
+    surroundings: Mapping[str, tuple[str, str]]
+
+    def record(self) -> dict[str, Json]:
+        """The replay as JSON."""
+        around = {name: {"then": a, "now": b} for name, (a, b) in self.surroundings.items()}
+        return {
+            "key": self.key,
+            "cell": self.cell,
+            "verdict": self.verdict,
+            "predictions": self.predictions,
+            "changed": self.changed,
+            "largest": self.largest,
+            "tolerance": self.tolerance,
+            "surroundings": around,
+        }
+
+
+def find_run(store: RunStore, prefix: str) -> StoredRun:
+    """The one stored run whose key begins with ``prefix``.
+
+    Raises:
+        SpecError: When the prefix is no beginning of a key, or of more than one.
+        StoreError: When no key begins so.
+    """
+    if len(prefix) < _SHORTEST or not set(prefix) <= set("0123456789abcdef"):
+        raise SpecError(
+            f"a run is named by the first digits of its key, at least {_SHORTEST} of 0-9a-f;"
+            f" found {prefix!r}",
+            hint="msa board SUITE --json lists keys",
+        )
+    found = [run for run in store if run.key.startswith(prefix)]
+    if not found:
+        raise StoreError(f"no stored run begins with {prefix}", hint="msa run SUITE")
+    if len(found) > 1:
+        raise SpecError(f"{len(found)} stored runs begin with {prefix}; give more digits")
+    return found[0]
+
+
+def job_of(run: StoredRun, home: Home, *, encoder: str | None = None, device: str = "") -> Job:
+    """The job that a stored run was, to be executed here.
+
+    Args:
+        run: The run.
+        home: Where corpora and encoders are.
+        encoder: Where its text encoder is, when its name alone does not say.
+        device: Another kind of device than then.
+
+    Raises:
+        SpecError: When it asked a model on a server, which no manifest can bring back.
+        StoreError: When its manifest is damaged.
+    """
+    spec, manifest = run.spec, _table(run.manifest)
+    known = {
+        "encoder": encoder or manifest.get("encoder"),
+        "knowledge": spec.protocol.knowledge_data,
+    }
+    unknown = sorted(spec.artifacts.keys() - known.keys())
+    if unknown:
+        raise SpecError(
+            f"run {run.key} depends on a {unknown[0]}, which a manifest does not bring back",
+            hint="msa mllm run asks again",
+        )
+    return Job(
+        spec=spec,
+        home=home,
+        names={role: str(known[role]) for role in spec.artifacts},
+        device=device or str(_table(manifest["provenance"])["device"]),
+    )
+
+
+def replay(run: StoredRun, job: Job, executor: Executor, *, tolerance: float = TOLERANCE) -> Replay:
+    """Execute a stored run again and compare all of its predictions.
+
+    Args:
+        run: The run.
+        job: Its ``job_of``.
+        executor: Where to execute it.
+        tolerance: Up to which differences are tolerated, on the label scale.
+
+    Raises:
+        RunFailed: When it fails today.
+        StoreError: When the stored predictions are damaged.
+    """
+    stored = run.table()
+    (done,) = executor.run([job])
+    if done.record is None:
+        raise RunFailed(f"the replay of run {run.key} failed: {done.failure}")
+    gaps = _gaps(stored, done.record.predictions)
+    spec = job.spec
+    return Replay(
+        key=run.key,
+        cell=f"{spec.system} on {spec.corpus}, seed {spec.seed}",
+        verdict=_verdict(gaps, tolerance),
+        predictions=len(stored),
+        changed=len(stored) if gaps is None else int((gaps != 0).sum()),
+        largest=None if gaps is None else float(gaps.max(initial=0.0)),
+        tolerance=tolerance,
+        surroundings=dict(_surroundings(run, job, done.record)),
+    )
+
+
+def _gaps(then: pd.DataFrame, now: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """Absolute differences, infinite where one side has no prediction; None for other clips."""
+    if then[_CELL].to_numpy().tolist() != now[_CELL].to_numpy().tolist():
+        return None
+    a, b = (table["pred"].to_numpy(dtype=np.float64) for table in (then, now))
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    return np.where(same, 0.0, np.nan_to_num(np.abs(a - b), nan=np.inf))
+
+
+def _verdict(gaps: np.ndarray[Any, np.dtype[np.float64]] | None, tolerance: float) -> Verdict:
+    if gaps is None or gaps.max(initial=0.0) > tolerance:
+        return "different"
+    return "within tolerance" if gaps.any() else "identical"
+
+
+def _surroundings(
+    run: StoredRun, job: Job, record: RunRecord
+) -> Iterator[tuple[str, tuple[str, str]]]:
+    """What may explain a difference: source, device, processor, packages."""
+    then, now = (_table(_table(m)["provenance"]) for m in (run.manifest, record.manifest))
+    code = code_fingerprint(systems.module_of(job.spec.system))
+    pairs = {"source": (job.spec.code, code)}
+    pairs |= {name: (str(then.get(name)), str(now.get(name))) for name in _COMPARED}
+    old, new = _table(then.get("packages", {})), _table(now["packages"])
+    pairs |= {name: (str(old.get(name)), str(version)) for name, version in new.items()}
+    return ((name, (a, b)) for name, (a, b) in pairs.items() if a != b)
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise StoreError(f"a manifest has a table here, found {value!r}", hint="msa verify")
+    return value

@@ -1,0 +1,447 @@
+"""The run store: predictions are the result, and existence is completion.
+
+``runs/<kk>/<key>/`` holds one committed run: ``manifest.json``, ``predictions.parquet``,
+``history.json``, per watched split ``curve_<split>.parquet``, ``diagnostics.parquet`` of a system
+that tells something about each clip, and ``answers.parquet`` of one that asks a model elsewhere.
+``truth/<data>.parquet`` holds the labels of each
+corpus that was run on, so that every metric can be recomputed from the store alone.
+``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed.
+
+Each run folder, and each label table, lists the SHA-256 of its files; what was damaged since is
+never read. A damaged run is moved to ``damaged/`` before it is run again.
+
+Only the driver writes. A run folder appears by one rename; a kill at any moment loses at most the
+cells in flight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import filelock
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from harness._util import canonical, checksums
+from harness._util.atomic import commit_folder, is_plain_name, sweep, write_atomic
+from harness._util.canonical import Json
+from harness._util.parquet import read_parquet
+from harness.data.corpus import LABELS, Corpus
+from harness.errors import StoreError
+from harness.runs.record import RunRecord
+from harness.spec import RunSpec
+from harness.spec.records import spec_of
+
+__all__ = ["RunStore", "StoredRun"]
+
+FORMAT = 1
+_AGAIN = "msa run SUITE runs it again; msa verify finds others"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A committed run, read lazily; each file is checked against its digest when first read."""
+
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        """The run's identity."""
+        return self.folder.name
+
+    @property
+    def manifest(self) -> dict[str, Json]:
+        """Spec, result and provenance."""
+        return _read_json(self._intact("manifest.json"), dict)
+
+    @property
+    def spec(self) -> RunSpec:
+        """What was run.
+
+        Raises:
+            StoreError: When the manifest does not say, or says something else than the key.
+        """
+        try:
+            record = self.manifest["spec"]
+            if not isinstance(record, Mapping):
+                raise TypeError("spec is no table")
+            spec = spec_of(record)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _damaged(f"manifest.json in {self.key}", repr(error)) from error
+        if spec.key != self.key:
+            raise _damaged(f"manifest.json in {self.key}", f"it describes run {spec.key}")
+        return spec
+
+    @cached_property
+    def damage(self) -> tuple[str, ...]:
+        """What is wrong with its files, one sentence each."""
+        return tuple(checksums.damage(self.folder) or ([] if self.sealed else self._unreadable()))
+
+    @property
+    def sealed(self) -> bool:
+        """Whether there are digests to check its files against."""
+        return (self.folder / checksums.SUMS).exists()
+
+    def _unreadable(self) -> Iterator[str]:
+        """What of a run without digests cannot be read."""
+        for read in (lambda: self.manifest, self.history, self.table):
+            try:
+                read()
+            except StoreError as error:
+                yield str(error)
+
+    @cached_property
+    def _checked(self) -> dict[str, str | None]:
+        """File -> what is wrong with it, of the files looked at so far."""
+        return {}
+
+    @cached_property
+    def _sums(self) -> dict[str, str]:
+        try:
+            return checksums.read_sums(self.folder)
+        except (OSError, ValueError) as error:
+            raise _damaged(f"run {self.key}", error) from error
+
+    def _intact(self, name: str) -> Path:
+        """The path of a file whose content is what was committed; of none, if there was none."""
+        path = self.folder / name
+        if name not in self._checked:
+            self._checked[name] = checksums.wrong(path, self._sums)
+        if (text := self._checked[name]) is not None:
+            raise _damaged(f"run {self.key}", text)
+        return path
+
+    def predictions(self, split: str = "test", condition: str = "clean") -> pd.Series:
+        """Clip id -> float64 prediction, in the order of the corpus."""
+        table = self.table((pc.field("split") == split) & (pc.field("condition") == condition))
+        return table.set_index("id")["pred"].rename(self.key)
+
+    def table(self, rows: pc.Expression | None = None) -> pd.DataFrame:
+        """Predictions, columns ``id, split, condition, pred``: all, or those of some rows."""
+        table = _read_table(self._intact("predictions.parquet"), rows)
+        lacking = {"id", "split", "condition", "pred"} - set(table)
+        if lacking:
+            raise _damaged(f"predictions.parquet in {self.key}", f"no {sorted(lacking)[0]}")
+        return table
+
+    def under(self, split: str = "test") -> pd.DataFrame:
+        """(n, C) float64 predictions: a row per clip, indexed by id, and a column per condition."""
+        table = self.table(pc.field("split") == split)
+        try:
+            return table.set_index(["id", "condition"])["pred"].unstack("condition")  # noqa: PD010
+        except ValueError as error:  # two of one clip under one condition
+            raise _damaged(f"run {self.key}", error) from error
+
+    def history(self) -> list[dict[str, Json]]:
+        """One record per epoch."""
+        return _read_json(self._intact("history.json"), list)
+
+    def curve(self, split: str) -> NDArray[np.float32] | None:
+        """(E, n) predictions after each epoch, None for systems without epochs."""
+        path = self._intact(f"curve_{split}.parquet")
+        return _read_table(path).to_numpy(dtype=np.float32).T if path.is_file() else None
+
+    def diagnostics(self, split: str = "test", condition: str = "clean") -> pd.DataFrame | None:
+        """What the system told about each clip, indexed by id; None when it told nothing.
+
+        Told of corrupted clips is kept under the conditions that hit one modality alone.
+        """
+        path = self._intact("diagnostics.parquet")
+        if not path.is_file():
+            return None
+        table = _read_table(path, pc.field("split") == split)
+        if "condition" in table:
+            table = table[table.pop("condition") == condition]
+        return table.set_index("id").drop(columns="split")
+
+    def told(self, split: str = "test") -> dict[str, pd.DataFrame]:
+        """Every condition under which the system told something -> as ``diagnostics``."""
+        path = self._intact("diagnostics.parquet")
+        if not path.is_file():
+            return {}
+        table = _read_table(path, pc.field("split") == split).drop(columns="split")
+        if "condition" not in table:
+            table = table.assign(condition="clean")
+        return {
+            str(condition): rows.set_index("id").drop(columns="condition")
+            for condition, rows in table.groupby("condition", sort=False)
+        }
+
+    def answers(self, split: str = "test") -> pd.DataFrame | None:
+        """What a model outside said, one row per question; None where none was asked.
+
+        Columns: ``id`` of the clip, ``prompt``, ``turn``, ``shown`` (joined by +), ``outcome``,
+        ``value`` on the label scale and covered ``mass`` (NaN without), ``text`` as received and
+        ``first_text`` where it took two ``tries``, ``detail``, ``prompt_tokens``,
+        ``completion_tokens``, ``seconds``, ``requests``.
+        """
+        path = self._intact("answers.parquet")
+        if not path.is_file():
+            return None
+        table = _read_table(path, pc.field("split") == split)
+        return table.drop(columns="split").reset_index(drop=True)
+
+
+class RunStore:
+    """Runs, plans, failures and labels under one folder.
+
+    Args:
+        root: ``Home.store``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the store as its only writer and sweep what a killed driver left.
+
+        Raises:
+            StoreError: When another driver holds it (its process id is named), or it cannot be
+                written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.root / ".lock")
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise StoreError(
+                f"another driver (process {self._holder()}) is writing to this run store",
+                hint="wait for it, or choose another store with --home",
+            ) from None
+        except OSError as error:
+            raise StoreError(f"the run store cannot be written: {error}") from error
+        try:
+            with _refusals("the driver's process id"):
+                (self.root / ".holder").write_text(str(os.getpid()))
+            sweep(self.root)
+            yield
+        finally:
+            lock.release()
+
+    def _holder(self) -> str:
+        with contextlib.suppress(OSError):
+            return (self.root / ".holder").read_text() or "unknown"
+        return "unknown"
+
+    # Runs
+
+    def _folder(self, key: str) -> Path:
+        return self.root / "runs" / key[:2] / key
+
+    def __contains__(self, key: str) -> bool:
+        return self._folder(key).is_dir()
+
+    def __iter__(self) -> Iterator[StoredRun]:
+        for folder in sorted(self.root.glob("runs/??/" + "?" * 32)):
+            yield StoredRun(folder)
+
+    def get(self, key: str) -> StoredRun:
+        """The committed run with this key.
+
+        Raises:
+            StoreError: When it has not been committed.
+        """
+        if key not in self:
+            raise StoreError(f"run {key} is not in the store", hint="msa run SUITE")
+        return StoredRun(self._folder(key))
+
+    def commit(self, record: RunRecord) -> None:
+        """Store a finished run; committing the same key twice is a no-op.
+
+        Raises:
+            StoreError: When the disk refuses (full, read-only); nothing half-written remains.
+        """
+        if record.key in self:
+            return
+        with _refusals(f"run {record.key}"):
+            with commit_folder(self._folder(record.key)) as folder:
+                _write_record(record, folder)
+            self._failure(record.key).unlink(missing_ok=True)
+
+    def set_aside(self, key: str) -> None:
+        """Move a damaged run to ``damaged/``, so that it is run again.
+
+        Raises:
+            StoreError: When the disk refuses.
+        """
+        place = self.root / "damaged" / key
+        with _refusals(f"run {key}"):
+            place.parent.mkdir(exist_ok=True)
+            shutil.rmtree(place, ignore_errors=True)
+            self._folder(key).rename(place)
+
+    # Failures
+
+    def _failure(self, key: str) -> Path:
+        return self.root / "failures" / f"{key}.json"
+
+    def fail(self, key: str, reason: str) -> None:
+        """Remember why a cell failed; a later success forgets it.
+
+        Raises:
+            StoreError: When the disk refuses.
+        """
+        with _refusals(f"the failure of run {key}"):
+            write_atomic(self._failure(key), canonical.dumps({"key": key, "reason": reason}))
+
+    def failure(self, key: str) -> str | None:
+        """Why the cell failed last time, None when it did not."""
+        path = self._failure(key)
+        if key in self or not path.is_file():  # a kill may part a commit from its forgetting
+            return None
+        return str(_read_json(path, dict).get("reason"))
+
+    # Plans
+
+    def put_plan(self, suite: str, plan: Mapping[str, Json]) -> None:
+        """Remember what a suite consists of.
+
+        Raises:
+            StoreError: When the disk refuses, or the name is no plain file name.
+        """
+        with _refusals(f"the plan of suite {suite!r}"):
+            write_atomic(self._plan(suite), canonical.dumps(plan, indent=1))
+
+    def plan(self, suite: str) -> dict[str, Json]:
+        """The cells of a suite as last planned.
+
+        Raises:
+            StoreError: When the suite was never planned here.
+        """
+        path = self._plan(suite)
+        if not path.is_file():
+            known = ", ".join(self.plans()) or "none"
+            raise StoreError(
+                f"suite {suite!r} has not been run here (run so far: {known})",
+                hint=f"msa run {suite}",
+            )
+        return _read_json(path, dict)
+
+    def plans(self) -> list[str]:
+        """Suites planned here, sorted."""
+        return sorted(path.stem for path in self.root.glob("plans/*.json"))
+
+    def _plan(self, suite: str) -> Path:
+        if not is_plain_name(suite):
+            raise StoreError(f"a suite's name is a plain file name, found {suite!r}")
+        return self.root / "plans" / f"{suite}.json"
+
+    # Labels
+
+    def put_truth(self, corpus: Corpus) -> None:
+        """Keep a corpus's ids, source videos, splits and labels beside the runs.
+
+        Raises:
+            StoreError: When the disk refuses.
+        """
+        path = self._truth(corpus.fingerprint)
+        if path.is_file() and _listed(path) == canonical.file_digest(path):
+            return
+        columns = ["id", "video", "split", *(name for name in LABELS if name in corpus.clips)]
+        with _refusals(f"the labels of {corpus.name}"):
+            content = corpus.clips[columns].to_parquet(index=False)
+            write_atomic(path, content)
+            write_atomic(_sum_of(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
+
+    def truth(self, data: str) -> pd.DataFrame:
+        """Columns ``id, video, split, label`` (and label_T/A/V) of the corpus ``data`` marks.
+
+        Raises:
+            StoreError: When no run on that corpus was stored.
+        """
+        path = self._truth(data)
+        if not path.is_file():
+            raise StoreError(f"no labels stored for data {data[:12]}", hint="msa run SUITE")
+        if _listed(path) not in (None, canonical.file_digest(path)):
+            raise StoreError(
+                f"damaged table {path.name} in truth: it is not what was written",
+                hint="msa run SUITE writes it again",
+            )
+        return _read_table(path)
+
+    def _truth(self, data: str) -> Path:
+        return self.root / "truth" / f"{data[:32]}.parquet"
+
+
+def _write_record(record: RunRecord, folder: Path) -> None:
+    record.predictions.to_parquet(
+        folder / "predictions.parquet",
+        index=False,
+        compression="zstd",
+        use_dictionary=["id", "split", "condition"],
+        column_encoding={"pred": "BYTE_STREAM_SPLIT"},  # half the size where networks predict
+    )
+    for split, curve in record.curves.items():
+        curve.to_parquet(folder / f"curve_{split}.parquet", index=False)
+    if record.diagnostics is not None:
+        record.diagnostics.to_parquet(folder / "diagnostics.parquet", index=False)
+    if record.answers is not None:
+        record.answers.to_parquet(folder / "answers.parquet", index=False)
+    (folder / "history.json").write_text(canonical.dumps(record.history), "utf-8")
+    manifest = {"format": FORMAT, "key": record.key, **record.manifest}
+    (folder / "manifest.json").write_text(canonical.dumps(manifest, indent=1), "utf-8")
+    checksums.seal(folder)
+
+
+def _sum_of(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _listed(path: Path) -> str | None:
+    """The digest written beside a table of labels, None where there is none yet."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return _sum_of(path).read_text("utf-8").partition(" ")[0]
+    return None
+
+
+def _damaged(what: str, error: object) -> StoreError:
+    return StoreError(f"{what} is damaged: {error}", hint=_AGAIN)
+
+
+@contextlib.contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """What the disk refuses inside the block (full, read-only) becomes a store error."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{what} could not be stored: {error}",
+            hint="free some space or fix the permissions; the same command continues",
+        ) from error
+
+
+def _read_json(path: Path, kind: type[T]) -> T:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        if not isinstance(content, kind):
+            raise ValueError(f"expected a {kind.__name__}, found a {type(content).__name__}")
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"damaged record {path.name} in {path.parent.name}: {error}",
+            hint=_AGAIN,
+        ) from error
+    return content
+
+
+def _read_table(path: Path, rows: pc.Expression | None = None) -> pd.DataFrame:
+    try:
+        return read_parquet(path, rows)
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"damaged table {path.name} in {path.parent.name}: {error}",
+            hint=_AGAIN,
+        ) from error

@@ -1,0 +1,1 @@
+"""Does an engine compute what another one does? A few questions with known behaviour."""

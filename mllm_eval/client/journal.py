@@ -1,0 +1,232 @@
+"""What a model said, kept: an append-only file with one JSON line per settled request.
+
+A line is written in one piece when its answer arrives, so a kill loses no answer; the disk is
+synced about once a second, so a power cut loses about a second of them. Lines are keyed by
+everything that can change an answer. Reading needs neither the server nor the media.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, get_args
+
+from harness._util.canonical import Json, digest, dumps
+from harness.errors import DataError, StoreError
+
+__all__ = ["SETTLED", "Answer", "Identity", "Journal", "State", "TokenChoices", "read_journal"]
+
+log = logging.getLogger(__name__)
+
+State = Literal["answered", "refused", "blocked", "rejected", "timed_out", "failed"]
+SETTLED: frozenset[State] = frozenset({"answered", "refused", "blocked", "rejected"})
+"""The server's last word: kept and never asked again. The other states are worth another try."""
+
+TokenChoices = tuple[tuple[str, float | None], ...]
+"""(token, natural log-probability) at one position, the generated token first; None where the
+server told none, or what can be none."""
+
+_WHOLE = frozenset({"stop", "eos_token", "stop_sequence", "end_turn"})
+"""How servers say that a model ended by itself."""
+_SYNC_EVERY = 1.0  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Everything that can change an answer.
+
+    Args:
+        model: Name the server knows.
+        revision: Of the weights, or the snapshot of a closed model.
+        engine: Inference engine and version.
+        prompt: Digest of all words shown.
+        media: Digest of all media shown; empty when there are none.
+        sampling: Every sampling field.
+        schema: JSON schema the answer is held to, if any.
+        extra: Further request fields.
+    """
+
+    model: str
+    revision: str
+    engine: str
+    prompt: str
+    media: str
+    sampling: Mapping[str, Json]
+    schema: Json
+    extra: Mapping[str, Json]
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of all of it."""
+        return digest(self)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of one request.
+
+    Args:
+        key: Of the request's identity.
+        state: ``answered``; ``refused`` by the model; ``blocked`` by a content policy before it
+            reached the model; ``rejected`` by the server, which answers other requests;
+            ``timed_out`` and ``failed`` after all attempts.
+        text: The answer or refusal as received; the error message of the other states.
+        finish_reason: As the server gave it; empty when it gave none.
+        logprobs: One entry per generated token; empty unless asked for.
+        prompt_tokens: None when the server did not count.
+        completion_tokens: None when the server did not count.
+        seconds: Of the last attempt, waiting for a turn not included.
+        attempts: Requests sent, 1 unless something was retried.
+    """
+
+    key: str
+    state: State
+    text: str
+    finish_reason: str
+    logprobs: tuple[TokenChoices, ...]
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    seconds: float
+    attempts: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether the server says that the model ended by itself: nothing is cut off."""
+        return self.finish_reason.lower() in _WHOLE
+
+
+class Journal:
+    """A journal open for appending, by one process at a time.
+
+    Args:
+        path: The file; made with its folder when absent.
+
+    Raises:
+        StoreError: When another process has it open, or it cannot be written.
+        DataError: When a line other than a torn last one is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise StoreError(f"cannot open the journal {path}: {error.strerror}") from None
+        try:
+            self._lock()
+            self._answers, end = _read(path)
+            self._file.truncate(end)
+        except BaseException:
+            self._file.close()
+            raise
+        self._synced = time.monotonic()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process
+        except BlockingIOError:
+            raise StoreError(
+                f"another process is writing the journal {self.path}",
+                hint="wait for it to end, or stop it; no answer is lost",
+            ) from None
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """Key -> answer, in the order of arrival."""
+        return self._answers
+
+    def append(self, answer: Answer, identity: Identity) -> None:
+        """Keep a settled answer; a key that is there already keeps its first answer.
+
+        Raises:
+            StoreError: When the disk does not take it.
+        """
+        if answer.key in self._answers:
+            return
+        line = dumps({"answer": answer, "identity": identity}).encode() + b"\n"
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+            if time.monotonic() - self._synced >= _SYNC_EVERY:
+                self._sync()
+        except OSError as error:
+            raise StoreError(
+                f"cannot append to the journal {self.path}: {error.strerror}",
+                hint="make room, then repeat the same command: what was answered is kept",
+            ) from None
+        self._answers[answer.key] = answer
+
+    def _sync(self) -> None:
+        os.fsync(self._file.fileno())
+        self._synced = time.monotonic()
+
+    def close(self) -> None:
+        """Sync and close; closing twice is fine."""
+        if not self._file.closed:
+            self._sync()
+            self._file.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_journal(path: Path) -> dict[str, Answer]:
+    """Key -> first answer of a journal, in the order of arrival; nothing is changed on disk.
+
+    Raises:
+        DataError: When there is no such file, or a line other than a torn last one is damaged.
+    """
+    try:
+        return _read(path)[0]
+    except OSError as error:
+        raise DataError(f"cannot read the journal {path}: {error.strerror}") from None
+
+
+def _read(path: Path) -> tuple[dict[str, Answer], int]:
+    """The answers, and where the last whole line ends (bytes)."""
+    answers: dict[str, Answer] = {}
+    end = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                log.warning("%s: line %d is torn and dropped; it is asked again", path, number)
+                break
+            answer = _answer_of(line, f"{path}, line {number}")
+            answers.setdefault(answer.key, answer)
+            end += len(line)
+    return answers, end
+
+
+def _answer_of(line: bytes, where: str) -> Answer:
+    try:
+        stored = json.loads(line)["answer"]
+        fields = {f.name: stored[f.name] for f in dataclasses.fields(Answer)}
+        if fields["state"] not in get_args(State):
+            raise ValueError(f"state {fields['state']!r}")
+        fields["logprobs"] = tuple(
+            tuple((str(token), None if at is None else float(at)) for token, at in choices)
+            for choices in fields["logprobs"]
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{where}: expected a journalled answer, found a damaged line ({error!r})",
+            hint="delete that line; its request is asked again",
+        ) from None
+    return Answer(**fields)

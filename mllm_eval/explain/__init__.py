@@ -1,0 +1,1 @@
+"""Explanations for TEXT: asked for, checked against rules, and paraphrased as a control."""

@@ -1,0 +1,194 @@
+"""Whether a text can stand as an explanation: in the language, of a length, without a rating.
+
+Nothing is repaired but a last sentence that was cut off. What fails is left out and counted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from harness._util.canonical import Json
+from mllm_eval.client.journal import Answer
+from mllm_eval.explain.paraphrase import units
+from mllm_eval.prompt.instruction import Language
+from mllm_eval.prompt.outcomes import Outcome
+from mllm_eval.prompt.parse import unread
+
+__all__ = ["Fate", "Rules", "Told", "read_fields", "read_note", "text_schema"]
+
+_OPENING: Final = re.compile(r"[^.!?。！？]{0,80}")  # where refusals are
+_SENTENCE: Final = re.compile(r".*[.!?。！？](?=[\"'”’)）]*(?:\s|$)|(?<=[。！？]))", re.DOTALL)
+_IDEOGRAPH: Final = re.compile("[\u3400-\u9fff]")
+_RATING: Final = re.compile(
+    r"(?<![\w.])[-+\N{MINUS SIGN}]\s?\d"  # a signed number
+    r"|\d\s*(?:/|out of)\s*\d|\d\s*%"
+    r"|\b(?:scor|rat)(?:e|es|ed|ing)\b[^.\n]{0,24}\d"
+    r"|(?:评分|得分|打分|分数|强度)[^。\n]{0,8}\d|\d\s*分(?!钟)",
+    re.IGNORECASE,
+)
+
+
+class Fate(StrEnum):
+    """What became of one explanation."""
+
+    TOLD = "told"
+    ABSENT = "absent"
+    WITHHELD = "withheld"
+    REFUSED = "refused"
+    BLOCKED = "blocked"
+    REJECTED = "rejected"
+    TIMED_OUT = "timed_out"
+    FAILED = "failed"
+    CUT = "cut"
+    UNPARSED = "unparsed"
+    EMPTY = "empty"
+    TOO_SHORT = "too_short"
+    TOO_LONG = "too_long"
+    LANGUAGE = "language"
+    RATING = "rating"
+
+    @property
+    def meaning(self) -> str:
+        """One line for a legend."""
+        return _MEANINGS[self]
+
+    @property
+    def final(self) -> bool:
+        """Whether asking again would bring the same."""
+        return self not in (Fate.TIMED_OUT, Fate.FAILED)
+
+
+_MEANINGS: Final = {
+    Fate.TOLD: "a text that can stand",
+    Fate.ABSENT: "nothing to tell it from: no such track, or no usable note",
+    Fate.WITHHELD: "not asked: the model's card has no such input",
+    Fate.REFUSED: "the model declined",
+    Fate.BLOCKED: "stopped by the provider's content filter",
+    Fate.REJECTED: "a request that the server cannot take, such as one that is too long",
+    Fate.TIMED_OUT: "no answer in time",
+    Fate.FAILED: "the transport or the server failed",
+    Fate.CUT: "cut off before the model ended it",
+    Fate.UNPARSED: "not the JSON object asked for",
+    Fate.EMPTY: "an empty text",
+    Fate.TOO_SHORT: "a text of fewer words than say anything",
+    Fate.TOO_LONG: "a text longer than an explanation may be",
+    Fate.LANGUAGE: "a text in another language or in none",
+    Fate.RATING: "a text that names a rating, which would leak a score",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """One explanation, or why there is none.
+
+    Args:
+        fate: What became of it.
+        text: Empty unless ``told``.
+    """
+
+    fate: Fate
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a text must be.
+
+    Args:
+        language: Of nearly all its letters (``en``), or of most characters and words (``zh``:
+            names stay Latin).
+        shortest: Words, or Chinese characters.
+        longest: Characters.
+        ratings: Whether it may name a rating.
+    """
+
+    language: Language
+    shortest: int = 3
+    longest: int = 800
+    ratings: bool = False
+
+    def judge(self, text: str) -> Told:
+        """The text without outer white space if it can stand, else why not.
+
+        Example:
+            >>> Rules(language="en").judge(" A calm, slow voice. ").text
+            'A calm, slow voice.'
+            >>> Rules(language="en").judge("Sentiment score: 2.4").fate.value
+            'rating'
+        """
+        kept = text.strip()
+        fate = self._fault(kept)
+        return Told(fate=fate, text=kept if fate is Fate.TOLD else "")
+
+    def _fault(self, text: str) -> Fate:
+        if not text:
+            return Fate.EMPTY
+        if _declines(text):
+            return Fate.REFUSED
+        if len(text) > self.longest:
+            return Fate.TOO_LONG
+        if not self._speaks(text):
+            return Fate.LANGUAGE
+        if len(units(text)) < self.shortest:
+            return Fate.TOO_SHORT
+        if not self.ratings and _RATING.search(text):
+            return Fate.RATING
+        return Fate.TOLD
+
+    def _speaks(self, text: str) -> bool:
+        if self.language == "zh":
+            said = units(text)
+            return 2 * sum(bool(_IDEOGRAPH.match(unit)) for unit in said) > len(said)
+        letters = [character for character in text if character.isalpha()]
+        return sum(letter.isascii() for letter in letters) > 0.9 * len(letters)
+
+
+def _declines(text: str) -> bool:
+    opening = _OPENING.match(text)
+    begins = opening[0] if opening else ""
+    return unread(begins, "an explanation").outcome is Outcome.REFUSED
+
+
+def read_note(answer: Answer, rules: Rules) -> Told:
+    """The note in an answer; of one that was cut off, its whole sentences."""
+    if answer.state != "answered":
+        return Told(fate=Fate(answer.state))
+    text = answer.text
+    if not answer.whole:
+        whole = _SENTENCE.match(text)
+        if whole is None:
+            return Told(fate=Fate.CUT)
+        text = whole[0]
+    return rules.judge(text)
+
+
+def read_fields(answer: Answer, fields: Sequence[str], rules: Rules) -> dict[str, Told]:
+    """One text per field from an answer that is a JSON object of exactly these texts."""
+    if answer.state != "answered":
+        return dict.fromkeys(fields, Told(fate=Fate(answer.state)))
+    try:
+        found: object = json.loads(answer.text)
+    except (ValueError, RecursionError):
+        found = None
+    if (
+        not isinstance(found, Mapping)
+        or found.keys() != set(fields)
+        or not all(isinstance(text, str) for text in found.values())
+    ):
+        return dict.fromkeys(fields, Told(fate=Fate.UNPARSED if answer.whole else Fate.CUT))
+    return {field: rules.judge(found[field]) for field in fields}
+
+
+def text_schema(fields: Sequence[str]) -> dict[str, Json]:
+    """The JSON schema that makes a server answer as ``read_fields`` reads."""
+    return {
+        "type": "object",
+        "properties": {field: {"type": "string"} for field in fields},
+        "required": list(fields),
+        "additionalProperties": False,
+    }

@@ -1,0 +1,1 @@
+"""What a model is shown of a clip: frames, sound and transcript, cut here and not by a server."""

@@ -1,0 +1,1 @@
+"""Models that can be asked: their cards (``cards/*.toml``), revisions, and small packaged ones."""

@@ -1,0 +1,1 @@
+"""Probes of a model: has it seen the test set, does it hear, does it look; with intervals."""

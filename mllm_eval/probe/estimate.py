@@ -1,0 +1,124 @@
+"""One question about a model, its answer in a number with an interval, and in plain words.
+
+Shapes: n clips, V source videos, D draws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from harness._util.canonical import Json
+from harness._util.seeds import derive
+from harness.errors import SubmissionError
+from harness.stats.distribution import Distribution
+from harness.stats.resample import counts
+
+__all__ = ["Estimate", "Finding", "mean_over_videos"]
+
+DRAWS: Final = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean over clips with its 95 % bootstrap interval over source videos."""
+
+    value: float
+    """NaN without clips."""
+    low: float
+    """NaN with fewer than two source videos: nothing tells how they vary."""
+    high: float
+    p_value: float
+    """Two-sided, of a mean of zero."""
+    clips: int
+    videos: int
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 when the interval leaves zero out on that side, else 0."""
+        if self.low > 0:
+            return 1
+        return -1 if self.high < 0 else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a probe found.
+
+    Args:
+        probe: Its name.
+        measure: What the estimate is the mean of, in words.
+        estimate: Over the clips with all answers that the probe needs.
+        asked: Clips that the probe was tried on.
+        verdict: In plain words.
+        facts: Counts and means beside the estimate.
+    """
+
+    probe: str
+    measure: str
+    estimate: Estimate
+    asked: int
+    verdict: str
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Json]:
+        """As JSON; undefined numbers are null."""
+        estimate = self.estimate
+        numbers = {
+            name: value if math.isfinite(value) else None
+            for name in ("value", "low", "high", "p_value")
+            if isinstance(value := getattr(estimate, name), float)
+        }
+        return {
+            "probe": self.probe,
+            "measure": self.measure,
+            "asked": self.asked,
+            "clips": estimate.clips,
+            "videos": estimate.videos,
+            **numbers,
+            "verdict": self.verdict,
+            "facts": self.facts,
+        }
+
+
+def mean_over_videos(values: ArrayLike, videos: Sequence[str], seed: int = 0) -> Estimate:
+    """The mean over clips, resampling source videos with all their clips.
+
+    Args:
+        values: (n,) per clip; NaN is left out with its clip.
+        videos: (n,) source video of each clip.
+        seed: Of the resampling.
+
+    Raises:
+        SubmissionError: When the two differ in length.
+
+    Example:
+        >>> mean_over_videos([1.0, 2.0, 3.0], ["a", "a", "b"]).value
+        2.0
+    """
+    given, names = np.asarray(values, dtype=np.float64), np.asarray(videos)
+    if given.ndim != 1 or given.shape != names.shape:
+        raise SubmissionError(f"expected one video per value, found {given.shape}, {names.shape}")
+    there = np.isfinite(given)
+    kept = given[there]
+    found, index = np.unique(names[there], return_inverse=True)
+    draws = np.empty(0)
+    if found.size >= 2:
+        sums = np.bincount(index, weights=kept), np.bincount(index).astype(np.float64)
+        weights = counts(found.size, DRAWS, np.random.default_rng(derive(seed, "videos")))
+        draws = (weights @ sums[0]) / (weights @ sums[1])
+    spread = Distribution(draws)
+    low, high = spread.interval()
+    return Estimate(
+        value=float(kept.mean()) if kept.size else math.nan,
+        low=low,
+        high=high,
+        p_value=spread.p_value(),
+        clips=int(kept.size),
+        videos=int(found.size),
+    )

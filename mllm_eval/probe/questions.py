@@ -1,0 +1,370 @@
+"""What the probes ask: series of questions about the same clips, put all at once.
+
+Shapes: N clips.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Final, cast
+
+import numpy as np
+
+from harness._util.canonical import Json, digest, plain
+from harness._util.seeds import derive
+from harness.data.corpus import Corpus
+from harness.data.datasets import Dataset
+from harness.errors import DataError, RunFailed, SpecError
+from harness.metrics.base import Values
+from mllm_eval.client import Client, Request, Sampling, ask_settled
+from mllm_eval.client.journal import Answer, Journal
+from mllm_eval.explain.paraphrase import halves, reworded, units
+from mllm_eval.media import sampling as media
+from mllm_eval.media.clips import clips_of, donors
+from mllm_eval.media.content import blanked, show
+from mllm_eval.media.sampling import Clip, Condition
+from mllm_eval.prompt.instruction import Instructions, Language, instructions
+from mllm_eval.prompt.outcomes import Outcome, Reading
+from mllm_eval.prompt.parse import cut_off, read_number
+from mllm_eval.prompt.prompt import Prompt, Rendered
+from mllm_eval.zero_shot.survey import Question, Setting
+
+__all__ = ["NEEDS", "SHOWS", "Prober", "Replies", "Subject", "choose"]
+
+NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "completion": ("completion",),
+    "recall": ("recall",),
+    "wording": ("text", "reworded"),
+    "swap": ("all", "swapped"),
+    "blank": ("all", "no_vision", "no_audio"),
+    "hearing": ("audio", "text", "all"),
+}
+"""Probe -> the series of questions that it takes."""
+SHOWS: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(("completion", "recall", "wording"), frozenset[str]()),
+    **dict.fromkeys(("swap", "blank"), media.SENSES),
+    "hearing": frozenset({"audio"}),
+}
+"""Probe -> ``vision`` and ``audio`` that it shows; one of them will do, and none takes none."""
+
+_SHORTEST: Final = 5  # units that a second half has at least, for a match to mean something
+_LONGEST: Final = {"completion": 96, "score": 32}  # tokens
+_SEED: Final = 0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Subject:
+    """The clips that a model is probed with.
+
+    Args:
+        dataset: Whose they are.
+        clips: N clips.
+        videos: (N,) their source videos.
+        labels: (N,) their labels.
+        constant: Median training label.
+        senses: Which of ``vision`` and ``audio`` the model takes.
+    """
+
+    dataset: Dataset
+    clips: Sequence[Clip]
+    videos: Sequence[str]
+    labels: Values
+    constant: float
+    senses: frozenset[str] = media.SENSES
+
+    @cached_property
+    def held(self) -> list[frozenset[str]]:
+        """(N,) what the model can be shown of each clip: ``text``, ``vision``, ``audio``."""
+        return [frozenset(media.shown(clip, "all", self.senses)) for clip in self.clips]
+
+    @cached_property
+    def donors(self) -> list[int | None]:
+        """(N,) whose words each clip with a recording gets; None for the others."""
+        places = [i for i, held in enumerate(self.held) if held != {"text"}]
+        found: list[int | None] = [None] * len(self.clips)
+        if len(places) > 1:
+            generator = np.random.default_rng(derive(_SEED, "swapped transcripts"))
+            order = donors([self.videos[place] for place in places], generator)
+            for place, donor in zip(places, order, strict=True):
+                found[place] = places[donor]
+        return found
+
+
+def choose(
+    corpus: Corpus,
+    split: str,
+    folder: Path | None,
+    most: int,
+    senses: frozenset[str] = media.SENSES,
+) -> Subject:
+    """At most so many clips of a split: at random, those with recordings before the others.
+
+    The choice is the same in every process; clips stay in the order of the split.
+
+    Args:
+        corpus: A stored corpus.
+        split: Whose clips.
+        folder: Of the recordings; None for transcripts only.
+        most: Number of clips.
+        senses: Which of ``vision`` and ``audio`` the model takes.
+
+    Raises:
+        DataError: For an unknown or empty split, or no training clips.
+    """
+    table, training = corpus.split(split).clips, corpus.split("train").labels
+    if not len(table) or not len(training):
+        raise DataError(f"{corpus.name} has no clips to probe with in {split}, or none to train on")
+    clips = clips_of(table, folder)
+    order = np.random.default_rng(derive(_SEED, "probed clips")).permutation(len(clips))
+    ranked = sorted(order.tolist(), key=lambda place: clips[place].media is None)
+    places = sorted(ranked[:most])
+    return Subject(
+        dataset=corpus.dataset,
+        clips=[clips[place] for place in places],
+        videos=table["video"].iloc[places].astype(str).tolist(),
+        labels=table["label"].to_numpy(dtype=np.float64)[places],
+        constant=float(np.median(training)),
+        senses=senses,
+    )
+
+
+_Read = Callable[[Answer], Reading]
+_Item = tuple[Request, _Read]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Replies:
+    """What a model said to all series.
+
+    Args:
+        subject: The clips.
+        values: Series -> (N,) answers on the label scale, NaN where there is none.
+        completions: (N,) second halves; None where none was asked for or given.
+        outcomes: Series -> outcome -> count.
+        answers: Of all requests.
+    """
+
+    subject: Subject
+    values: Mapping[str, Values]
+    completions: Sequence[str | None]
+    outcomes: Mapping[str, Mapping[str, int]]
+    answers: Sequence[Answer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prober:
+    """Who is probed, and how.
+
+    Args:
+        client: The model.
+        prompt: Asks for a score, in a number or JSON.
+        language: Of the transcripts.
+        frames: How frames are sampled.
+        sampling: How it answers; lengths are set here.
+        extra: Further request fields.
+        rewordings: Clip id -> its transcript in other words, e.g. a back-translation; clips
+            without one are reworded here.
+
+    Raises:
+        SpecError: For a prompt that asks for letters.
+    """
+
+    client: Client
+    prompt: Prompt
+    language: Language
+    frames: media.Sampling = field(default_factory=media.Sampling)
+    sampling: Sampling = field(default_factory=Sampling)
+    extra: Mapping[str, Json] = field(default_factory=dict)
+    rewordings: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.prompt.answer == "letters":
+            raise SpecError(
+                f"probes read numbers; prompt {self.prompt.name} asks for letters",
+                hint="--prompt en-direct",
+            )
+
+    @property
+    def questions(self) -> Instructions:
+        """What is asked besides scores."""
+        return instructions("probe", self.language)
+
+    def record(self) -> dict[str, Json]:
+        """Everything that can change an answer, without the place of the server."""
+        return {
+            "model": self.client.model,
+            "revision": self.client.revision,
+            "engine": self.client.engine,
+            "prompt": {"name": self.prompt.name, "sha256": self.prompt.digest},
+            "instructions": {"name": self.questions.name, "sha256": self.questions.digest},
+            "language": self.language,
+            "frames": plain(self.frames),
+            "sampling": self.sampling.fields(),
+            "extra": self.extra,
+            "rewordings": digest(self.rewordings) if self.rewordings else "ours",
+        }
+
+    def ask(
+        self,
+        names: Sequence[str],
+        subject: Subject,
+        journal: Journal,
+        on_answer: Callable[[Answer], None] | None = None,
+    ) -> Replies:
+        """Put every series that the probes of these names take, each question once.
+
+        Args:
+            names: Keys of ``NEEDS``.
+            subject: The clips.
+            journal: What has been answered.
+            on_answer: Called for each answer as it arrives.
+
+        Raises:
+            RunFailed: When the server cannot be reached or refuses every request alike, or a
+                question has no answer after all attempts.
+        """
+        series = dict.fromkeys(name for probe in names for name in NEEDS[probe])
+        asked = {name: self._series(name, subject) for name in series}
+        flat = [(name, i, *item) for name, row in asked.items() for i, item in row.items()]
+        requests = [request for _, _, request, _ in flat]
+        (answers,) = ask_settled([requests], self.client, journal, on_answer=on_answer)
+        self._check_taken(answers)
+        values = {name: np.full(len(subject.clips), np.nan) for name in series}
+        completions: list[str | None] = [None] * len(subject.clips)
+        outcomes = {name: Counter[str]() for name in series}
+        for (name, i, _, read), answer in zip(flat, answers, strict=True):
+            reading = _settled(answer) or read(answer)
+            outcomes[name][reading.outcome.value] += 1
+            if name == "completion" and reading.outcome is Outcome.ANSWERED:
+                completions[i] = answer.text
+            elif reading.value is not None:
+                values[name][i] = reading.value
+        return Replies(
+            subject=subject,
+            values=values,
+            completions=completions,
+            outcomes=outcomes,
+            answers=answers,
+        )
+
+    def _check_taken(self, answers: Sequence[Answer]) -> None:
+        """Questions of which none reached the model find nothing out."""
+        rejected = [answer for answer in answers if answer.state == "rejected"]
+        if rejected and all(answer.state in ("rejected", "blocked") for answer in answers):
+            raise RunFailed(
+                f"no question was answered by {self.client.model}: {rejected[0].text}",
+                hint="read the server's log: is the model served with room for such requests?",
+            )
+
+    def _series(self, name: str, subject: Subject) -> dict[int, _Item]:
+        """Place of a clip -> its request and how the answer is read; clips without one left out."""
+        makers: Mapping[str, Callable[[Subject, int], _Item | None]] = {
+            "completion": self._completion,
+            "recall": self._recall,
+            "reworded": self._reworded,
+            "swapped": self._swapped,
+            "no_vision": partial(self._blank, "vision"),
+            "no_audio": partial(self._blank, "audio"),
+        }
+        maker = makers.get(name) or partial(self._score, name)  # a condition
+        made = ((i, maker(subject, i)) for i in range(len(subject.clips)))
+        return {i: item for i, item in made if item is not None}
+
+    def _completion(self, subject: Subject, i: int) -> _Item | None:
+        first, second = halves(subject.clips[i].text)
+        if len(units(second)) < _SHORTEST:
+            return None
+        words = self.questions["complete"].render(dataset=subject.dataset.title, beginning=first)
+        request = self._show(words, "completion", subject.clips[i])
+        return request, lambda answer: Reading(outcome=Outcome.ANSWERED, value=0.0)
+
+    def _recall(self, subject: Subject, i: int) -> _Item:
+        low, high = subject.dataset.low, subject.dataset.high
+        words = self.questions["recall"].render(
+            dataset=subject.dataset.title,
+            clip=subject.clips[i].id,
+            low=f"{low:g}",
+            high=f"{high:g}",
+        )
+        request = self._show(words, "score", subject.clips[i])
+        return request, partial(_read_number, low=low, high=high)
+
+    def _score(self, condition: str, subject: Subject, i: int) -> _Item | None:
+        held = subject.held[i]
+        if condition != "all" and condition not in held:
+            return None
+        return self._item(subject, subject.clips[i], condition)
+
+    def _reworded(self, subject: Subject, i: int) -> _Item:
+        clip = subject.clips[i]
+        text = self.rewordings.get(clip.id) or reworded(clip.text, self.language, clip.id)
+        return self._item(subject, dataclasses.replace(clip, text=text), "text")
+
+    def _swapped(self, subject: Subject, i: int) -> _Item | None:
+        donor = subject.donors[i]
+        if donor is None:
+            return None
+        words = subject.clips[donor].text
+        return self._item(subject, dataclasses.replace(subject.clips[i], text=words), "all")
+
+    def _blank(self, sense: str, subject: Subject, i: int) -> _Item | None:
+        if sense not in subject.held[i]:
+            return None
+        request, read = self._item(subject, subject.clips[i], "all")
+        return _without(request, sense), read
+
+    def _show(self, words: Rendered, form: str, clip: Clip) -> Request:
+        return show(words, sampling=self._up_to(form), extra=self.extra, about=clip.id)
+
+    def _up_to(self, form: str) -> Sampling:
+        return dataclasses.replace(self.sampling, max_tokens=_LONGEST[form])
+
+    def _item(self, subject: Subject, clip: Clip, condition: str) -> _Item:
+        shown = media.shown(clip, cast("Condition", condition), subject.senses)
+        question = Question(
+            clip=clip,
+            shown=shown,
+            prompt=self.prompt,
+            low=subject.dataset.low,
+            high=subject.dataset.high,
+        )
+        setting = Setting(
+            condition=cast("Condition", condition),
+            senses=subject.senses,
+            frames=self.frames,
+            sampling=self._up_to("score"),
+            extra=self.extra,
+        )
+        return question.request(setting), question.read
+
+
+def _without(request: Request, sense: str) -> Request:
+    """The request with one sense blanked."""
+
+    def messages() -> list[Mapping[str, Json]]:
+        return [
+            {**message, "content": blanked(content, frozenset({sense}))}
+            if isinstance(content := message["content"], list)
+            else message
+            for message in request.messages()
+        ]
+
+    media = digest([request.media, "blank", sense])
+    return dataclasses.replace(request, messages=messages, media=media)
+
+
+def _read_number(answer: Answer, *, low: float, high: float) -> Reading:
+    reading = read_number(answer.text, low, high)
+    return reading if answer.whole else cut_off(reading)
+
+
+def _settled(answer: Answer) -> Reading | None:
+    """The reading of what is no answer."""
+    if answer.state == "answered":
+        return None
+    return Reading(outcome=Outcome(answer.state), detail=answer.text)

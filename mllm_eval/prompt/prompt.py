@@ -1,0 +1,261 @@
+"""Prompts as data: one TOML file each, hashed, registered before any test clip is seen."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final, Literal, get_args
+
+from harness._util import canonical
+from harness._util.registry import TomlRegistry
+from harness.errors import SpecError
+from harness.spec import check_keys
+from mllm_eval.prompt.letters import Letters
+from mllm_eval.prompt.outcomes import Outcome, Reading
+from mllm_eval.prompt.parse import cut_off, read_json, read_number, read_text_2025
+
+__all__ = ["Answer", "Prompt", "Prompts", "Rendered", "prompts"]
+
+Answer = Literal["number", "json", "letters"]
+"""The form of answer that is asked for."""
+Parser = Literal["strict", "text-2025"]
+Language = Literal["en", "zh"]
+
+_DISPLAY: Final = ("name", "title")
+_PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
+_KNOWN: Final = ("transcript", "low", "high", "example", "options")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """The two texts of one request."""
+
+    system: str
+    """Empty: no system message is sent."""
+    user: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """How a model is asked for a score.
+
+    The texts may hold ``{transcript}``, ``{low}``, ``{high}``, ``{options}`` (the letters and what
+    they stand for) and ``{example}`` (the upper end less 0.8). Other braces are plain text.
+
+    Raises:
+        SpecError: For a value or a placeholder that a prompt cannot have.
+    """
+
+    name: str
+    title: str
+    language: Language
+    preregistered: bool
+    """Whether it is one of the three of its language whose mean is the board's score."""
+    scale: tuple[float, float] | None = None
+    """The scale shown to the model, mapped to the labels' linearly; None shows the labels' own."""
+    answer: Answer
+    parser: Parser = "strict"
+    system: str
+    user: str
+    absent: str
+    """Stands in place of the transcript where none is given."""
+    retry: str
+    """The shorter instruction of the one retry after an unusable answer; empty: no retry."""
+
+    def __post_init__(self) -> None:
+        self._check_choices()
+        low, high = self.scale or (0.0, 1.0)
+        if not (-math.inf < low < high < math.inf):
+            raise SpecError(f"prompt {self.name}: scale goes from low to high, found {self.scale}")
+        if self.parser != "strict" and self.answer != "number":
+            raise SpecError(f"prompt {self.name}: parser {self.parser!r} reads numbers only")
+        used = set(_PLACEHOLDER.findall("\n".join((self.system, self.user, self.retry))))
+        if unknown := sorted(used.difference(_KNOWN)):
+            raise SpecError(
+                f"prompt {self.name}: unknown placeholder {unknown[0]!r}"
+                f" (known: {', '.join(_KNOWN)})"
+            )
+        if "{transcript}" not in self.user:
+            raise SpecError(f"prompt {self.name}: user has no {{transcript}}")
+        if ("options" in used) != (self.answer == "letters"):
+            raise SpecError(f"prompt {self.name}: {{options}} goes with letters and only with them")
+
+    def _check_choices(self) -> None:
+        for field, choices in (("language", Language), ("answer", Answer), ("parser", Parser)):
+            if (found := getattr(self, field)) not in get_args(choices):
+                raise SpecError(
+                    f"prompt {self.name}: {field} is one of {', '.join(get_args(choices))};"
+                    f" found {found!r}"
+                )
+
+    @classmethod
+    def load(cls, file: Traversable) -> Prompt:
+        """Read and validate a prompt file; its name is the prompt's.
+
+        Raises:
+            SpecError: Naming the file, the key and what was expected.
+        """
+        try:
+            table = tomllib.loads(file.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise SpecError(f"cannot read prompt {file.name}: {error}") from error
+        return cls.parse(table, name=file.name.removesuffix(".toml"))
+
+    @classmethod
+    def parse(cls, table: Mapping[str, object], *, name: str) -> Prompt:
+        """Validate a prompt given as a table.
+
+        Raises:
+            SpecError: Naming the prompt, the key and what was expected.
+        """
+        own = [f for f in dataclasses.fields(cls) if f.name != "name"]
+        check_keys(table, {f.name for f in own}, f"prompt {name}")
+        for field in own:
+            if field.name not in table and field.default is dataclasses.MISSING:
+                raise SpecError(f"prompt {name}: {field.name} is missing")
+        values = {key: _value(key, value, f"prompt {name}") for key, value in table.items()}
+        return cls(name=name, **values)  # type: ignore[arg-type]  # each has been read as its type
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything but name and title, 64 hexadecimal digits."""
+        fields = dataclasses.fields(self)
+        return canonical.digest(
+            {f.name: getattr(self, f.name) for f in fields if f.name not in _DISPLAY}
+        )
+
+    def asked_scale(self, low: float, high: float) -> tuple[float, float]:
+        """The scale the model is told of, for labels from ``low`` to ``high``."""
+        return self.scale or (low, high)
+
+    def render(
+        self, transcript: str | None, low: float, high: float, letters: Letters | None = None
+    ) -> Rendered:
+        """The request for one clip.
+
+        Args:
+            transcript: None where the condition withholds it.
+            low: Lowest label.
+            high: Highest label.
+            letters: On the asked scale; given if and only if letters are asked for.
+
+        Raises:
+            SpecError: When letters are missing or not asked for.
+        """
+        said = self.absent if transcript is None else transcript
+        values = self._values(said, low, high, letters)
+        return Rendered(system=_filled(self.system, values), user=_filled(self.user, values))
+
+    def render_retry(self, low: float, high: float, letters: Letters | None = None) -> str:
+        """The user message that follows an unusable answer, empty when there is none.
+
+        Raises:
+            SpecError: When letters are missing or not asked for.
+        """
+        return _filled(self.retry, self._values(self.absent, low, high, letters))
+
+    def read(
+        self,
+        answer: str,
+        low: float,
+        high: float,
+        letters: Letters | None = None,
+        *,
+        whole: bool = True,
+    ) -> Reading:
+        """Read an answer's text; the value is on the scale of the labels.
+
+        Args:
+            answer: The text.
+            low: Lowest label.
+            high: Highest label.
+            letters: Those of the request.
+            whole: Whether the model ended it. What was cut off has no value; a letter, the only
+                token asked for, is whole in any case.
+
+        Raises:
+            SpecError: When letters are missing or not asked for.
+        """
+        self._check_letters(letters)
+        asked = self.asked_scale(low, high)
+        if letters is not None:
+            reading = letters.read(answer)
+        elif self.parser == "text-2025":
+            reading = read_text_2025(answer, whole=whole)
+        else:
+            reading = (read_json if self.answer == "json" else read_number)(answer, *asked)
+            reading = reading if whole else cut_off(reading)
+        return self.to_labels(reading, low, high)
+
+    def to_labels(self, reading: Reading, low: float, high: float) -> Reading:
+        """The reading with its value moved from the asked scale to that of the labels."""
+        if self.scale is None or reading.outcome is not Outcome.ANSWERED or reading.value is None:
+            return reading
+        start, end = self.scale
+        share = (reading.value - start) / (end - start)
+        return dataclasses.replace(reading, value=low * (1.0 - share) + high * share)
+
+    def _values(
+        self, transcript: str, low: float, high: float, letters: Letters | None
+    ) -> dict[str, str]:
+        self._check_letters(letters)
+        start, end = self.asked_scale(low, high)
+        return {
+            "transcript": transcript,
+            "low": f"{start:g}",
+            "high": f"{end:g}",
+            "example": repr(end - 0.8),  # on ±1 as published, with its rounding error
+            "options": letters.listed() if letters else "",
+        }
+
+    def _check_letters(self, letters: Letters | None) -> None:
+        if (letters is not None) != (self.answer == "letters"):
+            raise SpecError(f"prompt {self.name} asks for {self.answer}; letters go with letters")
+
+
+class Prompts(TomlRegistry[Prompt]):
+    """Every prompt of a folder by name, in alphabetical order.
+
+    Args:
+        folder: Holds one TOML file per prompt.
+    """
+
+    def __init__(self, folder: Traversable) -> None:
+        super().__init__(folder, noun="prompt", load=Prompt.load, hint="msa list prompts")
+
+    def preregistered(self, language: Language) -> tuple[Prompt, ...]:
+        """The prompts of a language whose mean is the board's score."""
+        return tuple(p for p in self.values() if p.preregistered and p.language == language)
+
+
+prompts = Prompts(files("mllm_eval.prompt") / "prompts")
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    """One pass, so that braces inside a transcript stay what they are."""
+    return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
+
+
+def _value(key: str, value: object, where: str) -> object:
+    if key == "preregistered":
+        if isinstance(value, bool):
+            return value
+        raise SpecError(f"{where}: {key} is true or false, found {value!r}")
+    if key == "scale":
+        match value:
+            case "labels":
+                return None
+            case [int() | float() as low, int() | float() as high]:
+                return float(low), float(high)
+            case _:
+                raise SpecError(f'{where}: scale is "labels" or [low, high], found {value!r}')
+    if isinstance(value, str):
+        return value
+    raise SpecError(f"{where}: {key} is text, found {value!r}")

@@ -1,0 +1,1 @@
+"""Model servers in an environment of their own: vLLM, and transformers as the reference."""

@@ -1,0 +1,96 @@
+"""The same requests answered by transformers, which a served model is checked against.
+
+It runs in the server's environment, so that nothing but the engine differs: same versions of torch
+and transformers, same weights, same chat template.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from harness.errors import RunFailed
+from mllm_eval.client import Request
+from mllm_eval.client.journal import Answer
+from mllm_eval.model.card import ModelCard
+from mllm_eval.model.weights import Weights, locate
+from mllm_eval.server.command import variables
+from mllm_eval.server.environment import prepare
+from mllm_eval.server.logs import last_words
+
+__all__ = ["Reference", "reference"]
+
+_THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_WORKER: Final = Path(__file__).with_name("reference_worker.py")
+
+
+class Reference:
+    """A model that answers through transformers; made by ``reference``."""
+
+    def __init__(self, weights: Weights, process: subprocess.Popen[str], log: Path) -> None:
+        self.revision = weights.revision
+        self._process = process
+        self._log = log
+
+    def answer(self, request: Request) -> Answer:
+        """The greedy answer to a request.
+
+        Raises:
+            RunFailed: When the model cannot be loaded or the request cannot be answered.
+        """
+        asked, told = self._process.stdin, self._process.stdout
+        assert asked is not None
+        assert told is not None
+        with contextlib.suppress(BrokenPipeError):
+            asked.write(request.body("reference").decode() + "\n")
+            asked.flush()
+        line = told.readline()
+        if not line:
+            raise RunFailed(
+                f"transformers cannot answer: {last_words(self._log)}",
+                hint=f"read {self._log}, or do without: --reference none",
+            )
+        answer = json.loads(line)
+        choices = tuple(tuple((t, p) for t, p in step) for step in answer["logprobs"] if step)
+        reason = answer["finish_reason"]
+        return Answer("", "answered", answer["text"], reason, choices, None, None, 0.0, 1)
+
+
+@contextlib.contextmanager
+def reference(card: ModelCard, *, cache: Path) -> Iterator[Reference]:
+    """Load a model in transformers for as long as the block lasts.
+
+    Args:
+        card: The model; its weights must be at hand.
+        cache: Folder of what can be made again; holds the environment and made models.
+
+    Raises:
+        DataError: When the weights cannot be had.
+        RunFailed: When the environment cannot be made.
+    """
+    weights, environment = locate(card, cache), prepare(cache)
+    log = cache / "vllm" / "logs" / f"reference-{card.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [str(environment.python), str(_WORKER), weights.source, weights.revision]
+    settings = variables(environment, weights)
+    settings |= {name: os.environ[name] for name in _THREADS if name in os.environ}
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            command,
+            env=settings,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        try:
+            yield Reference(weights, process, log)
+        finally:
+            process.kill()

@@ -1,0 +1,303 @@
+"""Multimodal language models asked for a score: zero-shot, no label of the dataset seen.
+
+The prediction of a clip is the mean over prompts, each clip without an answer counting as the mean
+training label; predictions under the other policies are stored beside it. Refusals and what cannot
+be read are such clips; a question that transport trouble has left open is not, and ends the run.
+
+Shapes: n clips of a split, P prompts.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harness._util.canonical import Json, digest, plain
+from harness.data.corpus import Corpus, Split
+from harness.data.datasets import Dataset
+from harness.errors import DataError, HarnessError, RunFailed, SpecError
+from harness.metrics.affine import Affine, fit_affine
+from harness.system import Card, Fitted, Params, System, Task, param
+from mllm_eval.client import Client, Served, ask_served, recall, remember
+from mllm_eval.media import sampling as media
+from mllm_eval.media.clips import clips_of, media_identity
+from mllm_eval.media.sampling import CONDITIONS
+from mllm_eval.model.card import ModelCard, known
+from mllm_eval.prompt.outcomes import Outcome
+from mllm_eval.prompt.prompt import Prompt, prompts
+from mllm_eval.zero_shot.scores import Scores, scores, summary
+from mllm_eval.zero_shot.survey import Setting, Survey
+
+__all__ = ["MLLM", "MLLMParams"]
+
+_ALL = "preregistered"
+_ASKED = ("valid", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLLMParams(Params):
+    """Which model is asked, what it is shown, and how it answers."""
+
+    model: str = param("", source="name of a card, or any that the server knows")
+    revision: str = param(
+        "", source="of the weights, where the server cannot tell: a commit, the date of a snapshot"
+    )
+    prompt: str = param(_ALL, source="mean over the three of the language; or one prompt's name")
+    condition: str = param("all", choices=CONDITIONS, source="transcript, sound and frames")
+    frames: int = param(8, low=1, source="flat from 16 on in published work; 8 is usual")
+    size: int = param(448, low=16, source="longest side of a frame, pixels; ours")
+    rule: str = param(
+        "uniform-centre", choices=("uniform-centre", "uniform-edges"), source="where frames are"
+    )
+    turns: int = param(1, low=1, high=7, source="ours; 7: each level stands behind each letter")
+    constrained: bool = param(False, source="ours; the server enforces numbers and JSON")
+    max_tokens: int = param(32, low=1, source="ours; longest answer, and more than any form needs")
+    server: str = param("", source="base URL, up to and including /v1; the card's if it has one")
+    media: str = param("", source="folder of the recordings; none: transcripts only")
+    key_variable: str = param("", source="environment variable of the API key; the card's, or none")
+
+    @property
+    def card(self) -> ModelCard:
+        """What is known of the model; next to nothing without a card."""
+        return known(self.model) or ModelCard(name=self.model, title=self.model, weights=self.model)
+
+    def reads(self, inputs: frozenset[str]) -> frozenset[str]:
+        """The transcript, unless the condition withholds it; recordings are no feature stream."""
+        return inputs if self.condition in ("text", "all") else frozenset()
+
+    def asks(self, dataset: Dataset) -> tuple[Prompt, ...]:
+        """The prompts, in alphabetical order."""
+        if self.prompt == _ALL:
+            return prompts.preregistered("zh" if dataset.language == "zh" else "en")
+        return (prompts[self.prompt],)
+
+    @property
+    def setting(self) -> Setting:
+        """How clips are shown and answers asked for."""
+        card = self.card
+        return Setting(
+            condition=self.condition,  # type: ignore[arg-type]  # checked against CONDITIONS
+            senses=card.senses,
+            frames=media.Sampling(frames=self.frames, size=self.size, rule=self.rule),  # type: ignore[arg-type]  # checked
+            folder=Path(self.media) if self.media else None,
+            turns=self.turns,
+            constrained=self.constrained,
+            system=card.system,
+            sampling=card.sampling(max_tokens=self.max_tokens),
+            extra=card.extra,
+        )
+
+    def check_senses(self, dataset: Dataset) -> None:
+        """Whether the model takes what the condition shows.
+
+        Raises:
+            SpecError: When its card has no such input, or no model is named.
+        """
+        if not self.model:
+            raise SpecError("system mllm: model is missing", hint='params = { model = "NAME" }')
+        names = ", ".join(prompt.name for prompt in self.asks(dataset))
+        wanted = media.SENSES.intersection([self.condition])
+        self.card.check_senses(wanted, f"condition {self.condition} of prompt {names}")
+
+    def served(self, cache: Path) -> Served:
+        """What the server says of the model; while it is away, what was last said.
+
+        Raises:
+            SpecError: When no server is named, of a model that was never met.
+            DataError: When the server has other models only, and this one was never met.
+            RunFailed: When it does not answer, and the model was never met.
+        """
+        stated = self.revision or (self.card.revision if self.card.hosted else "")
+        try:
+            found = ask_served(
+                self._address, self.model, stated=stated, key_variable=self._key_variable
+            )
+        except HarnessError:
+            met = recall(cache, self.model, stated)
+            if met is None:
+                raise
+            return met
+        remember(cache, self.model, stated, found)
+        return found
+
+    def client(self, served: Served) -> Client:
+        """Whom to ask."""
+        return Client(
+            base_url=self._address,
+            model=self.model,
+            revision=served.revision,
+            engine=served.engine,
+            key_variable=self._key_variable or None,
+        )
+
+    @property
+    def _address(self) -> str:
+        address = self.server or self.card.base_url
+        if not address:
+            raise SpecError(
+                f"no server is named to ask {self.model}",
+                hint=f"msa mllm serve {self.model}, then msa mllm run SUITE --server URL",
+            )
+        return address
+
+    @property
+    def _key_variable(self) -> str:
+        return self.key_variable or self.card.key_variable
+
+
+def pins(params: MLLMParams, corpus: Corpus, cache: Path) -> Mapping[str, str]:
+    """Digests of the model as served, of what it is asked, and of the recordings shown.
+
+    Raises:
+        DataError: When the model is not served here, or nothing could be shown.
+        SpecError: See ``MLLMParams.check_senses`` and ``MLLMParams.served``.
+        RunFailed: See ``MLLMParams.served``.
+    """
+    params.check_senses(corpus.dataset)
+    served, setting = params.served(cache), params.setting
+    if setting.folder is None and params.condition in ("audio", "vision"):
+        raise DataError(
+            f"condition {params.condition} needs recordings",
+            hint="msa mllm run SUITE --media FOLDER",
+        )
+    asked = {
+        "prompts": [prompt.digest for prompt in params.asks(corpus.dataset)],
+        "system": setting.system,
+        "sampling": setting.sampling.fields(),
+        "extra": setting.extra,
+    }
+    found = {"server": digest(served), "questions": digest(asked)}
+    if setting.folder is not None and params.condition != "text":
+        found["media"] = digest(
+            {
+                clip.id: media_identity(
+                    clip, media.shown(clip, setting.condition, setting.senses), setting.frames
+                )
+                for name in _ASKED
+                for clip in clips_of(corpus.split(name).clips, setting.folder)
+            }
+        )
+    return found
+
+
+def fit(task: Task, params: MLLMParams) -> Fitted:
+    """Ask about every clip of valid and test; nothing is learned but the optional calibration.
+
+    Raises:
+        SpecError: When the model takes nothing of what the condition shows.
+        RunFailed: When a question has no answer after all attempts; what was answered is kept.
+    """
+    dataset = task.train.corpus.dataset
+    params.check_senses(dataset)
+    served = params.served(task.cache)
+    survey = Survey(
+        params.client(served),
+        params.asks(dataset),
+        params.setting,
+        task.cache / "mllm" / f"{digest([params.model, served])[:16]}.jsonl",
+    )
+    mean = float(np.mean(task.train.labels))
+
+    def scored(split: Split) -> Scores:
+        return scores(survey.replies(split), split, mean)
+
+    asked = [split for split in (task.valid, task.watched) if split is not None]
+    survey.ask(asked)
+    _check_taken([scored(split) for split in asked], params.model)
+    line = _calibration(scored(task.valid), task.valid)
+    return Fitted(
+        predict=lambda split: scored(split).main,
+        parameters=round((params.card.parameters or 0) * 1e9),
+        trainable=0,
+        diagnose=lambda split: scored(split).spread,
+        variants=lambda split: _variants(scored(split), line, mean),
+        answers=pd.concat([scored(split).table for split in asked], ignore_index=True),
+        report={
+            "zero_shot": {
+                **_asked(params, dataset, served),
+                "calibration": plain(line),
+                "splits": {split.name: summary(scored(split)) for split in asked},
+            }
+        },
+    )
+
+
+def _asked(params: MLLMParams, dataset: Dataset, served: Served) -> dict[str, Json]:
+    """Who was asked what, and when: what a reader needs to judge the row by."""
+    card, asked = params.card, params.asks(dataset)
+    shows = params.condition in ("vision", "all") and "vision" in card.senses
+    seen = shows and bool(params.media)
+    return {
+        "model": card.title,
+        "revision": served.revision,
+        "engine": served.engine,
+        "hosted": card.hosted,
+        "licence": card.licence,
+        "trained_on": card.trained_on,
+        "billions": card.parameters,
+        "inputs": sorted(card.inputs) if known(params.model) else [],
+        "condition": params.condition,
+        "frames": f"{params.frames}, {params.rule}, {params.size} px" if seen else "none",
+        "prompts": [prompt.name for prompt in asked],
+        "languages": sorted({prompt.language for prompt in asked}),
+        "transcripts": dataset.language,
+        "constrained": params.constrained,
+        "turns": params.turns,
+        "asked_on": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def _check_taken(found: Sequence[Scores], model: str) -> None:
+    """Splits of which nothing reached the model are no result."""
+    told = pd.concat([one.table for one in found])
+    rejected = told[told["outcome"] == Outcome.REJECTED]
+    if len(rejected) and told["outcome"].isin([Outcome.REJECTED, Outcome.BLOCKED]).all():
+        raise RunFailed(
+            f"no request about {rejected['split'].iloc[0]} was answered by {model}:"
+            f" {rejected['detail'].iloc[0]}",
+            hint="read the server's log: is the model served with room for such requests?",
+        )
+
+
+def _calibration(found: Scores, split: Split) -> Affine | None:
+    """The line from answers to labels on the answered clips, if there are any."""
+    answered = np.isfinite(found.answered)
+    if not answered.any():
+        return None
+    return fit_affine(found.answered[answered], split.labels[answered])
+
+
+def _variants(found: Scores, line: Affine | None, mean: float) -> Mapping[str, NDArray[np.float64]]:
+    """Predictions of the other policies, of single prompts, and calibrated ones."""
+    told = {"excluded": found.answered, "worst_case": found.worst}
+    if len(found.prompts) > 1:
+        told |= {f"prompt:{name}": values for name, values in found.prompts.items()}
+    if line is not None:
+        known = np.isfinite(found.answered)
+        told["calibrated"] = np.where(known, line(np.where(known, found.answered, mean)), mean)
+    return told
+
+
+MLLM = System(
+    name="mllm",
+    card=Card(
+        title="Multimodal language model, asked",
+        paper="zero-shot, no paper",
+        year=None,
+        text="transcript",
+        deviations=("predictions are answers of a server, which are not repeatable in general",),
+    ),
+    params=MLLMParams,
+    inputs=frozenset({"transcript"}),
+    deterministic=True,  # it is asked once: no seed of ours takes part
+    supervision="none",
+    locations=frozenset({"server", "media", "key_variable"}),
+    pins=pins,
+    fit=fit,
+)
