@@ -3,22 +3,18 @@
 The board of a suite is a Markdown file and an HTML page of the same content, whose bytes depend on
 stored predictions, labels and plans alone.
 What differs between equal runs (seconds, memory) goes into a file of its own beside it.
+
+Nothing heavy is imported before a board is asked for.
 """
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness._util.atomic import write_atomic
-from harness._util.canonical import Json
-from harness.errors import StoreError
-from harness.runs.store import RunStore
-from leaderboards import figures, transfer_records
-from leaderboards.html import render_html
-from leaderboards.markdown import render_board, render_costs
-from leaderboards.select import gather
-from leaderboards.summary import records
+if TYPE_CHECKING:
+    from harness._util.canonical import Json
+    from harness.runs.store import RunStore
 
 __all__ = ["as_records", "check", "draw", "render", "write"]
 
@@ -29,7 +25,11 @@ def render(store: RunStore, suite: str) -> str:
     Raises:
         StoreError: When the suite was never run here, or a stored record is damaged.
     """
-    return render_board(gather(store, suite))
+    from leaderboards.model import gather
+    from leaderboards.rendering import render_markdown
+    from leaderboards.sections import compose
+
+    return render_markdown(compose(gather(store, suite)))
 
 
 def write(store: RunStore, suite: str, path: Path) -> Path:
@@ -38,14 +38,10 @@ def write(store: RunStore, suite: str, path: Path) -> Path:
     Raises:
         StoreError: As ``render``, or when the files cannot be written.
     """
-    board = gather(store, suite)
-    try:
-        write_atomic(path, render_board(board))
-        write_atomic(path.with_suffix(".html"), render_html(board))
-        write_atomic(path.with_suffix(".cost.md"), render_costs(board))
-    except OSError as error:
-        raise StoreError(f"board {path.name} cannot be written: {error}") from error
-    return path
+    from leaderboards.files import write_board
+    from leaderboards.model import gather
+
+    return write_board(gather(store, suite), path)
 
 
 def draw(store: RunStore, suite: str, folder: Path) -> list[Path]:
@@ -54,6 +50,9 @@ def draw(store: RunStore, suite: str, folder: Path) -> list[Path]:
     Raises:
         StoreError: As ``write``.
     """
+    from leaderboards import figures
+    from leaderboards.model import gather
+
     return figures.draw(gather(store, suite), folder)
 
 
@@ -71,23 +70,10 @@ def check(store: RunStore, suite: str, path: Path) -> list[str]:
     Raises:
         StoreError: As ``render``, or when a file cannot be read.
     """
-    board = gather(store, suite)
-    return [
-        *_drift(path, render_board(board), suite),
-        *_drift(path.with_suffix(".html"), render_html(board), suite),
-    ]
+    from leaderboards.files import check_board
+    from leaderboards.model import gather
 
-
-def _drift(path: Path, now: str, suite: str) -> list[str]:
-    try:
-        shown = path.read_bytes().decode("utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise StoreError(
-            f"board {path.name} cannot be read: {error}", hint=f"msa board {suite}"
-        ) from error
-    old, new = shown.splitlines(keepends=True), now.splitlines(keepends=True)
-    diff = difflib.unified_diff(old, new, path.name, "from the run store")
-    return [line.removesuffix("\n") for line in diff]
+    return check_board(gather(store, suite), path)
 
 
 def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
@@ -106,5 +92,7 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     Raises:
         StoreError: As ``render``.
     """
-    board = gather(store, suite)
-    return [*records(board), *transfer_records.records(board)]
+    from leaderboards.model import gather
+    from leaderboards.sections import records
+
+    return records(gather(store, suite))

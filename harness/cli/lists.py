@@ -151,7 +151,7 @@ def _suites() -> Rows:
 
 
 def _tables() -> Rows:
-    from leaderboards.published_numbers import table, tables
+    from leaderboards.literature import table, tables
 
     rows: Rows = []
     for name in tables():

@@ -10,7 +10,7 @@ import typer
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
-    from leaderboards.reproduce import Cell
+    from leaderboards.studies.reproduce import Cell
 
 __all__ = ["register"]
 
@@ -30,9 +30,10 @@ def _reproduce(
     """Put published numbers beside ours: gap with interval, verdict per number."""
     from harness.home import Home
     from harness.runs.store import RunStore
-    from leaderboards import published_numbers, reproduce, reproduce_page
+    from leaderboards.literature import table as published_table
+    from leaderboards.studies import reproduce, reproduce_page
 
-    rows = published_numbers.table(table, dataset, system)
+    rows = published_table(table, dataset, system)
     cells = reproduce.reproduce(RunStore(Home.default().store), rows)
     if out is not None:
         _write(out, reproduce_page.render(table, cells))
@@ -57,7 +58,7 @@ def _write(path: Path, page: str) -> None:
 
 
 def _printed(cell: Cell) -> dict[str, object]:
-    from leaderboards.reproduce_page import interval, named, number, said
+    from leaderboards.studies.reproduce_page import interval, named, number, said
 
     row, ours = cell.published, cell.ours
     return {

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import StoreError
-from leaderboards.board import Board, Grid
 from leaderboards.figures._save import save
 from leaderboards.figures.gates import gate_map, telling
 from leaderboards.figures.pareto import cost_pareto, pareto_front
@@ -18,6 +17,8 @@ from leaderboards.figures.ranks import rank_intervals
 from leaderboards.figures.reliability import reliability_curves, reliability_maps
 from leaderboards.figures.scatter import metric_scatter
 from leaderboards.figures.seeds import seed_strip
+from leaderboards.model import Board, Grid, analyse, parts
+from leaderboards.sections.reliability import reliability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +61,7 @@ def draw(board: Board, folder: Path) -> list[Path]:
 
 def _named(board: Board) -> Iterator[tuple[str, Figure]]:
     for grid in board.grids:
-        for place, part in enumerate(grid.parts, start=1):
+        for place, part in enumerate(parts(grid), start=1):
             which = "" if place == 1 else f".part-{place}"
             for kind, figure in _figures(part):
                 yield f"{grid.corpus.name}{which}.{kind}", figure
@@ -70,7 +71,7 @@ def _named(board: Board) -> Iterator[tuple[str, Figure]]:
 
 def _under_conditions(grid: Grid) -> Iterator[tuple[str, Figure]]:
     """Figures of all rows of a corpus together: what they were trained on is what they show."""
-    found = grid.reliability
+    found = reliability(grid)
     if found is None:
         return
     for kind, draws in (("curves", reliability_curves), ("maps", reliability_maps)):
@@ -80,7 +81,7 @@ def _under_conditions(grid: Grid) -> Iterator[tuple[str, Figure]]:
 
 
 def _figures(grid: Grid) -> Iterator[tuple[str, Figure]]:
-    rankings = grid.analysis.rankings
+    rankings = analyse(grid).rankings
     if grid.selection.name in rankings:
         yield "ranks", rank_intervals(grid, rankings[grid.selection.name])
     yield "seeds", seed_strip(grid)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness._util.atomic import write_atomic
-from leaderboards.figures._style import DARK, one_line, style
+from leaderboards.document import one_line
+from leaderboards.figures._style import DARK, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from wcwidth import wcswidth, wcwidth
 
-from harness._util.printed import defined
 from harness.metrics import Metric
-from leaderboards.board import Grid
-from leaderboards.strata import PLAIN
-from leaderboards.tables import arrow
+from leaderboards import numbers
+from leaderboards.document import one_line
+from leaderboards.model import PLAIN, Grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,10 +42,8 @@ __all__ = [
     "headline",
     "list_rows",
     "number",
-    "one_line",
     "point_to_better",
     "rows_height",
-    "scaled",
     "sheet",
     "short",
     "style",
@@ -187,25 +183,20 @@ def direction(metric: Metric) -> int:
 
 def axis_title(metric: Metric) -> str:
     """Metric, unit and direction."""
-    return f"{metric.title}{' (%)' if metric.percent else ''} {arrow(metric)}"
+    return f"{metric.title}{' (%)' if metric.percent else ''} {numbers.arrow(metric)}"
 
 
 def headline(grid: Grid) -> str:
     """The corpus, and what its rows know besides, in a figure's first line."""
     dataset = grid.corpus.dataset.title
     where = f"SYNTHETIC TWIN of {dataset}" if grid.corpus.twin else dataset
-    known = "".join(f"; {stratum.title}" for stratum in grid.strata if stratum != PLAIN)
+    known = "".join(f"; {track.title}" for track in grid.tracks if track != PLAIN)
     return f"{where} ({grid.corpus.name}){known}"
 
 
-def scaled(metric: Metric, value: float) -> float:
-    """The value as customarily printed: percentages times 100."""
-    return 100 * value if metric.percent else value
-
-
-def number(metric: Metric, value: float) -> str:
+def number(value: float, metric: Metric) -> str:
     """The value as boards print it, without a percent sign; ``undefined`` for NaN."""
-    return defined(scaled(metric, value), "z.2f" if metric.percent else "z.3f")
+    return numbers.number(value, metric, undefined="undefined")
 
 
 def short(label: str, columns: int = 36) -> str:
@@ -221,12 +212,6 @@ def short(label: str, columns: int = 36) -> str:
     head = columns * 2 // 3
     tail = _cut(line[::-1], columns - head - 1)[::-1]
     return f"{_cut(line, head).rstrip()}…{tail.lstrip()}"
-
-
-def one_line(text: str) -> str:
-    """``text`` without line breaks and control characters, which XML does not allow."""
-    visible = "".join(" " if unicodedata.category(char)[0] == "C" else char for char in text)
-    return " ".join(visible.split())
 
 
 def _cut(text: str, columns: int) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboards.board import Grid, Row
 from leaderboards.figures._style import INK, headline, rows_height, sheet, short, style
+from leaderboards.model import Grid, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from harness.metrics import Metric
-from leaderboards.board import Grid, Row
 from leaderboards.figures._labels import Line, Point, label_points
 from leaderboards.figures._style import (
     FAINT,
@@ -22,12 +21,12 @@ from leaderboards.figures._style import (
     headline,
     number,
     point_to_better,
-    scaled,
     sheet,
     short,
     style,
 )
-from leaderboards.summary import ordered, summarise
+from leaderboards.model import Grid, Row, ordered, summarise
+from leaderboards.numbers import scaled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -187,7 +186,7 @@ def _said(
     metric: Metric,
 ) -> list[str]:
     return [
-        f"{row.label}: {x:.3g}, {metric.title} {number(metric, y)}"
+        f"{row.label}: {x:.3g}, {metric.title} {number(y, metric)}"
         + (", not dominated" if i in best else "")
         for i, (row, (x, y)) in enumerate(zip(rows, places, strict=True))
     ]

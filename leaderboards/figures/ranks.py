@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from harness.metrics import metrics
 from harness.stats import Ranking
-from leaderboards.board import Grid
 from leaderboards.figures._style import (
     OTHER,
     PAGE,
@@ -22,6 +21,7 @@ from leaderboards.figures._style import (
     sheet,
     style,
 )
+from leaderboards.model import Grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,8 +92,8 @@ def _value(ranking: Ranking, place: int) -> str:
     metric, value = metrics[ranking.metric], ranking.values[place]
     if math.isnan(value):
         return "undefined"
-    low, high = (number(metric, bound) for bound in ranking.intervals[place])
-    return f"{number(metric, value)}  [{low}, {high}]"
+    low, high = (number(bound, metric) for bound in ranking.intervals[place])
+    return f"{number(value, metric)}  [{low}, {high}]"
 
 
 def _notes(ranking: Ranking) -> list[str]:
@@ -107,7 +107,7 @@ def _notes(ranking: Ranking) -> list[str]:
     if ranking.resolution > 0:
         notes.append(
             "Resolution: a typical pair is told apart, with 80 % power, from a difference of"
-            f" {number(metric, ranking.resolution)}{' points' if metric.percent else ''} on."
+            f" {number(ranking.resolution, metric)}{' points' if metric.percent else ''} on."
         )
     return notes
 

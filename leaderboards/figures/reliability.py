@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.spec.conditions import LAWS, RATES
-from leaderboards._curves import look
-from leaderboards.board import Grid
-from leaderboards.figures._style import (
-    FAINT,
-    INK,
-    axis_title,
-    number,
-    scaled,
-    sheet,
-    short,
-    style,
-)
-from leaderboards.reliability import AREAS, Reliability, RowReliability
+from leaderboards.figures._curves import look
+from leaderboards.figures._style import FAINT, INK, axis_title, number, sheet, short, style
+from leaderboards.model import Grid
+from leaderboards.numbers import scaled
+from leaderboards.sections.reliability import AREAS, Reliability, RowReliability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +50,7 @@ def reliability_curves(grid: Grid, found: Reliability) -> Figure | None:
         figure.legend(handles, labels, loc="outside right center", frameon=False)
     said = (
         f"{one.row.label}: "
-        + ", ".join(f"{name} {number(found.metric, one.areas[name].value)}" for name in names)
+        + ", ".join(f"{name} {number(one.areas[name].value, found.metric)}" for name in names)
         for one in rows
     )
     figure.set_label(f"{subtitle}. Areas: {'; '.join(said)}.")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from harness.metrics import Metric, metrics_for
 from harness.stats import Ranking
-from leaderboards.board import Grid, Row
 from leaderboards.figures._labels import Line, Point, label_points
 from leaderboards.figures._style import (
     FLOOR,
@@ -20,12 +19,12 @@ from leaderboards.figures._style import (
     headline,
     number,
     point_to_better,
-    scaled,
     sheet,
     short,
     style,
 )
-from leaderboards.summary import ordered, summarise
+from leaderboards.model import Grid, Row, ordered, summarise
+from leaderboards.numbers import scaled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,5 +136,5 @@ def _notes(
 
 
 def _said(row: Row, both: tuple[Metric, Metric]) -> str:
-    shown = (f"{m.title} {number(m, v)}" for m, v in zip(both, _means(row, both), strict=True))
+    shown = (f"{m.title} {number(v, m)}" for m, v in zip(both, _means(row, both), strict=True))
     return f"{row.label}: {', '.join(shown)}"

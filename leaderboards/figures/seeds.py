@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from harness._util.printed import with_spread
 from harness.metrics import Metric
-from leaderboards.board import Grid, Row
 from leaderboards.figures._style import (
     CEILING,
     FLOOR,
@@ -21,11 +20,11 @@ from leaderboards.figures._style import (
     list_rows,
     number,
     rows_height,
-    scaled,
     sheet,
     style,
 )
-from leaderboards.summary import ordered, summarise
+from leaderboards.model import Grid, Row, ordered, summarise
+from leaderboards.numbers import scaled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +61,7 @@ def seed_strip(grid: Grid, metric: Metric | None = None) -> Figure:
             beside(axes, place, _remark(row, shown))
         _mark_ceilings(axes, {name: scaled(shown, v) for name, v in ceilings.items()})
     said = [f"{row.label}: {_remark(row, shown)}" for row in rows]
-    said += [f"best possible, {name}: {number(shown, value)}" for name, value in ceilings.items()]
+    said += [f"best possible, {name}: {number(value, shown)}" for name, value in ceilings.items()]
     figure.set_label(f"{subtitle}. {'; '.join(said)}.")
     return figure
 
@@ -103,15 +102,15 @@ def _lanes(values: Sequence[float], apart: float) -> list[float]:
 def _remark(row: Row, metric: Metric) -> str:
     """Mean and spread, and what is missing."""
     if not row.runs:
-        return ", ".join(sorted({hole.state for hole in row.holes}))
+        return ", ".join(sorted({one.state for one in row.missing_runs}))
     summary = summarise(row, metric)
     n = len(summary.values)
-    parts = [with_spread(summary.mean, summary.sd, partial(number, metric))]
+    parts = [with_spread(summary.mean, summary.sd, partial(number, metric=metric))]
     if 0 < summary.undefined < n:
         parts.append(f"in {summary.undefined}/{n}")
     if row.reference:
         parts.append("(floor)")
-    if row.holes:
+    if row.missing_runs:
         parts.append(f"({n} of {row.planned} seeds)")
     return " ".join(parts)
 

@@ -30,7 +30,7 @@ from leaderboards.guide.resolution import (
     detectable,
     detectable_mae,
 )
-from leaderboards.tables import EMPTY, TIED, UNDEFINED
+from leaderboards.numbers import EMPTY, TIED, UNDEFINED
 
 __all__ = ["FIGURES", "render_page"]
 

@@ -33,11 +33,10 @@ from harness.tests.stores import (
     make_store,
     predict,
 )
-from leaderboards.analysis import draws_for, unranked_because
-from leaderboards.html import render_html
-from leaderboards.markdown import escape, render_cost
-from leaderboards.select import gather
-from leaderboards.summary import Summary
+from leaderboards.model import Summary, across, analyse, draws_for, gather, unranked_because
+from leaderboards.rendering import escape, render_html, render_markdown
+from leaderboards.sections import compose
+from leaderboards.sections import costs as measured
 
 GOLDEN = Path(__file__).parent / "golden" / "small.md"
 MEAN = Row(
@@ -165,7 +164,7 @@ def test_an_undefined_value_is_never_averaged_away(tmp_path) -> None:
 def test_what_is_undefined_is_never_printed_as_nan(tmp_path, runs) -> None:
     rows = [Row(label="odd", cells=runs), Row(label="fine", cells={s: Off(1.0) for s in SEEDS})]
     store = make_store(tmp_path, rows)
-    page = render_html(gather(store, "small"))
+    page = render_html(compose(gather(store, "small")))
     for text in (leaderboards.render(store, "small"), page):
         assert not re.search(r"[\s>\[+-]nan\b", text)
 
@@ -198,7 +197,7 @@ def test_ranks_are_sets_and_incomplete_rows_have_none(tmp_path) -> None:
     board = gather(make_store(tmp_path, ROWS), "small")
     shown = leaderboards.render(make_store(tmp_path, ROWS), "small")
     (grid,) = board.grids
-    ranking = grid.analysis.rankings["mae"]
+    ranking = analyse(grid).rankings["mae"]
     assert set(ranking.names) == {"MAG-BERT", "Ridge", "TFN", "Collapsed"}
     for name, (best, worst) in zip(ranking.names, ranking.ranks, strict=True):
         assert cells(shown, name)["Rank, MAE"] == (f"{best}–{worst}" if best < worst else str(best))
@@ -229,7 +228,7 @@ def test_every_pair_is_shown_from_both_sides(tmp_path) -> None:
 def test_the_resolution_is_what_one_comparison_could_have_found(tmp_path) -> None:
     store = make_store(tmp_path, ROWS)
     (grid,) = gather(store, "small").grids
-    pairs = grid.analysis.rankings["mae"].pairs
+    pairs = analyse(grid).rankings["mae"].pairs
     middle = statistics.median(pair.detectable for pair in pairs)
     assert f"MAE {middle:.3f}, " in leaderboards.render(store, "small")
 
@@ -253,7 +252,7 @@ def test_one_row_alone_has_nothing_to_be_compared_with(tmp_path) -> None:
 )
 def test_ranks_are_averaged_over_independent_datasets(tmp_path, names, counted, left_out) -> None:
     store = make_store(tmp_path, ROWS, [make_corpus(name) for name in names])
-    (found,) = gather(store, "small").across
+    (found,) = across(gather(store, "small"))
     assert found.corpora == counted
     assert found.left_out.keys() == left_out.keys()
     assert all(part in found.left_out[name] for name, part in left_out.items())
@@ -263,7 +262,7 @@ def test_ranks_are_averaged_over_independent_datasets(tmp_path, names, counted, 
 
 def test_one_dataset_has_no_average_rank(tmp_path) -> None:
     store = make_store(tmp_path, ROWS, [make_corpus("mosi@a"), make_corpus("mosi@b")])
-    assert gather(store, "small").across == ()
+    assert across(gather(store, "small")) == ()
     assert "## Across datasets" not in leaderboards.render(store, "small")
 
 
@@ -363,7 +362,7 @@ def test_measured_costs_are_beside_the_board_and_not_on_it(tmp_path) -> None:
     path = leaderboards.write(store, "small", tmp_path / "boards" / "small.md")
     costs = (tmp_path / "boards" / "small.cost.md").read_text("utf-8")
     assert path.read_text("utf-8") == leaderboards.render(store, "small")
-    assert render_cost(gather(store, "small").grids[0]) in costs
+    assert costs == render_markdown(measured(gather(store, "small")))
     assert lines_of(costs, "TFN")[0][1:] == [
         "3",
         "2.50 ± 1.00",
@@ -424,7 +423,7 @@ def test_predictions_that_do_not_fit_the_labels_are_a_hole(tmp_path, spoil, mess
         RunRecord(key=record.key, manifest=record.manifest, predictions=spoil(record.predictions))
     )
     (row,) = gather(store, "small").grids[0].rows
-    (hole,) = row.holes
+    (hole,) = row.missing_runs
     assert (row.runs, hole.state) == ((), "damaged")
     assert re.search(message, hole.reason)
     assert record.key in hole.reason
@@ -471,7 +470,7 @@ def test_rows_of_a_long_table_can_still_be_told_apart(tmp_path) -> None:
     ]
     board = gather(make_store(tmp_path, rows), "small")
     (grid,) = board.grids
-    found = grid.analysis.rankings["mae"]
+    found = analyse(grid).rankings["mae"]
     assert draws_for(len(rows)) == 27_600
     assert found.draws == 27_600
     assert {found.rank_of(f"row {i:02}") for i in range(12)} == {(1, 12)}
@@ -494,8 +493,8 @@ def test_average_ranks_take_equally_many_draws_of_every_dataset(tmp_path) -> Non
     ]
     store.put_plan("small", plan)
     board = gather(store, "small")
-    draws = {grid.analysis.rankings["mae"].draws for grid in board.grids}
+    draws = {analyse(grid).rankings["mae"].draws for grid in board.grids}
     assert draws == {10_000, 15_300}
-    (found,) = board.across
+    (found,) = across(board)
     assert [row.name for row in found.rows] == ["a", "b"]
     assert "10,000 to 15,300 draws" in leaderboards.render(store, "small")

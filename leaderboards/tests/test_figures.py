@@ -35,8 +35,7 @@ from harness.tests.stores import (
 from leaderboards import figures
 from leaderboards.figures import _style
 from leaderboards.figures._labels import Point, label_points
-from leaderboards.select import gather
-from leaderboards.summary import ordered, summarise
+from leaderboards.model import gather, ordered, summarise
 
 SVG = "{http://www.w3.org/2000/svg}"
 FLOOR_ROW = Row(label="train_mean", cells={0: Constant()}, deterministic=True, reference=True)

@@ -9,9 +9,9 @@ import pytest
 
 import leaderboards
 from harness.tests.stores import SEEDS, Off, Row, make_store
-from leaderboards.board import Board
 from leaderboards.figures.gates import gate_map, loads, telling
-from leaderboards.select import _unstable, gather
+from leaderboards.model import Board
+from leaderboards.model.gather import _unstable, gather
 
 ROWS = [
     Row(label="plain", cells={seed: Off(1.0) for seed in SEEDS}),

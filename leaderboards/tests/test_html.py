@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import itertools
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,20 +31,18 @@ from harness.tests.stores import (
     make_corpus,
     make_store,
 )
-from leaderboards import board as boards
-from leaderboards import tables
-from leaderboards.html import render_html
-from leaderboards.html.drawings import Axis
-from leaderboards.html.lines import lines_of
-from leaderboards.html.markup import plain, tag
-from leaderboards.html.numbers import number
-from leaderboards.html.prose import inline
-from leaderboards.markdown import escape
-from leaderboards.published_numbers import table
-from leaderboards.select import gather
-from leaderboards.summary import ordered
+from leaderboards import numbers
+from leaderboards.document import Bullets, Document, Heading, Part, bold, code, one_line, text
+from leaderboards.literature import for_board, lines, table
+from leaderboards.model import Board, across, analyse, gather, ordered
+from leaderboards.rendering import render_html
+from leaderboards.rendering.html.drawings import Axis
+from leaderboards.rendering.html.markup import tag
+from leaderboards.rendering.html.numbers import number
+from leaderboards.sections import compose
+from leaderboards.sections.results import table as results_table
 
-VOID = ("meta", "link", "input", "circle", "path")
+VOID = ("meta", "link", "input", "circle", "path", "use")
 ROWS = (
     Row(label="TFN", cells={s: Off(1.2) for s in SEEDS}, changed={"hidden": 32}),
     Row(label="MulT", cells={1111: Off(0.9), 1112: Failed("loss became nan"), 1113: NotRun()}),
@@ -122,14 +123,14 @@ def parse(page: str) -> Node:
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory) -> boards.Board:
+def board(tmp_path_factory) -> Board:
     root = tmp_path_factory.mktemp("store")
     return gather(make_store(root, ROWS, [make_corpus(name) for name in CORPORA]), "small")
 
 
 @pytest.fixture(scope="module")
 def page(board) -> Node:
-    return parse(render_html(board))
+    return parse(render_html(compose(board)))
 
 
 def sections(page: Node) -> list[Node]:
@@ -147,20 +148,20 @@ def test_the_same_store_gives_the_same_bytes_in_any_order_of_commits(tmp_path) -
     corpora = [make_corpus(name) for name in CORPORA[:2]]
     one = gather(make_store(tmp_path / "one", ROWS, corpora), "small")
     other = gather(make_store(tmp_path / "other", ROWS, corpora, backwards=True), "small")
-    assert render_html(one) == render_html(other)
-    assert str(tmp_path) not in render_html(one)
+    assert render_html(compose(one)) == render_html(compose(other))
+    assert str(tmp_path) not in render_html(compose(one))
 
 
 def test_every_score_is_the_one_of_the_markdown_board(board, page) -> None:
     for section, grid in zip(sections(page), board.grids, strict=True):
         shown, columns = results(section), len(metrics_for(grid.corpus.dataset, primary=True))
-        expected = {cells[0]: cells[-columns:] for cells in tables.results(grid).rows}
+        expected = {cells[0]: cells[-columns:] for cells in results_table(grid).rows}
         assert list(shown) == list(expected), "rows in board order"
         for label, cells in shown.items():
             for ours, theirs in zip(cells[-columns:], expected[label], strict=True):
                 said = ours.text.replace("−", "-").replace("not separated from the best ", " ")
-                if theirs.startswith(tables.UNDEFINED):
-                    assert said.startswith(tables.UNDEFINED) and "undefined" in said
+                if theirs.startswith(numbers.UNDEFINED):
+                    assert said.startswith(numbers.UNDEFINED) and "undefined" in said
                 else:
                     assert said.split() == theirs.replace("±", " ± ").split()
 
@@ -168,7 +169,7 @@ def test_every_score_is_the_one_of_the_markdown_board(board, page) -> None:
 def test_rank_sets_and_tie_groups_are_words_too(board, page) -> None:
     grid = board.grids[0]
     for metric_place, metric in enumerate(metrics_for(grid.corpus.dataset, primary=True)):
-        ranking = grid.analysis.rankings[metric.name]
+        ranking = analyse(grid).rankings[metric.name]
         for label, cells in results(sections(page)[0]).items():
             found = list(cells[2].all("span", **{"data-metric": str(metric_place)}))
             if label not in ranking.names:
@@ -236,25 +237,40 @@ def test_every_seed_is_in_the_details(board, page) -> None:
     assert mae == expected
 
 
-def test_pairs_are_antisymmetric_and_say_what_the_tests_say(board, page) -> None:
-    grid, drawn = board.grids[0], next(sections(page)[0].all("table", class_="pairs"))
-    ranking = grid.analysis.rankings["mae"]
-    rows = list(next(drawn.all("tbody")).all("tr"))
-    cells = [[c for c in row.children if isinstance(c, Node)][1:] for row in rows]
-    by_pair = {(p.a, p.b): p for p in ranking.pairs}
-    opposite = {"better": "worse"}
-    for i, one in enumerate(ranking.names):
-        for j, other in enumerate(ranking.names):
-            if i < j:
-                pair, here, there = by_pair[one, other], cells[i][j], cells[j][i]
-                verdict = pair.verdict()
-                assert here.attributes["class"] == verdict
-                assert there.attributes["class"] == opposite.get(verdict, verdict)
-                shown, mirrored = (float(c.text[:6].replace("−", "-")) for c in (here, there))
-                assert shown == pytest.approx(pair.effect, abs=5e-4)
-                assert mirrored == -shown
-                assert verdict in here.text and "p " in here.text
-                assert "Holm-adjusted" in (here.attributes["title"] or "")
+def squares(section: Node) -> list[dict[str, Any]]:
+    """What the script draws pairs from, metric by metric."""
+    found = (node.attributes.get("data-pairs") for node in section.all("div"))
+    return [json.loads(data) for data in found if data]
+
+
+def test_pairs_are_data_that_says_what_the_tests_say(board, page) -> None:
+    grid = board.grids[0]
+    for metric, data in zip(
+        metrics_for(grid.corpus.dataset, primary=True), squares(sections(page)[0]), strict=True
+    ):
+        ranking = analyse(grid).rankings[metric.name]
+        assert tuple(data["names"]) == ranking.names
+        assert data["caption"] == f"{metric.title}, row minus column"
+        by_pair = {(p.a, p.b): p for p in ranking.pairs}
+        combinations = itertools.combinations(ranking.names, 2)
+        for (one, other), packed in zip(combinations, data["pairs"], strict=True):
+            pair = by_pair.get((one, other))
+            if pair is None:
+                assert packed == 0
+                continue
+            effect, low, high, p, verdict = packed
+            for units, value in ((effect, pair.effect), (low, pair.low), (high, pair.high)):
+                printed = units if isinstance(units, str) else units / 10 ** data["decimals"]
+                assert float(printed) == float(numbers.number(value, metric))
+            assert data["verdicts"][verdict] == pair.verdict()
+            assert (p == 0) == (pair.p_holm < 0.001)
+            assert p == 0 or p / 1000 == pytest.approx(pair.p_holm, abs=5e-4)
+
+
+def test_the_words_below_pairs_say_what_the_p_values_are_adjusted_for(board, page) -> None:
+    ranking = analyse(board.grids[0]).rankings["mae"]
+    key = next(node for node in sections(page)[0].all("p", class_="key") if "Holm" in node.text)
+    assert f"({len(ranking.pairs)})" in key.text
 
 
 def test_a_synthetic_twin_says_so_and_nothing_else_does(page) -> None:
@@ -265,10 +281,10 @@ def test_a_synthetic_twin_says_so_and_nothing_else_does(page) -> None:
 
 
 def test_average_ranks_stand_on_the_page(board, page) -> None:
-    across = next(page.all("section", id="across"))
-    (found,) = board.across
+    shown = next(page.all("section", id="across"))
+    (found,) = across(board)
     for row in found.rows:
-        assert row.name in across.text and f"{row.mean:.2f}" in across.text
+        assert row.name in shown.text and f"{row.mean:.2f}" in shown.text
 
 
 def test_what_cannot_be_ranked_stands_in_tables_of_its_own(board) -> None:
@@ -285,14 +301,15 @@ def test_what_cannot_be_ranked_stands_in_tables_of_its_own(board) -> None:
         grid.corpus, clips={s: c.clips for s, c in grid.corpus.dataset.splits.items()}
     )
     grid = dataclasses.replace(grid, corpus=corpus, submissions=(foreign,))
-    page = parse(render_html(dataclasses.replace(board, grids=(grid,))))
-    main, submissions, literature = sections(page)[0].all("table", class_="results")
+    page = parse(render_html(compose(dataclasses.replace(board, grids=(grid,)))))
+    main, submissions = sections(page)[0].all("table", class_="results")
     assert "Foreign" not in main.text
     (row,) = next(submissions.all("tbody")).all("tr")
     assert "not ranked: side information: captions" in row.text
     assert "near-constant" in row.text and "recomputed" in row.text
     assert row.attributes["data-side"] == "captions"
-    assert len(list(literature.all("tr"))) == len(lines_of(grid).literature) + 1 > 10
+    (literature,) = next(page.all("section", id="literature")).all("table", class_="results")
+    assert len(list(literature.all("tr"))) == len(lines(for_board("mosi"))) + 1 > 10
     for line in next(literature.all("tbody")).all("tr"):
         assert line.attributes["data-badge"] == "literature"
         assert "data-ranked" not in line.attributes
@@ -315,7 +332,7 @@ def test_published_numbers_keep_the_digits_of_their_source(metric, printed, valu
 
 
 def test_the_page_asks_for_nothing_and_its_policy_names_its_own_style_and_script(board) -> None:
-    page = parse(render_html(board))
+    page = parse(render_html(compose(board)))
     policy = next(page.all("meta", **{"http-equiv": "Content-Security-Policy"}))
     directives = dict(d.split(maxsplit=1) for d in str(policy.attributes["content"]).split("; "))
     assert directives["default-src"] == "'none'"
@@ -324,7 +341,7 @@ def test_the_page_asks_for_nothing_and_its_policy_names_its_own_style_and_script
         digest = base64.b64encode(hashlib.sha256(element.text.encode()).digest()).decode()
         assert directives[f"{kind}-src"] == f"'sha256-{digest}'"
         assert not element.attributes
-    assert not re.search(r"url\(|@import|fetch\(|XMLHttp|import\(", render_html(board))
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttp|import\(", render_html(compose(board)))
     for node in page.all():
         assert node.name not in ("img", "iframe", "object", "base", "embed", "video")
         assert node.name != "link" or node.attributes["rel"] == "expect"
@@ -381,10 +398,12 @@ def test_foreign_text_is_text_wherever_it_stands(tmp_path, hostile: str) -> None
         Row(label="c", cells={1111: Failed("x"), 1112: Constant(), 1113: NotRun()}),
         Row(label="d", cells={1111: NotApplicable("x")}),
     ]
-    page = render_html(gather(store, "small"))
-    tame = render_html(gather(make_store(tmp_path / "tame", harmless, title="x"), "small"))
+    page = render_html(compose(gather(store, "small")))
+    tame = render_html(compose(gather(make_store(tmp_path / "tame", harmless, title="x"), "small")))
     assert shape(parse(page)) == shape(parse(tame)), "no element or attribute more"
-    assert {f"a {plain(hostile)}", f"b {plain(hostile)}"} <= set(results(sections(parse(page))[0]))
+    assert {f"a {one_line(hostile)}", f"b {one_line(hostile)}"} <= set(
+        results(sections(parse(page))[0])
+    )
     assert not set("\x00\x1b\u202e\u2028\u2029") & set(page)
 
 
@@ -398,21 +417,42 @@ def test_any_text_comes_back_from_markup_as_it_was(text: str, value: str) -> Non
     node = parse(tag("p", tag("b", text, title=value), " ", text)).children[0]
     assert isinstance(node, Node)
     (bold,) = node.all()
-    assert bold.text.strip() == plain(text)
-    assert bold.attributes == {"title": plain(value)}
-    assert " ".join(node.text.split()) == plain(f"{text} {text}")
+    assert bold.text.strip() == one_line(text)
+    assert bold.attributes == {"title": one_line(value)}
+    assert " ".join(node.text.split()) == one_line(f"{text} {text}")
 
 
-@given(st.text())
-def test_words_escaped_for_markdown_are_the_same_words_here(text: str) -> None:
-    node = parse(tag("p", inline(escape(text)))).children[0]
-    assert isinstance(node, Node)
-    assert node.text.strip() == plain(text)
-    assert list(node.all()) == []
+@given(st.text(), st.text(), st.text())
+def test_any_words_of_a_document_are_the_same_words_on_the_page(
+    plain: str, strong: str, typed: str
+) -> None:
+    words = text(plain, " ", bold(strong), " ", code(typed))
+    blocks = (Heading(2, text("Heading")), words, Bullets((words, words)))
+    part = Part(name="only", title="Only", blocks=blocks)
+    page = parse(render_html(Document(title=plain, about=strong, parts=(part,))))
+    (section,) = page.all("section", id="only")
+    shown = [*section.all("p"), *section.all("li")]
+    assert len(shown) == 3
+    for node in shown:
+        assert " ".join(node.text.split()) == one_line(f"{plain} {strong} {typed}")
+        assert [child.name for child in node.all()] == ["strong", "code"]
+
+
+def test_results_come_before_what_explains_them(page) -> None:
+    names = [section.attributes["id"] for section in page.all("section")]
+    assert names == ["corpus-1", "corpus-2", "corpus-3", "across", "protocol", "reading"]
+    links = [link.attributes["href"] for link in next(page.all("nav")).all("a")]
+    assert links == [f"#{name}" for name in names]
+
+
+def test_drawings_share_the_grid_lines_of_their_column(page) -> None:
+    ids = {node.attributes["id"] for node in page.all("path") if "id" in node.attributes}
+    used = {str(node.attributes["href"]).removeprefix("#") for node in page.all("use")}
+    assert used and used <= ids
 
 
 def test_numbers_are_those_of_the_metric() -> None:
     assert number(-0.25, metrics["corr"]) == "−0.250"
-    assert number(0.25, metrics["acc7"], sign=True) == "+25.00"
+    assert numbers.number(0.25, metrics["acc7"], signed=True) == "+25.00"
     assert number(-0.0, metrics["mae"]) == "0.000"
-    assert number(float("nan"), metrics["mae"], sign=True) == tables.UNDEFINED
+    assert numbers.number(float("nan"), metrics["mae"], signed=True) == numbers.UNDEFINED

@@ -24,6 +24,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
+from harness.metrics import metrics
 from harness.tests.stores import (
     SEEDS,
     Constant,
@@ -35,8 +36,11 @@ from harness.tests.stores import (
     make_corpus,
     make_store,
 )
-from leaderboards.html import render_html
-from leaderboards.select import gather
+from leaderboards.document import one_line
+from leaderboards.model import Board, analyse, gather
+from leaderboards.numbers import number, p_value
+from leaderboards.rendering import render_html
+from leaderboards.sections import compose
 
 pytestmark = pytest.mark.browser
 
@@ -118,11 +122,16 @@ def chromium() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("board")
-    store = make_store(root / "store", ROWS, [make_corpus(n) for n in CORPORA], title=HOSTILE)
-    path = root / "small.html"
-    path.write_text(render_html(gather(store, "small")), "utf-8")
+def board(tmp_path_factory) -> Board:
+    root = tmp_path_factory.mktemp("store")
+    corpora = [make_corpus(name) for name in CORPORA]
+    return gather(make_store(root, ROWS, corpora, title=HOSTILE), "small")
+
+
+@pytest.fixture(scope="module")
+def path(board: Board, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("board") / "small.html"
+    path.write_text(render_html(compose(board)), "utf-8")
     return path
 
 
@@ -249,6 +258,60 @@ def test_choosing_a_metric_switches_ranks_seeds_resolution_and_pairs(page) -> No
     assert "Rank, MAE" in section(page, 2).text, "each corpus has a choice of its own"
 
 
+def open_pairs(page: webdriver.Chrome) -> list[list[WebElement]]:
+    """Cells of the first square of pairs, once it is drawn."""
+    section(page).find_element(By.TAG_NAME, "summary").click()
+    page.execute_async_script("setTimeout(arguments[0], 50)")
+    drawn = next(
+        table
+        for table in section(page).find_elements(By.CSS_SELECTOR, "table.pairs")
+        if table.is_displayed()
+    )
+    rows = drawn.find_elements(By.CSS_SELECTOR, "tbody tr")
+    return [row.find_elements(By.CSS_SELECTOR, "th, td") for row in rows]
+
+
+def test_pairs_are_drawn_when_opened_and_say_what_the_tests_say(page, board) -> None:
+    assert page.find_elements(By.CSS_SELECTOR, "table.pairs") == []
+    cells = open_pairs(page)
+    ranking, metric = analyse(board.grids[0]).rankings["mae"], metrics["mae"]
+    assert [row[0].text for row in cells] == [one_line(name) for name in ranking.names]
+    by_pair = {(pair.a, pair.b): pair for pair in ranking.pairs}
+    for i, one in enumerate(ranking.names):
+        assert cells[i][i + 1].text == "·"
+        for j, other in enumerate(ranking.names):
+            if (one, other) not in by_pair:
+                continue
+            pair, here, there = by_pair[one, other], cells[i][j + 1], cells[j][i + 1]
+            for cell, name in ((here, one), (there, other)):
+                effect, low, high, verdict = pair.seen_from(name)
+                assert cell.get_attribute("class") == verdict
+                shown = cell.text.split()[0]
+                assert shown == number(effect, metric, signed=True).replace("-", "−")
+                ends = " to ".join(number(end, metric) for end in (low, high)).replace("-", "−")
+                said = p_value(pair.p_holm)
+                title = f"{verdict}; 95 % interval {ends}; Holm-adjusted {said}"
+                assert cell.get_attribute("title") == title
+                assert said in cell.text
+
+
+def test_squares_of_other_metrics_are_drawn_when_they_are_chosen(page) -> None:
+    open_pairs(page)
+    drawn = section(page).find_elements(By.CSS_SELECTOR, "table.pairs")
+    assert len(drawn) == 1, "one metric, one square"
+    choose(page, "Corr")
+    again = section(page).find_elements(By.CSS_SELECTOR, "table.pairs")
+    assert [table.is_displayed() for table in again] == [False, True]
+    choose(page, "MAE")
+    assert len(section(page).find_elements(By.CSS_SELECTOR, "table.pairs")) == 2, "drawn once"
+
+
+def test_printing_draws_what_nobody_opened(page, board) -> None:
+    page.execute_script("dispatchEvent(new Event('beforeprint'))")
+    squares = page.find_elements(By.CSS_SELECTOR, "table.pairs")
+    assert len(squares) == sum(len(analyse(grid).rankings) for grid in board.grids)
+
+
 def test_filters_count_what_they_leave_in_all_tables(page) -> None:
     count = page.find_element(By.ID, "count")
     assert count.aria_role == "status"
@@ -360,6 +423,9 @@ def test_without_script_everything_can_be_read_and_the_metric_chosen(chromium, p
     assert chromium.find_elements(By.CSS_SELECTOR, "thead button") == [], "no button that is dead"
     choose(chromium, "Corr")
     assert "Rank, Corr" in section(chromium).text and "Rank, MAE" not in section(chromium).text
+    section(chromium).find_element(By.TAG_NAME, "summary").click()
+    assert "the Markdown board has one of them" in section(chromium).text
+    assert "Holm" in section(chromium).text, "what the pairs mean is said without them"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

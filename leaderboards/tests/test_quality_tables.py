@@ -22,7 +22,7 @@ from harness.tests.stores import (
     make_spec,
     make_store,
 )
-from leaderboards.quality import ANY, study_quality
+from leaderboards.studies.quality import ANY, study_quality
 
 SEEDS = (1111, 1112)
 ROWS = [

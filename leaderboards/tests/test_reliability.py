@@ -10,11 +10,12 @@ import pytest
 from harness.metrics import metrics
 from harness.spec.conditions import Condition, grid
 from harness.tests.stores import SEEDS, Constant, Off, Row, make_corpus, make_store
-from leaderboards import reliability, reliability_page, reliability_tables
+from leaderboards.document import Fold, Table
 from leaderboards.figures import reliability_curves, reliability_maps
-from leaderboards.html.page import render_html
-from leaderboards.markdown import render_board
-from leaderboards.select import gather
+from leaderboards.model import gather
+from leaderboards.rendering import render_html, render_markdown
+from leaderboards.sections import compose
+from leaderboards.sections.reliability import reliability, section, study, tables
 
 MAE = metrics["mae"]
 GRID = "spectrum"
@@ -67,7 +68,7 @@ def _under(row) -> np.ndarray:
 @pytest.fixture(scope="module")
 def found(board):
     (cells,) = board.grids
-    return reliability.study(cells, MAE, draws=400)
+    return study(cells, MAE, draws=400)
 
 
 def row(found, label: str):
@@ -139,21 +140,22 @@ def test_one_checkpoint_for_all_looks_at_the_cells_specialists_were_trained_for(
         place = found.conditions.index("element=0.5")
         difference = row(found, gain.checkpoint).values[place] - row(found, "special").values[place]
         assert gain.gain.value == pytest.approx(difference)
-        assert reliability_tables.verdict(gain) == "a specialist is better"
+        assert tables.verdict(gain) == "a specialist is better"
 
 
 def test_gains_are_positive_where_the_specialist_is_better_in_every_direction(board):
     (cells,) = board.grids
     for name in ("corr", "acc2_non0"):
-        found = reliability.study(cells, metrics[name], draws=200)
+        found = study(cells, metrics[name], draws=200)
         assert all(gain.gain.value >= 0 for gain in found.gains)
 
 
 def test_the_page_says_the_same_in_both_formats(board):
-    markdown, html = render_board(board), render_html(board)
+    markdown, html = render_markdown(compose(board)), render_html(compose(board))
     (cells,) = board.grids
-    blocks = list(reliability_page.blocks(cells))
-    assert sum(block.table is not None for block in blocks) >= 8
+    blocks = list(section.SECTION.blocks(cells))
+    inside = [i for block in blocks if isinstance(block, Fold) for i in block.blocks]
+    assert sum(isinstance(block, Table) for block in (*blocks, *inside)) >= 8
     for text in ("347 conditions", "One checkpoint for all", "Fixed sets of modalities"):
         assert text in markdown and text in html
     assert "<b>" not in html.split("near")[1][:10]
@@ -162,7 +164,7 @@ def test_the_page_says_the_same_in_both_formats(board):
 
 def test_figures_say_what_they_show(board):
     (cells,) = board.grids
-    found = cells.reliability
+    found = reliability(cells)
     curves, maps = reliability_curves(cells, found), reliability_maps(cells, found)
     assert len(curves.axes) == 4
     assert "near <b>: noise" in curves.get_label()
@@ -172,12 +174,12 @@ def test_figures_say_what_they_show(board):
 
 def test_no_two_of_many_rows_look_alike_and_the_cut_is_said(board):
     (cells,) = board.grids
-    one = next(one for one in cells.reliability.rows if not one.row.reference)
+    one = next(one for one in reliability(cells).rows if not one.row.reference)
     rows = [
         dataclasses.replace(one, row=dataclasses.replace(one.row, label=f"row {n}"))
         for n in range(9)
     ]
-    curves = reliability_curves(cells, dataclasses.replace(cells.reliability, rows=tuple(rows)))
+    curves = reliability_curves(cells, dataclasses.replace(reliability(cells), rows=tuple(rows)))
     drawn = [line for line in curves.axes[0].lines if line.get_label().startswith("row")]
     looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in drawn}
     assert len(looks) == len(drawn) == 8
@@ -187,11 +189,11 @@ def test_no_two_of_many_rows_look_alike_and_the_cut_is_said(board):
 def test_without_a_grid_nothing_is_said(tmp_path):
     found = gather(make_store(tmp_path, ROWS, [CORPUS]), "small")
     (cells,) = found.grids
-    assert cells.reliability is None
-    assert list(reliability_page.blocks(cells)) == []
+    assert reliability(cells) is None
+    assert list(section.SECTION.blocks(cells)) == []
 
 
 def test_literature_under_corruption_is_shown_as_printed():
-    table = reliability_tables.literature("sims")
+    table = tables.literature("sims")
     assert any("LNLN" in cells[0] and "mae 0.515" in cells[2] for cells in table.rows)
     assert all(cells[3] for cells in table.rows)

@@ -20,9 +20,9 @@ from harness.runs.store import RunStore
 from harness.system import System
 from harness.tests import stores
 from harness.tests.stores import SEEDS, Constant, NotRun, Off, make_corpus, make_store, predict
-from leaderboards.published_numbers import PublishedRow, table
-from leaderboards.reproduce import Cell, as_records, gap, reproduce
-from leaderboards.reproduce_page import counts, render, said
+from leaderboards.literature import PublishedRow, table
+from leaderboards.studies.reproduce import Cell, as_records, gap, reproduce
+from leaderboards.studies.reproduce_page import counts, render, said
 
 OFFICIAL = tuple(split.clips for split in datasets["mosi"].splits.values())
 CORPUS = make_corpus("mosi@unaligned-50", OFFICIAL)

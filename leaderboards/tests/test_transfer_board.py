@@ -14,11 +14,10 @@ from harness.runs.store import RunStore
 from harness.spec.protocols import protocols
 from harness.tests import stores
 from harness.tests.stores import Constant, NotRun, Off, Row, make_corpus, make_record, make_spec
-from leaderboards.html import render_html
-from leaderboards.markdown import render_board
-from leaderboards.select import gather
-from leaderboards.transfer import collect
-from leaderboards.transfer_analysis import contests
+from leaderboards.model import gather
+from leaderboards.rendering import render_html, render_markdown
+from leaderboards.sections import compose
+from leaderboards.sections.transfer import collect, contests, contests_of
 
 SEEDS = (1111, 1112)
 SEVERAL = ("mosei+sims-to-mosi@own", "mosi+sims-to-mosei@own", "mosi+mosei-to-sims@own")
@@ -250,7 +249,7 @@ def test_the_line_is_fitted_on_source_validation(tmp_path, monkeypatch):
 
 def test_markdown_page_and_records_say_the_same(store):
     board = gather(store, "small")
-    markdown, page = render_board(board), render_html(board)
+    markdown, page = render_markdown(compose(board)), render_html(compose(board))
     for words in ("Several sources: own", "A single source: own", "Against ERM", "never ranked"):
         assert words in markdown and words in page
     records = [r for r in leaderboards.as_records(store, "small") if "family" in r]
@@ -263,5 +262,5 @@ def test_markdown_page_and_records_say_the_same(store):
 def test_other_boards_know_nothing_of_transfers(tmp_path, monkeypatch):
     monkeypatch.setattr(stores, "PROTOCOL", protocols["in_domain"])
     store = stores.make_store(tmp_path, [MEAN, row("ERM")])
-    assert gather(store, "small").contests == ()
+    assert contests_of(gather(store, "small")) == ()
     assert not [r for r in leaderboards.as_records(store, "small") if "family" in r]

@@ -27,10 +27,8 @@ from harness.tests.stores import (
     make_spec,
     make_store,
 )
-from leaderboards._curves import apart
-from leaderboards.select import gather
-from leaderboards.variance import study_suite
-from leaderboards.variance_figures import (
+from leaderboards.figures._curves import apart
+from leaderboards.figures.variance import (
     best_of_seeds,
     draw_studies,
     group_spread,
@@ -38,6 +36,8 @@ from leaderboards.variance_figures import (
     selection_optimism,
     variance_bars,
 )
+from leaderboards.model import gather
+from leaderboards.studies.variance import study_suite
 
 SVG = "{http://www.w3.org/2000/svg}"
 MAE = metrics["mae"]

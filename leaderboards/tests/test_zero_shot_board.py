@@ -12,9 +12,9 @@ import leaderboards
 from harness.runs.record import RunRecord
 from harness.tests.stores import Constant, NotRun, Off, Row, make_corpus, make_record, make_spec
 from harness.tests.stores import make_store as make_plain_store
-from leaderboards import asked, zero_shot
-from leaderboards.markdown import render_costs
-from leaderboards.select import gather
+from leaderboards.model import gather
+from leaderboards.rendering import render_markdown
+from leaderboards.sections import _zero_shot, costs, zero_shot
 
 ASKED = Row(label="Asked", cells={0: NotRun()}, epochs=0, deterministic=True, text="transcript")
 ROWS = (
@@ -105,14 +105,14 @@ def cells(table):
 
 
 def test_every_policy_is_scored_as_by_hand(grid, store):
-    run = next(run for row, run in asked.asked_runs(grid))
+    run = next(run for row, run in _zero_shot.zero_shot_runs(grid))
     main = pd.Series(run.pred, index=list(grid.truth.ids))
     labels = pd.Series(grid.truth.labels, index=main.index)
     by_hand = {
         name: float((pred - labels.loc[pred.index]).abs().mean())
         for name, pred in variants(main).items()
     }
-    found = {name: scores["mae"] for name, scores in asked.policies(grid, run).items()}
+    found = {name: scores["mae"] for name, scores in _zero_shot.policies(grid, run).items()}
     assert found == pytest.approx(by_hand)
     shown = cells(zero_shot.answers(grid))
     assert shown["MAE, answered only (clips)"] == f"{by_hand['excluded']:.3f} (20)"
@@ -133,7 +133,7 @@ def test_what_was_not_answered_is_counted(grid):
 
 
 def test_what_fairness_needs_is_said(grid):
-    shown = cells(zero_shot.asked(grid))
+    shown = cells(zero_shot.models(grid))
     assert (shown["Weights"], shown["Parameters, 10⁹"]) == ("closed", "–")
     assert (shown["Prompts in"], shown["Transcripts in"]) == ("en", "zh")
     assert shown["Revision"] == "0123456789ab"
@@ -151,17 +151,17 @@ def test_asked_rows_stand_apart_and_their_comparisons_are_conditional(store):
 
 def test_seconds_are_in_the_costs_alone(store):
     board = gather(store, "small")
-    assert "0.50 |" in render_costs(board).split("Models that were asked")[1]
+    assert "0.50 |" in render_markdown(costs(board)).split("Models that were asked")[1]
     assert "Seconds a clip" not in leaderboards.render(store, "small")
 
 
 def test_boards_without_such_models_say_nothing_of_them(tmp_path):
     plain = make_plain_store(tmp_path, ROWS[:1])
     page = leaderboards.render(plain, "small")
-    assert zero_shot.ANSWERS not in page and zero_shot.ASKED not in page
+    assert "that were asked" not in page and "Who was asked what" not in page
 
 
 def test_without_any_answer_the_policy_of_answered_clips_is_undefined(grid):
-    _, run = next(asked.asked_runs(grid))
+    _, run = next(_zero_shot.zero_shot_runs(grid))
     silent = dataclasses.replace(run, variants={"excluded": np.full(len(grid.truth.ids), np.nan)})
-    assert np.isnan(asked.policies(grid, silent)["excluded"]["mae"])
+    assert np.isnan(_zero_shot.policies(grid, silent)["excluded"]["mae"])

@@ -34,8 +34,8 @@ from harness.data.datasets import datasets
 from harness.home import Home
 from harness.system import Card, Network, Output, System, TrainingParams, param, systems
 from harness.text.synthetic import twin_encoder
-from leaderboards.parameter_counts import parameter_counts
-from leaderboards.stored_results import TwinResult
+from leaderboards.literature import parameter_counts
+from leaderboards.studies.fidelity import TwinResult
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from harness.checks.conformance import CHECKS
 from harness.checks.fidelity import FALL, ByHeart, Checked, Size
 from harness.data.datasets import datasets
 from harness.system import System
-from leaderboards.parameter_counts import ParameterCount
-from leaderboards.stored_results import TwinResult
+from leaderboards.literature import ParameterCount
+from leaderboards.studies.fidelity import TwinResult
 
 __all__ = ["Report", "SizeCell", "facts", "page", "summary"]
 
@@ -142,7 +142,7 @@ def page(reports: Sequence[Report]) -> str:
 def _table(rows: Sequence[Row]) -> str:
     from tabulate import tabulate
 
-    from leaderboards.markdown import escape
+    from leaderboards.rendering import escape
 
     shown = [{name: escape(cell) for name, cell in row.items()} for row in rows]
     return tabulate(shown, headers="keys", tablefmt="pipe", disable_numparse=True)

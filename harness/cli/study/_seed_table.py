@@ -82,7 +82,7 @@ def show(
         if published is not None:
             _print_agreements(agreements, wanted.metric)
     if figures is not None:
-        from leaderboards.variance_figures import draw_groups
+        from leaderboards.figures.variance import draw_groups
 
         for file in draw_groups(csv.stem, found.groups, wanted.metric, figures):
             typer.echo(f"figure: {file}", err=as_json)

@@ -15,7 +15,7 @@ from harness.home import Home
 from harness.metrics import Metric, metrics
 from harness.runs.store import RunStore
 from harness.stats.variance import SOURCES, Components
-from leaderboards.variance import BEST_OF, CorpusStudy, PairStudy, RowStudy, study_suite
+from leaderboards.studies.variance import BEST_OF, CorpusStudy, PairStudy, RowStudy, study_suite
 
 __all__ = ["show"]
 
@@ -62,7 +62,7 @@ def show(
         for study in studies:
             _print(study, _deltas(study, deltas))
     if figures is not None:
-        from leaderboards.variance_figures import draw_studies
+        from leaderboards.figures.variance import draw_studies
 
         for file in draw_studies(suite, studies, figures):
             typer.echo(f"figure: {file}", err=as_json)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.data.datasets import Dataset
     from harness.home import Home
     from harness.system import System
-    from leaderboards.stored_results import TwinResult
+    from leaderboards.studies.fidelity import TwinResult
 
 __all__ = ["register"]
 
@@ -95,7 +95,7 @@ def _stored(
 ) -> tuple[tuple[TwinResult, ...], dict[str, dict[str, int]]]:
     """Results on twins, and verdicts on published numbers, of all systems."""
     from harness.runs.store import RunStore
-    from leaderboards.stored_results import published_verdicts, twin_results
+    from leaderboards.studies.fidelity import published_verdicts, twin_results
 
     store = RunStore(home.store)
     twins = tuple(twin_results(store, names)) if "twins" in parts else ()
@@ -107,7 +107,7 @@ def _sizes(system: System) -> Iterator[SizeCell]:
     from harness.checks.fidelity import measure_size, quirks
     from harness.cli.study._fidelity_report import SizeCell
     from harness.data.datasets import datasets
-    from leaderboards.parameter_counts import parameter_counts
+    from leaderboards.literature import parameter_counts
 
     if system.build is None:
         return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.data.corpus import Split
     from harness.runs.store import RunStore
     from harness.stats.quality import Estimate
-    from leaderboards.quality import CorpusQuality, RowQuality, Score, Swap
+    from leaderboards.studies.quality import CorpusQuality, RowQuality, Score, Swap
 
 __all__ = ["register"]
 
@@ -56,7 +56,7 @@ def _quality(
     from harness.home import Home
     from harness.metrics import metrics
     from harness.runs.store import RunStore
-    from leaderboards.quality import study_quality
+    from leaderboards.studies.quality import study_quality
 
     store = RunStore(Home.default().store)
     studies = study_quality(
@@ -130,7 +130,7 @@ def _print(study: CorpusQuality) -> None:
 
 def _score_lines(row: RowQuality) -> Iterator[dict[str, object]]:
     from harness.spec.conditions import MODALITIES
-    from leaderboards.quality import ANY
+    from leaderboards.studies.quality import ANY
 
     for score in row.scores:
         yield {

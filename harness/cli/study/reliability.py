@@ -14,9 +14,9 @@ from harness.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
     from harness.metrics import Metric
-    from leaderboards.board import Board, Grid
-    from leaderboards.reliability import Gain, Reliability
-    from leaderboards.tables import Table
+    from leaderboards.document import Table
+    from leaderboards.model import Board, Grid
+    from leaderboards.sections.reliability import Gain, Reliability
 
 __all__ = ["register"]
 
@@ -37,7 +37,7 @@ def _reliability(
     from harness.home import Home
     from harness.metrics import metrics
     from harness.runs.store import RunStore
-    from leaderboards.select import gather
+    from leaderboards.model import gather
 
     board = gather(RunStore(Home.default().store), suite)
     if all(grid.under is None for grid in board.grids):
@@ -57,17 +57,17 @@ def _reliability(
 
 
 def _studies(board: Board, metric: Metric | None) -> Iterator[tuple[Grid, Reliability]]:
-    from leaderboards.reliability import study
+    from leaderboards.sections.reliability import reliability, study
 
     for grid in board.grids:
         own = metric is None or metric == grid.selection
-        found = grid.reliability if own else study(grid, metric or grid.selection)
+        found = reliability(grid) if own else study(grid, metric or grid.selection)
         if found is not None:
             yield grid, found
 
 
 def _print(grid: Grid, found: Reliability) -> None:
-    from leaderboards import reliability_tables as tables
+    from leaderboards.sections.reliability import tables
 
     dataset = grid.corpus.dataset.title
     where = f"SYNTHETIC TWIN of {dataset}" if grid.corpus.twin else dataset
@@ -75,13 +75,13 @@ def _print(grid: Grid, found: Reliability) -> None:
         f"{where} ({grid.corpus.name}): {found.metric.title} under {len(found.conditions)}"
         f" conditions, {grid.corruption}\n"
     )
-    for stratum in tables.strata(found):
-        typer.echo(stratum.title)
+    for track in tables.tracks(found):
+        typer.echo(track.title)
         for table in (
-            tables.areas(found, stratum),
-            tables.sets(found, stratum),
-            tables.breakdown(found, stratum),
-            tables.pairs(found, stratum),
+            tables.areas(found, track),
+            tables.sets(found, track),
+            tables.breakdown(found, track),
+            tables.pairs(found, track),
         ):
             _show(table)
     if found.gains:
@@ -99,7 +99,7 @@ def _show(table: Table) -> None:
 
 
 def _facts(grid: Grid, found: Reliability) -> Mapping[str, object]:
-    from leaderboards import reliability_tables as tables
+    from leaderboards.sections.reliability import tables
 
     crossed = found.crossed
     return {
@@ -111,8 +111,8 @@ def _facts(grid: Grid, found: Reliability) -> Mapping[str, object]:
         "conditions": found.conditions,
         "rows": list(tables.records(found)),
         "pairs": [
-            dataclasses.asdict(pair) | {"verdict": pair.verdict(), "stratum": stratum.title}
-            for stratum, ranking in found.rankings.items()
+            dataclasses.asdict(pair) | {"verdict": pair.verdict(), "stratum": track.title}
+            for track, ranking in found.rankings.items()
             for pair in ranking.pairs
         ],
         "across": [] if crossed is None else [dataclasses.asdict(pair) for pair in crossed.pairs],
@@ -121,7 +121,7 @@ def _facts(grid: Grid, found: Reliability) -> Mapping[str, object]:
 
 
 def _gain(found: Gain) -> Mapping[str, object]:
-    from leaderboards.reliability_tables import verdict
+    from leaderboards.sections.reliability.tables import verdict
 
     return dataclasses.asdict(found) | {"verdict": verdict(found)}
 

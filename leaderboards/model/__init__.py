@@ -1,0 +1,59 @@
+"""What boards are made of: rows of runs as plain data, gathered from a run store and compared.
+
+``gather`` reads a suite from the store. ``analyse`` and ``across`` compare complete rows; they are
+computed once per grid or board and remembered by it.
+"""
+
+from leaderboards.model.board import (
+    Board,
+    CorpusFacts,
+    Facts,
+    Grid,
+    MissingRun,
+    Row,
+    Run,
+    has_transfers,
+    parts,
+    shown,
+)
+from leaderboards.model.gather import gather
+from leaderboards.model.memo import once
+from leaderboards.model.ranking import (
+    DRAWS,
+    Across,
+    Analysis,
+    across,
+    analyse,
+    draws_for,
+    unranked_because,
+)
+from leaderboards.model.summary import Summary, ordered, summarise
+from leaderboards.model.tracks import PLAIN, Track, plain_first
+
+__all__ = [
+    "DRAWS",
+    "PLAIN",
+    "Across",
+    "Analysis",
+    "Board",
+    "CorpusFacts",
+    "Facts",
+    "Grid",
+    "MissingRun",
+    "Row",
+    "Run",
+    "Summary",
+    "Track",
+    "across",
+    "analyse",
+    "draws_for",
+    "gather",
+    "has_transfers",
+    "once",
+    "ordered",
+    "parts",
+    "plain_first",
+    "shown",
+    "summarise",
+    "unranked_because",
+]

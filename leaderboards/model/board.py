@@ -1,0 +1,285 @@
+"""What a board consists of: rows of runs on one corpus, under one protocol.
+
+Plain data: nothing here is rounded, averaged or compared, and who reads it is not known here.
+
+Shapes: N test clips.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness._util.canonical import Json
+from harness.data.datasets import Dataset
+from harness.metrics import Metric
+from harness.runs.labels import Truth
+from harness.runs.store import RunStore
+from harness.submissions import Badge
+from leaderboards.model.memo import once
+from leaderboards.model.tracks import PLAIN, Track, plain_first
+
+__all__ = [
+    "Board",
+    "CorpusFacts",
+    "Facts",
+    "Grid",
+    "MissingRun",
+    "Row",
+    "Run",
+    "has_transfers",
+    "parts",
+    "shown",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a run's manifest says beside its predictions.
+
+    ``epochs`` and ``selected_epoch`` are 0 and None for systems without epochs; seconds and bytes
+    are measurements of one machine and differ between equal runs.
+    """
+
+    encoder: str | None
+    parameters: int
+    trainable: int
+    epochs: int
+    selected_epoch: int | None
+    train_clips: int
+    fit_seconds: float
+    predict_seconds: float
+    peak_memory_bytes: int
+    device: str
+    processor: str
+    diagnostics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What the system tells about test clips: value -> sentiment -> mean."""
+    stability: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """``again``, ``alone``, ``shuffled`` -> ``mean`` and ``max`` change of a prediction, where the
+    system declares that there is one."""
+    zero_shot: Mapping[str, Any] = field(default_factory=dict)
+    """Of a model that was asked: who, what, when, and what became of the questions."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """One committed seed of a row.
+
+    Args:
+        seed: Training seed.
+        key: The run's identity.
+        pred: (N,) test predictions, in the order of the grid's ``truth``; NaN where a submission
+            has none.
+        scores: Metric -> value, unrounded, NaN where undefined.
+        facts: Its manifest; None for a submission.
+        variants: For a model that was asked, its predictions under other policies and of single
+            prompts: name -> (N,), NaN where there is none.
+    """
+
+    seed: int
+    key: str
+    pred: NDArray[np.float64]
+    scores: Mapping[str, float]
+    facts: Facts | None
+    variants: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingRun:
+    """A planned run that is not there, and why."""
+
+    seed: int
+    state: Literal["not run", "failed", "damaged", "not applicable"]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """One system with its hyper-parameters on one corpus, over seeds.
+
+    Args:
+        label: The row's name in the suite.
+        system: Registered name of the system.
+        title: What the system's card calls it.
+        text: How text enters, by its card.
+        inputs: What it reads and the corpus has.
+        changed: Hyper-parameters the suite changed.
+        deterministic: Whether it runs once because no seed changes it.
+        reference: Whether it is a constant predictor.
+        runs: Committed seeds, in plan order.
+        missing_runs: Seeds without a run, in plan order.
+        outside: Why the row can never be ranked with the others; empty when it can.
+        badge: Where its numbers come from.
+        side_info: What the system knew of a clip besides transcript, audio and vision.
+        knowledge: Which other corpus it learned from.
+        training_corruption: What its training clips went through.
+        supervision: ``none``: it learned from no label.
+        selection: For submissions, what is stated to have chosen the checkpoint.
+        clips: For submissions, how many clips every run covers.
+        flags: What a reader must know, such as that predictions collapsed.
+    """
+
+    label: str
+    system: str
+    title: str
+    text: str
+    inputs: tuple[str, ...]
+    changed: Mapping[str, Json]
+    deterministic: bool
+    reference: bool
+    runs: tuple[Run, ...]
+    missing_runs: tuple[MissingRun, ...]
+    outside: str = ""
+    badge: Badge = Badge.REPLAYED
+    side_info: str = "none"
+    knowledge: str = "none"
+    training_corruption: str = "none"
+    supervision: str = "train"
+    selection: str = ""
+    clips: int | None = None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def track(self) -> Track:
+        """What it knew; rows of two tracks are never ranked together."""
+        return Track(
+            side_info=self.side_info,
+            knowledge=self.knowledge,
+            training_corruption=self.training_corruption,
+            supervision=self.supervision,
+        )
+
+    @property
+    def zero_shot(self) -> bool:
+        """Whether it is a model that was asked, once: another day it may answer differently."""
+        return self.supervision == "none"
+
+    @property
+    def facts(self) -> tuple[Facts, ...]:
+        """What the manifests of its runs say; nothing for submissions."""
+        return tuple(run.facts for run in self.runs if run.facts is not None)
+
+    @property
+    def planned(self) -> int:
+        """Number of seeds the suite asks for."""
+        return len(self.runs) + len(self.missing_runs)
+
+    def values(self, metric: str) -> tuple[float, ...]:
+        """The metric of each committed seed, NaN where undefined."""
+        return tuple(run.scores[metric] for run in self.runs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusFacts:
+    """What a plan says of a corpus.
+
+    Args:
+        name: ``dataset@feature-set``.
+        data: Content fingerprint.
+        dataset: The dataset it is or imitates.
+        twin: Whether it is synthetic.
+        clips: Split -> number of clips.
+        videos: Split -> number of source videos.
+        ceilings: For twins, signals seen -> best reachable metrics, None where undefined.
+    """
+
+    name: str
+    data: str
+    dataset: Dataset
+    twin: bool
+    clips: Mapping[str, int]
+    videos: Mapping[str, int]
+    ceilings: Mapping[str, Mapping[str, float | None]]
+
+    @property
+    def feature_set(self) -> str:
+        """The part of the name after ``@``."""
+        return self.name.partition("@")[2]
+
+    @property
+    def official(self) -> bool:
+        """Whether its splits are as large as the official ones."""
+        return dict(self.clips) == {s: counts.clips for s, counts in self.dataset.splits.items()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Grid:
+    """The rows of a suite on one corpus.
+
+    Args:
+        corpus: Where.
+        selection: The metric that chose the checkpoints.
+        truth: The test labels.
+        rows: Those of the suite, in its order, then submissions that kept its protocol.
+        submissions: The other submissions for these clips, which are never ranked with ``rows``.
+        whole: For one of its ``parts``, the grid that it is a part of.
+        corruption: The grid of conditions that test clips were seen under, or ``none``.
+        under: Row -> (S, C, N) its predictions under them; None where there are none.
+    """
+
+    corpus: CorpusFacts
+    selection: Metric
+    truth: Truth
+    rows: tuple[Row, ...]
+    submissions: tuple[Row, ...]
+    whole: Grid | None = None
+    corruption: str = "none"
+    under: Callable[[Row], NDArray[np.float64]] | None = None
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """What its rows knew, plain rows first; constants know nothing and fit everywhere."""
+        return plain_first(r.track for r in self.rows if not r.reference) or (PLAIN,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Board:
+    """A suite as far as it was run: one grid per corpus, all under one protocol.
+
+    Args:
+        suite: Its name.
+        title: What people call it.
+        protocol: What must be equal for two numbers to share a table.
+        seeds: Those planned.
+        grids: One per corpus, in order.
+        store: Where the runs are, for what their predictions on other splits say.
+    """
+
+    suite: str
+    title: str
+    protocol: Mapping[str, Json]
+    seeds: tuple[int, ...]
+    grids: tuple[Grid, ...]
+    store: RunStore
+
+
+def has_transfers(board: Board) -> bool:
+    """Whether its corpora are transfers from some datasets to others."""
+    return board.protocol.get("kind") == "domain_generalization"
+
+
+def shown(board: Board) -> tuple[Grid, ...]:
+    """The grids with a part of their own: bounds of transfers stand beside these."""
+    return tuple(grid for grid in board.grids if not grid.corpus.dataset.is_bound)
+
+
+@once
+def parts(grid: Grid) -> tuple[Grid, ...]:
+    """One grid per track, each with the constants: the tables in which rows are ranked."""
+    tracks = grid.tracks
+    if len(tracks) == 1:
+        return (grid,)
+    return tuple(
+        dataclasses.replace(
+            grid,
+            rows=tuple(row for row in grid.rows if row.reference or row.track == track),
+            submissions=(),
+            whole=grid,
+        )
+        for track in tracks
+    )

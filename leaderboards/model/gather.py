@@ -1,0 +1,223 @@
+"""From a plan to everything its board shows: the runs of each row, their scores, what is missing.
+
+Nothing here is rounded, averaged or read from a stored metric: scores are computed from stored
+predictions and stored labels.
+
+Shapes: N test clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.datasets import datasets
+from harness.errors import StoreError
+from harness.metrics import metrics
+from harness.runs.labels import Truth
+from harness.runs.store import RunStore, StoredRun
+from harness.spec.conditions import grid
+from harness.submissions import flags
+from leaderboards.model.board import Board, CorpusFacts, Facts, Grid, MissingRun, Row, Run
+from leaderboards.model.submissions import entries
+
+__all__ = ["gather"]
+
+_Record: TypeAlias = Mapping[str, Any]  # JSON of the store, typed as it is taken apart
+_POLICIES = ("excluded", "worst_case", "calibrated")
+
+
+def gather(store: RunStore, suite: str) -> Board:
+    """Collect and score what the store holds of a suite.
+
+    Raises:
+        StoreError: When the suite was never planned here, or a record is damaged or does not fit
+            the labels.
+    """
+    plan: _Record = store.plan(suite)
+    try:
+        grids = tuple(_grid(store, plan, corpus) for corpus in plan["corpora"])
+        return Board(
+            suite=suite,
+            title=plan["title"],
+            protocol=plan["protocol"],
+            seeds=tuple(plan["seeds"]),
+            grids=grids,
+            store=store,
+        )
+    except KeyError as error:
+        raise StoreError(
+            f"the stored plan of suite {suite!r}, or a run of it, lacks {error}",
+            hint=f"msa run {suite}",
+        ) from error
+
+
+def _grid(store: RunStore, plan: _Record, record: _Record) -> Grid:
+    corpus = CorpusFacts(
+        name=record["name"],
+        data=record["data"],
+        dataset=datasets[record["dataset"]],
+        twin=record["twin"],
+        clips=record["clips"],
+        videos=record["videos"],
+        ceilings=(record["ceilings"] or {}).get("test", {}),
+    )
+    truth = Truth.load(store, corpus.data, corpus.dataset)
+    cells: dict[str, list[_Record]] = {}
+    for cell in plan["cells"]:
+        if cell["corpus"] == corpus.name:
+            cells.setdefault(cell["label"], []).append(cell)
+    present = {"transcript", "tokens", *record["streams"]}
+    entered = tuple(entries(store, corpus, truth, plan["protocol"]["digest"]))
+    return Grid(
+        corpus=corpus,
+        selection=metrics[plan["protocol"]["selection_metric"]],
+        truth=truth,
+        rows=(
+            *(
+                _row(store, truth, row, cells[row["label"]], present)
+                for row in plan["rows"]
+                if row["label"] in cells
+            ),
+            *(row for row in entered if not row.outside),
+        ),
+        submissions=tuple(row for row in entered if row.outside),
+        corruption=plan["protocol"].get("corruption", "none"),
+        under=_reader(store, truth, plan["protocol"].get("corruption", "none")),
+    )
+
+
+def _reader(
+    store: RunStore, truth: Truth, corruption: str
+) -> Callable[[Row], NDArray[np.float64]] | None:
+    """What reads a row's predictions (S, C, N) under a grid; None where there is no grid."""
+    if corruption == "none":
+        return None
+    names = [condition.name for condition in grid(corruption)]
+
+    def read(row: Row) -> NDArray[np.float64]:
+        return np.stack([truth.under(store.get(run.key), names) for run in row.runs])
+
+    return read
+
+
+def _row(
+    store: RunStore, truth: Truth, record: _Record, cells: list[_Record], present: set[str]
+) -> Row:
+    outcomes = [_outcome(store, truth, cell) for cell in cells]
+    runs = tuple(outcome for outcome in outcomes if isinstance(outcome, Run))
+    return Row(
+        label=record["label"],
+        system=record["system"],
+        title=record["title"],
+        text=record["text"],
+        inputs=tuple(name for name in record["inputs"] if name in present),
+        changed=record["changed"],
+        deterministic=record["deterministic"],
+        reference=record["reference"],
+        side_info=record.get("side_info", "none"),  # plans of old have none of these
+        knowledge=record.get("knowledge", "none"),
+        training_corruption=record.get("training_corruption", "none"),
+        supervision=record.get("supervision", "train"),
+        runs=runs,
+        missing_runs=tuple(outcome for outcome in outcomes if isinstance(outcome, MissingRun)),
+        flags=() if record["reference"] else _flags(runs, truth),
+    )
+
+
+def _outcome(store: RunStore, truth: Truth, cell: _Record) -> Run | MissingRun:
+    """The run in a cell, scored, or why there is none; a damaged one is never scored."""
+    if cell["key"] is None or cell["key"] not in store:
+        return _missing(store, cell)
+    stored = store.get(cell["key"])
+    try:
+        reason = "; ".join(stored.damage)
+        if not reason:
+            return _run(truth, stored, cell["seed"])
+    except StoreError as error:
+        reason = str(error)
+    except KeyError as error:
+        reason = f"manifest.json lacks {error}"
+    return MissingRun(seed=cell["seed"], state="damaged", reason=reason)
+
+
+def _run(truth: Truth, stored: StoredRun, seed: int) -> Run:
+    pred = truth.predictions(stored)
+    return Run(
+        seed=seed,
+        key=stored.key,
+        pred=pred,
+        scores=truth.score(stored, pred),
+        facts=_facts(stored.manifest),
+        variants=_variants(truth, stored),
+    )
+
+
+def _variants(truth: Truth, stored: StoredRun) -> dict[str, NDArray[np.float64]]:
+    """What a model that was asked predicts under other policies, and by single prompts."""
+    manifest: _Record = stored.manifest
+    zero_shot = manifest["result"].get("zero_shot")
+    if zero_shot is None:
+        return {}
+    names = (*_POLICIES, *(f"prompt:{name}" for name in zero_shot["prompts"]))
+    found = {name: stored.predictions(truth.split, name) for name in names}
+    return {
+        name: pred.reindex(list(truth.ids)).to_numpy(dtype=np.float64)
+        for name, pred in found.items()
+        if len(pred)
+    }
+
+
+def _flags(runs: tuple[Run, ...], truth: Truth) -> tuple[str, ...]:
+    """What a reader must know of a row's predictions: that they collapsed."""
+    given = [
+        flags.Run(seed=run.seed, ids=truth.ids, pred=run.pred, truth=truth.labels) for run in runs
+    ]
+    return (*(flag.text for flag in flags.collapse(given)), *_unstable(runs))
+
+
+def _unstable(runs: tuple[Run, ...]) -> Iterator[str]:
+    """What a prediction depends on besides its clip, in the words of the largest change."""
+    causes = {"again": "a second pass", "alone": "one clip a batch", "shuffled": "another order"}
+    largest = {
+        cause: max(found)
+        for name, cause in causes.items()
+        if (
+            found := [r.facts.stability[name]["max"] for r in runs if r.facts and r.facts.stability]
+        )
+    }
+    if any(largest.values()):
+        said = ", ".join(f"{cause} by up to {change:.3g}" for cause, change in largest.items())
+        yield f"predictions of the same clips change: {said}, on the label scale"
+
+
+def _missing(store: RunStore, cell: _Record) -> MissingRun:
+    if cell["key"] is None:
+        return MissingRun(seed=cell["seed"], state="not applicable", reason=cell["reason"])
+    failure = store.failure(cell["key"])
+    if failure is not None:
+        return MissingRun(seed=cell["seed"], state="failed", reason=failure)
+    return MissingRun(seed=cell["seed"], state="not run", reason="")
+
+
+def _facts(manifest: _Record) -> Facts:
+    result, cost, provenance = manifest["result"], manifest["cost"], manifest["provenance"]
+    return Facts(
+        encoder=manifest["encoder"],
+        parameters=result["parameters"],
+        trainable=result["trainable"],
+        epochs=result["epochs"],
+        selected_epoch=result["selected_epoch"],
+        train_clips=result["train_clips"],
+        fit_seconds=cost["fit_seconds"],
+        predict_seconds=cost["predict_seconds"],
+        peak_memory_bytes=cost["peak_memory_bytes"],
+        device=provenance["device"],
+        processor=provenance["processor"],
+        diagnostics=result.get("diagnostics", {}),
+        stability=result.get("stability", {}),
+        zero_shot=result.get("zero_shot", {}),
+    )

@@ -1,0 +1,113 @@
+"""Squares of comparisons as data from which the page's script draws them when they are opened.
+
+A square of 36 rows has 1,260 cells in each of nine metrics: written out they would be nine tenths
+of the page.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from harness.metrics import Metric
+from leaderboards import numbers
+from leaderboards.document import Pair, Pairs, one_line
+from leaderboards.rendering.html.markup import Html, join, tag
+from leaderboards.rendering.html.numbers import number
+
+__all__ = ["draw_pairs"]
+
+_MEANINGS = {
+    "better": "the row is better than the column",
+    "worse": "the row is worse",
+    "negligible": "they differ, by less than the declared margin",
+    "equivalent": "equivalent: any difference is within the declared margin",
+    "undecided": "undecided: the data show neither",
+}
+_VERDICTS = ("better", "worse", "negligible", "equivalent", "undecided")
+_OPPOSITE = {"better": "worse"}
+
+_Number: TypeAlias = int | str
+
+
+def draw_pairs(square: Pairs, name: str) -> Html:
+    """A square of pairs.
+
+    Args:
+        square: What to draw.
+        name: Unique on the page.
+    """
+    data = json.dumps(_data(square), ensure_ascii=False, separators=(",", ":"))
+    return join((tag("div", _WITHOUT, data_pairs=data, id=name), _key(square)), "\n")
+
+
+_WITHOUT = tag("p", "The page's script draws this table; the Markdown board has one of them.")
+
+
+def _data(square: Pairs) -> dict[str, object]:
+    """All that the script needs: numbers as whole units of their last printed digit."""
+    found = {(pair.a, pair.b): pair for pair in square.pairs}
+    places = range(len(square.names))
+    return {
+        "caption": square.caption,
+        "names": [one_line(name) for name in square.names],
+        "mark": square.mark,
+        "decimals": 2 if square.metric.percent else 3,
+        "verdicts": _VERDICTS,
+        "pairs": [
+            _packed(found.get((a, b)), found.get((b, a)), square.metric)
+            for a, b in itertools.combinations(places, 2)
+        ],
+    }
+
+
+def _packed(pair: Pair | None, opposite: Pair | None, metric: Metric) -> list[_Number] | int:
+    """Effect, low, high, p in thousandths, verdict: of the first minus the second; 0 for none."""
+    if pair is not None:
+        verdict, values = pair.verdict, (pair.effect, pair.low, pair.high)
+    elif opposite is not None:
+        pair = opposite
+        verdict = _OPPOSITE.get(pair.verdict, pair.verdict)
+        values = (-pair.effect, -pair.high, -pair.low)
+    else:
+        return 0
+    return [
+        *(_units(value, metric) for value in values),
+        _thousandths(pair.p),
+        _VERDICTS.index(verdict),
+    ]
+
+
+def _thousandths(p: float) -> _Number:
+    """A p-value as printed, without its point; 0 below one thousandth."""
+    if math.isnan(p):
+        return numbers.UNDEFINED
+    return 0 if p < 0.001 else int(f"{p:.3f}".replace(".", ""))
+
+
+def _units(value: float, metric: Metric) -> _Number:
+    """A printed number without its point; as it is where it is none."""
+    printed = numbers.number(value, metric)
+    digits = printed.replace(".", "")
+    return int(digits) if digits.removeprefix("-").isdecimal() else printed
+
+
+def _key(square: Pairs) -> Html:
+    margin = square.margin
+    declared = (
+        "No margin of equivalence is declared for this metric."
+        if margin is None
+        else f"Declared margin: {number(margin, square.metric)}."
+    )
+    family = f"p-values are adjusted by Holm over the pairs of this table ({square.family})."
+    words = join(_meanings(declared=margin is not None), "; ")
+    return tag("p", words, f". {family} {declared}", class_="key")
+
+
+def _meanings(*, declared: bool) -> Iterator[Html]:
+    for verdict, meaning in _MEANINGS.items():
+        if declared or verdict not in ("negligible", "equivalent"):
+            yield tag("span", meaning, class_=verdict)

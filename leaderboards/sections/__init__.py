@@ -1,0 +1,135 @@
+"""Sections of a board: one file or folder per topic, with its blocks and its records.
+
+``ORDER`` lists them as they stand on every board. A new section is a file that ends in a
+``BoardSection`` or a ``CorpusSection``, and its line in ``ORDER``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TypeAlias
+
+from harness.metrics import metrics_for
+from leaderboards.document import Document, Part
+from leaderboards.model import Board, Grid, Row, ordered, shown
+from leaderboards.sections import (
+    across,
+    ceilings,
+    corpus,
+    crossing,
+    legend,
+    literature,
+    making,
+    missing,
+    per_seed,
+    protocol,
+    reliability,
+    results,
+    submissions,
+    transfer,
+    zero_shot,
+)
+from leaderboards.sections.contract import BoardSection, CorpusSection, Record
+from leaderboards.sections.costs import costs
+
+__all__ = ["ORDER", "BoardSection", "CorpusSection", "Section", "compose", "costs", "records"]
+
+Section: TypeAlias = BoardSection | CorpusSection
+
+ORDER: tuple[Section, ...] = (
+    protocol.SECTION,
+    transfer.SECTION,
+    corpus.SECTION,
+    results.SECTION,
+    crossing.SECTION,
+    reliability.SECTION,
+    zero_shot.SECTION,
+    submissions.SECTION,
+    ceilings.SECTION,
+    making.SECTION,
+    missing.SECTION,
+    per_seed.SECTION,
+    across.SECTION,
+    literature.SECTION,
+    legend.SECTION,
+)
+"""Neighbouring sections of corpora share chapters, one per corpus."""
+
+
+def compose(board: Board, order: Sequence[Section] = ORDER) -> Document:
+    """The document of a board.
+
+    Args:
+        board: What to show.
+        order: Its sections.
+    """
+    return Document(
+        title=board.title,
+        about=f"Suite {board.suite}, seeds {', '.join(map(str, board.seeds))}.",
+        parts=tuple(_parts(board, order)),
+    )
+
+
+def _parts(board: Board, order: Sequence[Section]) -> Iterator[Part]:
+    for kind, group in groupby(order, key=type):
+        sections = list(group)
+        if kind is CorpusSection:
+            own = [section for section in sections if isinstance(section, CorpusSection)]
+            for place, grid in enumerate(shown(board), start=1):
+                yield _of_corpus(grid, own, f"corpus-{place}")
+        for section in sections:
+            if isinstance(section, BoardSection) and (blocks := tuple(section.blocks(board))):
+                yield Part(
+                    name=section.name,
+                    title=section.title,
+                    blocks=blocks,
+                    reference=section.reference,
+                )
+
+
+def _of_corpus(grid: Grid, sections: Sequence[CorpusSection], name: str) -> Part:
+    metrics = metrics_for(grid.corpus.dataset, primary=True)
+    return Part(
+        name=name,
+        title=corpus.title_of(grid.corpus),
+        blocks=tuple(block for section in sections for block in section.blocks(grid)),
+        metrics=metrics,
+        chosen=metrics.index(grid.selection) if grid.selection in metrics else 0,
+        twin=grid.corpus.twin,
+    )
+
+
+def records(board: Board, order: Sequence[Section] = ORDER) -> list[Record]:
+    """One record per row in board order, then what sections add; None where undefined."""
+    of_rows = [section for section in order if isinstance(section, CorpusSection)]
+    of_board = [section for section in order if isinstance(section, BoardSection)]
+    return [
+        *(_record(board, grid, row, of_rows) for grid in board.grids for row in ordered(grid)),
+        *(record for section in of_board for record in section.records(board)),
+    ]
+
+
+def _record(board: Board, grid: Grid, row: Row, sections: Sequence[CorpusSection]) -> Record:
+    return {
+        "corpus": grid.corpus.name,
+        "data": grid.corpus.data,
+        "twin": grid.corpus.twin,
+        "protocol": board.protocol["digest"],
+        "row": row.label,
+        "system": row.system,
+        "reference": row.reference,
+        "deterministic": row.deterministic,
+        "inputs": list(row.inputs),
+        "side_info": row.side_info,
+        "knowledge": row.knowledge,
+        "supervision": row.supervision,
+        "n": len(row.runs),
+        "N": row.planned,
+        "seeds": [run.seed for run in row.runs],
+        "runs": [run.key for run in row.runs],
+        "holes": [
+            {"seed": one.seed, "state": one.state, "reason": one.reason} for one in row.missing_runs
+        ],
+        **{key: value for section in sections for key, value in section.fields(grid, row).items()},
+    }

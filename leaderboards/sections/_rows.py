@@ -1,0 +1,64 @@
+"""What several tables say of a row: seeds, text, scores, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from harness._util.printed import with_spread
+from harness.metrics import Metric
+from leaderboards.model import Row, summarise
+from leaderboards.numbers import EMPTY, ONCE, UNDEFINED, arrow, number
+
+__all__ = ["encoded", "heading", "numbered", "score", "seeds"]
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def heading(metric: Metric) -> str:
+    """A metric as the heading of a column."""
+    unit = " (%)" if metric.percent else ""
+    return f"{metric.title}{unit} {arrow(metric)}"
+
+
+def seeds(row: Row) -> str:
+    """Runs present of runs planned: ``3/5``, ``det.`` or ``n/a``."""
+    n = len(row.runs)
+    if row.missing_runs and all(one.state == "not applicable" for one in row.missing_runs):
+        return "n/a"
+    if row.deterministic:
+        done = ONCE if row.zero_shot else "det."
+        return done if n else f"{done} 0/1"
+    return f"{n}/{row.planned}" + (", n=1" if n == 1 else "")
+
+
+def encoded(row: Row) -> str:
+    """How text enters, with the encoder."""
+    encoders = sorted({fact.encoder for fact in row.facts if fact.encoder})
+    return ": ".join(part for part in (row.text, ", ".join(encoders)) if part) or EMPTY
+
+
+def score(row: Row, metric: Metric, notes: list[str]) -> str:
+    """Mean ± sample standard deviation over seeds.
+
+    What cannot be averaged becomes a dash that refers to one of ``notes``.
+    """
+    if not row.runs:
+        return EMPTY
+    summary = summarise(row, metric)
+    if summary.undefined:
+        of = f"{summary.undefined} of {len(summary.values)}"
+        note = f"{metric.title} is undefined in {of} runs ({metric.undefined})."
+        return UNDEFINED + numbered([note], notes)
+    return with_spread(summary.mean, summary.sd, partial(number, metric=metric))
+
+
+def numbered(said: Iterable[str], notes: list[str]) -> str:
+    """Superscripts that refer to ``notes``, to which new sentences are added."""
+    numbers = []
+    for words in said:
+        note = f"{words[:1].upper()}{words[1:].rstrip('.')}."
+        if note not in notes:
+            notes.append(note)
+        numbers.append(str(notes.index(note) + 1).translate(_SUPERSCRIPTS))
+    return " ".join(numbers)

@@ -1,0 +1,27 @@
+"""What must be equal for two numbers to share a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from leaderboards.document import Block, Heading, Table, left, text
+from leaderboards.model import Board
+from leaderboards.sections.contract import BoardSection
+
+__all__ = ["SECTION"]
+
+_FIRST = ("title", "name", "digest")
+
+
+def _blocks(board: Board) -> Iterator[Block]:
+    yield Heading(2, text("Protocol"))
+    yield text("Results under another protocol (another digest) cannot be compared with these.")
+    names = [*_FIRST, *(name for name in board.protocol if name not in _FIRST)]
+    yield Table(
+        columns=left("Field", "Value"),
+        rows=tuple((name, str(board.protocol[name])) for name in names),
+        caption="Protocol",
+    )
+
+
+SECTION = BoardSection(name="protocol", title="Protocol", blocks=_blocks, reference=True)

@@ -1,0 +1,168 @@
+"""The tables in which rows are ranked, one per track, each with its comparisons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from harness._util.canonical import Json
+from harness.metrics import Metric, metrics, metrics_for
+from harness.stats import Ranking
+from leaderboards.document import (
+    Block,
+    Bullets,
+    ByMetric,
+    Heading,
+    PerFormat,
+    Results,
+    Table,
+    Text,
+    bold,
+    left,
+    right,
+    text,
+)
+from leaderboards.model import PLAIN, Grid, Row, Summary, analyse, ordered, parts, summarise
+from leaderboards.numbers import APART, EMPTY, TIED, number, rank_set
+from leaderboards.sections._lines import lines_of
+from leaderboards.sections._pairs import compared
+from leaderboards.sections._rows import encoded, heading, score, seeds
+from leaderboards.sections.contract import CorpusSection
+
+__all__ = ["SECTION", "SEPARATE", "detectable", "table"]
+
+SEPARATE = (
+    "What rows know besides transcript, audio and vision of these clips sets them apart: rows of"
+    f" different tables are never ranked together. Pairs marked {APART}, below the tables,"
+    " compare what the rows know as much as the systems."
+)
+
+
+def _blocks(grid: Grid) -> Iterator[Block]:
+    if len(parts(grid)) > 1:
+        yield text(SEPARATE)
+    for part in parts(grid):
+        (track,) = part.tracks
+        if part.whole is not None or track != PLAIN:
+            yield Heading(3, text(track.title))
+        yield PerFormat(file=(table(part), *_flags(part)), page=(_results(part),))
+        yield from _detectable(part)
+        yield from compared(part)
+
+
+def table(grid: Grid) -> Table:
+    """Rank set and mean ± sample standard deviation of every primary metric of each row."""
+    shown = metrics_for(grid.corpus.dataset, primary=True)
+    notes: list[str] = []
+    rows = []
+    for row in ordered(grid):
+        scores = (_tied(row, metric, grid) + score(row, metric, notes) for metric in shown)
+        rows.append((row.label, encoded(row), seeds(row), _rank(row, grid), *scores))
+    rank = f"Rank, {grid.selection.title}"
+    return Table(
+        columns=(*left("System", "Text"), *right("Seeds", rank, *map(heading, shown))),
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def _rank(row: Row, grid: Grid) -> str:
+    """The row's rank set in the selection metric."""
+    ranking = analyse(grid).rankings.get(grid.selection.name)
+    if ranking is None or row.label not in ranking.names:
+        return EMPTY
+    return rank_set(ranking.rank_of(row.label))
+
+
+def _tied(row: Row, metric: Metric, grid: Grid) -> str:
+    ranking = analyse(grid).rankings.get(metric.name)
+    return f"{TIED} " if ranking is not None and row.label in ranking.leaders else ""
+
+
+def _flags(grid: Grid) -> Iterator[Bullets]:
+    said = [text(bold(row.label), f": {flag}.") for row in grid.rows for flag in row.flags]
+    if said:
+        yield Bullets(tuple(said))
+
+
+def _results(grid: Grid) -> Results:
+    facts, (track,) = grid.corpus, grid.tracks
+    where = f"a SYNTHETIC TWIN of {facts.dataset.title}" if facts.twin else facts.dataset.title
+    known = "" if track == PLAIN else f" ({track.title})"
+    lines = lines_of(grid)
+    return Results(
+        caption=f"Test results on {where}{known}",
+        lines=lines,
+        metrics=metrics_for(facts.dataset, primary=True),
+        ranked=sum(not line.unranked for line in lines),
+    )
+
+
+def _detectable(grid: Grid) -> Iterator[Block]:
+    """The smallest difference that one comparison of the table detects."""
+    found = detectable(grid)
+    rankings = analyse(grid).rankings
+    of_each = {
+        place: (_detectable_in(metric, rankings[metric.name]),)
+        for place, metric in enumerate(metrics_for(grid.corpus.dataset, primary=True))
+        if metric.name in rankings
+    }
+    words = (
+        " one comparison on this table finds a true difference with 80 % probability from about"
+        f" {found} (median over pairs). Smaller gaps are noise unless the pairwise table says"
+        " otherwise."
+    )
+    yield PerFormat(
+        file=(text(bold("Resolution:"), words),) if found else (),
+        page=(ByMetric(of_each),) if of_each else (text(_ALONE),),
+    )
+
+
+_ALONE = "Fewer than two rows can be ranked: nothing is compared."
+
+
+def detectable(grid: Grid) -> str:
+    """The smallest difference a table detects, metric by metric; empty without pairs."""
+    found = ((metrics[name], ranking) for name, ranking in analyse(grid).rankings.items())
+    return ", ".join(
+        f"{metric.title} {_points(metric, ranking)}"
+        for metric, ranking in found
+        if not math.isnan(ranking.resolution)
+    )
+
+
+def _points(metric: Metric, ranking: Ranking) -> str:
+    return number(ranking.resolution, metric) + (" points" if metric.percent else "")
+
+
+def _detectable_in(metric: Metric, ranking: Ranking) -> Text:
+    if not ranking.pairs:
+        return text("No two rows can be compared in this metric.")
+    return text(
+        bold("Resolution:"),
+        f" one comparison finds a true difference in {metric.title} with 80 % probability from"
+        " about ",
+        bold(_points(metric, ranking)),
+        " (median over pairs). Smaller gaps are noise unless the pairwise table says otherwise.",
+    )
+
+
+def _fields(grid: Grid, row: Row) -> Mapping[str, Json]:
+    """Every metric of the dataset, numbers unrounded, None where undefined."""
+    every = metrics_for(grid.corpus.dataset)
+    return {"metrics": {metric.name: _metric(summarise(row, metric)) for metric in every}}
+
+
+def _metric(summary: Summary) -> dict[str, Json]:
+    return {
+        "mean": _or_none(summary.mean),
+        "sd": _or_none(summary.sd),
+        "values": [_or_none(value) for value in summary.values],
+    }
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+SECTION = CorpusSection(name="results", blocks=_blocks, fields=_fields)

@@ -1,0 +1,5 @@
+"""Questions to stored runs beyond a board: variance, quality, reproduction, fidelity.
+
+Each module is one study: a function of the run store that returns plain records, which the command
+line prints.
+"""

@@ -1,0 +1,98 @@
+"""Submissions on boards: ranked when they kept the protocol, apart with the reason when not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import leaderboards
+from harness.errors import StoreError
+from harness.runs.store import RunStore
+from harness.submissions import Badge, Manifest, Record, SubmissionStore
+from harness.tests.stores import Off, Row, make_corpus, make_store
+from leaderboards.model import analyse, gather
+
+CORPUS = make_corpus("sims@label-csv", clips=(1368, 456, 457))
+TEST = CORPUS.split("test")
+ROWS = [Row(label=name, cells={1: Off(by), 2: Off(by)}) for name, by in (("A", 0.5), ("B", 1.0))]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    return make_store(tmp_path, ROWS, [CORPUS])
+
+
+def submit(store: RunStore, clips: int = 457, ids: list[str] | None = None, **stated) -> None:
+    """Exact predictions of the first clips."""
+    names = list(TEST.ids[:clips]) if ids is None else ids
+    pred = TEST.labels[: len(names)].astype("float64")
+    table = pd.DataFrame({"id": names, "seed": 0, "pred": pred, "split": "test"})
+    record = Record(
+        dataset="sims",
+        split="test",
+        stated=Manifest(name="theirs", **stated),
+        source="0" * 64,
+        seeds=(),
+        clips=len(names),
+        expected=457,
+        left_out=0,
+        flags=(),
+    )
+    SubmissionStore(store.root / "submissions").put(record, table)
+
+
+def kept(store: RunStore) -> dict[str, str | None]:
+    """What a manifest states that keeps the board's protocol."""
+    digest = str(gather(store, "small").protocol["digest"])
+    return {"protocol": digest, "selection": "validation", "side_info": "none"}
+
+
+def test_a_submission_that_kept_the_protocol_is_ranked(store: RunStore) -> None:
+    submit(store, **kept(store))
+    (grid,) = gather(store, "small").grids
+    assert not grid.submissions
+    row = next(row for row in grid.rows if row.label == "theirs")
+    assert (row.badge, row.facts) == (Badge.RECOMPUTED, ())
+    assert row.values("mae") == pytest.approx((0.0,), abs=1e-6)
+    ranking = analyse(grid).rankings["mae"]
+    assert ranking.rank_of("theirs") == (1, 1)
+    assert ranking.conditional == {"theirs"}
+    assert "### Submissions" not in leaderboards.render(store, "small")
+
+
+@pytest.mark.parametrize(
+    ("clips", "changes", "reason"),
+    [
+        (456, {}, "predicts 456 of 457 clips"),
+        (457, {"protocol": None}, "states no protocol"),
+        (457, {"protocol": "0" * 12}, "states another protocol"),
+        (457, {"selection": "test"}, "checkpoint selection: test"),
+        (457, {"side_info": "explanations"}, "side information: explanations"),
+        (457, {"side_info": None}, "side information: not stated"),
+    ],
+)
+def test_any_other_stands_apart_and_says_why(store: RunStore, clips, changes, reason) -> None:
+    submit(store, clips, **(kept(store) | changes))
+    (grid,) = gather(store, "small").grids
+    assert "theirs" not in {row.label for row in grid.rows}
+    assert [row.outside for row in grid.submissions] == [reason]
+    assert "theirs" not in analyse(grid).rankings["mae"].names
+    assert reason in leaderboards.render(store, "small").partition("### Submissions")[2]
+
+
+def test_clips_that_do_not_exist_are_a_store_error(store: RunStore) -> None:
+    submit(store, ids=["nobody_0"])
+    with pytest.raises(StoreError, match="predicts 1 clips that the labels do not have"):
+        gather(store, "small")
+
+
+@pytest.mark.parametrize("name", ["sims-twin@label-csv", "sims@own"])
+def test_twins_and_own_splits_have_no_submissions(tmp_path: Path, name: str) -> None:
+    clips = (1368, 456, 457) if "twin" in name else (8, 6, 24)
+    store = make_store(tmp_path, ROWS, [make_corpus(name, clips=clips)])
+    submit(store)
+    (grid,) = gather(store, "small").grids
+    assert len(grid.rows) == 2
+    assert not grid.submissions
