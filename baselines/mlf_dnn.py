@@ -36,8 +36,8 @@ class MultitaskLateFusion(LateFusion):
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch, with the losses of all four tasks."""
-        vectors = self.nets(batch)
-        prediction = self.head(torch.cat(vectors, dim=1)).squeeze(1)
+        vectors = self.nets(batch)  # (B, H_t), (B, H_a), (B, H_v)
+        prediction = self.head(torch.cat(vectors, dim=1)).squeeze(1)  # (B,)
         return self.heads.output(prediction, vectors, batch)
 
     def parameter_groups(self, params: TrainingParams) -> list[ParameterGroup]:

@@ -31,7 +31,7 @@ class MultitaskLowRankFusion(LowRankFusion):
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch, with the losses of all four tasks."""
-        vectors = self.nets(batch)
+        vectors = self.nets(batch)  # (B, H_t), (B, H_a), (B, H_v)
         return self.heads.output(self.fuse(*vectors), vectors, batch)
 
     def parameter_groups(self, params: TrainingParams) -> list[ParameterGroup]:

@@ -102,7 +102,7 @@ class SelfMM(SelfLabelled):
             "audio": self.audio(audio),
             "vision": self.vision(vision),
         }
-        vectors["fusion"] = torch.cat([vectors[name] for name in UNIMODAL], dim=1)
+        vectors["fusion"] = torch.cat([vectors[name] for name in UNIMODAL], dim=1)  # (B, all three)
         answers = {name: head(vectors[name]) for name, head in self.heads.items()}
         features = {name: feature for name, (feature, _) in answers.items()}
         predictions = {name: prediction for name, (_, prediction) in answers.items()}
