@@ -1,4 +1,7 @@
-"""EF-LSTM: the three streams joined frame by frame and read by one LSTM."""
+"""EF-LSTM: the three streams joined frame by frame and read by one LSTM.
+
+Shapes: B clips, T words, N frames of a stream, D features, H hidden size.
+"""
 
 from __future__ import annotations
 

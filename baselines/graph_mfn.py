@@ -1,4 +1,7 @@
-"""Graph-MFN: MFN whose attention is a dynamic fusion graph over the subsets of the streams."""
+"""Graph-MFN: MFN whose attention is a dynamic fusion graph over the subsets of the streams.
+
+Shapes: B clips, T words, H hidden size of a stream, ΣH of all three.
+"""
 
 from __future__ import annotations
 

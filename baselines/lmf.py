@@ -1,4 +1,7 @@
-"""LMF: tensor fusion whose weight tensor is a sum of rank-one terms, so it is never formed."""
+"""LMF: tensor fusion whose weight tensor is a sum of rank-one terms, so it is never formed.
+
+Shapes: B clips, H_t, H_a, H_v sizes of the vectors of text, audio, vision.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""MAG-BERT: audio and vision shift the word embeddings before the encoder reads them."""
+"""MAG-BERT: audio and vision shift the word embeddings before the encoder reads them.
+
+Shapes: B clips, L word pieces, D features of a stream, H hidden size of the encoder.
+"""
 
 from __future__ import annotations
 

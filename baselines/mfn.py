@@ -1,4 +1,7 @@
-"""MFN: three LSTMs and a memory that is written from what changes in their cells."""
+"""MFN: three LSTMs and a memory that is written from what changes in their cells.
+
+Shapes: B clips, T words, D features, H hidden size of a stream, ΣH of all three.
+"""
 
 from __future__ import annotations
 

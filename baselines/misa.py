@@ -1,4 +1,7 @@
-"""MISA: each modality split into what it shares with the others and what is its own."""
+"""MISA: each modality split into what it shares with the others and what is its own.
+
+Shapes: B clips, T frames of a stream, D features of a frame, H hidden size.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""MLMF: LMF that also learns what each stream alone would say."""
+"""MLMF: LMF that also learns what each stream alone would say.
+
+Shapes: B clips, H_t, H_a, H_v sizes of the vectors of text, audio, vision.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""MMIM: fusion that keeps as much mutual information as it can, between inputs and with each."""
+"""MMIM: fusion that keeps as much mutual information as it can, between inputs and with each.
+
+Shapes: B clips, T frames, D features, P size of a projection, M points.
+"""
 
 from __future__ import annotations
 

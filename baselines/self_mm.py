@@ -1,4 +1,7 @@
-"""Self-MM: uni-modal predictions, trained on labels made along the way, sharpen the encoders."""
+"""Self-MM: uni-modal predictions, trained on labels made along the way, sharpen the encoders.
+
+Shapes: B clips, T frames, D features.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""TFN: the outer product of the three streams, so that every interaction has its own weight."""
+"""TFN: the outer product of the three streams, so that every interaction has its own weight.
+
+Shapes: B clips, H_t, H_a, H_v sizes of the vectors of text, audio, vision.
+"""
 
 from __future__ import annotations
 
