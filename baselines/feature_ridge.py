@@ -41,7 +41,7 @@ def fit(task: Task, params: FeatureRidgeParams) -> Fitted:
     names = params.streams.split("+")
 
     def features(split: Split) -> NDArray[np.float64]:
-        return np.hstack([_time_mean(split, name) for name in names])  # (n, D)
+        return np.hstack([_time_mean(split, name) for name in names])  # (n, all D)
 
     return fit_ridge(task, params, standardised(features, task.train))
 

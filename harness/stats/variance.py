@@ -187,7 +187,7 @@ class Components:
         if not delta > 0:
             raise SpecError(f"a difference to detect is positive, found {delta:g}")
         per_run = sum(self.of_mean(1).values()) - self._fixed  # variance that more runs reduce
-        room = (delta / resolution(1.0)) ** 2 - self._fixed  # variance that may be left of it
+        room = (delta / resolution(1.0)) ** 2 - self._fixed  # what may remain of it
         if per_run <= 0:
             return 1 if room >= 0 else None
         return max(_FEWEST_RUNS, math.ceil(per_run / room)) if room > 0 else None
@@ -354,7 +354,7 @@ def _seed_terms(scores: Values, layout: _Layout) -> SeedTerms:
         return SeedTerms(runs=1, seed=0.0, seed_video=0.0, seed_clip=0.0)
     of_run = scores.mean(axis=1)  # (S,)
     crossed = scores - of_run[:, None] - scores.mean(axis=0) + scores.mean()  # (S, N)
-    between, seed_clip = layout.mean_squares(crossed, runs - 1)  # rows sum to 0: S - 1 are free
+    between, seed_clip = layout.mean_squares(crossed, runs - 1)  # rows add up to 0: S - 1 are free
     seed_video = (between - seed_clip) / layout.typical
     # A run's mean over clips has variance seed + (weight · seed_video + seed_clip) / N.
     seed = float(of_run.var(ddof=1)) - (layout.weight * seed_video + seed_clip) / layout.clips

@@ -123,7 +123,7 @@ class Sweep:
         else:
             output = self.network(batch)
             loss = total_loss(output, batch, self.params)
-        # Batch losses are means: shares make them the step's mean over clips, no shares MMSA's sum.
+        # Weighted by clips, batch means add up to the step's mean; unweighted they are MMSA's sum.
         share = 1.0 if self.params.drops_tail else len(batch) / group
         (loss if share == 1.0 else loss * share).backward()
         if output is not None:
