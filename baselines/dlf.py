@@ -195,7 +195,7 @@ class DisentangledFusion(Network):
         values = functional.pad(values, (0, 0, 0, missing))
         projected = self.project[name](values.mT).mT  # (B, T, D)
         if self.published:
-            return _Steps(projected, None)
+            return _Steps(projected, None)  # as released, padding counts as steps
         true = (sequence.lengths - kernel + 1).clamp(min=1)  # those of the clip read alone
         steps = torch.arange(projected.shape[1], device=projected.device)
         return _Steps(projected, steps < true.unsqueeze(1))

@@ -177,7 +177,7 @@ class MutualInformation(Network):
         """Predict one batch."""
         vectors = self._read(batch)
         joined = torch.cat([vectors[name] for name in ("text", "audio", "vision")], dim=1)
-        fused, prediction = self.fusion(joined)
+        fused, prediction = self.fusion(joined)  # (B, hidden), (B,)
         if not self.training:
             return Output(prediction)
         sketches = {n: self.estimators[n].get_submodule("sketch")(vectors[n]) for n in _STREAMS}

@@ -119,7 +119,7 @@ class CrossModalFusion(Network):
         missing = max(0, kernel - values.shape[1])
         steps = convolution(nn.functional.pad(values, (0, 0, 0, missing)).mT).mT  # (B, N, H)
         if self.published:
-            return steps, None
+            return steps, None  # MMSA attends to padding
         count = (stream.lengths - kernel + 1).clamp(min=1)  # (B,)
         return steps, torch.arange(steps.shape[1], device=steps.device) < count.unsqueeze(1)
 

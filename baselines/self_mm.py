@@ -86,6 +86,7 @@ class SelfMM(SelfLabelled):
         hidden = {"fusion": params.fusion_size, "text": params.text_size}
         hidden |= {"audio": params.audio_size, "vision": params.vision_size}
         limit = params.label_bound
+        # MMSA's bound of 3 lies outside the labels of CH-SIMS v2, which end at 1.
         super().__init__(hidden, limit if params.published else min(limit, dims.high))
         self.encoder = TokenEncoder(dims)
         self.audio = StreamNet(audio, params.audio_hidden, params.audio_out)

@@ -150,6 +150,7 @@ class TextEnhancedFusion(SelfLabelled):
         feature = {"fusion": params.fusion_size, "text": params.text_size}
         feature |= {"audio": params.audio_size, "vision": params.vision_size}
         bound = params.label_bound
+        # MMSA's bound of 3 lies outside the labels of CH-SIMS, which end at 1.
         super().__init__(feature, bound if params.published else min(bound, dims.high))
         self.params = params
         self.encoder = TokenEncoder(dims)
