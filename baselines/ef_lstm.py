@@ -41,7 +41,7 @@ class EarlyFusion(Network):
         shapes = [dims.need(name) for name in ("text", "audio", "vision")]
         frames, width = shapes[0][0], sum(size for _, size in shapes)
         self.published = params.quirk == "published"
-        self.norm = nn.BatchNorm1d(frames if self.published else width)  # MMSA: steps
+        self.norm = nn.BatchNorm1d(frames if self.published else width)  # MMSA normalises steps
         between = params.dropout if params.layers > 1 else 0.0
         self.lstm = nn.LSTM(width, params.hidden, params.layers, batch_first=True, dropout=between)
         self.head = nn.Sequential(
