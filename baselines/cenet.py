@@ -55,10 +55,10 @@ class StreamAttention(nn.Module):
 
     def forward(self, words: Tensor, frames: Tensor, mask: Tensor | None) -> Tensor:
         """Words (B, L, H), frames (B, T, D) and their mask (B, T) -> (B, L, H)."""
-        source = self.embed(frames)
+        source = self.embed(frames)  # (B, T, H)
         return scaled_dot_product_attention(
             *(self.query(words), self.key(source), self.value(source)),
-            attn_mask=None if mask is None else mask.unsqueeze(1),
+            attn_mask=None if mask is None else mask.unsqueeze(1),  # (B, 1, T)
             scale=self.sharpness,
         )
 
@@ -76,8 +76,8 @@ class Enhancement(nn.Module):
 
     def forward(self, words: Tensor, audio: Sequence, vision: Sequence) -> Tensor:
         """Hidden states (B, L, H) -> the same, shifted."""
-        seen = self.vision(words, *steps_of(vision, padded=self.padded))
-        heard = self.audio(words, *steps_of(audio, padded=self.padded))
+        seen = self.vision(words, *steps_of(vision, padded=self.padded))  # (B, L, H)
+        heard = self.audio(words, *steps_of(audio, padded=self.padded))  # (B, L, H)
         shifted: Tensor = words + self.shift(torch.cat([seen, heard], dim=2))
         return shifted
 
@@ -105,7 +105,7 @@ class EnhancedEncoder(Network):
         audio, vision = audio_vision(batch)
         before = _layer_before(self.encoder, self.position)
         with changed(before, lambda words: self.enhance(words, audio, vision)):
-            first = self.encoder.first(tokens_of(batch))
+            first = self.encoder.first(tokens_of(batch))  # (B, H)
         return Output(self.head(first).squeeze(1))
 
     def parameter_groups(self, params: TrainingParams) -> list[ParameterGroup]:

@@ -1,4 +1,7 @@
-"""Constant predictors: the reference points without which no number can be read."""
+"""Constant predictors: the reference points without which no number can be read.
+
+Shapes: n clips.
+"""
 
 from __future__ import annotations
 

@@ -158,10 +158,10 @@ class DisentangledFusion(Network):
         told: dict[str, Tensor] = {}
         gated = []
         for m, vector in self._around_text(own).items():
-            hidden, told[m] = self.heads[m](vector)
+            hidden, told[m] = self.heads[m](vector)  # (B, D), (B,)
             gated.append(torch.sigmoid(self.gates[m](hidden)))
-        gated.append(torch.sigmoid(self.common_gate(common)))
-        _, prediction = self.head(torch.cat(gated, dim=1))
+        gated.append(torch.sigmoid(self.common_gate(common)))  # (B, 3 D)
+        _, prediction = self.head(torch.cat(gated, dim=1))  # from (B, 6 D)
         if not self.training:
             return Output(prediction)
         told["common"] = self.common_head(common)[1]
@@ -195,7 +195,7 @@ class DisentangledFusion(Network):
         values = functional.pad(values, (0, 0, 0, missing))
         projected = self.project[name](values.mT).mT  # (B, T, D)
         if self.published:
-            return _Steps(projected, None)
+            return _Steps(projected, None)  # as released, padding counts as steps
         true = (sequence.lengths - kernel + 1).clamp(min=1)  # those of the clip read alone
         steps = torch.arange(projected.shape[1], device=projected.device)
         return _Steps(projected, steps < true.unsqueeze(1))
@@ -229,7 +229,7 @@ class DisentangledFusion(Network):
         sums = {name: labels.new_zeros(()) for name in names}
         for m, stream in streams.items():
             mask = stream.mask
-            halves = torch.cat([own[m].values, shared[m].values], dim=2)
+            halves = torch.cat([own[m].values, shared[m].values], dim=2)  # (B, T, 2 D)
             rebuilt = _Steps(self.decode[m](halves), mask)
             again = self._encode(self.specific[m], rebuilt)
             sums["rebuilt"] += masked_mse(rebuilt.values, stream.values, mask)
@@ -249,7 +249,7 @@ class DisentangledFusion(Network):
         if stream.mask is not None:
             values = values * stream.mask.unsqueeze(2)
         values = functional.pad(values, (0, 0, 0, self.steps[name] - values.shape[1]))
-        aligned: Tensor = self.align[name](values.flatten(1))
+        aligned: Tensor = self.align[name](values.flatten(1))  # from (B, T D)
         return aligned
 
 
@@ -257,7 +257,7 @@ def _last(stream: _Steps) -> Tensor:
     """(B, D) of each clip's last true step."""
     if stream.mask is None:
         return stream.values[:, -1]
-    ends = stream.mask.sum(1) - 1
+    ends = stream.mask.sum(1) - 1  # (B,)
     return stream.values[torch.arange(len(ends), device=ends.device), ends]
 
 

@@ -1,4 +1,7 @@
-"""EF-LSTM: the three streams joined frame by frame and read by one LSTM."""
+"""EF-LSTM: the three streams joined frame by frame and read by one LSTM.
+
+Shapes: B clips, T words, N frames of a stream, D features, H hidden size.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ class EarlyFusion(Network):
         shapes = [dims.need(name) for name in ("text", "audio", "vision")]
         frames, width = shapes[0][0], sum(size for _, size in shapes)
         self.published = params.quirk == "published"
-        self.norm = nn.BatchNorm1d(frames if self.published else width)
+        self.norm = nn.BatchNorm1d(frames if self.published else width)  # MMSA normalises steps
         between = params.dropout if params.layers > 1 else 0.0
         self.lstm = nn.LSTM(width, params.hidden, params.layers, batch_first=True, dropout=between)
         self.head = nn.Sequential(
@@ -59,9 +62,9 @@ class EarlyFusion(Network):
         packed = pack_padded_sequence(
             joined, text.lengths.cpu(), batch_first=True, enforce_sorted=False
         )
-        frames = PackedSequence(self.norm(packed.data), *packed[1:])
+        frames = PackedSequence(self.norm(packed.data), *packed[1:])  # data: true frames only
         _, (hidden, _) = self.lstm(frames)
-        state: Tensor = hidden[-1]
+        state: Tensor = hidden[-1]  # (B, H)
         return state
 
     def _read_padded(self, text: Sequence, audio: Sequence, vision: Sequence) -> Tensor:
@@ -69,7 +72,7 @@ class EarlyFusion(Network):
         others = [pool_padded(stream.untrimmed(), text.frames) for stream in (audio, vision)]
         joined = torch.cat([text.untrimmed(), *others], dim=2)  # (B, T, D)
         _, (hidden, _) = self.lstm(self.norm(joined))
-        state: Tensor = hidden[-1]
+        state: Tensor = hidden[-1]  # (B, H)
         return state
 
 
@@ -83,14 +86,14 @@ def pool_to(text: Sequence, stream: Sequence) -> Tensor:
     frame = torch.arange(stream.values.shape[1], device=device)  # (N,)
     words, frames = text.lengths.unsqueeze(1), stream.lengths.unsqueeze(1)  # (B, 1)
     start = step * frames // words  # (B, T)
-    end = ((step + 1) * frames + words - 1) // words
+    end = ((step + 1) * frames + words - 1) // words  # (B, T), rounded up
     inside = (frame >= start.unsqueeze(2)) & (frame < end.unsqueeze(2))  # (B, T, N)
-    return (inside / (end - start).unsqueeze(2)) @ stream.values
+    return (inside / (end - start).unsqueeze(2)) @ stream.values  # (B, T, D)
 
 
 def pool_padded(values: Tensor, frames: int) -> Tensor:
     """(B, N, D) -> (B, frames, D) means of equal windows, the last frame repeated to fill them."""
-    window = -(-values.shape[1] // frames)
+    window = -(-values.shape[1] // frames)  # rounded up
     missing = window * frames - values.shape[1]
     filled = torch.cat([values, values[:, -1:].expand(-1, missing, -1)], dim=1)
     windows: Tensor = filled.unflatten(1, (frames, window))  # (B, frames, window, D)

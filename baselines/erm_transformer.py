@@ -70,9 +70,9 @@ class ERMTransformer(Network):
         given = dict(zip(STREAMS, streams(batch), strict=True))
         cls = self.summary.expand(len(batch), 1, -1)  # (B, 1, H)
         embedded = torch.cat([cls, *(self._embed(m, s) for m, s in given.items())], dim=1)
-        first = torch.ones_like(given["text"].mask[:, :1])
+        first = torch.ones_like(given["text"].mask[:, :1])  # (B, 1)
         true = torch.cat([first, *(stream.mask for stream in given.values())], dim=1)  # (B, L)
-        hidden = self.encoder(self.dropout(embedded), src_key_padding_mask=~true)
+        hidden = self.encoder(self.dropout(embedded), src_key_padding_mask=~true)  # (B, L, H)
         return Output(self.head(hidden[:, 0]).squeeze(1))
 
     def _embed(self, modality: str, stream: Sequence) -> Tensor:

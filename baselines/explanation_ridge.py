@@ -1,6 +1,8 @@
 """Explanations + ridge: what the explanations alone say, without the clip they explain.
 
 A control for every system that reads explanations: what it gains over this row, the clip gave.
+
+Shapes: n clips of a split, K kinds of explanation, H size of a sentence vector.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def fit(task: Task, params: ExplanationRidgeParams) -> Fitted:
 
     def vectors(split: Split) -> NDArray[np.float64]:
         told = [_told(split, name) for name in names]
-        return np.hstack([unit_vectors(encoder, texts, task.cache) for texts in told])
+        return np.hstack([unit_vectors(encoder, texts, task.cache) for texts in told])  # (n, K H)
 
     return fit_ridge(task, params, standardised(vectors, task.train))
 

@@ -1,4 +1,7 @@
-"""Time-averaged feature streams and a ridge: what the features know linearly, stream by stream."""
+"""Time-averaged feature streams and a ridge: what the features know linearly, stream by stream.
+
+Shapes: n clips of a split, D features.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ def fit(task: Task, params: FeatureRidgeParams) -> Fitted:
     names = params.streams.split("+")
 
     def features(split: Split) -> NDArray[np.float64]:
-        return np.hstack([_time_mean(split, name) for name in names])
+        return np.hstack([_time_mean(split, name) for name in names])  # (n, all D)
 
     return fit_ridge(task, params, standardised(features, task.train))
 
@@ -52,7 +55,7 @@ def _time_mean(split: Split, name: str) -> NDArray[np.float64]:
             f"feature_ridge should read {name}, corpus {split.corpus.name} has {present}",
             hint="name the streams it has: streams = ...",
         )
-    total: NDArray[np.float64] = stream.values.sum(axis=1, dtype=np.float64)
+    total: NDArray[np.float64] = stream.values.sum(axis=1, dtype=np.float64)  # (n, D)
     return total / stream.lengths[:, None]
 
 

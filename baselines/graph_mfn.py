@@ -1,4 +1,7 @@
-"""Graph-MFN: MFN whose attention is a dynamic fusion graph over the subsets of the streams."""
+"""Graph-MFN: MFN whose attention is a dynamic fusion graph over the subsets of the streams.
+
+Shapes: B clips, T words, H hidden size of a stream, ΣH of all three.
+"""
 
 from __future__ import annotations
 
@@ -68,8 +71,8 @@ class DynamicFusionGraph(nn.Module):
 
     def forward(self, singles: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """(..., size of a stream) each -> output (..., size) and efficacies (..., edges)."""
-        efficacies: Tensor = self.efficacy(torch.cat([*singles], dim=-1))
-        edges = iter(efficacies.split(1, dim=-1))
+        efficacies: Tensor = self.efficacy(torch.cat([*singles], dim=-1))  # (..., edges)
+        edges = iter(efficacies.split(1, dim=-1))  # (..., 1) each
         values = dict(zip(_below(1, STREAMS), singles, strict=True))
         for subset, network in zip(MIXED, self.vertices, strict=True):
             values[subset] = network(_gathered(values, _below(len(subset) - 1, subset), edges))
@@ -100,11 +103,11 @@ class GraphMemoryFusion(Network):
         steps, last = on_words(batch, padded=self.published)
         hidden = [lstm(stream)[0] for lstm, stream in zip(self.lstms, steps, strict=True)]
         singles = [
-            linear(with_previous(states)).relu()
+            linear(with_previous(states)).relu()  # (B, T, 2H) -> (B, T, H)
             for linear, states in zip(self.singles, hidden, strict=True)
         ]
-        attended, efficacies = self.graph(singles)
-        states = torch.cat([*hidden, self.memory(attended)], dim=2)
+        attended, efficacies = self.graph(singles)  # (B, T, vertex), (B, T, edges)
+        states = torch.cat([*hidden, self.memory(attended)], dim=2)  # (B, T, ΣH + memory)
         prediction = self.head(at_step(states, last)).squeeze(1)
         return Output(prediction, diagnostics={"efficacies": at_step(efficacies, last)})
 

@@ -41,7 +41,7 @@ class Fusion:
 
     def __call__(self, predictions: ArrayLike) -> NDArray[np.float64]:
         """(n, m) -> (n,); a missing prediction (NaN) counts as its mean and says nothing."""
-        centred = np.nan_to_num(np.asarray(predictions, dtype=np.float64) - self.means)
+        centred = np.nan_to_num(np.asarray(predictions, dtype=np.float64) - self.means)  # (n, m)
         fused: NDArray[np.float64] = self.bias + centred @ self.weights
         return fused
 
@@ -71,8 +71,8 @@ def fuse(predictions: ArrayLike, labels: ArrayLike) -> Fusion:
         )
     if np.isnan(given).all(axis=0).any():
         raise SubmissionError("a uni-modal system has no prediction at all")
-    means, bias = np.nanmean(given, axis=0), float(truth.mean())
-    weights, _ = nnls(np.nan_to_num(given - means), truth - bias)
+    means, bias = np.nanmean(given, axis=0), float(truth.mean())  # (m,), ()
+    weights, _ = nnls(np.nan_to_num(given - means), truth - bias)  # (m,)
     return Fusion(weights=weights, means=means, bias=bias)
 
 

@@ -1,4 +1,7 @@
-"""LF-DNN: one small network per stream, joined late."""
+"""LF-DNN: one small network per stream, joined late.
+
+Shapes: B clips, H_t, H_a, H_v sizes of the vectors of text, audio, vision.
+"""
 
 from __future__ import annotations
 

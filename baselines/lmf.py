@@ -1,4 +1,7 @@
-"""LMF: tensor fusion whose weight tensor is a sum of rank-one terms, so it is never formed."""
+"""LMF: tensor fusion whose weight tensor is a sum of rank-one terms, so it is never formed.
+
+Shapes: B clips, H_t, H_a, H_v sizes of the vectors of text, audio, vision.
+"""
 
 from __future__ import annotations
 
@@ -49,10 +52,10 @@ class LowRankFusion(Network):
 
     def fuse(self, text: Tensor, audio: Tensor, vision: Tensor) -> Tensor:
         """(B, H_t), (B, H_a), (B, H_v) -> (B,)."""
-        product = torch.ones_like(text[:, :1])
+        product = torch.ones_like(text[:, :1])  # (B, 1)
         for features, factor in zip((text, audio, vision), self.factors, strict=True):
             product = product * (with_one(features) @ factor.T)  # (B, rank)
-        return (product @ self.weights.T + self.bias).squeeze(1)
+        return (product @ self.weights.T + self.bias).squeeze(1)  # (B,)
 
     def parameter_groups(self, params: TrainingParams) -> list[dict[str, object]]:
         """Factors at a learning rate of their own."""

@@ -99,7 +99,7 @@ class DominantLanguageNetwork(Network):
 
     def completeness(self, language: Tensor) -> Tensor:
         """(B,) w in (0, 1), the estimated share of language that is there."""
-        score: Tensor = self.judge(self.inspect(language)[:, 0])
+        score: Tensor = self.judge(self.inspect(language)[:, 0])  # (B, 1)
         judged: Tensor = self.judgement(score.squeeze(1))
         return judged
 
@@ -110,9 +110,10 @@ class DominantLanguageNetwork(Network):
         what the prediction learns.
         """
         language, audio, vision = parts
-        seed = self.seed.expand(len(language), -1, -1)
+        seed = self.seed.expand(len(language), -1, -1)  # (B, N, H)
+        # The first N of 3 N steps, those of the seed, become the proxy.
         proxy = self.proxy(torch.cat([seed, audio, vision], dim=1))[:, : seed.shape[1]]
-        w = completeness[:, None, None]
+        w = completeness[:, None, None]  # (B, 1, 1)
         disguised = (1 - w) * reversed_gradient(proxy) + w * language
         if self.params.published:
             return disguised, disguised
@@ -132,10 +133,10 @@ class DominantLanguageNetwork(Network):
             disguised: (B, N, H), d as the discriminator reads it.
         """
         seen = torch.cat([disguised, complete[0]]).flatten(0, 1)  # (2BN, H)
-        fake = torch.arange(len(seen), device=seen.device) < len(seen) // 2
+        fake = torch.arange(len(seen), device=seen.device) < len(seen) // 2  # (2BN,)
         adversarial = cross_entropy(self.discriminator(seen), fake.long())
         rebuilt = torch.cat([f(p) for f, p in zip(self.rebuild, parts, strict=True)], dim=1)
-        target = torch.cat(complete, dim=1)
+        target = torch.cat(complete, dim=1)  # (B, 3N, H)
         if not self.params.published:  # else the target, too, moves towards what is easy to rebuild
             target = target.detach()
         return {
@@ -150,8 +151,8 @@ def damaged(batch: Batch, params: LNLNParams) -> tuple[Batch, Tensor]:
     Each stream of each clip has a rate of its own, uniform in [0, 1), or 0 for ``clean_share``.
     """
     tokens, (audio, vision) = tokens_of(batch), audio_vision(batch)
-    draws = torch.rand(2, 3, len(batch), device=batch.labels.device)
-    rates = draws[0] * (draws[1] >= params.clean_share)
+    draws = torch.rand(2, 3, len(batch), device=batch.labels.device)  # (2, streams, B)
+    rates = draws[0] * (draws[1] >= params.clean_share)  # (streams, B)
     kept = kept_tokens(tokens, rates[0])
     incomplete = dataclasses.replace(
         batch,

@@ -1,4 +1,7 @@
-"""MAG-BERT: audio and vision shift the word embeddings before the encoder reads them."""
+"""MAG-BERT: audio and vision shift the word embeddings before the encoder reads them.
+
+Shapes: B clips, L word pieces, D features of a stream, H hidden size of the encoder.
+"""
 
 from __future__ import annotations
 
@@ -57,13 +60,13 @@ class AdaptationGate(nn.Module):
         return shifted
 
     def _move(self, name: str, stream: Tensor, embedded: Tensor) -> Tensor:
-        gate = self.gate[name](torch.cat([stream, embedded], dim=2)).relu()
+        gate = self.gate[name](torch.cat([stream, embedded], dim=2)).relu()  # (B, L, H)
         move: Tensor = gate * self.project[name](stream)
         return move
 
     def _share(self, embedded: Tensor, move: Tensor) -> Tensor:
         """(B, L, 1): α; no move has the length 1."""
-        length = vector_norm(move, dim=2, keepdim=True)
+        length = vector_norm(move, dim=2, keepdim=True)  # (B, L, 1)
         length = torch.where(length == 0, 1.0, length)
         limit = self.shift * vector_norm(embedded, dim=2, keepdim=True)
         share: Tensor = (limit / (length + _EPS)).clamp(max=1.0)
@@ -90,13 +93,13 @@ class MAGBert(Network):
         tokens = tokens_of(batch)
         audio, vision = (self._spread(tokens, stream) for stream in audio_vision(batch))
         gate = functools.partial(self.gate, audio=audio, vision=vision)
-        pooled = self.encoder.pooled(tokens, embedded=gate)
+        pooled = self.encoder.pooled(tokens, embedded=gate)  # (B, H)
         return Output(self.head(self.dropout(pooled)).squeeze(1))
 
     def _spread(self, tokens: Tokens, stream: Sequence) -> Tensor:
         """(B, L, D): the stream's frames averaged over word pieces; aligned ones stay."""
         if not self.params.published:
-            places = tokens.mask.unsqueeze(2)
+            places = tokens.mask.unsqueeze(2)  # (B, L, 1), read for its length alone
             return pool_to(Sequence(places, tokens.mask.sum(1), places.shape[1]), stream)
         pieces, length = self.params.max_tokens, tokens.ids.shape[1]
         pooled = pool_padded(stream.untrimmed(), pieces)[:, :length]

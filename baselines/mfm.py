@@ -104,7 +104,7 @@ class Factorised(Network):
         """Predict one batch; in training, generate it too."""
         steps, last = on_words(batch, padded=self.published)
         label_code = self.label_code(at_step(self.core(steps), last))  # (B, Z_y)
-        label_factor = self.label_factor(label_code)
+        label_factor = self.label_factor(label_code)  # (B, F_y)
         prediction = self.head(label_factor).squeeze(1)
         if not self.training:
             return Output(prediction)
@@ -123,7 +123,7 @@ class Factorised(Network):
     ) -> Tensor:
         """Σ_m w_m MSE between the streams and what their factors generate, up to the last step."""
         count = steps[0].shape[1]
-        inside = up_to(last, count)
+        inside = up_to(last, count)  # (B, T)
         parts = zip(self.weights, codes, self.factors, self.decoders, steps, strict=True)
         errors = [
             weight
@@ -150,7 +150,7 @@ class _Encoder(nn.Module):
 
     def forward(self, steps: Tensor, last: Tensor) -> Tensor:
         """Encode up to step ``last`` (B,)."""
-        states, _ = self.lstm(steps)
+        states, _ = self.lstm(steps)  # (B, T, Z)
         code: Tensor = self.project(at_step(states, last))
         return code
 
@@ -165,12 +165,12 @@ class _Decoder(nn.Module):
 
     def forward(self, factors: Tensor, count: int) -> Tensor:
         """Generate ``count`` steps."""
-        state = self.cell(factors)
+        state = self.cell(factors)  # hidden and cell, (B, F) each
         states = [state[0]]
         for _ in range(count - 1):
-            state = self.cell(state[0], state)
+            state = self.cell(state[0], state)  # its output is its next input
             states.append(state[0])
-        generated: Tensor = self.project(torch.stack(states, dim=1))
+        generated: Tensor = self.project(torch.stack(states, dim=1))  # (B, T, D)
         return generated
 
 

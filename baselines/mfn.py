@@ -1,4 +1,7 @@
-"""MFN: three LSTMs and a memory that is written from what changes in their cells."""
+"""MFN: three LSTMs and a memory that is written from what changes in their cells.
+
+Shapes: B clips, T words, D features, H hidden size of a stream, ΣH of all three.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +49,10 @@ class MemoryFusionCore(nn.Module):
     def forward(self, steps: Streams) -> Tensor:
         """(B, T, D) each -> (B, T, size), hidden states and memory after each step."""
         states = [_states(cell, stream) for cell, stream in zip(self.cells, steps, strict=True)]
+        # The states of all streams side by side, (B, T, ΣH) each.
         hidden, cell = (torch.cat(parts, dim=2) for parts in zip(*states, strict=True))
-        window = with_previous(cell)
-        attended = self.attention(window).softmax(2) * window
+        window = with_previous(cell)  # (B, T, 2 ΣH)
+        attended = self.attention(window).softmax(2) * window  # weighs features, not steps
         return torch.cat([hidden, self.memory(attended)], dim=2)
 
 

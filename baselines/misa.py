@@ -1,4 +1,7 @@
-"""MISA: each modality split into what it shares with the others and what is its own."""
+"""MISA: each modality split into what it shares with the others and what is its own.
+
+Shapes: B clips, T frames of a stream, D features of a frame, H hidden size.
+"""
 
 from __future__ import annotations
 
@@ -54,10 +57,10 @@ class StackedLSTM(nn.Module):
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Read ``lengths`` (B,) frames of each clip."""
         packed = pack_padded_sequence(values, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        states, (low, _) = self.lower(packed)
+        states, (low, _) = self.lower(packed)  # low: (2, B, D)
         _, (high, _) = self.upper(PackedSequence(self.norm(states.data), *states[1:]))
         both = torch.cat([low, high], dim=2)  # (directions, B, 2 D)
-        return both.transpose(0, 1).flatten(1)
+        return both.transpose(0, 1).flatten(1)  # (B, 4 D)
 
 
 class SharedPrivate(Network):
@@ -88,11 +91,11 @@ class SharedPrivate(Network):
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch."""
-        vectors = {m: self.project[m](u) for m, u in self._read(batch).items()}
+        vectors = {m: self.project[m](u) for m, u in self._read(batch).items()}  # (B, H) each
         private = {m: self.private[m](u).sigmoid() for m, u in vectors.items()}
         shared = {m: self.shared(u).sigmoid() for m, u in vectors.items()}
         parts = torch.stack([*private.values(), *shared.values()], dim=1)  # (B, 6, H)
-        prediction = self.head(self.fusion(parts).flatten(1)).squeeze(1)
+        prediction = self.head(self.fusion(parts).flatten(1)).squeeze(1)  # from (B, 6 H)
         losses = self._losses(vectors, private, shared) if self.training else {}
         return Output(prediction, losses)
 
@@ -157,11 +160,11 @@ def moment_distance(first: Tensor, second: Tensor, moments: int = _MOMENTS) -> T
     Source: Zellinger et al., Central Moment Discrepancy for Domain-Invariant Representation
     Learning, ICLR 2017.
     """
-    means = first.mean(0), second.mean(0)
+    means = first.mean(0), second.mean(0)  # (H,) each
     centred = first - means[0], second - means[1]
     distances = [vector_norm(means[0] - means[1])]
     for order in range(2, moments + 1):
-        own, other = ((values**order).mean(0) for values in centred)
+        own, other = ((values**order).mean(0) for values in centred)  # (H,) each
         distances.append(vector_norm(own - other))
     return torch.stack(distances).sum()
 

@@ -1,4 +1,7 @@
-"""MLF-DNN: LF-DNN that also learns what each stream alone would say."""
+"""MLF-DNN: LF-DNN that also learns what each stream alone would say.
+
+Shapes: B clips, H_t, H_a, H_v sizes of the vectors of text, audio, vision.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,8 @@ class MultitaskLateFusion(LateFusion):
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch, with the losses of all four tasks."""
-        vectors = self.nets(batch)
-        prediction = self.head(torch.cat(vectors, dim=1)).squeeze(1)
+        vectors = self.nets(batch)  # (B, H_t), (B, H_a), (B, H_v)
+        prediction = self.head(torch.cat(vectors, dim=1)).squeeze(1)  # (B,)
         return self.heads.output(prediction, vectors, batch)
 
     def parameter_groups(self, params: TrainingParams) -> list[ParameterGroup]:

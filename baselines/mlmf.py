@@ -1,4 +1,7 @@
-"""MLMF: LMF that also learns what each stream alone would say."""
+"""MLMF: LMF that also learns what each stream alone would say.
+
+Shapes: B clips, H_t, H_a, H_v sizes of the vectors of text, audio, vision.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ class MultitaskLowRankFusion(LowRankFusion):
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch, with the losses of all four tasks."""
-        vectors = self.nets(batch)
+        vectors = self.nets(batch)  # (B, H_t), (B, H_a), (B, H_v)
         return self.heads.output(self.fuse(*vectors), vectors, batch)
 
     def parameter_groups(self, params: TrainingParams) -> list[ParameterGroup]:

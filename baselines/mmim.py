@@ -1,4 +1,7 @@
-"""MMIM: fusion that keeps as much mutual information as it can, between inputs and with each."""
+"""MMIM: fusion that keeps as much mutual information as it can, between inputs and with each.
+
+Shapes: B clips, T frames, D features, P size of a projection, M points.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ class StreamNet(nn.Module):
             stream.values, stream.lengths.cpu(), batch_first=True, enforce_sorted=False
         )
         _, (states, _) = self.lstm(packed)
-        vector: Tensor = self.project(states.transpose(0, 1).flatten(1))
+        vector: Tensor = self.project(states.transpose(0, 1).flatten(1))  # from (2, B, hidden)
         return vector
 
 
@@ -92,8 +95,8 @@ class Likelihood(nn.Module):
 
     def forward(self, given: Tensor, value: Tensor) -> Tensor:
         """(B, given), (B, size) -> scalar."""
-        log_variance = self.log_variance(given)
-        density = -(self.mean(given) - value).square() / (2 * log_variance.exp())
+        log_variance = self.log_variance(given)  # (B, size)
+        density = -(self.mean(given) - value).square() / (2 * log_variance.exp())  # (B, size)
         if self.complete:
             density = density - log_variance / 2
         mean: Tensor = density.sum(1).mean()
@@ -174,7 +177,7 @@ class MutualInformation(Network):
         """Predict one batch."""
         vectors = self._read(batch)
         joined = torch.cat([vectors[name] for name in ("text", "audio", "vision")], dim=1)
-        fused, prediction = self.fusion(joined)
+        fused, prediction = self.fusion(joined)  # (B, hidden), (B,)
         if not self.training:
             return Output(prediction)
         sketches = {n: self.estimators[n].get_submodule("sketch")(vectors[n]) for n in _STREAMS}
@@ -295,8 +298,8 @@ def half_log_volume(points: Tensor, ridge: float = 0.0) -> Tensor:
     count, size = points.shape
     if count <= size:
         return points.new_zeros(())
-    centred = points - points.mean(0)
-    covariance = centred.T @ centred / count
+    centred = points - points.mean(0)  # (M, P)
+    covariance = centred.T @ centred / count  # (P, P)
     return torch.logdet(covariance + ridge * torch.eye(size, device=points.device)) / 2
 
 

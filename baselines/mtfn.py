@@ -1,4 +1,7 @@
-"""MTFN: TFN that also learns what each stream alone would say."""
+"""MTFN: TFN that also learns what each stream alone would say.
+
+Shapes: B clips, H_t, H_a, H_v sizes of the vectors of text, audio, vision.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ class MultitaskTensorFusion(TensorFusion):
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch, with the losses of all four tasks."""
-        vectors = self.nets(batch)
+        vectors = self.nets(batch)  # (B, H_t), (B, H_a), (B, H_v)
         share = self.head(tensor_product(*vectors)).squeeze(1)  # (B,) in (0, 1)
         return self.heads.output(self.low + (self.high - self.low) * share, vectors, batch)
 

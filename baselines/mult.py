@@ -117,10 +117,10 @@ class CrossModalFusion(Network):
         assert isinstance(convolution, nn.Conv1d)
         kernel = convolution.kernel_size[0]
         missing = max(0, kernel - values.shape[1])
-        steps = convolution(nn.functional.pad(values, (0, 0, 0, missing)).mT).mT
+        steps = convolution(nn.functional.pad(values, (0, 0, 0, missing)).mT).mT  # (B, N, H)
         if self.published:
-            return steps, None
-        count = (stream.lengths - kernel + 1).clamp(min=1)
+            return steps, None  # MMSA attends to padding
+        count = (stream.lengths - kernel + 1).clamp(min=1)  # (B,)
         return steps, torch.arange(steps.shape[1], device=steps.device) < count.unsqueeze(1)
 
     def _remember(
@@ -132,6 +132,7 @@ class CrossModalFusion(Network):
     ) -> Tensor:
         """(B, 2H): the memory of one stream after its last step."""
         mask = masks[name]
+        # Two readings by the stream's own steps, (B, N, H) each.
         seen = [
             self.readers[f"{name}_reads_{read}"](
                 steps[name], steps[read], query_mask=mask, source_mask=masks[read]
@@ -139,7 +140,7 @@ class CrossModalFusion(Network):
             for read in NAMES
             if read != name
         ]
-        states: Tensor = memory(torch.cat(seen, dim=2), query_mask=mask)
+        states: Tensor = memory(torch.cat(seen, dim=2), query_mask=mask)  # (B, N, 2H)
         if mask is None:
             return states[:, -1]
         return states[torch.arange(len(states), device=states.device), mask.sum(1) - 1]

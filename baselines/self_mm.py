@@ -1,4 +1,7 @@
-"""Self-MM: uni-modal predictions, trained on labels made along the way, sharpen the encoders."""
+"""Self-MM: uni-modal predictions, trained on labels made along the way, sharpen the encoders.
+
+Shapes: B clips, T frames, D features.
+"""
 
 from __future__ import annotations
 
@@ -83,6 +86,7 @@ class SelfMM(SelfLabelled):
         hidden = {"fusion": params.fusion_size, "text": params.text_size}
         hidden |= {"audio": params.audio_size, "vision": params.vision_size}
         limit = params.label_bound
+        # MMSA's bound of 3 lies outside the labels of CH-SIMS v2, which end at 1.
         super().__init__(hidden, limit if params.published else min(limit, dims.high))
         self.encoder = TokenEncoder(dims)
         self.audio = StreamNet(audio, params.audio_hidden, params.audio_out)
@@ -102,7 +106,7 @@ class SelfMM(SelfLabelled):
             "audio": self.audio(audio),
             "vision": self.vision(vision),
         }
-        vectors["fusion"] = torch.cat([vectors[name] for name in UNIMODAL], dim=1)
+        vectors["fusion"] = torch.cat([vectors[name] for name in UNIMODAL], dim=1)  # (B, all three)
         answers = {name: head(vectors[name]) for name, head in self.heads.items()}
         features = {name: feature for name, (feature, _) in answers.items()}
         predictions = {name: prediction for name, (_, prediction) in answers.items()}

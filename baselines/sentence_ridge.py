@@ -1,4 +1,7 @@
-"""Mean-pooled vectors of a frozen sentence encoder and a ridge: the text-only anchor."""
+"""Mean-pooled vectors of a frozen sentence encoder and a ridge: the text-only anchor.
+
+Shapes: n clips of a split, H size of a sentence vector.
+"""
 
 from __future__ import annotations
 

@@ -93,14 +93,14 @@ class Steps:
         """(B, H) values at the last step."""
         if self.mask is None:
             return self.values[:, -1]
-        clips = torch.arange(len(self.values), device=self.values.device)
+        clips = torch.arange(len(self.values), device=self.values.device)  # (B,)
         return self.values[clips, self.mask.sum(1) - 1]
 
     def maximum(self) -> Tensor:
         """(B, H) largest values over time."""
         if self.mask is None:
             return self.values.amax(1)
-        hidden = ~self.mask.unsqueeze(2)
+        hidden = ~self.mask.unsqueeze(2)  # (B, N, 1)
         return self.values.masked_fill(hidden, -torch.inf).amax(1)
 
 
@@ -116,10 +116,10 @@ def windows(convolution: nn.Conv1d, values: Tensor, mask: Tensor | None) -> Step
     if mask is not None:  # clips shorter than the kernel are continued by zeros
         values = values * mask.unsqueeze(2)
     missing = max(0, kernel - values.shape[1])
-    steps: Tensor = convolution(pad(values, (0, 0, 0, missing)).mT).mT
+    steps: Tensor = convolution(pad(values, (0, 0, 0, missing)).mT).mT  # (B, N, H)
     if mask is None:
         return Steps(steps, None)
-    count = (mask.sum(1, keepdim=True) - kernel + 1).clamp(min=1)
+    count = (mask.sum(1, keepdim=True) - kernel + 1).clamp(min=1)  # (B, 1)
     return Steps(steps, torch.arange(steps.shape[1], device=steps.device) < count)
 
 
@@ -150,6 +150,7 @@ class TextEnhancedFusion(SelfLabelled):
         feature = {"fusion": params.fusion_size, "text": params.text_size}
         feature |= {"audio": params.audio_size, "vision": params.vision_size}
         bound = params.label_bound
+        # MMSA's bound of 3 lies outside the labels of CH-SIMS, which end at 1.
         super().__init__(feature, bound if params.published else min(bound, dims.high))
         self.params = params
         self.encoder = TokenEncoder(dims)
@@ -194,8 +195,8 @@ class TextEnhancedFusion(SelfLabelled):
     def forward(self, batch: Batch) -> Output:
         """Predict one batch."""
         streams = self.streams(batch)
-        vectors = {name: steps.maximum() for name, steps in streams.items()}
-        memories = [self.remember(name, streams).last() for name in UNIMODAL]
+        vectors = {name: steps.maximum() for name, steps in streams.items()}  # (B, H) each
+        memories = [self.remember(name, streams).last() for name in UNIMODAL]  # (B, 2H) each
         vectors["fusion"] = torch.cat(memories, dim=1)  # (B, 6H)
         answers = {name: head(vectors[name]) for name, head in self.heads.items()}
         features = {name: feature for name, (feature, _) in answers.items()}
@@ -230,7 +231,7 @@ class TextEnhancedFusion(SelfLabelled):
                 seen.append(reader(own, streams[other], streams["text"]))
             else:
                 seen.append(_read(reader, own, streams[other]))
-        states = self.memories[name](torch.cat(seen, dim=2), query_mask=own.mask)
+        states = self.memories[name](torch.cat(seen, dim=2), query_mask=own.mask)  # (B, N, 2H)
         return Steps(states, own.mask)
 
     def parameter_groups(self, params: TrainingParams) -> list[ParameterGroup]:

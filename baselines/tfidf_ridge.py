@@ -1,4 +1,7 @@
-"""TF-IDF n-grams of the transcript and a ridge: what word counts alone know."""
+"""TF-IDF n-grams of the transcript and a ridge: what word counts alone know.
+
+Shapes: n clips of a split, G n-grams.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def fit(task: Task, params: TfidfRidgeParams) -> Fitted:
     grams = _grams(params.analyser, task.train.corpus.dataset).fit(task.train.texts)
 
     def features(split: Split) -> csr_matrix:
-        return csr_matrix(grams.transform(split.texts))
+        return csr_matrix(grams.transform(split.texts))  # (n, G)
 
     return fit_ridge(task, params, features)
 

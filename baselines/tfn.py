@@ -1,4 +1,7 @@
-"""TFN: the outer product of the three streams, so that every interaction has its own weight."""
+"""TFN: the outer product of the three streams, so that every interaction has its own weight.
+
+Shapes: B clips, H_t, H_a, H_v sizes of the vectors of text, audio, vision.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ class TensorFusion(Network):
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch."""
-        text, audio, vision = self.nets(batch)
+        text, audio, vision = self.nets(batch)  # (B, H_t), (B, H_a), (B, H_v)
         product = tensor_product(text, audio, vision)  # (B, volume)
         share = self.head(product).squeeze(1)  # (B,) in (0, 1)
         return Output(self.low + (self.high - self.low) * share)
@@ -60,6 +63,7 @@ class TensorFusion(Network):
 def tensor_product(text: Tensor, audio: Tensor, vision: Tensor) -> Tensor:
     """(B, H_t), (B, H_a), (B, H_v) -> (B, (H_a + 1) (H_v + 1) (H_t + 1))."""
     pairs = with_one(audio).unsqueeze(2) * with_one(vision).unsqueeze(1)  # (B, H_a + 1, H_v + 1)
+    # An axis for each stream: (B, H_a + 1, H_v + 1, H_t + 1).
     triples = pairs.unsqueeze(3) * with_one(text)[:, None, None, :]
     return torch.flatten(triples, start_dim=1)
 

@@ -139,10 +139,11 @@ class TimeAttention(nn.Module):
             steps = steps * mask.unsqueeze(2)
         length = steps.shape[1]
         waves = pad(steps, (0, 0, 0, self.frames - length)).mT  # (B, W, frames)
+        # As released, clips take the place of the features: (W, B, frames).
         waves = waves.transpose(0, 1) if self.published else waves
         waves = self.encode(waves)
         attended: Tensor = waves.transpose(0, 1) if self.published else waves
-        return attended.mT[:, :length]
+        return attended.mT[:, :length]  # (B, T, W)
 
 
 class GatedSummary(nn.Module):
@@ -177,8 +178,8 @@ class GatedSummary(nn.Module):
         states, _ = pad_packed_sequence(
             self.gru(packed)[0], batch_first=True, total_length=steps.shape[1]
         )  # (B, T, 2K), zero in the padding
-        gate = self.gate(states.mT).sigmoid().mT
-        answer = self.project(torch.cat([steps, gate * states.tanh()], dim=2)).tanh()
+        gate = self.gate(states.mT).sigmoid().mT  # (B, T, 1)
+        answer = self.project(torch.cat([steps, gate * states.tanh()], dim=2)).tanh()  # (B, T, K)
         if mask is not None:
             answer = answer.masked_fill(~mask.unsqueeze(2), -1.0)  # what tanh never falls below
         summary: Tensor = self.dropout(answer.amax(1))
@@ -262,7 +263,7 @@ class ReconstructingNetwork(Network):
         for name, (values, mask) in inputs.items():
             values = self.text_dropout(values) if name == "text" else values
             values = values if mask is None else values * mask.unsqueeze(2)
-            streams[name] = self.convolutions[name](values.mT).mT, mask
+            streams[name] = self.convolutions[name](values.mT).mT, mask  # (B, T, H)
         return {name: self._read(name, streams) for name in NAMES}
 
     def _read(self, name: str, streams: dict[str, Steps]) -> Steps:
@@ -273,7 +274,7 @@ class ReconstructingNetwork(Network):
                 values, holds = streams[other]
                 reader = self.readers[f"{name}_{other}"]
                 seen.append(reader(own, values, query_mask=mask, source_mask=holds))
-        return torch.cat(seen, dim=2), mask
+        return torch.cat(seen, dim=2), mask  # (B, T, W)
 
     def predict(self, batch: Batch, read: dict[str, Steps]) -> Tensor:
         """(B,) from what each stream read."""
@@ -302,8 +303,9 @@ class ReconstructingNetwork(Network):
         true = {"text": tokens_of(batch).mask.bool(), "audio": audio.mask, "vision": vision.mask}
         losses = {}
         for name, (target, _) in complete.items():
-            rebuilt = self.generators[name](self.times[name](*read[name]))
+            rebuilt = self.generators[name](self.times[name](*read[name]))  # (B, T, D)
             lost = true[name] & ~kept[name]
+            # Targets as released keep their padding, of which nothing was lost.
             lost = pad(lost, (0, target.shape[1] - lost.shape[1]))
             weight = float(getattr(self.params, f"rebuild_{name}"))
             loss = reconstruction_loss(rebuilt, target, lost, self.params.moment_weight)
@@ -351,11 +353,12 @@ def reconstruction_loss(
         lost: (B, T) bool.
         moment_weight: Of the discrepancy.
     """
-    lost = lost.unsqueeze(2).to(target.dtype)
+    lost = lost.unsqueeze(2).to(target.dtype)  # (B, T, 1)
     rebuilt, target = rebuilt * lost, target * lost
     distance = smooth_l1_loss(rebuilt, target, reduction="sum")
+    # Steps of all clips are one sample: (B T, D).
     moments = moment_distance(rebuilt.flatten(0, 1), target.flatten(0, 1), MOMENTS)
-    count = lost.sum() * target.shape[2] + 1e-4
+    count = lost.sum() * target.shape[2] + 1e-4  # defined where nothing was lost
     return (distance + moment_weight * moments) / count
 
 

@@ -33,7 +33,7 @@ class CrossAlignment(nn.Module):
     def forward(self, stream: Padded, explanation: Padded) -> Padded:
         """(B, S, D), (B, L, D) -> (B, L, D), masked as the explanation."""
         source = Padded(stream.values + self.source_position, stream.mask)
-        target = explanation.values + self.target_position
+        target = explanation.values + self.target_position  # (B, L, D)
         return Padded(self.layer(target, source), explanation.mask)
 
 
@@ -49,7 +49,7 @@ class LinearAlignment(nn.Module):
 
     def forward(self, stream: Padded, explanation: Padded) -> Padded:
         """(B, L, D), (B, L, D) -> (B, L, D), true where either is."""
-        pair = torch.cat([_silenced(stream), _silenced(explanation)], dim=2)
+        pair = torch.cat([_silenced(stream), _silenced(explanation)], dim=2)  # (B, L, 2 D)
         return Padded(self.mix(pair), stream.mask | explanation.mask)
 
 

@@ -61,12 +61,12 @@ class Attention(nn.Module):
     def forward(self, query: Tensor, source: Padded) -> Tensor:
         """(B, L, D) reads (B, S, D) where its mask allows -> (B, L, D)."""
         mixed = scaled_dot_product_attention(
-            self._split(self.to_q(self.norm_q(query))),
-            self._split(self.to_k(self.norm_k(source.values))),
-            self._split(self.to_v(self.norm_v(source.values))),
-            attn_mask=source.mask[:, None, None, :],
+            self._split(self.to_q(self.norm_q(query))),  # (B, H, L, head_size)
+            self._split(self.to_k(self.norm_k(source.values))),  # (B, H, S, head_size)
+            self._split(self.to_v(self.norm_v(source.values))),  # (B, H, S, head_size)
+            attn_mask=source.mask[:, None, None, :],  # (B, 1, 1, S)
         )
-        joined: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        joined: Tensor = self.out(mixed.transpose(1, 2).flatten(2))  # (B, L, D)
         return joined
 
     def _split(self, steps: Tensor) -> Tensor:
@@ -109,10 +109,10 @@ class StreamEncoder(nn.Module):
 
     def forward(self, stream: Padded) -> Padded:
         """(B, L, features) -> (B, 1 + L, D)."""
-        steps = self.project(stream.values)
-        token = self.token.expand(len(steps), -1, -1)
-        values = torch.cat([token, steps], dim=1) + self.position
-        mask = nn.functional.pad(stream.mask, (1, 0), value=True)
+        steps = self.project(stream.values)  # (B, L, D)
+        token = self.token.expand(len(steps), -1, -1)  # (B, 1, D)
+        values = torch.cat([token, steps], dim=1) + self.position  # (B, 1 + L, D)
+        mask = nn.functional.pad(stream.mask, (1, 0), value=True)  # the token always counts
         return Padded(self.layer(values, Padded(values, mask)), mask)
 
 

@@ -33,12 +33,12 @@ class FusionHead(nn.Module):
 
     def forward(self, streams: Tensor) -> tuple[Tensor, Tensor]:
         """(B, M, D), text, audio and vision -> predictions (B,) and weights (B, M)."""
-        weights = self._weights(streams)
+        weights = self._weights(streams)  # (B, M)
         fused = (weights.unsqueeze(2) * streams).sum(1)  # (B, D)
         return self.regress(fused).squeeze(1), weights
 
     def _weights(self, streams: Tensor) -> Tensor:
         if self.gate is None or self.judgement is None:
             return streams.new_full((len(streams), len(STREAMS)), 1 / len(STREAMS))
-        weights: Tensor = self.judgement(self.gate(streams.flatten(1)).softmax(1))
+        weights: Tensor = self.judgement(self.gate(streams.flatten(1)).softmax(1))  # (B, M)
         return weights

@@ -25,14 +25,15 @@ def pooled_frames(sequence: Sequence, steps: int) -> Padded:
         (B, K, D), zero from step n on.
     """
     length = sequence.lengths.unsqueeze(1)  # (B, 1)
-    count = length.clamp(max=steps)
+    count = length.clamp(max=steps)  # (B, 1), n
     step = torch.arange(steps, device=length.device)  # (K,)
-    start = step * length // count
-    stop = -(-(step + 1) * length // count)
+    start = step * length // count  # (B, K)
+    stop = -(-(step + 1) * length // count)  # (B, K), rounded up
     frame = torch.arange(sequence.values.shape[1], device=length.device)  # (T,)
     inside = (start.unsqueeze(2) <= frame) & (frame < stop.unsqueeze(2))  # (B, K, T)
-    mask = step < count
-    chosen = (inside & mask.unsqueeze(2)).to(sequence.values.dtype)
+    mask = step < count  # (B, K)
+    chosen = (inside & mask.unsqueeze(2)).to(sequence.values.dtype)  # (B, K, T)
+    # A matrix product of 0s and 1s sums the frames of each step: (B, K, D).
     return Padded(chosen @ sequence.values / (stop - start).unsqueeze(2), mask)
 
 
@@ -43,7 +44,7 @@ def first_frames(sequence: Sequence, steps: int) -> Padded:
 
 def resized(stream: Padded, steps: int) -> Padded:
     """(B, L, D) -> (B, K, D): padding added or steps cut at the end."""
-    missing = steps - stream.values.shape[1]
+    missing = steps - stream.values.shape[1]  # below 0, padding cuts
     return Padded(pad(stream.values, (0, 0, 0, missing)), pad(stream.mask, (0, missing)))
 
 

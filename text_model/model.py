@@ -75,16 +75,17 @@ class TextModel(Network):
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch; tells the experts' weights (B, E) and the streams' (B, 3)."""
-        streams = {name: self._encoded(name, batch) for name in self.encoders}
+        streams = {name: self._encoded(name, batch) for name in self.encoders}  # (B, 1 + K, D) each
         text = streams["text"]
         audio, vision = (self._aligned(name, streams) for name in _CLUE_OF)
         timed = Padded(
-            self.temporal(audio.values, vision.values, audio.mask, vision.mask),
+            self.temporal(audio.values, vision.values, audio.mask, vision.mask),  # (B, 2 + 2 K, D)
             torch.cat([audio.mask, vision.mask], dim=1),
         )
-        mixed, routing = self._mix(text, timed)
+        mixed, routing = self._mix(text, timed)  # (B, 3 + 3 K, D), (B, E)
+        # The learnable token in front of each stream speaks for it: (B, 3, D).
         starts = [0, text.mask.shape[1], text.mask.shape[1] + audio.mask.shape[1]]
-        prediction, weights = self.head(mixed[:, starts])
+        prediction, weights = self.head(mixed[:, starts])  # (B,), (B, 3)
         return Output(prediction, diagnostics={"routing": routing, "gate": weights})
 
     def parameter_groups(self, params: TrainingParams) -> list[ParameterGroup]:
@@ -128,7 +129,7 @@ class TextModel(Network):
 
     def _mix(self, text: Padded, timed: Padded) -> tuple[Tensor, Tensor]:
         """All tokens after the mixture of experts, and the expert weights."""
-        counted = text.mask.unsqueeze(2).to(text.values.dtype)
+        counted = text.mask.unsqueeze(2).to(text.values.dtype)  # (B, 1 + K, 1)
         summary = (text.values * counted).sum(1) / counted.sum(1)  # (B, D)
         if self.params.streams_routed == 2:
             mixed, routing = self.routed(timed, summary)

@@ -49,12 +49,12 @@ def routed_weights(logits: Tensor, top_k: int, limit: int | None = None) -> Tens
     Returns:
         (B, E).
     """
-    chosen = torch.zeros_like(logits, dtype=torch.bool)
+    chosen = torch.zeros_like(logits, dtype=torch.bool)  # (B, E)
     chosen.scatter_(1, logits.topk(top_k, dim=1).indices, value=True)
     weights = logits.masked_fill(~chosen, -torch.inf).softmax(1)
     if limit is None:
         return weights
-    return weights * (chosen.cumsum(0) <= limit)
+    return weights * (chosen.cumsum(0) <= limit)  # a clip's place in the expert's queue
 
 
 class Router(nn.Module):
@@ -94,11 +94,11 @@ class ExpertMixture(nn.Module):
         Returns:
             (B, L, D), and the weights (B, E); a clip that every expert turned away gets zero.
         """
-        weights = self._weights(summary)
+        weights = self._weights(summary)  # (B, E)
         mixed = torch.zeros_like(tokens)
         for expert, weight in zip(self.experts, weights.unbind(1), strict=True):
-            rows = weight.nonzero().squeeze(1)
-            answer = expert(tokens[rows]) * weight[rows, None, None]
+            rows = weight.nonzero().squeeze(1)  # the clips of this expert
+            answer = expert(tokens[rows]) * weight[rows, None, None]  # (rows, L, D)
             mixed = mixed.index_add(0, rows, answer.to(mixed.dtype))
         return mixed, weights
 
@@ -139,12 +139,12 @@ class RoutedEncoder(nn.Module):
         Returns:
             (B, L, D), and each clip's expert weights, averaged over layers (B, E).
         """
-        values = tokens.values + self.position
+        values = tokens.values + self.position  # (B, L, D)
         weights = []
         for layer in self.layers:
             values, chosen = layer(Padded(values, tokens.mask), summary)
             weights.append(chosen)
-        return values, torch.stack(weights).mean(0)
+        return values, torch.stack(weights).mean(0)  # (N, B, E) -> (B, E)
 
 
 class _RoutedLayer(nn.Module):

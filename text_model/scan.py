@@ -120,13 +120,14 @@ def selective_scan(
     """
     dtype = torch.promote_types(u.dtype, torch.float32)
     x, delta, A, B, C = (part.to(dtype) for part in (u, delta, A, B, C))
-    sizes = _step_sizes(delta, delta_bias, delta_softplus)
-    state = torch.zeros(len(u), *A.shape, dtype=dtype, device=u.device)
+    sizes = _step_sizes(delta, delta_bias, delta_softplus)  # (B, E, L)
+    state = torch.zeros(len(u), *A.shape, dtype=dtype, device=u.device)  # (B, E, N)
     read = []
+    # Of each step: size and drive (B, E), b and c (B, N).
     for size, drive, b, c in zip(*map(_steps, (sizes, sizes * x, B, C)), strict=True):
         decay = torch.exp(size.unsqueeze(2) * A)  # (B, E, N)
-        state = torch.addcmul(drive.unsqueeze(2) * b.unsqueeze(1), decay, state)
-        read.append((state @ c.unsqueeze(2)).squeeze(2))
+        state = torch.addcmul(drive.unsqueeze(2) * b.unsqueeze(1), decay, state)  # (B, E, N)
+        read.append((state @ c.unsqueeze(2)).squeeze(2))  # (B, E)
     y = torch.stack(read, dim=2)  # (B, E, L)
     if D is not None:
         y = y + D.unsqueeze(1) * x
@@ -149,7 +150,7 @@ def selective_scan_ref(
     """The equations read aloud, index by index: what the other ways are tested against."""
     dtype = torch.promote_types(u.dtype, torch.float32)
     x, delta, A, B, C = (part.to(dtype) for part in (u, delta, A, B, C))
-    state = torch.zeros(len(u), *A.shape, dtype=dtype, device=u.device)
+    state = torch.zeros(len(u), *A.shape, dtype=dtype, device=u.device)  # (B, E, N)
     columns = []
     for t in range(u.shape[2]):
         size = delta[:, :, t]  # (B, E)
@@ -157,10 +158,10 @@ def selective_scan_ref(
             size = size + delta_bias
         if delta_softplus:
             size = functional.softplus(size)
-        decay = torch.exp(torch.einsum("be,en->ben", size, A))
-        written = torch.einsum("be,be,bn->ben", size, x[:, :, t], B[:, :, t])
+        decay = torch.exp(torch.einsum("be,en->ben", size, A))  # (B, E, N)
+        written = torch.einsum("be,be,bn->ben", size, x[:, :, t], B[:, :, t])  # (B, E, N)
         state = decay * state + written
-        y = torch.einsum("ben,bn->be", state, C[:, :, t])
+        y = torch.einsum("ben,bn->be", state, C[:, :, t])  # (B, E)
         if D is not None:
             y = y + D * x[:, :, t]
         if z is not None:

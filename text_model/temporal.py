@@ -59,8 +59,8 @@ class GatedConvolution(nn.Module):
         vision_mask: Tensor | None = None,
     ) -> Tensor:
         """(B, La, D), (B, Lv, D) -> (B, La + Lv, D)."""
-        heard, audio_gate = self.audio.split(audio, audio_mask)
-        seen, vision_gate = self.vision.split(vision, vision_mask)
+        heard, audio_gate = self.audio.split(audio, audio_mask)  # (B, La, C) each
+        seen, vision_gate = self.vision.split(vision, vision_mask)  # (B, Lv, C) each
         mixed = (
             audio + self.audio.mix(heard, vision_gate),
             vision + self.vision.mix(seen, audio_gate),
@@ -81,7 +81,7 @@ class _GatedStream(nn.Module):
 
     def split(self, steps: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """(B, L, D) -> values and gates, (B, L, C) each, gates closed where there is no step."""
-        values, gates = self.project(self.norm(steps)).chunk(2, dim=2)
+        values, gates = self.project(self.norm(steps)).chunk(2, dim=2)  # (B, L, C) each
         opened = silu(gates)
         return values, opened if mask is None else opened * mask.unsqueeze(2)
 
@@ -89,6 +89,6 @@ class _GatedStream(nn.Module):
         """Convolve (B, L, C) causally, gate by the other stream's (B, ·, C), project: (B, L, D)."""
         past = pad(values.transpose(1, 2), (KERNEL - 1, 0))  # (B, C, 3 + L)
         convolved = self.conv(past).transpose(1, 2)  # (B, L, C)
-        missing = values.shape[1] - gates.shape[1]
+        missing = values.shape[1] - gates.shape[1]  # below 0, padding cuts
         update: Tensor = self.out(convolved * pad(gates, (0, 0, 0, missing)))
         return update

@@ -84,13 +84,13 @@ class MambaMixer(nn.Module):
             SpecError: When the scan asked for cannot run on the device of ``inputs``.
         """
         x, z = self.in_proj(_cleared(inputs, mask)).transpose(1, 2).chunk(2, dim=1)  # (B, E, L)
-        x = functional.silu(self.conv1d(x)[:, :, : inputs.shape[1]])
-        low, b, c = self.x_proj(x.transpose(1, 2)).split(self.sizes, dim=2)
-        delta = functional.softplus(self.dt_proj(low))
+        x = functional.silu(self.conv1d(x)[:, :, : inputs.shape[1]])  # cut after L: causal
+        low, b, c = self.x_proj(x.transpose(1, 2)).split(self.sizes, dim=2)  # (B, L, rank | N | N)
+        delta = functional.softplus(self.dt_proj(low))  # (B, L, E)
         delta = _cleared(delta, mask).transpose(1, 2)  # a step of size 0 leaves the state alone
-        A = -torch.exp(self.A_log)
+        A = -torch.exp(self.A_log)  # (E, N)
         scan = scan_by(self.scan, inputs.device)
-        y = scan(x, delta, A, b.transpose(1, 2), c.transpose(1, 2), self.D, z)
+        y = scan(x, delta, A, b.transpose(1, 2), c.transpose(1, 2), self.D, z)  # (B, E, L)
         mixed: Tensor = self.out_proj(
             y.transpose(1, 2)
         )  # 0 where z is, in steps that are not there
@@ -202,5 +202,5 @@ def _start_steps(projection: nn.Linear, low: float = 1e-3, high: float = 1e-1) -
     """Initialise W_Δ and b_Δ so that step sizes are log-uniform in [low, high] for small inputs."""
     bound = projection.in_features**-0.5
     nn.init.uniform_(projection.weight, -bound, bound)
-    size = low * (high / low) ** torch.rand_like(projection.bias)
+    size = low * (high / low) ** torch.rand_like(projection.bias)  # (E,)
     projection.bias.copy_(size + torch.log(-torch.expm1(-size)))  # the inverse of softplus

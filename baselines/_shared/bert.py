@@ -43,7 +43,7 @@ def audio_vision(batch: Batch) -> tuple[Sequence, Sequence]:
 
 def masked_mean(hidden: Tensor, tokens: Tokens) -> Tensor:
     """(B, L, H) -> (B, H), the mean over true tokens, [CLS] and [SEP] included."""
-    weights = tokens.mask.unsqueeze(2).to(hidden.dtype)
+    weights = tokens.mask.unsqueeze(2).to(hidden.dtype)  # (B, L, 1)
     return (hidden * weights).sum(1) / weights.sum(1)
 
 

@@ -64,7 +64,7 @@ def last_state(lstm: nn.LSTM, sequence: Sequence, *, padded: bool) -> Tensor:
         _, (hidden, _) = lstm(
             pack_padded_sequence(sequence.values, lengths, batch_first=True, enforce_sorted=False)
         )
-    state: Tensor = hidden[-1]
+    state: Tensor = hidden[-1]  # (B, H)
     return state
 
 
@@ -106,7 +106,7 @@ class TextNet(nn.Module):
     def forward(self, text: Sequence, told: Tensor | None = None) -> Tensor:
         """Encode a batch of texts, with what is told of them (B, told) where the network is."""
         state = last_state(self.lstm, text, padded=self.padded)
-        joined = state if told is None else torch.cat([state, told], dim=1)
+        joined = state if told is None else torch.cat([state, told], dim=1)  # (B, H + told)
         vector: Tensor = self.project(joined)
         return vector
 

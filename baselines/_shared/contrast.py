@@ -28,6 +28,7 @@ def orthogonality(own: Tensor, shared: Tensor, mask: Tensor | None, pieces: int 
         pieces: Parts of a step, each compared for itself.
     """
     shape = (pieces, -1)
+    # (B, T, pieces, D / pieces) twice -> (B, T, pieces).
     cosines = cosine_similarity(own.unflatten(2, shape), shared.unflatten(2, shape), dim=3).relu()
     return cosines.mean() if mask is None else cosines[mask].mean()
 
@@ -46,14 +47,14 @@ def triplet_loss(vectors: Tensor, labels: Tensor, margin: float = 0.15) -> Tenso
 
     Source: Li, Wang, Cui. Decoupled Multimodal Distilling for Emotion Recognition, 2023.
     """
-    cosines = cosine_similarity(vectors.unsqueeze(1), vectors.unsqueeze(0), dim=2)
+    cosines = cosine_similarity(vectors.unsqueeze(1), vectors.unsqueeze(0), dim=2)  # (N, N)
     gaps = (labels.unsqueeze(1) - labels).abs()  # (N, N)
     others = gaps > 0
     same = ~others & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     hinges = ((margin * gaps + cosines).unsqueeze(1) - cosines.unsqueeze(2)).relu()  # (i, j, k)
-    pairs = same.unsqueeze(2) & others.unsqueeze(1)
-    counts = pairs.sum((1, 2))
-    means = (hinges * pairs).sum((1, 2)) / counts.clamp(min=1)
+    pairs = same.unsqueeze(2) & others.unsqueeze(1)  # (i, j, k)
+    counts = pairs.sum((1, 2))  # (N,)
+    means = (hinges * pairs).sum((1, 2)) / counts.clamp(min=1)  # (N,)
     return means.sum() / (counts > 0).sum().clamp(min=1)
 
 
@@ -69,11 +70,11 @@ def nt_xent(vectors: Tensor, positive: Tensor, negative: Tensor, temperature: fl
         negative: (2, Q) anchors and negatives.
         temperature: Of the cosines.
     """
-    units = torch.nn.functional.normalize(vectors, dim=-1)
+    units = torch.nn.functional.normalize(vectors, dim=-1)  # (..., N, D)
     scores = units @ units.mT / temperature  # (..., N, N)
     attracted = scores[..., positive[0], positive[1]]  # (..., P)
     repelled = scores[..., negative[0], negative[1]].unsqueeze(-2)  # (..., 1, Q)
     foreign = negative[0] != positive[0].unsqueeze(1)  # (P, Q)
-    repelled = repelled.masked_fill(foreign, -torch.inf)
+    repelled = repelled.masked_fill(foreign, -torch.inf)  # (..., P, Q)
     every = torch.cat([attracted.unsqueeze(-1), repelled.expand(*attracted.shape, -1)], dim=-1)
     return (every.logsumexp(-1) - attracted).mean()

@@ -71,7 +71,7 @@ class LabelBank(nn.Module):
             prediction: (B,) ŷ_m.
             rows: (B,) the clips.
         """
-        own, truth = self.labels(name)[rows], self.labels("fusion")[rows]
+        own, truth = self.labels(name)[rows], self.labels("fusion")[rows]  # (B,) each
         weight = (own - truth).abs().tanh()
         return (weight * (prediction - own).abs()).mean()
 
@@ -88,16 +88,16 @@ class LabelBank(nn.Module):
     def _leaning(self, name: str, features: Tensor) -> Tensor:
         """(B,) δ; NaN while a centre has no clip."""
         positive, negative = self._centres(name)
-        near = vector_norm(features - positive, dim=1)
-        far = vector_norm(features - negative, dim=1)
+        near = vector_norm(features - positive, dim=1)  # (B,)
+        far = vector_norm(features - negative, dim=1)  # (B,)
         leaning: Tensor = (far - near) / (near + _EPS)
         return leaning
 
     def _centres(self, name: str) -> tuple[Tensor, Tensor]:
         """(K,) mean features of clips with positive and with negative label."""
         labels, features = self.labels(name), self.get_buffer(f"feature_{name}")
-        masks = ((sign * labels > 0).to(features.dtype) for sign in (1, -1))
-        positive, negative = (mask @ features / mask.sum() for mask in masks)
+        masks = ((sign * labels > 0).to(features.dtype) for sign in (1, -1))  # (n,) each
+        positive, negative = (mask @ features / mask.sum() for mask in masks)  # (K,) each
         return positive, negative
 
     def _relabel(self, name: str, rows: Tensor, own: Tensor, fused: Tensor) -> None:
@@ -106,6 +106,7 @@ class LabelBank(nn.Module):
         new = new.clamp(-self.bound, self.bound)
         old, inertia = labels[rows], (self.epoch - 1) / (self.epoch + 1)
         moved = inertia * old + (1 - inertia) * new
+        # Without one of the centres δ is NaN.
         labels[rows] = torch.where(moved.isfinite(), moved, old)
 
 

@@ -73,11 +73,12 @@ class GatedMemory(nn.Module):
 
     def forward(self, attended: Tensor) -> Tensor:
         """(B, T, S) -> (B, T, M), the memory after each step."""
+        # Proposals do not read the memory: those of all steps are made at once, (B, T, M).
         proposals = self.proposal(attended).tanh()
-        memory = attended.new_zeros(len(attended), self.size)
+        memory = attended.new_zeros(len(attended), self.size)  # (B, M)
         memories = []
         for seen, proposal in zip(attended.unbind(1), proposals.unbind(1), strict=True):
-            both = torch.cat([seen, memory], dim=1)
+            both = torch.cat([seen, memory], dim=1)  # (B, S + M)
             memory = self.retain(both).sigmoid() * memory + self.update(both).sigmoid() * proposal
             memories.append(memory)
         return torch.stack(memories, dim=1)

@@ -30,8 +30,8 @@ def kept_frames(sequence: Sequence, rates: Tensor) -> Tensor:
 
 def kept_tokens(tokens: Tokens, rates: Tensor) -> Tensor:
     """(B, L) bool, True on true tokens that survive the loss rates (B,); the ends always do."""
-    places = torch.arange(tokens.mask.shape[1], device=tokens.mask.device)
-    last = tokens.mask.sum(1, keepdim=True) - 1
+    places = torch.arange(tokens.mask.shape[1], device=tokens.mask.device)  # (L,)
+    last = tokens.mask.sum(1, keepdim=True) - 1  # (B, 1)
     ends = (places == 0) | (places == last)
     return tokens.mask.bool() & (ends | _survivors(tokens.mask, rates))
 

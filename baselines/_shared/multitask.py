@@ -89,7 +89,7 @@ class UnimodalHeads(nn.ModuleDict):
         losses = {"task": self.fused_weight * l1_loss(prediction, batch.labels)}
         for (stream, label), vector in zip(UNIMODAL.items(), vectors, strict=True):
             if self.weights[stream]:
-                told = self[stream](vector).squeeze(1)
+                told = self[stream](vector).squeeze(1)  # (B,)
                 given = batch.unimodal[label]
                 losses[stream] = self.weights[stream] * partial_loss(l1_loss, told, given)
         return Output(prediction, losses)

@@ -15,7 +15,7 @@ __all__ = ["masked_average", "padded_tokens", "steps_of"]
 
 def masked_average(states: Tensor, mask: Tensor) -> Tensor:
     """(B, T, D) and (B, T) true steps -> (B, D)."""
-    weights = mask.unsqueeze(2)
+    weights = mask.unsqueeze(2)  # (B, T, 1)
     return (states * weights).sum(1) / weights.sum(1)
 
 

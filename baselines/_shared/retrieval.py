@@ -28,18 +28,18 @@ def nearest_clips(vectors: Tensor, classes: Tensor, count: int, *, ranks: bool =
         (n, 3, K) rows: the nearest of the clip's class, the farthest of other classes, the nearest
         of other classes. Places for which there is no clip repeat the others, or the clip itself.
     """
-    units = normalize(vectors, dim=1)
+    units = normalize(vectors, dim=1)  # products of these are cosines
     pick = _ranks if ranks else _rows
     blocks = torch.arange(len(units), device=units.device).split(BLOCK)
     parts = [
         pick(units[own] @ units.T, classes[own, None] == classes, own, count) for own in blocks
     ]
-    return torch.cat(parts)
+    return torch.cat(parts)  # (n, 3, K)
 
 
 def _rows(cosines: Tensor, same: Tensor, own: Tensor, count: int) -> Tensor:
     """(b, 3, K) of (b, n) cosines, ``same`` where classes agree, (b,) rows of the clips."""
-    itself = torch.arange(cosines.shape[1], device=own.device) == own.unsqueeze(1)
+    itself = torch.arange(cosines.shape[1], device=own.device) == own.unsqueeze(1)  # (b, n)
     kinds = ((cosines, same & ~itself), (-cosines, ~same), (cosines, ~same))
     return torch.stack([_best(*kind, own, count) for kind in kinds], dim=1)
 
@@ -50,7 +50,7 @@ def _ranks(cosines: Tensor, same: Tensor, own: Tensor, count: int) -> Tensor:
     The released code passes over the position that equals the clip's row, and from the far end it
     never reaches the first.
     """
-    same = same.gather(1, cosines.argsort(dim=1, descending=True))
+    same = same.gather(1, cosines.argsort(dim=1, descending=True))  # (b, n), by rank
     places = torch.arange(cosines.shape[1], device=own.device)
     near, far = -places.expand_as(cosines), places.expand_as(cosines)
     other_place = places != own.unsqueeze(1)
@@ -60,7 +60,8 @@ def _ranks(cosines: Tensor, same: Tensor, own: Tensor, count: int) -> Tensor:
 
 def _best(scores: Tensor, fits: Tensor, own: Tensor, count: int) -> Tensor:
     """(b, K) columns of the highest scores among those that fit."""
-    found = scores.masked_fill(~fits, -torch.inf).topk(count, dim=1).indices
+    found = scores.masked_fill(~fits, -torch.inf).topk(count, dim=1).indices  # (b, K)
     enough = fits.sum(1, keepdim=True).clamp(max=count)  # (b, 1)
+    # Where fewer than K clips fit, they are taken in turn.
     turn = torch.arange(count, device=own.device) % enough.clamp(min=1)
     return torch.where(enough > 0, found.gather(1, turn), own.unsqueeze(1))

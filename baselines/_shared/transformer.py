@@ -78,7 +78,7 @@ class CrossModalEncoder(nn.Module):
             allowed = self._allowed(query, query, query_mask, query_mask)
         else:
             allowed = self._allowed(query, source, query_mask, source_mask)
-        state = self._embed(query)
+        state = self._embed(query)  # (B, Lq, D)
         # keys and values are the same steps, each with a dropout of its own
         sources = None if source is None else (self._embed(source), self._embed(source))
         for layer in self.layers:
@@ -155,6 +155,7 @@ class _Attention(nn.Module):
             self.inputs.bias.chunk(3),
             strict=True,
         )
+        # Heads before steps: (B, heads, Lq or Ls, D / heads) each.
         q, k, v = (linear(*part).unflatten(2, (self.heads, -1)).transpose(1, 2) for part in parts)
         dropout = self.dropout if self.training else 0.0
         mixed = scaled_dot_product_attention(q, k, v, attn_mask=allowed, dropout_p=dropout)
@@ -170,8 +171,8 @@ def allowed_steps(
     Counts are of true steps where masks are given, so that padding does not move the diagonal.
     """
     gap = (_steps(query, query_mask) - _steps(source, source_mask)).abs()  # (B or 1,)
-    reader = torch.arange(query.shape[1], device=query.device)
-    read = torch.arange(source.shape[1], device=query.device)
+    reader = torch.arange(query.shape[1], device=query.device)  # (Lq,)
+    read = torch.arange(source.shape[1], device=query.device)  # (Ls,)
     return read <= reader.unsqueeze(1) + gap[:, None, None]
 
 
@@ -183,7 +184,7 @@ def sinusoids(steps: int, size: int, device: torch.device | None = None) -> Tens
     half = size // 2
     rates = torch.exp(torch.arange(half, device=device) * (-math.log(1e4) / max(1, half - 1)))
     angles = torch.arange(1, steps + 1, device=device).unsqueeze(1) * rates  # (steps, half)
-    waves = torch.cat([angles.sin(), angles.cos()], dim=1)
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1)  # (steps, 2 half)
     return nn.functional.pad(waves, (0, size - 2 * half))
 
 

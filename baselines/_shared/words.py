@@ -42,7 +42,7 @@ def at_step(states: Tensor, step: Tensor) -> Tensor:
 
 def with_previous(states: Tensor) -> Tensor:
     """(B, T, H) -> (B, T, 2H), the state before each step, zero at first, and the state after."""
-    before = nn.functional.pad(states[:, :-1], (0, 0, 1, 0))
+    before = nn.functional.pad(states[:, :-1], (0, 0, 1, 0))  # (B, T, H)
     return torch.cat([before, states], dim=2)
 
 

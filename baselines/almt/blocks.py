@@ -97,8 +97,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = No
     Returns:
         (B, Tq, heads * size).
     """
+    # Heads before steps: (B, heads, Tq or Ts, size) each.
     q, k, v = (part.unflatten(2, (heads, -1)).transpose(1, 2) for part in (q, k, v))
-    allowed = None if mask is None else mask[:, None, None, :]
+    allowed = None if mask is None else mask[:, None, None, :]  # (B, 1, 1, Ts)
     return scaled_dot_product_attention(q, k, v, attn_mask=allowed).transpose(1, 2).flatten(2)
 
 
@@ -183,7 +184,7 @@ class StreamTokens(nn.Module):
 
     def forward(self, steps: Tensor, mask: Tensor | None) -> Tensor:
         """(B, T, size) and mask (B, T) -> (B, N, H)."""
-        states: Tensor = self.encode(self.project(steps), mask)
+        states: Tensor = self.encode(self.project(steps), mask)  # (B, N + T, H)
         return states[:, : self.count]
 
 
@@ -230,7 +231,7 @@ class HyperLayer(nn.Module):
         """All (B, N, H)."""
         parts = (language, audio, vision, hyper)
         language, audio, vision, hyper = (n(p) for n, p in zip(self.norms, parts, strict=True))
-        query = self.query(language)
+        query = self.query(language)  # (B, N, H)
         heard, seen = (
             attend(query, key(source), value(source), self.heads)
             for (key, value), source in ((self.audio, audio), (self.vision, vision))
@@ -252,9 +253,9 @@ class CrossTransformer(nn.Module):
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """(B, N, H) twice -> (B, 1 + N, H)."""
-        token = self.token.expand(len(target), -1, -1)
-        source = torch.cat([token, source], dim=1) + self.source_positions
-        target = torch.cat([token, target], dim=1) + self.target_positions
+        token = self.token.expand(len(target), -1, -1)  # (B, 1, H)
+        source = torch.cat([token, source], dim=1) + self.source_positions  # (B, 1 + N, H)
+        target = torch.cat([token, target], dim=1) + self.target_positions  # (B, 1 + N, H)
         for block in self.blocks:
             target = block(target, source)
         return target
@@ -279,8 +280,8 @@ class HyperFusion(nn.Module):
 
     def forward(self, language: Tensor, audio: Tensor, vision: Tensor) -> Tensor:
         """(B, N, H) each -> (B, 1 + N, H)."""
-        states = self.language.states(language)
-        hyper = self.hyper.expand(len(language), -1, -1)
+        states = self.language.states(language)  # (B, N, H) each, as many as layers
+        hyper = self.hyper.expand(len(language), -1, -1)  # (B, N, H)
         for layer, state in zip(self.layers, states, strict=True):
             hyper = layer(state, audio, vision, hyper)
         fused: Tensor = self.cross(hyper, states[-1])

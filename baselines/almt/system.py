@@ -1,6 +1,6 @@
 """ALMT: language, at several depths, decides what is taken from audio and vision.
 
-Shapes: B clips.
+Shapes: B clips, N tokens of a stream, H hidden size.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class LanguageGuidedNetwork(Network):
     def forward(self, batch: Batch) -> Output:
         """Predict one batch."""
         audio, vision = audio_vision(batch)
-        fused = self.fusion(*self.streams(tokens_of(batch), audio, vision))
+        fused = self.fusion(*self.streams(tokens_of(batch), audio, vision))  # (B, 1 + N, H)
         return Output(self.head(fused[:, 0]).squeeze(1))
 
 

@@ -54,7 +54,8 @@ class StreamEncoder(nn.Module):
         """Encode a batch of one stream; ``padded`` means include the padding."""
         values = sequence.untrimmed() if self.padded else sequence.values
         steps = torch.cat([self.first.expand(len(values), -1, -1), self.project(values)], dim=1)
-        steps = self.dropout(steps + self.positions[:, : steps.shape[1]])
+        steps = self.dropout(steps + self.positions[:, : steps.shape[1]])  # (B, 1 + T, D)
+        # (B, 1 + T): the class step counts besides a clip's frames, hence ≤.
         true = torch.arange(steps.shape[1], device=steps.device) <= sequence.lengths.unsqueeze(1)
         encoded: Tensor = self.norm(self.layers(steps, src_key_padding_mask=~true))
         if self.padded:

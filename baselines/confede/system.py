@@ -109,17 +109,17 @@ class ConFEDE(Network):
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch; in training with its losses and those of the clips drawn for it."""
-        halves = self.halves(self.vectors(batch))
+        halves = self.halves(self.vectors(batch))  # (B, 6, D / 2)
         prediction = self.predict_halves(halves)
         if not self.training:
             return Output(prediction)
         groups, labels = halves.unsqueeze(1), self._labels(batch).unsqueeze(1)  # (B, 1, 6, ·)
         if self._clips is not None:
-            drawn = self._clips.gather(self._draw(batch.rows).flatten())
-            others = self.halves(self.vectors(drawn))
+            drawn = self._clips.gather(self._draw(batch.rows).flatten())  # 6 B clips
+            others = self.halves(self.vectors(drawn))  # (6 B, 6, D / 2)
             groups = torch.cat([groups, others.unflatten(0, (len(batch), -1))], dim=1)
-            more = self._labels(drawn).unflatten(0, (len(batch), -1))
-            labels = torch.cat([labels, more], dim=1)
+            more = self._labels(drawn).unflatten(0, (len(batch), -1))  # (B, 6, 7)
+            labels = torch.cat([labels, more], dim=1)  # (B, 7, 7)
         return Output(prediction, self._losses(groups, labels))
 
     def vectors(self, batch: Batch) -> Tensor:
@@ -185,7 +185,7 @@ class ConFEDE(Network):
 
     def _search(self, clips: BatchSource) -> None:
         training = self.training
-        self.eval()
+        self.eval()  # what is compared has no dropout
         with torch.no_grad():
             parts = [self.vectors(batch).flatten(1) for batch in clips.in_order(BANK_BATCH)]
         self.train(training)
@@ -199,7 +199,7 @@ class ConFEDE(Network):
     def _draw(self, rows: Tensor) -> Tensor:
         """(B,) -> (B, 6): two candidates of each kind."""
         candidates = self.bank[rows]  # (B, 3, K)
-        order = torch.rand(candidates.shape, device=rows.device).argsort(2)
+        order = torch.rand(candidates.shape, device=rows.device).argsort(2)  # (B, 3, K), shuffled
         return candidates.gather(2, order[..., :DRAWN]).flatten(1)
 
     def stages(self, params: TrainingParams) -> tuple[Stage, ...]:

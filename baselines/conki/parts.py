@@ -34,7 +34,7 @@ class Adapter(nn.Module):
 
     def forward(self, state: Tensor, mask: Tensor) -> Tensor:
         """(B, T, D) and (B, T) true steps -> (B, T, D)."""
-        hidden = self.down(state)
+        hidden = self.down(state)  # (B, T, D)
         for layer in self.layers:
             hidden = layer(hidden, src_key_padding_mask=~mask)
         adapted: Tensor = state + self.up(hidden)
@@ -83,7 +83,7 @@ class TextBranch(_Taught):
         )
         depth = len(run.hidden_states) - 1
         states = [run.hidden_states[round(depth * share)] for share in TEXT_DEPTHS]
-        specific = self.specific(states, tokens.mask.bool())
+        specific = self.specific(states, tokens.mask.bool())  # (B, T, D)
         return run.pooler_output, self.pooler(specific[:, 0])
 
 
@@ -112,8 +112,8 @@ class _Frames(nn.Module):
 
     def forward(self, values: Tensor, mask: Tensor) -> list[Tensor]:
         """(B, T, features) and (B, 1 + T) true steps -> (B, 1 + T, D) before and after layers."""
-        summary = self.summary.expand(len(values), -1, -1)
-        steps = torch.cat([summary, self.project(values)], dim=1)
+        summary = self.summary.expand(len(values), -1, -1)  # (B, 1, D)
+        steps = torch.cat([summary, self.project(values)], dim=1)  # (B, 1 + T, D)
         states = [self.dropout(steps + self.positions[:, : steps.shape[1]])]
         for layer in self.layers:
             states.append(layer(states[-1], src_key_padding_mask=~mask))
@@ -162,9 +162,9 @@ class StreamBranch(_Taught):
         if values.shape[2] != features and self.translate is not None:
             values = self.translate(values)
         mask = torch.cat([torch.ones_like(mask[:, :1]), mask], dim=1)  # the summary is always there
-        states = self.encoding(values, mask)
-        general = masked_average(self.encoding.norm(states[-1]), mask)
-        specific = self.norm(self.specific(states[1:2], mask))
+        states = self.encoding(values, mask)  # (B, 1 + T, D) each
+        general = masked_average(self.encoding.norm(states[-1]), mask)  # (B, D)
+        specific = self.norm(self.specific(states[1:2], mask))  # (B, 1 + T, D)
         return general, masked_average(specific, mask)
 
 
@@ -206,11 +206,11 @@ def knowledge_contrast(
     vectors = torch.cat([general, specific], dim=1).flatten(0, 1)  # (2 M B, D)
     units = nn.functional.normalize(vectors, dim=1)
     itself = torch.eye(len(units), dtype=torch.bool, device=units.device)
-    scores = (units @ units.mT / temperature).masked_fill(itself, -torch.inf)
-    label = labels.repeat_interleave(2 * modalities)
+    scores = (units @ units.mT / temperature).masked_fill(itself, -torch.inf)  # (2 M B, 2 M B)
+    label = labels.repeat_interleave(2 * modalities)  # (2 M B,)
     kind = torch.arange(2, device=units.device).repeat_interleave(modalities).repeat(len(labels))
     alike = (label.unsqueeze(1) == label) & (kind.unsqueeze(1) == kind) & ~itself
-    chances = scores.log_softmax(1).masked_fill(~alike, 0)
+    chances = scores.log_softmax(1).masked_fill(~alike, 0)  # the diagonal's -inf goes, too
     counts = alike.sum(1)
     means = chances.sum(1) / counts.clamp(min=1)
     return -means.sum() / (counts > 0).sum().clamp(min=1)

@@ -125,8 +125,8 @@ class ConKI(Network):
 
     def _judge(self, general: Tensor, specific: Tensor) -> Tensor:
         both = torch.cat([general, specific], dim=2)  # (B, M, 2 D)
-        joined = [self.join[m](both[:, i]) for i, m in enumerate(self.modalities)]
-        fused = self.dropout(self.gate(torch.cat(joined, dim=1)))
+        joined = [self.join[m](both[:, i]) for i, m in enumerate(self.modalities)]  # (B, D) each
+        fused = self.dropout(self.gate(torch.cat(joined, dim=1)))  # (B, M D)
         prediction: Tensor = self.head(fused).squeeze(1)
         return prediction
 

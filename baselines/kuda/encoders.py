@@ -33,7 +33,7 @@ class Encoded:
         """(B, 2 D) over the true steps."""
         if self.mask is None:
             return self.values.mean(1)
-        weights = self.mask.unsqueeze(2)
+        weights = self.mask.unsqueeze(2)  # (B, T, 1)
         return (self.values * weights).sum(1) / weights.sum(1)
 
 
@@ -48,7 +48,7 @@ class Adapter(nn.Module):
 
     def forward(self, state: Tensor, mask: Tensor) -> Tensor:
         """(B, T, D) and (B, T) steps that may be read -> (B, T, D)."""
-        hidden = self.down(state)
+        hidden = self.down(state)  # (B, T, D / 2)
         for layer in self.layers:
             hidden = layer(hidden, src_key_padding_mask=~mask)
         adapted: Tensor = state + self.up(hidden)
@@ -105,7 +105,7 @@ class TextBranch(nn.Module):
         chosen = [states[0], *(states[max(1, round(depth * share))] for share in TEXT_DEPTHS)]
         mask = tokens.mask.bool()
         knowledge = injected(chosen, self.adapters, self.norm, mask)
-        values = torch.cat([run.last_hidden_state, knowledge], dim=2)
+        values = torch.cat([run.last_hidden_state, knowledge], dim=2)  # (B, T, 2 D)
         return Encoded(values, None if self.padded else mask)
 
 
@@ -147,12 +147,12 @@ class StreamBranch(nn.Module):
         """Encode a batch of one stream."""
         values = sequence.untrimmed() if self.padded else sequence.values
         steps = values.shape[1]
-        states = [self.project(values) + self.positions[:, :steps]]
-        mask = torch.arange(steps, device=values.device) < sequence.lengths.unsqueeze(1)
+        states = [self.project(values) + self.positions[:, :steps]]  # (B, T, D)
+        mask = torch.arange(steps, device=values.device) < sequence.lengths.unsqueeze(1)  # (B, T)
         for layer in self.layers:
             states.append(layer(states[-1], src_key_padding_mask=~mask))
         knowledge = injected(states[:-1], self.adapters, self.norm, mask)
-        values = torch.cat([self.norm(states[-1]), knowledge], dim=2)
+        values = torch.cat([self.norm(states[-1]), knowledge], dim=2)  # (B, T, 2 D)
         return Encoded(values, None if self.padded else mask)
 
 

@@ -68,7 +68,7 @@ class Route(nn.Module):
         """(B, L, D), streams (B, L, D) each and (B, 3) -> (B, L, D)."""
         total = torch.zeros_like(state)
         for i, m in enumerate(STREAMS):
-            read = self.readers[m](state, streams[m])
+            read = self.readers[m](state, streams[m])  # (B, L, D)
             if ratios is None:
                 total = total + read
             elif self.published:
@@ -113,6 +113,7 @@ class _Attention(nn.Module):
     def forward(self, query: Tensor, source: Tensor) -> Tensor:
         """(B, L, D) reads (B, L, D) -> (B, L, D)."""
         parts = (self.query(query), self.key(source), self.value(source))
+        # Heads before steps: (B, heads, L, head_size) each.
         heads = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in parts)
         mixed = scaled_dot_product_attention(*heads)
         joined: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
@@ -130,6 +131,7 @@ def trust(told: Tensor, truth: Tensor, sharpness: float) -> Tensor:
     Returns:
         (B, 3), each row adding up to 1.
     """
+    # Exponentials over their sum are a softmax, which does not underflow.
     return torch.softmax(-sharpness * (told - truth.unsqueeze(1)).square(), dim=1)
 
 

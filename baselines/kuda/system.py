@@ -132,9 +132,9 @@ class KuDA(Network):
         """Predict one batch; in training the trust in each stream is measured by the label."""
         encoded = {m: self._encode(m, batch) for m in STREAMS}
         told = torch.stack([self._tell(m, encoded[m]) for m in STREAMS], dim=1)  # (B, 3)
-        ratios = self._ratios(told, batch)
+        ratios = self._ratios(told, batch)  # (B, 3) or None
         hidden = {m: self._aligned(m, encoded[m]) for m in STREAMS}  # (B, L, D) each
-        state = torch.stack(list(hidden.values())).sum(0)
+        state = torch.stack(list(hidden.values())).sum(0)  # (B, L, D)
         for block in self.blocks:
             state = block(state, hidden, ratios)
         prediction = self.head(state.mean(1)).squeeze(1)
@@ -161,6 +161,7 @@ class KuDA(Network):
             return trust(told, batch.labels, self.params.sharpness)
         if self.judgement is None:
             return None
+        # Without a label, what the streams say on average stands in for it.
         judged: Tensor = self.judgement(trust(told, told.mean(1), self.params.sharpness))
         return judged
 
@@ -170,6 +171,7 @@ class KuDA(Network):
         if encoded.mask is not None:
             values = values * encoded.mask.unsqueeze(2)
         values = pad(values, (0, 0, 0, self.frames[stream] - values.shape[1]))
+        # Time is the last axis for the map: (B, D, frames) -> (B, D, L).
         aligned: Tensor = self.lengths[stream](values.mT).mT
         return aligned
 

@@ -60,7 +60,7 @@ class StreamEncoder(nn.Module):
 
     def forward(self, sequence: Sequence) -> tuple[Tensor, Tensor]:
         """States (B, T, D) and the mask of true steps (B, T)."""
-        embedded = self.project(sequence.values)
+        embedded = self.project(sequence.values)  # (B, T, D)
         embedded = embedded + sinusoids(embedded.shape[1], embedded.shape[2], embedded.device)
         return self.layers(embedded, src_key_padding_mask=~sequence.mask), sequence.mask
 
@@ -80,7 +80,7 @@ class CrossModalAdapter(nn.Module):
 
     def forward(self, reader: Tensor, read: Tensor, mask: Tensor) -> Tensor:
         """(B, T, D) of one, (B, S, D) of another with its true steps (B, S) -> (B, T, D)."""
-        query = self.down(reader)
+        query = self.down(reader)  # (B, T, bottleneck)
         told, _ = self.attention(query, read, read, key_padding_mask=~mask, need_weights=False)
         added: Tensor = self.up(told)
         return added
@@ -112,13 +112,14 @@ class HardConcrete(nn.Module):
         return features * (gates * (high - low) + low).clamp(0, 1)
 
     def _drawn(self) -> Tensor:
-        noise = torch.rand_like(self.openness).clamp(1e-6, 1 - 1e-6).logit()
+        noise = torch.rand_like(self.openness).clamp(1e-6, 1 - 1e-6).logit()  # (D,), logistic
         return ((noise + self.openness) / self.temperature).sigmoid()
 
     def open_share(self) -> Tensor:
         """The expected share of gates that are not 0."""
         low, high = STRETCH
         shift = self.temperature * math.log(-low / high)
+        # The probability that a stretched gate lies above 0, in closed form.
         return (self.openness - shift).sigmoid().mean()
 
 
@@ -159,8 +160,8 @@ class Router(nn.Module):
         logits = self.logits(features)
         if self.training:
             logits = logits + self.noise * torch.randn_like(logits)
-        shares = logits.softmax(1)
-        best = shares.topk(self.top, dim=1)
+        shares = logits.softmax(1)  # (B, E)
+        best = shares.topk(self.top, dim=1)  # (B, top)
         weights = torch.zeros_like(shares).scatter(1, best.indices, best.values)
         return weights / weights.sum(1, keepdim=True), shares
 
@@ -177,5 +178,5 @@ def load_imbalance(weights: Tensor, shares: Tensor) -> Tensor:
     Source: Fedus, Zoph, Shazeer. Switch Transformers, 2022; for several experts per clip.
     """
     heard = (weights > 0).float()
-    frequency = heard.mean(0) / heard.sum(1).mean()
+    frequency = heard.mean(0) / heard.sum(1).mean()  # (E,)
     return shares.shape[1] * (frequency * shares.mean(0)).sum()

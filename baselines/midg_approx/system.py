@@ -164,12 +164,12 @@ class MIDGApprox(Network):
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch."""
-        pooled = self._pooled(batch)
+        pooled = self._pooled(batch)  # (B, D) each
         judged = [self.shared(_joined(pooled, self.modalities))]
         judged += [e(_joined(pooled, s)) for e, s in zip(self.experts, self.subsets, strict=True)]
         outputs = torch.stack(judged, dim=1)  # (B, 1 + E, D), the shared one first
         weights, shares = self._route(pooled, outputs)
-        mixed = outputs[:, 0] + (weights.unsqueeze(2) * outputs[:, 1:]).sum(1)
+        mixed = outputs[:, 0] + (weights.unsqueeze(2) * outputs[:, 1:]).sum(1)  # (B, D)
         prediction = self.head(mixed).squeeze(1)
         diagnostics = {"routing": weights} if len(self.subsets) > 1 else {}
         if not self.training:
@@ -188,6 +188,7 @@ class MIDGApprox(Network):
         adapted = state
         for other, (read, mask) in told.items():
             if (name := f"{modality}_from_{other}") in self.adapters:
+                # Each adapter reads the state as it was, so that their order does not matter.
                 adapted = adapted + self.adapters[name](state, read, mask)
         return adapted
 

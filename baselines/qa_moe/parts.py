@@ -42,9 +42,9 @@ class StreamEncoder(nn.Module):
 
     def forward(self, stream: Sequence) -> Tensor:
         """One vector per clip."""
-        steps, mask = self.project(stream.values), stream.mask
+        steps, mask = self.project(stream.values), stream.mask  # (B, T, H), (B, T)
         steps = steps + sinusoids(steps.shape[1], steps.shape[2], steps.device)
-        encoded = self.encode(steps, src_key_padding_mask=~mask) * mask.unsqueeze(2)
+        encoded = self.encode(steps, src_key_padding_mask=~mask) * mask.unsqueeze(2)  # (B, T, H)
         mean: Tensor = encoded.sum(1) / mask.sum(1, keepdim=True)
         return mean
 
@@ -108,6 +108,7 @@ class QualityRouter(nn.Module):
 
     def forward(self, tokens: Tensor, quality: Tensor) -> Tensor:
         """(B, N, H) and (B, M) -> (B, N, E)."""
+        # Added to logits, a logarithm multiplies what the softmax weighs: (B, E).
         gate = (LEAST_GATE + self.quality(quality).sigmoid()).log()
         logits: Tensor = self.meaning(tokens) + gate.unsqueeze(1)
         return logits
@@ -130,7 +131,7 @@ class GatedExpert(nn.Module):
 
 def top_weights(logits: Tensor, top_k: int) -> Tensor:
     """(..., E) -> (..., E): softmax over the ``top_k`` largest, zero elsewhere."""
-    best, places = logits.topk(top_k, dim=-1)
+    best, places = logits.topk(top_k, dim=-1)  # (..., top_k) each
     return torch.zeros_like(logits).scatter(-1, places, best.softmax(-1))
 
 
@@ -146,8 +147,8 @@ def balance_loss(logits: Tensor, weights: Tensor) -> Tensor:
     Source: Fedus, Zoph, Shazeer. Switch Transformers, JMLR 2022; here over several choices.
     """
     experts = logits.shape[-1]
-    chosen = (weights > 0).float().reshape(-1, experts).mean(0)
-    likely = logits.softmax(-1).reshape(-1, experts).mean(0)
+    chosen = (weights > 0).float().reshape(-1, experts).mean(0)  # (E,)
+    likely = logits.softmax(-1).reshape(-1, experts).mean(0)  # (E,)
     return experts * (chosen / chosen.sum() * likely).sum()
 
 
@@ -171,8 +172,8 @@ def supervised_contrast(vectors: Tensor, classes: Tensor, temperature: float) ->
     """
     units = normalize(vectors, dim=1)
     itself = torch.eye(len(classes), dtype=torch.bool, device=classes.device)
-    scores = (units @ units.T / temperature).masked_fill(itself, -torch.inf)
+    scores = (units @ units.T / temperature).masked_fill(itself, -torch.inf)  # (B, B)
     same = (classes.unsqueeze(1) == classes) & ~itself
-    costs = scores.logsumexp(1, keepdim=True) - scores
-    per_anchor = costs.masked_fill(~same, 0).sum(1) / same.sum(1).clamp(min=1)
+    costs = scores.logsumexp(1, keepdim=True) - scores  # (B, B)
+    per_anchor = costs.masked_fill(~same, 0).sum(1) / same.sum(1).clamp(min=1)  # (B,)
     return per_anchor.sum() / same.any(1).sum().clamp(min=1)

@@ -135,7 +135,7 @@ class QualityAwareExperts(Network):
     def forward(self, batch: Batch) -> Output:
         """Predict one batch; features are drawn in training, their means in evaluation."""
         features, present = self.read(batch), presence(batch)
-        own = torch.stack([f.quality for f in features.values()], dim=1)
+        own = torch.stack([f.quality for f in features.values()], dim=1)  # (B, M)
         quality = self.judgement(own * present if self.params.gate else present)
         drawn = [f.sample() if self.training else f.mean for f in features.values()]
         mixed = self.mix(torch.stack(drawn, dim=1), quality)
@@ -161,13 +161,14 @@ class QualityAwareExperts(Network):
 
     def mix(self, features: Tensor, quality: Tensor) -> Mixed:
         """Features (B, M, H) of qualities (B, M) through the prior, the router and the experts."""
-        share = quality.unsqueeze(2)
-        blended = share * features + (1 - share) * self.priors
+        share = quality.unsqueeze(2)  # (B, M, 1)
+        blended = share * features + (1 - share) * self.priors  # (B, M, H)
+        # One token for each modality and one for all: (B, N, H).
         tokens = torch.cat([blended, self.join(blended.flatten(1)).unsqueeze(1)], dim=1)
-        logits = self.router(tokens, quality)
-        weights = top_weights(logits, self.params.top_k)
+        logits = self.router(tokens, quality)  # (B, N, E)
+        weights = top_weights(logits, self.params.top_k)  # (B, N, E)
         answers = torch.stack([expert(tokens) for expert in self.experts], dim=2)  # (B, N, E, H)
-        mixed = tokens + (weights.unsqueeze(3) * answers).sum(2)
+        mixed = tokens + (weights.unsqueeze(3) * answers).sum(2)  # (B, N, H)
         return Mixed(mixed.mean(1), logits, weights)
 
     def losses(
@@ -183,7 +184,7 @@ class QualityAwareExperts(Network):
         """
         labels = batch.labels / self.unit
         nll = [gaussian_nll(f.prediction - labels, f.log_variance) for f in features.values()]
-        there = torch.cat([present, torch.ones_like(present[:, :1])], dim=1)
+        there = torch.cat([present, torch.ones_like(present[:, :1])], dim=1)  # (B, M + 1)
         quality = (torch.stack(nll, dim=1) * there).sum() / there.sum()
         contrast = supervised_contrast(mixed.vector, labels.round(), self.params.temperature)
         return {

@@ -57,7 +57,7 @@ class Corrupter:
 
     def draws(self, rows: Tensor, seed: int = SEED) -> Draws:
         """The draws of the clips at ``rows`` (B,), for all conditions to share."""
-        keys = self._keys[rows.to(self._device)]
+        keys = self._keys[rows.to(self._device)]  # (B, 2)
         return Draws(keys, seed, rows=rows, size=len(self._keys))
 
     def under(self, condition: Condition, batch: Batch, draws: Draws) -> Batch:
@@ -80,7 +80,7 @@ class Corrupter:
         return source if law == "none" else source.through(self._change(law, SEED))
 
     def _change(self, law: str, seed: int) -> Callable[[Batch], Batch]:
-        seed = SEED if law in STATIC else seed
+        seed = SEED if law in STATIC else seed  # every epoch like the first
         units = self._raw if law == "code" else self._units
         condition = None if law in LAWS else Condition.parse(law)
 
@@ -98,11 +98,12 @@ def deviations(corpus: Corpus, name: str) -> NDArray[np.float32]:
     stream = corpus.split("train").stream(name)
     assert stream is not None
     frames = int(stream.lengths.sum())
-    totals = np.zeros((2, stream.dim))
+    totals = np.zeros((2, stream.dim))  # sums and sums of squares
     for start in range(0, len(stream.lengths), _CHUNK):
         values = stream.values[start : start + _CHUNK].astype(np.float64)  # zero beyond lengths
         totals += values.sum(axis=(0, 1)), np.square(values).sum(axis=(0, 1))
-    mean, square = totals / frames
+    mean, square = totals / frames  # (D,) each
+    # Cancellation can leave a little less than zero.
     found: NDArray[np.float32] = np.sqrt((square - mean**2).clip(min=0.0)).astype(np.float32)
     return found
 

@@ -28,8 +28,8 @@ VERSION = 1
 ONE = 2**32
 """Draws are whole numbers below this."""
 
-_LOW = ONE - 1
-_TABLE_BITS = 16
+_LOW = ONE - 1  # the lower 32 bits
+_TABLE_BITS = 16  # 65,536 normal deviates
 _PUBLISHED_SEED = 1111
 _PUBLISHED_TOKENS = 50
 
@@ -40,7 +40,7 @@ def mix(x: Tensor) -> Tensor:
     Source: the form xor-shift, multiply, xor-shift, multiply, xor-shift of integer finalisers, with
     constants below 2^31 from C. Wellons' search for low bias (hash-prospector).
     """
-    x = x ^ (x >> 16)
+    x = x ^ (x >> 16)  # a new tensor: the rest works in place
     x.mul_(0x21F0AAAD).bitwise_and_(_LOW)
     x.bitwise_xor_(x >> 15)
     x.mul_(0x735A2D97).bitwise_and_(_LOW)
@@ -60,6 +60,7 @@ def share(draws: Tensor) -> Tensor:
 def clip_keys(dataset: str, split: str, ids: Sequence[str]) -> Tensor:
     """(n, 2) int64, 64 bits for each clip in two halves."""
     keys = np.array([derive(0, "clip", dataset, split, clip) for clip in ids], dtype=np.int64)
+    # Halves, for ``mix`` multiplies and may not leave 63 bits.
     return torch.from_numpy(np.stack([keys >> 32, keys & _LOW], axis=1))
 
 
@@ -120,17 +121,18 @@ class Draws:
 
     def _of_clips(self, modality: str, purpose: str) -> Tensor:
         salt = derive(self._seed, "corruption", modality, purpose)
-        high, low = self._keys.unbind(1)
+        high, low = self._keys.unbind(1)  # (B,) each
+        # Key and salt go in 32 bits at a time, mixed after each.
         return mix(mix(mix(mix(high) ^ (salt >> 32)) ^ low) ^ (salt & _LOW))
 
     def _of_steps(self, modality: str, purpose: str, length: int) -> Tensor:
-        clips = self.clips(modality, purpose).unsqueeze(1)
-        return mix(clips ^ mix(self._count(length)))
+        clips = self.clips(modality, purpose).unsqueeze(1)  # (B, 1)
+        return mix(clips ^ mix(self._count(length)))  # (B, T)
 
     def _normals(self, modality: str, length: int, features: int) -> Tensor:
-        steps = self.steps(modality, "noise", length).unsqueeze(2)
-        places = mix(steps ^ mix(self._count(features)))
-        return _normal_table(self.device)[places >> (32 - _TABLE_BITS)]
+        steps = self.steps(modality, "noise", length).unsqueeze(2)  # (B, T, 1)
+        places = mix(steps ^ mix(self._count(features)))  # (B, T, D)
+        return _normal_table(self.device)[places >> (32 - _TABLE_BITS)]  # (B, T, D)
 
     def _count(self, many: int) -> Tensor:
         """1 to ``many``: the hash of 0 is 0, which would single one position out."""

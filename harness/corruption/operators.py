@@ -112,9 +112,9 @@ class _Steps:
 
         In whole numbers: width = round(η n), start = floor(u (n - width + 1)).
         """
-        width = (limit * self.counts + 2**31) >> 32
-        start = (draws.clips(self.name, "block") * (self.counts - width + 1)) >> 32
-        after = self.places - start.unsqueeze(1)
+        width = (limit * self.counts + 2**31) >> 32  # (B,); limit is η 2^32, the addend rounds
+        start = (draws.clips(self.name, "block") * (self.counts - width + 1)) >> 32  # (B,)
+        after = self.places - start.unsqueeze(1)  # (B, T)
         return (after >= 0) & (after < width.unsqueeze(1))
 
 
@@ -154,26 +154,29 @@ def _stream(
         silenced = steps.hit(damage, draws)  # a frozen encoder has no vector for an unknown word
         shown = left if silenced is None else left & ~silenced
     elif name in damage.noise:
-        normals = draws.normals(name, *values.shape[1:])
-        scale = damage.noise[name].float()[:, None, None] * units.deviations[name]
+        normals = draws.normals(name, *values.shape[1:])  # (B, T, D)
+        scale = damage.noise[name].float()[:, None, None] * units.deviations[name]  # (B, 1, D)
         values = values + scale * normals
     gone = damage.gone.get(name)
     lengths = stream.lengths if gone is None else stream.lengths.masked_fill(gone, 1)
+    # Padding is never shown: noise drawn for it becomes zero again.
     return Sequence(values * shown.unsqueeze(2), lengths, stream.frames), left.any(1)
 
 
 def _tokens(tokens: Tokens, damage: Damage, draws: Draws, units: Units) -> tuple[Tokens, Tensor]:
     """Words unknown, then words gone and the rest moved together."""
-    counts = tokens.mask.sum(1)
+    counts = tokens.mask.sum(1)  # (B,)
     length = tokens.mask.shape[1]
+    # Words lie between two end tokens.
     words = _Steps("text", 1, (counts - 2).clamp(min=0), length, _TOKENS)
     reach = words if units.spare_ends else _Steps("text", 0, counts, length, _TOKENS)
     unknown = reach.hit(damage, draws)
     ids = tokens.ids if unknown is None else tokens.ids.masked_fill(unknown, units.unknown)
-    had, left = words.inside, words.left(damage, draws)
-    kept = tokens.mask.bool() & (~had | left)
-    order = (~kept).long().argsort(dim=1, stable=True)
+    had, left = words.inside, words.left(damage, draws)  # (B, L) each
+    kept = tokens.mask.bool() & (~had | left)  # (B, L)
+    order = (~kept).long().argsort(dim=1, stable=True)  # those kept first, in their order
     mask = kept.gather(1, order).to(tokens.mask.dtype)
     moved = Tokens(ids.gather(1, order) * mask, mask, tokens.segments.gather(1, order) * mask)
-    said = left.any(1)
+    said = left.any(1)  # (B,)
+    # Missing words do not silence a text that had none.
     return moved, said if damage.gone.get("text") is not None else said | ~had.any(1)

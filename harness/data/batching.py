@@ -39,7 +39,7 @@ class Sequence:
     @property
     def mask(self) -> Tensor:
         """(B, T) bool, True on frames that carry signal."""
-        steps = torch.arange(self.values.shape[1], device=self.values.device)
+        steps = torch.arange(self.values.shape[1], device=self.values.device)  # (T,)
         return steps < self.lengths.unsqueeze(1)
 
     def untrimmed(self) -> Tensor:
@@ -197,15 +197,16 @@ class BatchSource:
 
     def _sequence(self, name: str, rows: Tensor) -> Sequence:
         values, lengths = self._streams[name]
-        chosen = lengths[rows]
+        chosen = lengths[rows]  # (B,)
         kept = int(values.shape[1]) if self._padded else int(chosen.max())
-        trimmed = values[:, :kept].index_select(0, rows)
+        trimmed = values[:, :kept].index_select(0, rows)  # (B, T, D)
         return Sequence(self._move(trimmed), self._move(chosen), int(values.shape[1]))
 
     def _coded(self, chosen: Tensor) -> Tokens:
         """(B, 3, L) -> tokens, trimmed to the longest text unless ``padded``."""
+        # Row 1 is the attention mask; a text without tokens keeps one position.
         longest = chosen.shape[2] if self._padded else max(int(chosen[:, 1].sum(1).max()), 1)
-        ids, mask, segments = self._move(chosen[:, :, :longest].long()).unbind(1)
+        ids, mask, segments = self._move(chosen[:, :, :longest].long()).unbind(1)  # (B, L) each
         return Tokens(ids, mask, segments)
 
     def _move(self, tensor: Tensor) -> Tensor:
@@ -257,6 +258,7 @@ def balanced_order(
         )
     count = math.ceil(len(domains) / batch_size)
     drawn = [_drawn(domains.cpu() == kind, count * each, generator) for kind in kinds]
+    # A batch is one row: ``each`` clips of every domain, side by side.
     batches = np.concatenate([rows.reshape(count, each) for rows in drawn], axis=1)
     return list(torch.from_numpy(batches))
 

@@ -81,8 +81,8 @@ def _video_scores(runs: Values, both: Pair, function: Score, name: str) -> Value
             hint="harness.stats.compare takes any metric",
         )
     total, clips = sums.cells[..., 0], sums.cells[..., 1]  # (S, V)
-    size = clips.sum(axis=1, keepdims=True)
-    mean = ratio(sums.cells.sum(axis=1))[:, None]
+    size = clips.sum(axis=1, keepdims=True)  # (S, 1)
+    mean = ratio(sums.cells.sum(axis=1))[:, None]  # (S, 1)
     scores: Values = mean + both.videos * (total - clips * mean) / np.maximum(size, 1.0)
     return scores
 
@@ -99,9 +99,9 @@ def crossed_variance_t(a: Values, b: Values) -> TTest:
     """
     effect = float(a.mean() - b.mean())
     videos = a.shape[1]
-    between = float((a.mean(axis=0) - b.mean(axis=0)).var(ddof=1)) / videos
+    between = float((a.mean(axis=0) - b.mean(axis=0)).var(ddof=1)) / videos  # T_video
     terms = [(between, videos - 1), *_seed_terms(a), *_seed_terms(b)]
-    rest = -sum(term for term, _ in terms if term < 0)
+    rest = -sum(term for term, _ in terms if term < 0)  # T_rest of both
     variance = max(sum(term for term, _ in terms), rest)
     if not variance > 0:
         p_value = math.nan if math.isnan(variance) else float(effect == 0)
@@ -114,7 +114,7 @@ def crossed_variance_t(a: Values, b: Values) -> TTest:
             standard_error=math.sqrt(variance),
             degrees=math.nan,
         )
-    degrees = variance**2 / sum(term**2 / df for term, df in terms)
+    degrees = variance**2 / sum(term**2 / df for term, df in terms)  # Satterthwaite
     error = math.sqrt(variance)
     reach = float(stats.t.ppf(0.975, degrees)) * error
     return TTest(
@@ -132,9 +132,9 @@ def _seed_terms(x: Values) -> list[tuple[float, int]]:
     seeds, videos = x.shape
     if seeds == 1:
         return []
-    by_seed = x.mean(axis=1, keepdims=True)
-    rest = x - by_seed - x.mean(axis=0) + x.mean()
+    by_seed = x.mean(axis=1, keepdims=True)  # (S, 1)
+    rest = x - by_seed - x.mean(axis=0) + x.mean()  # (S, V)
     degrees = (seeds - 1) * (videos - 1)
     mean_square = float((rest**2).sum()) / degrees
     seed_term = float(by_seed.var(ddof=1)) / seeds
-    return [(seed_term, seeds - 1), (-mean_square / (seeds * videos), degrees)]
+    return [(seed_term, seeds - 1), (-mean_square / (seeds * videos), degrees)]  # T_seed, -T_rest

@@ -45,6 +45,7 @@ def corrected(
         videos: V, at least 2.
     """
     without_video, without_seed = zip(*(left_out(f, videos) for f in (a, b)), strict=True)
+    # B enters with a minus sign: its seeds move the difference the other way.
     kinds = (without_video[0] - without_video[1], without_seed[0], -without_seed[1])
     return Distribution(draws, bias(draws, estimate), acceleration(kinds))
 
@@ -54,8 +55,8 @@ def left_out(evaluate: Evaluate, videos: int) -> tuple[Values, Values]:
 
     A single run has no seed to leave out: the second array is empty.
     """
-    without_video = evaluate(1.0 - np.eye(videos)).mean(axis=1)
-    (runs,) = evaluate(np.ones((1, videos)))
+    without_video = evaluate(1.0 - np.eye(videos)).mean(axis=1)  # row v leaves video v out
+    (runs,) = evaluate(np.ones((1, videos)))  # (S,)
     if runs.size == 1:
         return without_video, np.empty(0)
     return without_video, (runs.sum() - runs) / (runs.size - 1)

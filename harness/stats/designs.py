@@ -71,7 +71,7 @@ class Design:
         and residual terms are halved in variance between the two. A system with a single run is
         deterministic: it has neither.
         """
-        shared = self._means(self.video, (self.videos,), 1, generator)
+        shared = self._means(self.video, (self.videos,), 1, generator)  # (V,)
         shared += self._means(self.clip, (self.videos,), self.clips_per_video, generator)
         a, b = (self._runs(count, generator) for count in seeds)
         return a + shared + effect, b
@@ -80,7 +80,8 @@ class Design:
         if seeds == 1:
             return np.zeros((1, self.videos))
         share, shape = math.sqrt(0.5), (seeds, self.videos)
-        own = self._means(share * self.residual, shape, self.clips_per_video, generator)
+        own = self._means(share * self.residual, shape, self.clips_per_video, generator)  # (S, V)
+        # A seed's term is one for all videos.
         return own + self._means(share * self.seed, (seeds, 1), 1, generator)
 
     def _means(
@@ -89,9 +90,9 @@ class Design:
         """Means over so many independent terms."""
         if self.law == "normal":  # exact without drawing clips
             return generator.normal(0.0, deviation / math.sqrt(clips), shape)
-        if self.law == "exponential":
+        if self.law == "exponential":  # means of exponential terms are gamma
             return deviation * (generator.gamma(clips, 1.0 / clips, shape) - 1.0)
-        terms = generator.standard_t(3, (*shape, clips)) / math.sqrt(3.0)
+        terms = generator.standard_t(3, (*shape, clips)) / math.sqrt(3.0)  # their variance is 3
         means: Values = deviation * terms.mean(axis=-1)
         return means
 
@@ -124,8 +125,8 @@ class AccuracyDesign:
     ) -> tuple[Values, Values]:
         """Accuracy per run and video, (S_a, V) and (S_b, V)."""
         own = self.own_video + self.own_clip + self.seed + self.residual
-        shared = _normal(self.video, (self.videos, 1), generator)
-        shared = shared + _normal(1.0 - own - self.video, self._clips, generator)
+        shared = _normal(self.video, (self.videos, 1), generator)  # (V, 1)
+        shared = shared + _normal(1.0 - own - self.video, self._clips, generator)  # (V, clips)
         a, b = (
             self._right(count, shared, float(ndtri(probability)), generator)
             for count, probability in zip(
@@ -141,10 +142,11 @@ class AccuracyDesign:
     def _right(
         self, seeds: int, shared: Values, threshold: float, generator: np.random.Generator
     ) -> Values:
-        own = _normal(self.own_video, (self.videos, 1), generator)
-        own = own + _normal(self.own_clip, self._clips, generator)
-        runs = _normal(self.seed, (seeds, 1, 1), generator)
-        runs = runs + _normal(self.residual, (seeds, *self._clips), generator)
+        own = _normal(self.own_video, (self.videos, 1), generator)  # (V, 1)
+        own = own + _normal(self.own_clip, self._clips, generator)  # (V, clips)
+        runs = _normal(self.seed, (seeds, 1, 1), generator)  # (S, 1, 1)
+        runs = runs + _normal(self.residual, (seeds, *self._clips), generator)  # (S, V, clips)
+        # A score of variance 1 lies below the accuracy's normal quantile that often.
         right: Values = (runs + (shared + own) < threshold).mean(axis=-1)
         return right
 

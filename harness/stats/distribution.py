@@ -22,8 +22,8 @@ from harness.metrics.base import Values
 __all__ = ["Distribution"]
 
 _Side: TypeAlias = Literal[1, -1]
-_BELOW_ONE = 1.0 - 2.0**-53
-_ABOVE_ZERO = 2.0**-53
+_BELOW_ONE = 1.0 - 2.0**-53  # the largest float64 below 1, where ndtri is still finite
+_ABOVE_ZERO = 2.0**-53  # keeps the denominator of BCa positive
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +57,7 @@ class Distribution:
         from_below = self._rank(alpha, 1)
         from_above = self._rank(alpha, -1)
         wanted = [rank for rank in (from_below - 1, size - from_above) if 0 <= rank < size]
+        # Two order statistics need no sort.
         placed = np.partition(self.draws, wanted) if wanted else self.draws
         return (
             float(placed[from_below - 1]) if from_below else -math.inf,
@@ -124,7 +125,8 @@ def _tail(found: NDArray[np.intp], size: int, bias: float, acceleration: float) 
     share: Values = np.asarray((1.0 + found) / (1.0 + size), dtype=np.float64)
     if bias == acceleration == 0.0:
         return share
+    # BCa's level Φ(z0 + w / (1 - a w)) with w = z0 + z_alpha (Efron 1987), solved for alpha.
     distance = ndtri(np.minimum(share, _BELOW_ONE)) - bias
     scale = np.maximum(1.0 + acceleration * distance, _ABOVE_ZERO)
     corrected: Values = np.maximum(ndtr(distance / scale - bias), 1.0 / (1.0 + size))
-    return np.where(found == size, 1.0, corrected)
+    return np.where(found == size, 1.0, corrected)  # a share of 1 was moved below 1

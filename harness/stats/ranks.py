@@ -209,7 +209,7 @@ def _field(
     systems: Mapping[str, Pair], metric: Metric, dataset: Dataset, videos: Values, seed: int
 ) -> Field:
     function = metric.on(dataset)
-    drawn = np.empty((len(systems), len(videos)))
+    drawn = np.empty((len(systems), len(videos)))  # (M, D)
     for row, (name, runs) in zip(drawn, systems.items(), strict=True):
         evaluate = evaluator(runs.a, runs.truth, runs.clusters, function)
         generator = np.random.default_rng(derive(seed, "seeds", name.replace("\x1f", " ")))
@@ -247,7 +247,7 @@ def rank(systems: Field, alpha: float = 0.05) -> Ranking:
     """
     if systems.metric.ideal is not None:
         raise SpecError(f"{systems.metric.name} has no direction to rank by")
-    order = np.argsort(systems.costs, kind="stable")
+    order = np.argsort(systems.costs, kind="stable")  # undefined values last
     defined = [int(i) for i in order if math.isfinite(systems.values[i])]
     pairs = _pairs(systems, defined)
     significant = {(p.a, p.b) for p in pairs if p.p_holm < alpha}
@@ -277,6 +277,7 @@ def _pairs(systems: Field, order: Sequence[int]) -> tuple[Pairing, ...]:
     if not both:
         return ()
     margin = declared_margin(systems.dataset, systems.metric.name)
+    # Column d is one draw of videos for all systems, so that differences are paired.
     found = [_tested(systems.drawn[i] - systems.drawn[j], margin) for i, j in both]
     p_holm = holm([tested.p_value for tested in found])
     p_equivalence = holm([tested.p_equivalence for tested in found])
@@ -364,9 +365,10 @@ def average_ranks(fields: Sequence[Field]) -> tuple[AverageRank, ...]:
     if not common:
         return ()
     places = [[f.names.index(name) for name in common] for f in fields]
+    # Datasets share no clips: draw d of one may meet draw d of the other, all are independent.
     observed = np.stack([_ranks(f, f.values[p]) for f, p in zip(fields, places, strict=True)])
     drawn = np.mean([_ranks(f, f.drawn[p]) for f, p in zip(fields, places, strict=True)], axis=0)
-    bounds = np.quantile(drawn, [0.025, 0.975], axis=1)
+    bounds = np.quantile(drawn, [0.025, 0.975], axis=1)  # (2, systems)
     rows = [
         AverageRank(
             name=name,

@@ -34,8 +34,8 @@ def counts(units: int, draws: int, generator: np.random.Generator) -> Values:
         >>> counts(4, 2, np.random.default_rng(0)).sum(axis=1).tolist()
         [4.0, 4.0]
     """
-    picks = generator.integers(units, size=(draws, units))
-    picks += np.arange(draws)[:, None] * units
+    picks = generator.integers(units, size=(draws, units))  # (draws, units)
+    picks += np.arange(draws)[:, None] * units  # each row's own numbers: one count serves all
     found = np.bincount(picks.ravel(), minlength=draws * units)
     return found.reshape(draws, units).astype(np.float64)
 
@@ -52,9 +52,10 @@ def draw(evaluate: Evaluate, seeds: int, videos: Values, generator: np.random.Ge
     Returns:
         (D,) values, NaN where some seed's metric is undefined.
     """
-    values = evaluate(videos)
+    values = evaluate(videos)  # (D, S)
     if seeds == 1:
         return values[:, 0]
+    # NaN times 0 is NaN: a draw without the undefined seed is undefined as well.
     mean: Values = (values * counts(seeds, len(values), generator)).sum(axis=1) / seeds
     return mean
 
@@ -77,7 +78,7 @@ def _loop(
     pred: Values, truth: Values, clusters: Clusters, function: Score, videos: Values
 ) -> Values:
     """The metric on the resampled clips themselves; minutes where sums take a tenth of a second."""
-    values = np.empty((len(videos), len(pred)))
+    values = np.empty((len(videos), len(pred)))  # (D, S)
     for row, weights in zip(values, videos, strict=True):
         clips = np.repeat(np.arange(truth.size), weights[clusters].astype(np.intp))
         row[:] = [function(run[clips], truth[clips]) for run in pred]

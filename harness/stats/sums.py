@@ -39,6 +39,7 @@ _Terms: TypeAlias = tuple[Values, ...]
 """K terms per clip, (S, N) each."""
 _Read: TypeAlias = Callable[[Values], Values]
 
+# What ``clipped`` and ``scaled`` return is a partial of these functions: so it is recognised.
 _IS_CLIPPED = cast("functools.partial[float]", clipped(mae)).func
 _IS_SCALED = cast("functools.partial[float]", scaled(mae, 1.0)).func
 _NO_SPREAD = 1e-12  # share of a sum of squares that cancellation may leave behind
@@ -60,8 +61,8 @@ class Sums:
         """The metric of every seed in every draw: (D, V) -> (D, S)."""
         seeds, units, width = self.cells.shape
         flat = self.cells.transpose(2, 0, 1).reshape(-1, units)  # (K*S, V)
-        sums = (flat @ videos.T).reshape(width, seeds, -1)  # each sum contiguous: read fastest
-        return self.read(np.moveaxis(sums, 0, -1)).T
+        sums = (flat @ videos.T).reshape(width, seeds, -1)  # (K, S, D), contiguous: read fastest
+        return self.read(np.moveaxis(sums, 0, -1)).T  # (S, D, K) -> (S, D) -> (D, S)
 
 
 def sums_of(pred: Values, truth: Values, clusters: Clusters, function: Score) -> Sums | None:
@@ -94,8 +95,9 @@ def _divide(top: Values, bottom: Values, defined: NDArray[np.bool_]) -> Values:
 
 def _per_video(terms: _Terms, clusters: Clusters) -> Values:
     """Terms per clip to sums per video (S, V, K)."""
+    # ``reduceat`` adds up what stands side by side: clips go video by video.
     order = np.argsort(clusters, kind="stable")
-    starts = np.searchsorted(clusters[order], np.arange(clusters.max() + 1))
+    starts = np.searchsorted(clusters[order], np.arange(clusters.max() + 1))  # (V,)
     cells: Values = np.add.reduceat(np.stack(terms, axis=-1)[:, order], starts, axis=1)
     return cells
 
@@ -109,8 +111,8 @@ def _moments(pred: Values, truth: Values) -> _Terms:
 
     Those points have 6 decimals like the values: a constant becomes exactly zero.
     """
-    p = pred - pred.mean(axis=1, keepdims=True).round(6)
-    y = np.broadcast_to(truth - truth.mean().round(6), p.shape)
+    p = pred - pred.mean(axis=1, keepdims=True).round(6)  # (S, N)
+    y = np.broadcast_to(truth - truth.mean().round(6), p.shape)  # (S, N)
     return np.ones_like(p), p, y, p * p, y * y, p * y
 
 
@@ -129,8 +131,8 @@ class _Spread(NamedTuple):
 
 
 def _spread(sums: Values) -> _Spread:
-    n, p, y, pp, yy, py = np.moveaxis(sums[..., :6], -1, 0)
-    about_p, about_y = pp - p * p / n, yy - y * y / n
+    n, p, y, pp, yy, py = np.moveaxis(sums[..., :6], -1, 0)  # (...) each
+    about_p, about_y = pp - p * p / n, yy - y * y / n  # Σ(p - mean p)², Σ(y - mean y)²
     p_varies, y_varies = about_p > _NO_SPREAD * pp, about_y > _NO_SPREAD * yy
     return _Spread(about_p, about_y, py - p * y / n, p_varies, y_varies)
 
@@ -139,12 +141,13 @@ def _read_corr(sums: Values) -> Values:
     spread = _spread(sums)
     varies = spread.p_varies & spread.y_varies
     scale = np.sqrt(np.where(varies, spread.p * spread.y, 1.0))
-    return _divide(spread.product, scale, varies).clip(-1.0, 1.0)
+    return _divide(spread.product, scale, varies).clip(-1.0, 1.0)  # rounding can overshoot
 
 
 def _read_ccc(sums: Values) -> Values:
     """Σ(p - y)² + 2 Σdp·dy is N (var p + var y + (mean p - mean y)²), and less cancels."""
     spread = _spread(sums)
+    # Constant predictions covary with nothing, whatever rounding left in the product.
     twice = 2.0 * np.where(spread.p_varies, spread.product, 0.0)
     return _divide(twice, sums[..., 6] + twice, spread.y_varies)
 
@@ -177,10 +180,11 @@ def _class_sums(pred: Values, truth: Values, clusters: Clusters, score: ClassSco
     readers = {accuracy: ratio, weighted_f1: _read_weighted_f1, macro_f1: _read_macro_f1}
     if score.rate not in readers:
         return None
+    # (N,), 1 for clips that count
     kept = np.ones(truth.shape) if score.keep is None else score.keep(truth).astype(np.float64)
-    labelled = score.code(truth)
-    predicted = np.stack([score.code(run) for run in pred])
-    hits = kept * (predicted == labelled)
+    labelled = score.code(truth)  # (N,)
+    predicted = np.stack([score.code(run) for run in pred])  # (S, N)
+    hits = kept * (predicted == labelled)  # (S, N)
     if score.rate is accuracy:
         terms: _Terms = (hits, np.broadcast_to(kept, hits.shape))
     else:
@@ -192,23 +196,24 @@ def _class_terms(hits: Values, kept: Values, predicted: Classes, labelled: Class
     """Per class: right, predicted and labelled clips among those kept."""
     terms: list[Values] = []
     for c in range(1 + max(int(predicted.max()), int(labelled.max()))):
-        of_class = np.broadcast_to(kept * (labelled == c), hits.shape)
+        of_class = np.broadcast_to(kept * (labelled == c), hits.shape)  # (S, N)
         terms += [hits * (labelled == c), kept * (predicted == c), of_class]
     return tuple(terms)
 
 
 def _read_weighted_f1(sums: Values) -> Values:
-    f1, labelled, _ = _f1_of_classes(sums)
+    f1, labelled, _ = _f1_of_classes(sums)  # (..., C)
     return ratio(np.stack([(f1 * labelled).sum(axis=-1), labelled.sum(axis=-1)], axis=-1))
 
 
 def _read_macro_f1(sums: Values) -> Values:
-    f1, _, occurs = _f1_of_classes(sums)
+    f1, _, occurs = _f1_of_classes(sums)  # (..., C)
     return ratio(np.stack([f1.sum(axis=-1), occurs.sum(axis=-1)], axis=-1))
 
 
 def _f1_of_classes(sums: Values) -> tuple[Values, Values, NDArray[np.bool_]]:
     """Per class (..., C): F1, number of labels, whether it occurs at all."""
+    # Three sums of each class, as ``_class_terms`` lists them: (..., 3 C) to (..., C) each.
     hits, predicted, labelled = np.moveaxis(sums.reshape(*sums.shape[:-1], -1, 3), -1, 0)
-    both = predicted + labelled
+    both = predicted + labelled  # 2 tp + fp + fn
     return 2 * hits / np.maximum(both, 1.0), labelled, both > 0

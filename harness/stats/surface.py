@@ -73,7 +73,7 @@ class Surface:
         """
         seeds, cells, _ = pred.shape
         child = derive(among.seed, "surface", name.replace("\x1f", " "))
-        times = counts(seeds, len(among.videos), np.random.default_rng(child)) / seeds
+        times = counts(seeds, len(among.videos), np.random.default_rng(child)) / seeds  # (D, S)
         starts = range(0, cells, _CELLS)
         parts = [_cells(pred[:, at : at + _CELLS], metric, among, times) for at in starts]
         return cls(
@@ -104,7 +104,7 @@ def sample(
         seed: Of the resampling.
     """
     labels, _ = prepare(truth, truth, dataset)
-    names, clusters = np.unique(np.asarray(videos), return_inverse=True)
+    names, clusters = np.unique(np.asarray(videos), return_inverse=True)  # (V,), (N,)
     generator = np.random.default_rng(derive(seed, "surface videos", dataset.name))
     return Sample(
         truth=labels,
@@ -118,7 +118,7 @@ def sample(
 def _cells(pred: Values, metric: Metric, among: Sample, times: Values) -> tuple[Values, Values]:
     """(c,) observed and (c, D) drawn means over seeds of some conditions."""
     seeds, cells, clips = pred.shape
-    runs = pred.reshape(seeds * cells, clips).astype(np.float64).round(6)
+    runs = pred.reshape(seeds * cells, clips).astype(np.float64).round(6)  # (S*c, N)
     sums = sums_of(runs, among.truth, among.clusters, metric.on(among.dataset))
     if sums is None:
         raise SpecError(
@@ -126,10 +126,10 @@ def _cells(pred: Values, metric: Metric, among: Sample, times: Values) -> tuple[
             " hundreds of conditions",
             hint="--metric mae",
         )
-    everything = np.ones((1, among.videos.shape[1]))
-    values = sums(everything).reshape(seeds, cells).mean(axis=0)
+    everything = np.ones((1, among.videos.shape[1]))  # (1, V): the videos as observed
+    values = sums(everything).reshape(seeds, cells).mean(axis=0)  # (c,)
     drawn = sums(among.videos).reshape(-1, seeds, cells)  # (D, S, c)
-    return values, np.einsum("ds,dsc->cd", times, drawn)
+    return values, np.einsum("ds,dsc->cd", times, drawn)  # draw d's mean over its own seeds
 
 
 def _defined(draws: Values) -> Values:
@@ -171,11 +171,11 @@ def largest(values: Values, drawn: Values, alpha: float = 0.05) -> Extreme:
     """
     if not np.isfinite(values).all():
         return Extreme(place=0, value=math.nan, low=math.nan, high=math.nan)
-    drawn = drawn[:, np.isfinite(drawn).all(axis=0)]
-    error = drawn.std(axis=1)
-    away = np.abs(drawn - values[:, None])
+    drawn = drawn[:, np.isfinite(drawn).all(axis=0)]  # draws in which all are defined
+    error = drawn.std(axis=1)  # (C,)
+    away = np.abs(drawn - values[:, None])  # (C, D)
     scaled = np.divide(away, error[:, None], out=np.zeros_like(away), where=error[:, None] > 0)
-    reach = float(np.quantile(scaled.max(axis=0), 1 - alpha))
+    reach = float(np.quantile(scaled.max(axis=0), 1 - alpha))  # q, one for all C
     place = int(np.argmax(values))
     return Extreme(
         place=place,

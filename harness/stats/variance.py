@@ -186,8 +186,8 @@ class Components:
         """
         if not delta > 0:
             raise SpecError(f"a difference to detect is positive, found {delta:g}")
-        per_run = sum(self.of_mean(1).values()) - self._fixed
-        room = (delta / resolution(1.0)) ** 2 - self._fixed
+        per_run = sum(self.of_mean(1).values()) - self._fixed  # variance that more runs reduce
+        room = (delta / resolution(1.0)) ** 2 - self._fixed  # what may remain of it
         if per_run <= 0:
             return 1 if room >= 0 else None
         return max(_FEWEST_RUNS, math.ceil(per_run / room)) if room > 0 else None
@@ -217,14 +217,15 @@ def clip_scores(
         SubmissionError: As ``harness.metrics.prepare``.
     """
     prepared = [prepare(run, truth, dataset) for run in np.atleast_2d(np.asarray(pred))]
-    runs, labels = np.stack([values for values, _ in prepared]), prepared[0][1]
+    runs, labels = np.stack([values for values, _ in prepared]), prepared[0][1]  # (S, N), (N,)
+    # Each clip is a video of its own, so that cells are scores per clip.
     sums = sums_of(runs, labels, np.arange(labels.size), metric.on(dataset))
     if sums is None or sums.read is not ratio:
         raise SpecError(
             f"{metric.name} is not a mean over clips, so it has no variance components",
             hint="choose mae or an accuracy",
         )
-    score, counted = sums.cells[..., 0], sums.cells[0, :, 1] > 0
+    score, counted = sums.cells[..., 0], sums.cells[0, :, 1] > 0  # (S, N), (N,)
     return score[:, counted], counted
 
 
@@ -314,8 +315,8 @@ class _Layout:
 
     def split(self, x: Values) -> tuple[Values, Values]:
         """(R, N) rows into video means less the row's mean (R, V), and the rest within videos."""
-        sums = np.stack([np.bincount(self.video, row, self.videos) for row in x])
-        means = sums / self.sizes
+        sums = np.stack([np.bincount(self.video, row, self.videos) for row in x])  # (R, V)
+        means = sums / self.sizes  # (R, V)
         return means - x.mean(axis=1, keepdims=True), x - means[:, self.video]
 
     def mean_squares(self, x: Values, rows: int) -> tuple[float, float]:
@@ -334,12 +335,13 @@ class _Layout:
 def _solve(mean: Values, systems: tuple[Values, ...], videos: ArrayLike) -> Components:
     layout = _Layout.of(videos, mean.size)
     terms = tuple(_seed_terms(scores, layout) for scores in systems)
-    between, within = layout.mean_squares(mean[None], 1)
+    between, within = layout.mean_squares(mean[None], 1)  # of the mean over runs, (1, N)
     return Components(
         mean=float(mean.mean()),
         clips=layout.clips,
         videos=layout.videos,
         effective_videos=layout.clips / layout.weight,
+        # The mean over S runs still holds a share 1 / S of their terms.
         video=(between - within) / layout.typical - sum(t.seed_video / t.runs for t in terms),
         clip=within - sum(t.seed_clip / t.runs for t in terms),
         systems=terms,
@@ -350,9 +352,10 @@ def _seed_terms(scores: Values, layout: _Layout) -> SeedTerms:
     runs = len(scores)
     if runs == 1:
         return SeedTerms(runs=1, seed=0.0, seed_video=0.0, seed_clip=0.0)
-    of_run = scores.mean(axis=1)
-    crossed = scores - of_run[:, None] - scores.mean(axis=0) + scores.mean()
-    between, seed_clip = layout.mean_squares(crossed, runs - 1)
+    of_run = scores.mean(axis=1)  # (S,)
+    crossed = scores - of_run[:, None] - scores.mean(axis=0) + scores.mean()  # (S, N)
+    between, seed_clip = layout.mean_squares(crossed, runs - 1)  # rows add up to 0: S - 1 are free
     seed_video = (between - seed_clip) / layout.typical
+    # A run's mean over clips has variance seed + (weight · seed_video + seed_clip) / N.
     seed = float(of_run.var(ddof=1)) - (layout.weight * seed_video + seed_clip) / layout.clips
     return SeedTerms(runs=runs, seed=seed, seed_video=seed_video, seed_clip=seed_clip)

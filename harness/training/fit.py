@@ -82,7 +82,7 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
         trainable=sum(p.numel() for p in network.parameters() if p.requires_grad),
         history=tuple(loop.history),
         selected_epoch=loop.best.epoch,
-        curves={name: np.stack(rows) for name, rows in loop.curves.items()},
+        curves={name: np.stack(rows) for name, rows in loop.curves.items()},  # (epochs, clips)
         diagnose=diagnose_split if talks else None,
         predict_under=predict_split_under,
         diagnose_under=diagnose_split_under if talks else None,

@@ -84,6 +84,7 @@ class Loop:
                 self._epoch(epoch)
                 keeper.save(lambda at=epoch: self._state(at))  # type: ignore[misc]  # bound now
                 yield self.history[-1]
+            # The next stage goes on from the epoch selected, not from the last one.
             self.network.load_state_dict(self.best.state)
             if self.is_last:
                 keeper.forget()
@@ -170,7 +171,7 @@ class Loop:
         """
         names = [name for name in (self.stage.name, plan.name) if name != "main"]
         generator = np.random.default_rng(derive(self.task.seed, "batches", *names, epoch))
-        domains = self._train.domains
+        domains = self._train.domains  # (n,) or None
         if domains is not None and len(domains.unique()) > 1:
             return balanced_order(domains, self._batch_size, generator)
         return epoch_order(len(self._train), self._batch_size, generator)
@@ -181,7 +182,7 @@ class Loop:
         if self.is_last:
             for name, rows in self.curves.items():
                 rows.append(predict(self.network, self.sources[name], self.stage.predict))
-            prediction = self.curves[split.name][-1]
+            prediction = self.curves[split.name][-1]  # (n,)
         else:
             source = self._knowledge if self.stage.on_knowledge else self.sources
             prediction = predict(self.network, source[split.name], self.stage.predict)
@@ -197,6 +198,7 @@ class Loop:
 
     def _keep_if_best(self, epoch: int, valid: float) -> None:
         tied = self.task.protocol.selection_ties == "latest" and valid == self.best.value
+        # The first epoch counts even when its metric is NaN: a stage ends with some weights.
         if epoch == 1 or tied or better(self.metric, valid, self.best.value):
             self.best = _Best(epoch, valid, copy.deepcopy(self.network.state_dict()))
         elif self.params.plateau and (epoch - self.best.epoch) % self.params.plateau == 0:

@@ -61,7 +61,7 @@ class Sweep:
             weight_decay=params.weight_decay,
             fused=True,  # one pass over the weights: half a step's time where weights dominate
         )
-        self._rates = [group["lr"] for group in self.optimizer.param_groups]
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]  # before any schedule
         self.batches = max(1, math.ceil(plan.share * batches))
         self.epochs = epochs
         self.step = 0
@@ -123,6 +123,7 @@ class Sweep:
         else:
             output = self.network(batch)
             loss = total_loss(output, batch, self.params)
+        # Weighted by clips, batch means add up to the step's mean; unweighted they are MMSA's sum.
         share = 1.0 if self.params.drops_tail else len(batch) / group
         (loss if share == 1.0 else loss * share).backward()
         if output is not None:
@@ -138,6 +139,7 @@ class Sweep:
 
     def _update(self, epoch: int) -> None:
         at = Progress(step=self.step, steps=self.steps, epoch=epoch, epochs=self.epochs)
+        # From the first rates, not the last ones: factors do not pile up.
         factor = self.params.lr_factor(at) * self.slowdown
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor

@@ -66,7 +66,7 @@ class Letters:
         if not (low < high and 2 <= levels <= len(string.ascii_uppercase)):
             raise SpecError(f"expected 2 to 26 levels from low to high, found {levels}")
         generator = np.random.default_rng(derive(seed, "letters", clip))
-        order = generator.permutation(np.linspace(low, high, levels))
+        order = generator.permutation(np.linspace(low, high, levels))  # (K,)
         return cls(values=tuple(np.roll(order, turn).tolist()))
 
     @property
@@ -105,7 +105,7 @@ class Letters:
             detail = "a log-probability is missing, NaN or positive"
             return Reading(outcome=Outcome.UNPARSED, detail=detail)
         weighted = [(stands_for[token], math.exp(p)) for token, p in told if token in stands_for]
-        mass = math.fsum(weight for _, weight in weighted)
+        mass = math.fsum(weight for _, weight in weighted)  # exact, whatever the order
         if not mass:
             return Reading(outcome=Outcome.UNPARSED, detail="no letter is probable", mass=0.0)
         mean = math.fsum(value * (weight / mass) for value, weight in weighted)
