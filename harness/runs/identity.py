@@ -310,6 +310,8 @@ def _called(call: ast.Call) -> str:
 
 
 def _owner(call: ast.Call) -> str:
-    function = call.func
-    named = isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)
-    return function.value.id if named else ""
+    """``x`` of ``x.method(...)``."""
+    match call.func:
+        case ast.Attribute(value=ast.Name(id=name)):
+            return name
+    return ""
