@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import textwrap
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -64,15 +64,18 @@ def parse(
     return _Table(cls, given).read(table, Place(where, error))
 
 
-def json_schema(cls: type, title: str, *, given: tuple[str, ...] = ()) -> dict[str, Json]:
+def json_schema(
+    cls: type, title: str, *, given: Collection[str] = (), optional: Collection[str] = ()
+) -> dict[str, Json]:
     """JSON Schema (draft 7) of the tables that ``parse`` reads, cross-field rules aside.
 
     Args:
         cls: The dataclass.
         title: What such a file is.
         given: Fields that are no keys.
+        optional: Fields without a default that a file may leave out all the same.
     """
-    table = _Table(cls, dict.fromkeys(given)).schema()
+    table = _Table(cls, dict.fromkeys(given), frozenset(optional)).schema()
     return {"$schema": _DRAFT, "title": title, **table}
 
 
@@ -90,12 +93,16 @@ def field_schemas(cls: type) -> dict[str, dict[str, Json]]:
             **({"description": told[item.name]} if item.name in told else {}),
             **({"default": plain(item.default)} if _has_default(item) else {}),
         }
-        for item in dataclasses.fields(cls)
+        for item in _fields(cls)
     }
 
 
 def _has_default(item: dataclasses.Field[Any]) -> bool:
     return item.default is not dataclasses.MISSING and item.default is not None
+
+
+def _fields(cls: type) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(cls)
 
 
 @cache
@@ -106,7 +113,7 @@ def kinds_of(cls: type) -> Mapping[str, Kind[Any]]:
         TypeError: For a field whose type has no kind.
     """
     hints = get_type_hints(cls, include_extras=True)
-    return {item.name: _kind(hints[item.name]) for item in dataclasses.fields(cls)}
+    return {item.name: _kind(hints[item.name]) for item in _fields(cls)}
 
 
 @dataclass(frozen=True)
@@ -115,12 +122,13 @@ class _Table(Generic[D]):
 
     cls: type[D]
     given: Mapping[str, object] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
     expected: str = "a table"
 
     def read(self, value: object, place: Place) -> D:
         if not isinstance(value, Mapping):
             raise place.wrong(self.expected, value)
-        kinds = {name: kind for name, kind in kinds_of(self.cls).items() if name not in self.given}
+        kinds = self._kinds()
         check_keys(value, kinds, place.where, place.error)
         for name in self._required():
             if name not in value:
@@ -137,17 +145,22 @@ class _Table(Generic[D]):
         known = field_schemas(self.cls)
         table: dict[str, Json] = {
             "type": "object",
-            "properties": {name: known[name] for name in known if name not in self.given},
+            "properties": {name: known[name] for name in self._kinds()},
             "additionalProperties": False,
         }
         return {**table, "required": list(required)} if required else table
 
+    def _kinds(self) -> dict[str, Kind[Any]]:
+        cls: type = self.cls
+        return {name: kind for name, kind in kinds_of(cls).items() if name not in self.given}
+
     def _required(self) -> tuple[str, ...]:
-        absent = dataclasses.MISSING
+        kinds, absent = self._kinds(), dataclasses.MISSING
         return tuple(
             item.name
-            for item in dataclasses.fields(self.cls)  # type: ignore[arg-type]  # D is one
-            if item.name not in self.given and item.default is item.default_factory is absent
+            for item in _fields(self.cls)
+            if item.name in kinds and item.name not in self.optional
+            if item.default is item.default_factory is absent
         )
 
 
@@ -191,7 +204,7 @@ def _kind(hint: Any) -> Kind[Any]:  # noqa: ANN401  a type, or a form of typing
     if hint in _PLAIN:
         return _PLAIN[hint]
     if dataclasses.is_dataclass(hint):
-        return _Table(hint)  # type: ignore[arg-type]  # a class, as it came from annotations
+        return _Table(hint)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _Member(hint)
     raise TypeError(f"no kind of value is known for the type {hint!r}")

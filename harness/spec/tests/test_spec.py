@@ -215,7 +215,7 @@ SYSTEM = '[[systems]]\nname = "tfn"\n'
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "demo.toml: systems is missing; it should be a non-empty list"),
+        ("", "demo.toml: corpora is missing; it should be a non-empty list"),
         (START, "systems is missing"),
         (SYSTEM, "demo.toml: corpora is missing; it should be a non-empty list"),
         (START + "systems = []", "systems should be a non-empty list"),
