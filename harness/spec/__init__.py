@@ -8,7 +8,7 @@ that test clips are seen under.
 from harness._util.schema import Scalar, check_keys
 from harness.spec.protocol import Protocol, refine
 from harness.spec.run import RunSpec
-from harness.spec.suite import Entry, Suite, algorithm_of
+from harness.spec.suite import Entry, Suite, SuiteFile, algorithm_of
 
 __all__ = [
     "Entry",
@@ -16,6 +16,7 @@ __all__ = [
     "RunSpec",
     "Scalar",
     "Suite",
+    "SuiteFile",
     "algorithm_of",
     "check_keys",
     "refine",

@@ -7,6 +7,7 @@ closely. Docstrings below fields become the help that editors show.
 from __future__ import annotations
 
 from harness._util.schema.kinds import (
+    JSON,
     SCALAR,
     Choice,
     Flag,
@@ -18,10 +19,11 @@ from harness._util.schema.kinds import (
     stated,
 )
 from harness._util.schema.nested import Either, ListOf, TableOf
-from harness._util.schema.place import Place, check_keys
+from harness._util.schema.place import Place, check_keys, located
 from harness._util.schema.table import field_schemas, json_schema, kinds_of, parse, table_of
 
 __all__ = [
+    "JSON",
     "SCALAR",
     "Choice",
     "Either",
@@ -38,6 +40,7 @@ __all__ = [
     "field_schemas",
     "json_schema",
     "kinds_of",
+    "located",
     "parse",
     "stated",
     "table_of",

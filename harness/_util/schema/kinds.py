@@ -10,10 +10,21 @@ import re
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from harness._util.canonical import Json
+from harness._util.canonical import Json, plain
 from harness._util.schema.place import Place
 
-__all__ = ["SCALAR", "Choice", "Flag", "Integer", "Kind", "Number", "Scalar", "Text", "stated"]
+__all__ = [
+    "JSON",
+    "SCALAR",
+    "Choice",
+    "Flag",
+    "Integer",
+    "Kind",
+    "Number",
+    "Scalar",
+    "Text",
+    "stated",
+]
 
 Scalar = str | int | float | bool
 T_co = TypeVar("T_co", covariant=True)
@@ -188,6 +199,24 @@ class _AnyScalar:
 
 SCALAR: Kind[Scalar] = _AnyScalar()
 """What a hyper-parameter may be."""
+
+
+@dataclass(frozen=True)
+class _AnyJson:
+    expected: str = "a value that JSON can hold"
+
+    def read(self, value: object, place: Place) -> Json:
+        try:
+            return plain(value)
+        except (TypeError, ValueError):  # a date; NaN
+            raise place.wrong(self.expected, value) from None
+
+    def schema(self) -> dict[str, Json]:
+        return {}
+
+
+JSON: Kind[Json] = _AnyJson()
+"""Anything that can be sent on as JSON."""
 
 
 def stated(**keywords: Json | None) -> dict[str, Json]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness._util.registry import suggest
 from harness.errors import HarnessError, SpecError
 
-__all__ = ["Place", "check_keys"]
+__all__ = ["Place", "check_keys", "located"]
 
 _LONGEST_EXCERPT = 60
 
@@ -61,3 +62,19 @@ def check_keys(
         if key not in known:
             guess = suggest(key, known, key=True)
             raise error(f"{where}: unknown key {key!r}{guess} (known: {', '.join(known)})")
+
+
+@contextlib.contextmanager
+def located(where: str) -> Iterator[None]:
+    """Put a place in front of what an error says that is raised inside.
+
+    Example:
+        >>> with located("demo.toml: row 'tfn'"):
+        ...     raise SpecError("system tfn has no parameter 'hiden'")
+        Traceback (most recent call last):
+        harness.errors.SpecError: demo.toml: row 'tfn': system tfn has no parameter 'hiden'
+    """
+    try:
+        yield
+    except HarnessError as error:
+        raise type(error)(f"{where}: {error}", hint=error.hint) from None

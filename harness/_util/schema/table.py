@@ -27,7 +27,7 @@ from typing import (
 from harness._util.canonical import Json, plain
 from harness._util.schema.kinds import SCALAR, Choice, Flag, Integer, Kind, Number, Scalar, Text
 from harness._util.schema.nested import ListOf, TableOf
-from harness._util.schema.place import Place, check_keys
+from harness._util.schema.place import Place, check_keys, located
 from harness.errors import HarnessError, SpecError
 
 __all__ = ["field_schemas", "json_schema", "kinds_of", "parse", "table_of"]
@@ -135,10 +135,8 @@ class _Table(Generic[D]):
                 expected = kinds[name].expected
                 raise place.key(name).refused(f"is missing; it should be {expected}")
         read = {key: kinds[key].read(each, place.key(key)) for key, each in value.items()}
-        try:
+        with located(place.where):
             return self.cls(**self.given, **read)
-        except HarnessError as error:
-            raise place.error(f"{place.where}: {error}", hint=error.hint) from None
 
     def schema(self) -> dict[str, Json]:
         required = self._required()
@@ -192,18 +190,19 @@ def _kind(hint: Any) -> Kind[Any]:  # noqa: ANN401  a type, or a form of typing
     """The kind of a type; None in a union is a key left out."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return next(each for each in args[1:] if hasattr(each, "schema"))  # type: ignore[no-any-return]
+        return next(each for each in args[1:] if hasattr(each, "schema"))
     if origin in (Union, types.UnionType):
         return _union_kind(hint)
     if origin is Literal:
         return Choice(args)
     if origin is tuple and args[1:] == (Ellipsis,):
-        return ListOf(item=_kind(args[0]))
+        named = "a list of texts" if args[0] is str else None
+        return ListOf(item=_kind(args[0]), named=named)
     if origin is Mapping:
         return TableOf(item=_kind(args[1]))
     if hint in _PLAIN:
         return _PLAIN[hint]
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _Table(hint)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _Member(hint)
