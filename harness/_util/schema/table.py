@@ -174,7 +174,7 @@ class _Member:
 
     @property
     def _choice(self) -> Choice:
-        return Choice(tuple(self.cls))
+        return Choice(tuple(map(str, self.cls)))
 
     def read(self, value: object, place: Place) -> StrEnum:
         return self.cls(self._choice.read(value, place))
