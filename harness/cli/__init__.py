@@ -30,6 +30,7 @@ from harness.cli import (
     replay,
     reproduce,
     run,
+    schema,
     score,
     status,
     study,
@@ -49,7 +50,7 @@ app = typer.Typer(
 )
 for group in (
     *(run, status, lists, card, data, score, compare, boards, reproduce, study),
-    *(extract, submit, fuse, mllm, lint, verify, replay, export, doctor),
+    *(extract, submit, fuse, mllm, lint, schema, verify, replay, export, doctor),
 ):
     group.register(app)
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from harness import data
 from harness._util.canonical import Json
+from harness._util.registry import suggest
+from harness._util.schema import located
 from harness.corruption.evaluate_grid import obstacle
 from harness.data.contents import contents_of
 from harness.data.corpus import Corpus
@@ -140,9 +142,11 @@ def find_suite(name: str, home: Home) -> Suite:
     if path.suffix.lower() != ".toml":
         path = home.suite_files().get(name, home.suites / f"{name}.toml")
     if not path.is_file():
-        known = ", ".join(home.suite_files()) or "none"
+        files = home.suite_files()
+        known = ", ".join(files) or "none"
         raise SpecError(
-            f"no suite {name!r} (known: {known})", hint="name one of those, or give a .toml file"
+            f"no suite {name!r}{suggest(name, files)} (known: {known})",
+            hint="name one of those, or give a .toml file",
         )
     return Suite.load(path)
 
@@ -170,11 +174,16 @@ def make_plan(
     for corpus in corpora:
         metrics[protocol.selection_metric].on(corpus.dataset)  # or fail before anything runs
     transfer_rules.check_corpora(protocol, corpora)
+    for entry in suite.entries:
+        with located(_row(suite, entry)):
+            systems[entry.system]  # or fail before anything runs
     trained = [entry.label for entry in suite.entries if not systems[entry.system].deterministic]
     transfer_rules.check_settings(protocol, trained)
     suite = _with_references(_with_defaults(suite))
     seeds = {corpus.name: _seeds(suite, corpus.name, protocol) for corpus in corpora}
-    maker = _CellMaker(protocol=protocol, home=home, device=device, inventory=inventory)
+    maker = _CellMaker(
+        suite=suite, protocol=protocol, home=home, device=device, inventory=inventory
+    )
     cells = tuple(
         cell
         for corpus in corpora
@@ -187,6 +196,7 @@ def make_plan(
 
 @dataclass(frozen=True, kw_only=True)
 class _CellMaker:
+    suite: Suite
     protocol: Protocol
     home: Home
     device: str
@@ -194,7 +204,8 @@ class _CellMaker:
 
     def cells(self, corpus: Corpus, entry: Entry, seeds: tuple[int, ...]) -> Iterator[Cell]:
         system = systems[entry.system]
-        params = system.resolve(corpus.dataset.name, entry.params)
+        with located(_row(self.suite, entry)):
+            params = system.resolve(corpus.dataset.name, entry.params)
         reason = self._obstacle(corpus, system, params)
         pinned: Mapping[str, str] = {}
         if system.pins is not None and reason is None:
@@ -317,6 +328,11 @@ class _CellMaker:
         if role == "encoder":
             return self.inventory.encoder_digest(name)
         return self.inventory.corpus(name).fingerprint
+
+
+def _row(suite: Suite, entry: Entry) -> str:
+    """What messages call a row."""
+    return f"{suite.where or f'suite {suite.name}'}: row {entry.label!r}"
 
 
 def _training_domains(corpus: Corpus) -> int:

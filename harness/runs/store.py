@@ -41,7 +41,7 @@ from harness.data.corpus import LABELS, Corpus
 from harness.errors import StoreError
 from harness.runs.record import RunRecord
 from harness.spec import RunSpec
-from harness.spec.records import spec_of
+from harness.spec.run import spec_of
 
 __all__ = ["RunStore", "StoredRun"]
 

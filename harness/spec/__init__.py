@@ -5,16 +5,10 @@ computes nothing. ``protocols/`` has one file per protocol, ``conditions`` names
 that test clips are seen under.
 """
 
-from harness.spec.suite import (
-    Entry,
-    Protocol,
-    RunSpec,
-    Scalar,
-    Suite,
-    algorithm_of,
-    check_keys,
-    refine,
-)
+from harness._util.schema import Scalar, check_keys
+from harness.spec.protocol import Protocol, refine
+from harness.spec.run import RunSpec
+from harness.spec.suite import Entry, Suite, SuiteFile, algorithm_of
 
 __all__ = [
     "Entry",
@@ -22,6 +16,7 @@ __all__ = [
     "RunSpec",
     "Scalar",
     "Suite",
+    "SuiteFile",
     "algorithm_of",
     "check_keys",
     "refine",

@@ -7,33 +7,42 @@ All text is one plain line of bounded length, for it is printed on boards.
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from harness._util import canonical
 from harness._util.atomic import is_plain_name
 from harness._util.canonical import Json
 from harness._util.documents import read_json, read_toml
-from harness.errors import SpecError, SubmissionError
-from harness.spec import check_keys
+from harness._util.schema import (
+    Choice,
+    Either,
+    Integer,
+    Kind,
+    ListOf,
+    Number,
+    Place,
+    TableOf,
+    Text,
+    parse,
+)
+from harness.errors import SubmissionError
 
 __all__ = ["NOT_STATED", "Badge", "Manifest"]
 
 NOT_STATED = "not stated"
 
+T = TypeVar("T")
+
 _SELECTIONS = ("validation", "test", "none (no training)", NOT_STATED)
 _INPUTS = ("text", "audio", "vision")
 _COLUMNS = ("id", "video_id", "clip_id", "pred", "seed", "label")
-_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&*+,;=%-]+")
+_URL = r"https?://[A-Za-z0-9._~:/?#@!$&*+,;=%-]+"
 _LONGEST_NAME = 80
 _LONGEST_LIST = 50
-
-T = TypeVar("T")
 
 
 class Badge(StrEnum):
@@ -58,54 +67,136 @@ _MEANINGS = {
 }
 
 
+def _line(longest: int) -> Text:
+    return Text(longest=longest, blank=False)
+
+
+def _list(item: Kind[T]) -> ListOf[T]:
+    return ListOf(item=item, least=1, most=_LONGEST_LIST, unique=True)
+
+
+@dataclass(frozen=True)
+class _Name:
+    """What a file may be called."""
+
+    expected: str = "text"
+
+    def read(self, value: object, place: Place) -> str:
+        name = _line(_LONGEST_NAME).read(value, place)
+        if not is_plain_name(name):
+            raise place.wrong(
+                "a name of letters, digits and . _ + = @ - or space", name, hint="--name NAME"
+            )
+        return name
+
+    def schema(self) -> dict[str, Json]:
+        return _line(_LONGEST_NAME).schema()
+
+
+@dataclass(frozen=True)
+class _Factor:
+    """A finite number but zero."""
+
+    expected: str = "a finite number"
+
+    def read(self, value: object, place: Place) -> float:
+        factor = Number().read(value, place)
+        if factor == 0:
+            raise place.wrong("another factor than zero", value)
+        return factor
+
+    def schema(self) -> dict[str, Json]:
+        return {"type": "number", "not": {"const": 0}}
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """What a table's cell holds: text, or an integer as it is written."""
+
+    expected: str = "text"
+
+    def read(self, value: object, place: Place) -> str:
+        return str(value) if type(value) is int else _line(200).read(value, place)
+
+    def schema(self) -> dict[str, Json]:
+        return {"type": ["string", "integer"]}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """A submission as its authors describe it; None is "not stated".
 
-    Args:
-        name: Unique per dataset; a plain file name.
-        title: How a board calls it; the name when not stated.
-        paper: Citation.
-        year: Year of publication.
-        url: An http or https address.
-        authors: Their names.
-        description: The system in a sentence or two.
-        seeds: Number of runs, or the seeds themselves, that the authors state.
-        selection: What chose the checkpoint: ``validation``, ``test``, ``none (no training)`` or
-            ``not stated``.
-        side_info: What the system knew besides transcript, audio and vision, or ``none``.
-        encoder: Text encoder.
-        trained_on: What it was trained on.
-        inputs: Some of ``text``, ``audio``, ``vision``.
-        mapping: How foreign outputs became scores; required with ``values`` or ``scale``.
-        protocol: Digest of the protocol the authors say they followed (12 hexadecimal digits).
-        note: Anything a reader must know.
-        columns: Our column -> theirs.
-        where: Their column -> the value that rows to read have.
-        values: Content of their prediction cell -> number.
-        scale: Factor on every prediction.
+    Raises:
+        SubmissionError: When foreign outputs became scores and nothing says how.
     """
 
-    name: str
-    title: str | None = None
-    paper: str | None = None
-    year: int | None = None
-    url: str | None = None
-    authors: tuple[str, ...] = ()
-    description: str | None = None
-    seeds: int | tuple[int, ...] | None = None
-    selection: str = NOT_STATED
-    side_info: str | None = None
-    encoder: str | None = None
-    trained_on: tuple[str, ...] = ()
-    inputs: tuple[str, ...] = ()
-    mapping: str | None = None
-    protocol: str | None = None
-    note: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    where: Mapping[str, str] = field(default_factory=dict)
-    values: Mapping[str, float] = field(default_factory=dict)
-    scale: float = 1.0
+    name: Annotated[str, _Name()]
+    """Unique per dataset; a plain file name."""
+    title: Annotated[str | None, _line(120)] = None
+    """How a board calls it; the name when not stated."""
+    paper: Annotated[str | None, _line(300)] = None
+    """Citation."""
+    year: Annotated[int | None, Integer(low=1990, high=2100)] = None
+    """Year of publication."""
+    url: Annotated[
+        str | None,
+        Text(
+            longest=300,
+            pattern=_URL,
+            expected="an http or https address, other characters as %xx",
+        ),
+    ] = None
+    """An http or https address."""
+    authors: Annotated[tuple[str, ...], _list(_line(120))] = ()
+    """Their names."""
+    description: Annotated[str | None, _line(1000)] = None
+    """The system in a sentence or two."""
+    seeds: Annotated[
+        int | tuple[int, ...] | None,
+        Either(one=Integer(low=1, high=10_000), many=_list(Integer(low=0, high=2**53))),
+    ] = None
+    """Number of runs, or the seeds themselves, that the authors state."""
+    selection: Annotated[str, Choice(_SELECTIONS)] = NOT_STATED
+    """What chose the checkpoint."""
+    side_info: Annotated[str | None, _line(300)] = None
+    """What the system knew besides transcript, audio and vision, or ``none``."""
+    encoder: Annotated[str | None, _line(120)] = None
+    """Text encoder."""
+    trained_on: Annotated[tuple[str, ...], _list(_line(200))] = ()
+    """What it was trained on."""
+    inputs: Annotated[tuple[str, ...], _list(Choice(_INPUTS))] = ()
+    """What it reads of a clip."""
+    mapping: Annotated[str | None, _line(1000)] = None
+    """How foreign outputs became scores; required with ``values`` or ``scale``."""
+    protocol: Annotated[
+        str | None,
+        Text(pattern="[0-9a-f]{12}", expected="12 hexadecimal digits (msa list protocols)"),
+    ] = None
+    """Digest of the protocol the authors say they followed (12 hexadecimal digits)."""
+    note: Annotated[str | None, _line(1000)] = None
+    """Anything a reader must know."""
+    columns: Annotated[Mapping[str, str], TableOf(item=_line(200), keys=_COLUMNS)] = field(
+        default_factory=dict
+    )
+    """Our column -> theirs."""
+    where: Annotated[Mapping[str, str], TableOf(item=_Cell(), key=_line(200))] = field(
+        default_factory=dict
+    )
+    """Their column -> the value that rows to read have."""
+    values: Annotated[Mapping[str, float], TableOf(item=Number(), key=_line(200))] = field(
+        default_factory=dict
+    )
+    """Content of their prediction cell -> number."""
+    scale: Annotated[float, _Factor()] = 1.0
+    """Factor on every prediction."""
+
+    def __post_init__(self) -> None:
+        if (self.values or self.scale != 1) and self.mapping is None:
+            raise SubmissionError(
+                "values and scale turn foreign outputs into scores,"
+                " which a reader of the board must know",
+                hint='mapping = "the top word positive, neutral, negative became 1, 0, -1"',
+            )
 
     @classmethod
     def load(cls, path: Path, *, name: str | None = None, default: str) -> Manifest:
@@ -132,16 +223,7 @@ class Manifest:
         Raises:
             SubmissionError: Naming ``where``, the key and what was expected.
         """
-        _check_keys(table, _KEYS, where)
-        stated = {key: _KEYS[key](value, f"{where}: {key}") for key, value in table.items()}
-        manifest = cls(**stated)  # type: ignore[arg-type]  # each key has been read as its type
-        if (manifest.values or manifest.scale != 1) and manifest.mapping is None:
-            raise SubmissionError(
-                f"{where}: values and scale turn foreign outputs into scores,"
-                " which a reader of the board must know",
-                hint='mapping = "the top word positive, neutral, negative became 1, 0, -1"',
-            )
-        return manifest
+        return parse(cls, table, where, error=SubmissionError)
 
     def table(self) -> dict[str, Json]:
         """What is stated, as ``parse`` reads it.
@@ -182,154 +264,3 @@ class Manifest:
 
 def _given(**options: str | None) -> dict[str, str]:
     return {key: value for key, value in options.items() if value is not None}
-
-
-def _wrong(where: str, expected: str, found: object) -> SubmissionError:
-    return SubmissionError(f"{where} should be {expected}; found {_excerpt(found)}")
-
-
-def _excerpt(found: object) -> str:
-    text = ascii(found)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _check_keys(table: Mapping[str, object], known: Mapping[str, object], where: str) -> None:
-    try:
-        check_keys(table, known, where)
-    except SpecError as error:
-        raise SubmissionError(str(error)) from None
-
-
-def _table(value: object, where: str) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise _wrong(where, "a table", value)
-    return value
-
-
-def _text(limit: int) -> Callable[[object, str], str]:
-    def read(value: object, where: str) -> str:
-        if not isinstance(value, str) or not value.strip():
-            raise _wrong(where, "text", value)
-        plain = value.strip()
-        if len(plain) > limit:
-            raise SubmissionError(f"{where} has {len(plain)} characters, at most {limit} are shown")
-        if not plain.isprintable():
-            raise _wrong(where, "one line without control characters", value)
-        return plain
-
-    return read
-
-
-def _name(value: object, where: str) -> str:
-    name = _text(_LONGEST_NAME)(value, where)
-    if not is_plain_name(name):
-        raise SubmissionError(
-            f"{where}: a submission is called by letters, digits and . _ + = @ - or space;"
-            f" found {_excerpt(name)}",
-            hint="--name NAME",
-        )
-    return name
-
-
-def _url(value: object, where: str) -> str:
-    address = _text(300)(value, where)
-    if not _URL.fullmatch(address):
-        raise _wrong(where, "an http or https address, other characters as %xx", value)
-    return address
-
-
-def _integer(low: int, high: int) -> Callable[[object, str], int]:
-    def read(value: object, where: str) -> int:
-        if type(value) is not int or not low <= value <= high:
-            raise _wrong(where, f"an integer from {low} to {high}", value)
-        return value
-
-    return read
-
-
-def _number(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _wrong(where, "a finite number", value)
-    return float(value)
-
-
-def _scale(value: object, where: str) -> float:
-    factor = _number(value, where)
-    if factor == 0:
-        raise _wrong(where, "another factor than zero", value)
-    return factor
-
-
-def _one_of(*choices: str) -> Callable[[object, str], str]:
-    def read(value: object, where: str) -> str:
-        if not isinstance(value, str) or value not in choices:
-            raise _wrong(where, f"one of {', '.join(map(repr, choices))}", value)
-        return value
-
-    return read
-
-
-def _list_of(item: Callable[[object, str], T]) -> Callable[[object, str], tuple[T, ...]]:
-    def read(value: object, where: str) -> tuple[T, ...]:
-        if not isinstance(value, list) or not 0 < len(value) <= _LONGEST_LIST:
-            raise _wrong(where, f"a list of 1 to {_LONGEST_LIST} items", value)
-        items = tuple(item(each, f"{where}[{i}]") for i, each in enumerate(value))
-        if len(set(items)) < len(items):
-            raise SubmissionError(f"{where} names one item twice")
-        return items
-
-    return read
-
-
-def _table_of(item: Callable[[object, str], T]) -> Callable[[object, str], Mapping[str, T]]:
-    def read(value: object, where: str) -> Mapping[str, T]:
-        entries = _table(value, where).items()
-        return {_text(200)(key, where): item(each, f"{where}.{key}") for key, each in entries}
-
-    return read
-
-
-def _seeds(value: object, where: str) -> int | tuple[int, ...]:
-    if isinstance(value, list):
-        return _list_of(_integer(0, 2**53))(value, where)
-    return _integer(1, 10_000)(value, where)
-
-
-def _columns(value: object, where: str) -> Mapping[str, str]:
-    table = _table(value, where)
-    _check_keys(table, dict.fromkeys(_COLUMNS), where)
-    return _table_of(_text(200))(table, where)
-
-
-def _cell(value: object, where: str) -> str:
-    return str(value) if type(value) is int else _text(200)(value, where)
-
-
-def _digest(value: object, where: str) -> str:
-    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{12}", value):
-        raise _wrong(where, "12 hexadecimal digits (msa list protocols)", value)
-    return value
-
-
-_KEYS: Mapping[str, Callable[[object, str], object]] = {
-    "name": _name,
-    "title": _text(120),
-    "paper": _text(300),
-    "year": _integer(1990, 2100),
-    "url": _url,
-    "authors": _list_of(_text(120)),
-    "description": _text(1000),
-    "seeds": _seeds,
-    "selection": _one_of(*_SELECTIONS),
-    "side_info": _text(300),
-    "encoder": _text(120),
-    "trained_on": _list_of(_text(200)),
-    "inputs": _list_of(_one_of(*_INPUTS)),
-    "mapping": _text(1000),
-    "protocol": _digest,
-    "note": _text(1000),
-    "columns": _columns,
-    "where": _table_of(_cell),
-    "values": _table_of(_number),
-    "scale": _scale,
-}

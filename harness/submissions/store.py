@@ -7,13 +7,12 @@ host or path; ``predictions.parquet`` holds ``id, seed, pred, split``.
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -21,8 +20,10 @@ from harness._util import canonical
 from harness._util.atomic import commit_folder, is_plain_name
 from harness._util.canonical import Json
 from harness._util.checksums import seal
+from harness._util.documents import read_json
 from harness._util.parquet import read_parquet
 from harness._util.registry import suggest
+from harness._util.schema import parse
 from harness.errors import StoreError, SubmissionError
 from harness.submissions.checking import Checked
 from harness.submissions.flags import Flag
@@ -107,22 +108,16 @@ class Record:
         }
 
     @classmethod
-    def parse(cls, table: Mapping[str, Any]) -> Record:
+    def parse(cls, table: Mapping[str, object]) -> Record:
         """The inverse of ``table``.
 
         Raises:
-            KeyError, TypeError, ValueError, SubmissionError: When it is not such a table.
+            SubmissionError: Naming the key and what was expected, when it is not such a table.
         """
         fields = dict(table)
-        if fields.pop("format") != FORMAT:
-            raise ValueError(f"format {table['format']}, expected {FORMAT}")
-        parsed = {
-            "badge": Badge(fields["badge"]),
-            "stated": Manifest.parse(fields["stated"], where="stated"),
-            "seeds": tuple(fields["seeds"]),
-            "flags": tuple(Flag(**flag) for flag in fields["flags"]),
-        }
-        return cls(**fields | parsed)
+        if (found := fields.pop("format", None)) != FORMAT:
+            raise SubmissionError(f"manifest.json: format should be {FORMAT}, found {found!r}")
+        return parse(cls, fields, "manifest.json", error=SubmissionError)
 
 
 @dataclass(frozen=True)
@@ -144,9 +139,10 @@ class StoredSubmission:
             StoreError: When the record is damaged.
         """
         try:
-            return Record.parse(json.loads((self.folder / "manifest.json").read_text("utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SubmissionError) as error:
-            raise self._damaged("manifest.json", error) from error
+            file = self.folder / "manifest.json"
+            return Record.parse(read_json(file, "record", error=SubmissionError))
+        except SubmissionError as error:
+            raise self._damaged(str(error)) from error
 
     def predictions(self) -> pd.DataFrame:
         """Columns ``id, seed, pred`` (float64), ``split``, sorted by seed and id.
@@ -158,11 +154,11 @@ class StoredSubmission:
             table = read_parquet(self.folder / "predictions.parquet")
             return table[["id", "seed", "pred", "split"]]
         except (OSError, ValueError, KeyError) as error:
-            raise self._damaged("predictions.parquet", error) from error
+            raise self._damaged(f"predictions.parquet: {error}") from error
 
-    def _damaged(self, file: str, error: Exception) -> StoreError:
+    def _damaged(self, why: str) -> StoreError:
         return StoreError(
-            f"submission {self.name!r} is damaged: {file}: {error}",
+            f"submission {self.name!r} is damaged: {why}",
             hint="msa submit FILE --replace",
         )
 

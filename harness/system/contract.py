@@ -197,7 +197,10 @@ class System:
         for name, value in {**self.presets.get(dataset, {}), **changes}.items():
             if name not in fields:
                 guess = suggest(name, fields, key=True)
-                raise SpecError(f"system {self.name} has no parameter {name!r}{guess}")
+                raise SpecError(
+                    f"system {self.name} has no parameter {name!r}{guess}",
+                    hint=f"msa card {self.name} shows its hyper-parameters",
+                )
             values[name] = _coerce(self.name, name, value, fields[name].default)
         return self.params(**values)
 

@@ -6,24 +6,25 @@ is served as well, by hub id or folder, with what can be assumed of any.
 
 from __future__ import annotations
 
-import dataclasses
-import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from harness._util.canonical import Json, plain
+from harness._util.documents import read_toml
 from harness._util.registry import TomlRegistry
+from harness._util.schema import JSON, Integer, Number, TableOf, parse
 from harness.errors import SpecError
-from harness.spec import check_keys
 from mllm_eval.client import Sampling
 
 __all__ = ["Input", "ModelCard", "known", "models", "resolve"]
 
 Input = Literal["text", "image", "video", "audio"]
+Refusable = Literal["top_k", "repetition_penalty"]
+"""Sampling fields that some servers do not know."""
 
 _MEDIA: Final = {"image": 32, "video": 1, "audio": 1}
 """Parts of one request at most, where a card says nothing else."""
@@ -50,19 +51,23 @@ class ModelCard:
     key_variable: str = ""
     """Environment variable that holds the provider's API key."""
     inputs: tuple[Input, ...] = get_args(Input)
-    limits: Mapping[str, int] = field(default_factory=dict)
+    limits: Annotated[
+        Mapping[str, int], TableOf(item=Integer(low=0, named="a count"), keys=get_args(Input))
+    ] = field(default_factory=dict)
     """Parts of each kind in one request; kinds of input left out have the default."""
-    max_model_len: int | None = None
+    max_model_len: Annotated[int | None, Integer(low=1, named="a whole number of tokens")] = None
     """Tokens of prompt and answer together; None: the weights' own limit."""
     flags: tuple[str, ...] = ()
     """Further arguments of ``vllm serve``; ``{weights}`` stands for the folder of the weights."""
-    chat_template_kwargs: Mapping[str, Json] = field(default_factory=dict)
+    chat_template_kwargs: Annotated[Mapping[str, Json], TableOf(item=JSON)] = field(
+        default_factory=dict
+    )
     """Sent with each request, e.g. to switch thinking off."""
-    unsupported: tuple[str, ...] = ()
+    unsupported: tuple[Refusable, ...] = ()
     """Sampling fields that the server refuses."""
     system: str = ""
     """System line that the model was trained with, put before a prompt's own."""
-    parameters: float | None = None
+    parameters: Annotated[float | None, Number(expected="a number of billions")] = None
     """Billions, all towers and embeddings; None where unpublished."""
     licence: str = "unknown"
     trained_on: str = "unknown"
@@ -73,17 +78,10 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         if bool(self.weights) == bool(self.base_url):
-            raise SpecError(f"model {self.name}: has either weights or a base_url")
-        for field_name, found, known in (
-            ("inputs", self.inputs, get_args(Input)),
-            ("limits", self.limits, self.inputs),
-            ("unsupported", self.unsupported, ("top_k", "repetition_penalty")),
-        ):
-            if unknown := sorted(set(found).difference(known)):
-                raise SpecError(
-                    f"model {self.name}: {field_name} has {unknown[0]!r}"
-                    f" (known: {', '.join(known)})"
-                )
+            raise SpecError("has either weights or a base_url")
+        if unknown := sorted(set(self.limits).difference(self.inputs)):
+            known = ", ".join(self.inputs)
+            raise SpecError(f"limits has {unknown[0]!r}, which inputs has not ({known})")
 
     @property
     def hosted(self) -> bool:
@@ -123,7 +121,7 @@ class ModelCard:
 
     def sampling(self, **fields: Any) -> Sampling:  # noqa: ANN401  fields of Sampling
         """Sampling fields, without those that the server refuses."""
-        return Sampling(**{**fields, **dict.fromkeys(self.unsupported)})
+        return Sampling(**{**fields, **{str(name): None for name in self.unsupported}})
 
     @property
     def extra(self) -> dict[str, Json]:
@@ -139,10 +137,7 @@ class ModelCard:
         Raises:
             SpecError: Naming the file, the key and what was expected.
         """
-        try:
-            table = tomllib.loads(file.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise SpecError(f"cannot read model card {file.name}: {error}") from error
+        table = read_toml(file, "model card")
         return cls.parse(table, name=file.name.removesuffix(".toml"))
 
     @classmethod
@@ -152,12 +147,7 @@ class ModelCard:
         Raises:
             SpecError: Naming the model, the key and what was expected.
         """
-        where = f"model {name}"
-        check_keys(table, {f.name for f in dataclasses.fields(cls) if f.name != "name"}, where)
-        if "title" not in table:
-            raise SpecError(f"{where}: title is missing")
-        values = {key: _value(key, value, where) for key, value in table.items()}
-        return cls(name=name, **values)  # type: ignore[arg-type]  # each has been read as its type
+        return parse(cls, table, f"model {name}", name=name)
 
 
 models = TomlRegistry(
@@ -198,36 +188,3 @@ def resolve(model: str) -> ModelCard:
     if owner.strip(".") and name and "/" not in name:
         return known(model) or ModelCard(name=name, title=model, weights=model)
     return models[model]
-
-
-_Reader = Callable[[Any], object]
-
-
-def _of(kind: type, reader: _Reader = lambda value: value) -> _Reader:
-    def read(value: object) -> object:
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise TypeError
-        return reader(value)
-
-    return read
-
-
-_strings = _of(list, lambda found: tuple(_of(str)(item) for item in found))
-_READERS: Final[Mapping[str, tuple[str, _Reader]]] = {
-    **dict.fromkeys(("inputs", "flags", "unsupported"), ("a list of texts", _strings)),
-    "limits": (
-        "a table of counts",
-        _of(dict, lambda found: {kind: _of(int)(count) for kind, count in found.items()}),
-    ),
-    "chat_template_kwargs": ("a table", _of(dict)),
-    "max_model_len": ("a whole number", _of(int)),
-    "parameters": ("a number of billions", lambda found: float(_of(int | float)(found))),  # type: ignore[arg-type]  # isinstance takes unions
-}
-
-
-def _value(key: str, value: object, where: str) -> object:
-    expected, reader = _READERS.get(key, ("text", _of(str)))
-    try:
-        return reader(value)
-    except TypeError:
-        raise SpecError(f"{where}: {key} is {expected}, found {value!r}") from None

@@ -7,7 +7,6 @@ files of their own (:mod:`mllm_eval.prompt.prompt`).
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -17,6 +16,9 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from harness._util import canonical
+from harness._util.canonical import Json
+from harness._util.documents import read_toml
+from harness._util.schema import Place, json_schema, parse, table_of
 from harness.errors import SpecError
 from mllm_eval.prompt.prompt import Rendered
 
@@ -34,6 +36,7 @@ class Instruction:
     system: str
     """Empty: no system message is sent."""
     user: str
+    """What is asked."""
 
     @property
     def placeholders(self) -> frozenset[str]:
@@ -51,6 +54,14 @@ class Instruction:
             raise SpecError(f"expected {wanted} to fill in, found {', '.join(values) or 'nothing'}")
         user = _PLACEHOLDER.sub(lambda found: values[found[1]], self.user)
         return Rendered(system=self.system, user=user)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Heading:
+    """What a file holds besides its questions."""
+
+    title: str
+    """One line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +86,22 @@ class Instructions(Mapping[str, Instruction]):
             SpecError: Naming the file and what was expected.
         """
         name = file.name.removesuffix(".toml")
-        try:
-            table = tomllib.loads(file.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise SpecError(f"cannot read the instructions {file.name}: {error}") from error
-        title = table.pop("title", None)
-        if not isinstance(title, str) or not table:
-            raise SpecError(f"instructions {name}: expected a title and a table per question")
-        asked = {key: _question(key, value, name) for key, value in table.items()}
-        return cls(name=name, title=title, questions=MappingProxyType(asked))
+        table = read_toml(file, "the instructions")
+        where = f"instructions {name}"
+        title = parse(_Heading, {key: table.pop(key) for key in ("title",) if key in table}, where)
+        if not table:
+            raise SpecError(f"{where}: expected a table per question, found none")
+        asked = {
+            key: table_of(Instruction).read(value, Place(where).key(key))
+            for key, value in table.items()
+        }
+        return cls(name=name, title=title.title, questions=MappingProxyType(asked))
+
+    @classmethod
+    def schema(cls) -> dict[str, Json]:
+        """JSON Schema of a file."""
+        heading = json_schema(_Heading, "Instructions for language models")
+        return {**heading, "additionalProperties": table_of(Instruction).schema()}
 
     @cached_property
     def digest(self) -> str:
@@ -98,14 +116,6 @@ class Instructions(Mapping[str, Instruction]):
 
     def __len__(self) -> int:
         return len(self.questions)
-
-
-def _question(key: str, value: object, where: str) -> Instruction:
-    match value:
-        case {"system": str(system), "user": str(user), **other} if not other:
-            return Instruction(system=system, user=user)
-        case _:
-            raise SpecError(f"instructions {where}: {key} has the texts system and user, only them")
 
 
 @cache

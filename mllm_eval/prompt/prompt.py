@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Final, Literal, get_args
+from typing import Annotated, Final, Literal
 
 from harness._util import canonical
+from harness._util.canonical import Json
+from harness._util.documents import read_toml
 from harness._util.registry import TomlRegistry
+from harness._util.schema import Place, parse
 from harness.errors import SpecError
-from harness.spec import check_keys
 from mllm_eval.prompt.letters import Letters
 from mllm_eval.prompt.outcomes import Outcome, Reading
 from mllm_eval.prompt.parse import cut_off, read_json, read_number, read_text_2025
@@ -42,6 +43,26 @@ class Rendered:
     user: str
 
 
+@dataclass(frozen=True)
+class _Scale:
+    """The labels' own scale, or the ends of another."""
+
+    expected: str = '"labels" or [low, high]'
+
+    def read(self, value: object, place: Place) -> tuple[float, float] | None:
+        match value:
+            case "labels":
+                return None
+            case [int() | float() as low, int() | float() as high]:
+                return float(low), float(high)
+            case _:
+                raise place.wrong(self.expected, value)
+
+    def schema(self) -> dict[str, Json]:
+        ends: Json = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+        return {"anyOf": [{"const": "labels"}, ends]}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
     """How a model is asked for a score.
@@ -58,7 +79,7 @@ class Prompt:
     language: Language
     preregistered: bool
     """Whether it is one of the three of its language whose mean is the board's score."""
-    scale: tuple[float, float] | None = None
+    scale: Annotated[tuple[float, float] | None, _Scale()] = None
     """The scale shown to the model, mapped to the labels' linearly; None shows the labels' own."""
     answer: Answer
     parser: Parser = "strict"
@@ -70,30 +91,18 @@ class Prompt:
     """The shorter instruction of the one retry after an unusable answer; empty: no retry."""
 
     def __post_init__(self) -> None:
-        self._check_choices()
         low, high = self.scale or (0.0, 1.0)
         if not (-math.inf < low < high < math.inf):
-            raise SpecError(f"prompt {self.name}: scale goes from low to high, found {self.scale}")
+            raise SpecError(f"scale goes from low to high, found {self.scale}")
         if self.parser != "strict" and self.answer != "number":
-            raise SpecError(f"prompt {self.name}: parser {self.parser!r} reads numbers only")
+            raise SpecError(f"parser {self.parser!r} reads numbers only")
         used = set(_PLACEHOLDER.findall("\n".join((self.system, self.user, self.retry))))
         if unknown := sorted(used.difference(_KNOWN)):
-            raise SpecError(
-                f"prompt {self.name}: unknown placeholder {unknown[0]!r}"
-                f" (known: {', '.join(_KNOWN)})"
-            )
+            raise SpecError(f"unknown placeholder {unknown[0]!r} (known: {', '.join(_KNOWN)})")
         if "{transcript}" not in self.user:
-            raise SpecError(f"prompt {self.name}: user has no {{transcript}}")
+            raise SpecError("user has no {transcript}")
         if ("options" in used) != (self.answer == "letters"):
-            raise SpecError(f"prompt {self.name}: {{options}} goes with letters and only with them")
-
-    def _check_choices(self) -> None:
-        for field, choices in (("language", Language), ("answer", Answer), ("parser", Parser)):
-            if (found := getattr(self, field)) not in get_args(choices):
-                raise SpecError(
-                    f"prompt {self.name}: {field} is one of {', '.join(get_args(choices))};"
-                    f" found {found!r}"
-                )
+            raise SpecError("{options} goes with letters and only with them")
 
     @classmethod
     def load(cls, file: Traversable) -> Prompt:
@@ -102,10 +111,7 @@ class Prompt:
         Raises:
             SpecError: Naming the file, the key and what was expected.
         """
-        try:
-            table = tomllib.loads(file.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise SpecError(f"cannot read prompt {file.name}: {error}") from error
+        table = read_toml(file, "prompt")
         return cls.parse(table, name=file.name.removesuffix(".toml"))
 
     @classmethod
@@ -115,13 +121,7 @@ class Prompt:
         Raises:
             SpecError: Naming the prompt, the key and what was expected.
         """
-        own = [f for f in dataclasses.fields(cls) if f.name != "name"]
-        check_keys(table, {f.name for f in own}, f"prompt {name}")
-        for field in own:
-            if field.name not in table and field.default is dataclasses.MISSING:
-                raise SpecError(f"prompt {name}: {field.name} is missing")
-        values = {key: _value(key, value, f"prompt {name}") for key, value in table.items()}
-        return cls(name=name, **values)  # type: ignore[arg-type]  # each has been read as its type
+        return parse(cls, table, f"prompt {name}", name=name)
 
     @cached_property
     def digest(self) -> str:
@@ -241,21 +241,3 @@ prompts = Prompts(files("mllm_eval.prompt") / "prompts")
 def _filled(template: str, values: Mapping[str, str]) -> str:
     """One pass, so that braces inside a transcript stay what they are."""
     return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
-
-
-def _value(key: str, value: object, where: str) -> object:
-    if key == "preregistered":
-        if isinstance(value, bool):
-            return value
-        raise SpecError(f"{where}: {key} is true or false, found {value!r}")
-    if key == "scale":
-        match value:
-            case "labels":
-                return None
-            case [int() | float() as low, int() | float() as high]:
-                return float(low), float(high)
-            case _:
-                raise SpecError(f'{where}: scale is "labels" or [low, high], found {value!r}')
-    if isinstance(value, str):
-        return value
-    raise SpecError(f"{where}: {key} is text, found {value!r}")

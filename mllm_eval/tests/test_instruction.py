@@ -38,10 +38,10 @@ def test_filling_in_is_one_pass_and_complete():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[a]\nsystem=''\nuser=''", "expected a title"),
+        ("[a]\nsystem=''\nuser=''", "title is missing"),
         ("title='x'", "a table per question"),
-        ("title='x'\n[a]\nuser=''", "a has the texts system and user"),
-        ("title='x'\n[a]\nsystem=''\nuser=''\nmore=''", "a has the texts system and user"),
+        ("title='x'\n[a]\nuser=''", "instructions explain-xx: a: system is missing"),
+        ("title='x'\n[a]\nsystem=''\nuser=''\nmore=''", "a: unknown key 'more'"),
         ("title=", "cannot read the instructions"),
     ],
 )

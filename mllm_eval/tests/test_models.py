@@ -80,7 +80,7 @@ def test_an_unknown_model_is_one_error(name, found):
         ({"title": "x", "weights": "a/b", "base_url": "http://x"}, "weights or a base_url"),
         ({"title": "x", "weights": "a/b", "inputs": ["smell"]}, "smell"),
         ({"title": "x", "weights": "a/b", "inputs": ["text"], "limits": {"image": 1}}, "image"),
-        ({"title": "x", "weights": "a/b", "limits": {"image": "many"}}, "counts"),
+        ({"title": "x", "weights": "a/b", "limits": {"image": "many"}}, "image should be a count"),
         ({"title": "x", "weights": "a/b", "max_model_len": True}, "whole number"),
         ({"title": "x", "weights": "a/b", "parameters": "7B"}, "billions"),
         ({"title": "x", "weights": "a/b", "unsupported": ["seed"]}, "seed"),

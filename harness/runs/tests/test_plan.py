@@ -195,7 +195,7 @@ def test_a_corpus_that_is_not_here_is_a_data_error(plan: Planner) -> None:
 
 def test_an_unknown_suite_is_told_from_the_known(home: Home) -> None:
     (home.suites / "demo.toml").write_text("")
-    with pytest.raises(SpecError, match=r"no suite 'dmo' \(known: demo, "):
+    with pytest.raises(SpecError, match=r"no suite 'dmo'; did you mean demo\? \(known: demo, "):
         find_suite("dmo", home)
 
 

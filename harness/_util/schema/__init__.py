@@ -1,0 +1,47 @@
+"""Files that people write, described once: a frozen dataclass is their reader and JSON Schema.
+
+The types of its fields say what a file may hold; ``Annotated[int, Integer(low=1)]`` says it more
+closely. Docstrings below fields become the help that editors show.
+"""
+
+from __future__ import annotations
+
+from harness._util.schema.kinds import (
+    JSON,
+    SCALAR,
+    Choice,
+    Flag,
+    Integer,
+    Kind,
+    Number,
+    Scalar,
+    Text,
+    stated,
+)
+from harness._util.schema.nested import Either, ListOf, TableOf
+from harness._util.schema.place import Place, check_keys, located
+from harness._util.schema.table import field_schemas, json_schema, kinds_of, parse, table_of
+
+__all__ = [
+    "JSON",
+    "SCALAR",
+    "Choice",
+    "Either",
+    "Flag",
+    "Integer",
+    "Kind",
+    "ListOf",
+    "Number",
+    "Place",
+    "Scalar",
+    "TableOf",
+    "Text",
+    "check_keys",
+    "field_schemas",
+    "json_schema",
+    "kinds_of",
+    "located",
+    "parse",
+    "stated",
+    "table_of",
+]
