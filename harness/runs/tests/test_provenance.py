@@ -182,6 +182,7 @@ COVERED = {
         "harness.home",
     ),
     *("harness.metrics.base", "harness.metrics.classification", "harness.metrics.regression"),
+    "harness.metrics.sums",
     *(
         "harness.system.diagnostics",
         "harness.system.network",
