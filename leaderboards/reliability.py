@@ -19,7 +19,6 @@ import numpy as np
 from harness.metrics import Metric
 from harness.metrics.base import Values
 from harness.spec.conditions import (
-    LAWS,
     MODALITIES,
     RATES,
     STEPS,
@@ -29,6 +28,7 @@ from harness.spec.conditions import (
     only,
     seen,
 )
+from harness.spec.laws import laws
 from harness.stats import Field, Ranking, rank
 from harness.stats.surface import Extreme, Sample, Surface, largest, sample
 from leaderboards.strata import Stratum
@@ -302,7 +302,7 @@ def _strata(rows: Sequence[RowReliability]) -> dict[Stratum, list[RowReliability
     """The complete rows that may be ranked: no constants, none trained for one condition."""
     found: dict[Stratum, list[RowReliability]] = {}
     for one in rows:
-        if not one.row.reference and not one.row.holes and one.row.training_corruption in LAWS:
+        if not one.row.reference and not one.row.holes and one.row.training_corruption in laws:
             found.setdefault(one.row.stratum, []).append(one)
     return found
 
@@ -352,7 +352,7 @@ def _gains(
         for own in families.values()
         if (special := [row for row in own if row.training_corruption in trained])
         for row in own
-        if row.training_corruption in LAWS
+        if row.training_corruption in laws
     ]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.spec.conditions import LAWS, seen
+from harness.spec.conditions import seen
+from harness.spec.laws import laws
 from leaderboards import reliability_tables as tables
 from leaderboards.board import Grid
 from leaderboards.reliability import DRAWS, Reliability
@@ -76,7 +77,7 @@ def blocks(grid: Grid) -> Iterator[Block]:
 def _of_stratum(found: Reliability, stratum: Stratum) -> Iterator[Block]:
     law = stratum.training_corruption
     unseen = _unseen(law)
-    about = LAWS.get(law, "trained for one condition")
+    about = laws[law].about if law in laws else "trained for one condition"
     yield Block(words=f"{_track(law)} ({about}). {unseen}", table=tables.areas(found, stratum))
     for title, table in (
         ("Fixed sets of modalities", tables.sets(found, stratum)),

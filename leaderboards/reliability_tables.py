@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from harness._util.printed import defined
 from harness.metrics import Metric
-from harness.spec.conditions import LAWS, MODALITIES
+from harness.spec.conditions import MODALITIES
+from harness.spec.laws import laws
 from harness.stats import Pairing
 from leaderboards.published_numbers import PublishedRow, lines, of_conditions
 from leaderboards.reliability import Area, Gain, Reliability, RowReliability
@@ -40,7 +41,7 @@ def strata(found: Reliability) -> tuple[Stratum, ...]:
 
 def _contestants(found: Reliability) -> list[RowReliability]:
     return [
-        one for one in found.rows if not one.row.reference and one.row.training_corruption in LAWS
+        one for one in found.rows if not one.row.reference and one.row.training_corruption in laws
     ]
 
 

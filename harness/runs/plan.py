@@ -7,7 +7,7 @@ which order, and which are not applicable, without importing a single model.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,14 +22,14 @@ from harness.errors import DataError, SpecError
 from harness.home import Home
 from harness.metrics import metrics
 from harness.runs.cell import Job
-from harness.runs.provenance import code_fingerprint
+from harness.runs.sources import source_of
 from harness.spec import Entry, Protocol, RunSpec, Scalar, Suite, refine
 from harness.spec.conditions import check_training, grid
 from harness.spec.protocols import protocols
 from harness.system import Params, System, systems
 from harness.text import find_encoder
 
-__all__ = ["Cell", "Inventory", "Plan", "find_suite", "make_plan"]
+__all__ = ["Cell", "Inventory", "Plan", "find_suite", "make_plan", "with_queried"]
 
 _TEXTUAL = {"text", "transcript", "tokens"}
 _INPUTS = ("encoder", "knowledge")
@@ -165,6 +165,7 @@ def make_plan(
     protocol = refine(protocols[suite.protocol], suite.protocol_changes, f"{suite.name}: protocol")
     grid(protocol.corruption)  # or fail before anything runs
     check_training(protocol.selection_corruption)
+    suite = with_queried(suite)
     inventory = inventory or Inventory(home)
     corpora = tuple(map(inventory.corpus, suite.corpora))
     for corpus in corpora:
@@ -271,14 +272,14 @@ class _CellMaker:
         seed: int,
         pinned: Mapping[str, str],
     ) -> Job:
-        dataset = corpus.dataset
+        dataset, protocol = corpus.dataset, self._protocol_of(system, params)
         values: dict[str, Scalar] = dataclasses.asdict(params)
         roles = (*_INPUTS, *sorted(system.locations))
         names = {role: str(name) for role in roles if (name := values.pop(role, ""))}
         spec = RunSpec(
             corpus=corpus.name,
             data=corpus.fingerprint,
-            protocol=self._protocol_of(system, params),
+            protocol=protocol,
             system=system.name,
             params=values,
             labels={"low": dataset.low, "high": dataset.high, "family": dataset.family},
@@ -287,7 +288,7 @@ class _CellMaker:
                 **pinned,
             },
             seed=seed,
-            code=code_fingerprint(systems.module_of(system.name)),
+            code=source_of(system.name, values, protocol),
         )
         return Job(spec=spec, home=self.home, names=names, device=self.device)
 
@@ -321,6 +322,29 @@ class _CellMaker:
 def _training_domains(corpus: Corpus) -> int:
     train = corpus.split("train").clips
     return int(train["domain"].nunique()) if "domain" in train else 1
+
+
+def with_queried(suite: Suite) -> Suite:
+    """The suite with the rows that its queries find written out, in the order of the registry."""
+    entries = list(suite.entries)
+    for query in suite.queries:
+        named = {entry.system for entry in entries}
+        entries += [
+            Entry(system=name, label=name, corpora=query.corpora)
+            for name, system in systems.items()
+            if name not in named and _ASKED[query.kind](system)
+        ]
+    labels = [entry.label for entry in entries]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise SpecError(f"suite {suite.name}: a query finds {twice[0]!r}, the label of another row")
+    return dataclasses.replace(suite, entries=tuple(entries), queries=())
+
+
+_ASKED: Mapping[str, Callable[[System], bool]] = {
+    "trained": lambda system: system.supervision == "train" and not system.reference,
+}
+"""``harness.spec.suite.QUERIES`` as conditions on a system."""
 
 
 def _with_defaults(suite: Suite) -> Suite:

@@ -29,26 +29,27 @@ _RECORDED = ("torch", "transformers", "numpy", "scipy", "pandas", "scikit-learn"
 
 
 @functools.cache
-def code_fingerprint(module: str) -> str:
+def code_fingerprint(module: str, *named: str) -> str:
     """Digest of the source that can change what ``module`` computes.
 
-    The module, the execution path of a run, and everything these import from this project or the
+    The modules, the execution path of a run, and everything these import from this project or the
     module's own package, directly or through others, with comments and docstrings removed:
     formatting and prose do not invalidate runs, any change of code does.
 
     Args:
         module: Dotted name of the file that defines a system.
+        named: The same of files that a run finds by name, such as its objective's.
 
     Returns:
         16 hexadecimal digits.
     """
-    return canonical.digest({name: _mark(name) for name in _closure(module)})[:16]
+    return canonical.digest({name: _mark(name) for name in _closure(module, *named)})[:16]
 
 
-def _closure(module: str) -> set[str]:
+def _closure(*modules: str) -> set[str]:
     """The modules a fingerprint covers."""
     seen: set[str] = set()
-    waiting = [module, *_EXECUTION]
+    waiting = [*modules, *_EXECUTION]
     while waiting:
         name = waiting.pop()
         if name not in seen:

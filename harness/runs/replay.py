@@ -18,10 +18,9 @@ from harness.errors import RunFailed, SpecError, StoreError
 from harness.home import Home
 from harness.runs.cell import Job
 from harness.runs.executors import Executor
-from harness.runs.provenance import code_fingerprint
 from harness.runs.record import RunRecord
+from harness.runs.sources import source_of
 from harness.runs.store import RunStore, StoredRun
-from harness.system import systems
 
 __all__ = ["TOLERANCE", "Replay", "Verdict", "find_run", "job_of", "replay"]
 
@@ -177,7 +176,7 @@ def _surroundings(
 ) -> Iterator[tuple[str, tuple[str, str]]]:
     """What may explain a difference: source, device, processor, packages."""
     then, now = (_table(_table(m)["provenance"]) for m in (run.manifest, record.manifest))
-    code = code_fingerprint(systems.module_of(job.spec.system))
+    code = source_of(job.spec.system, job.spec.params, job.spec.protocol)
     pairs = {"source": (job.spec.code, code)}
     pairs |= {name: (str(then.get(name)), str(now.get(name))) for name in _COMPARED}
     old, new = _table(then.get("packages", {})), _table(now["packages"])

@@ -8,6 +8,7 @@ that test clips are seen under.
 from harness.spec.suite import (
     Entry,
     Protocol,
+    Query,
     RunSpec,
     Scalar,
     Suite,
@@ -19,6 +20,7 @@ from harness.spec.suite import (
 __all__ = [
     "Entry",
     "Protocol",
+    "Query",
     "RunSpec",
     "Scalar",
     "Suite",

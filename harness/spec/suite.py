@@ -23,8 +23,10 @@ from harness._util.registry import suggest
 from harness.errors import SpecError
 
 __all__ = [
+    "QUERIES",
     "Entry",
     "Protocol",
+    "Query",
     "RunSpec",
     "Scalar",
     "Suite",
@@ -36,6 +38,10 @@ __all__ = [
 Scalar = str | int | float | bool
 Seeds = int | tuple[int, ...]
 KEY_VERSION = 1
+QUERIES: Mapping[str, str] = {
+    "trained": "every system that learns from training labels and is no reference",
+}
+"""What ``query`` may ask for among the systems of a suite."""
 _DISPLAY = ("name", "title", "seeds")
 _LATER: Mapping[str, Scalar] = {
     "knowledge_data": "none",
@@ -166,6 +172,16 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Query:
+    """Rows of a suite by what their systems are: one for each that no other row names."""
+
+    kind: str
+    """One of ``QUERIES``."""
+    corpora: tuple[str, ...] | None = None
+    """None: every corpus of the suite."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Suite:
     """A TOML file naming corpora, systems, a protocol and seeds: the unit people run and cite."""
 
@@ -181,6 +197,8 @@ class Suite:
     defaults: Mapping[str, Scalar] = field(default_factory=dict)
     """Hyper-parameters of every row whose system has them; a row's own come first."""
     entries: tuple[Entry, ...]
+    queries: tuple[Query, ...] = ()
+    """Whose rows follow ``entries`` once the systems are known."""
 
     @classmethod
     def load(cls, path: Path) -> Suite:
@@ -203,10 +221,10 @@ class Suite:
         changes = dict(_table(table.get("protocol", {}), f"{where}: protocol"))
         protocol = changes.pop("name", "in_domain")
         seeds, corpus_seeds = _all_seeds(table.get("seeds", 5), f"{where}: seeds")
-        entries = tuple(
-            _entry(item, f"{where}: systems[{i}]")
+        rows = [
+            _row(item, f"{where}: systems[{i}]")
             for i, item in enumerate(_list(table.get("systems"), f"{where}: systems"))
-        )
+        ]
         suite = cls(
             name=name,
             title=_text(table.get("title", name), f"{where}: title"),
@@ -218,7 +236,8 @@ class Suite:
             defaults=_scalars(
                 _table(table.get("defaults", {}), f"{where}: defaults"), f"{where}: defaults"
             ),
-            entries=entries,
+            entries=tuple(row for row in rows if isinstance(row, Entry)),
+            queries=tuple(row for row in rows if isinstance(row, Query)),
         )
         suite._check(where)
         return suite
@@ -238,12 +257,13 @@ class Suite:
                 hint='give each row its own label = "…"',
             )
         check_keys(self.corpus_seeds, self.corpora, f"{where}: seeds")
-        for entry in self.entries:
-            stray = set(entry.corpora or ()) - set(self.corpora)
+        named = [(f"row {entry.label!r}", entry.corpora) for entry in self.entries]
+        named += [(f"query {query.kind!r}", query.corpora) for query in self.queries]
+        for row, corpora in named:
+            stray = set(corpora or ()) - set(self.corpora)
             if stray:
                 raise SpecError(
-                    f"{where}: row {entry.label!r} names corpora outside the suite:"
-                    f" {', '.join(sorted(stray))}"
+                    f"{where}: {row} names corpora outside the suite: {', '.join(sorted(stray))}"
                 )
 
     def with_seeds(self, seeds: Seeds | None) -> Suite:
@@ -299,16 +319,35 @@ def check_keys(table: Mapping[str, object], allowed: Iterable[str], where: str) 
             raise SpecError(f"{where}: unknown key {key!r}{guess} (known: {', '.join(known)})")
 
 
-def _entry(item: object, where: str) -> Entry:
+def _row(item: object, where: str) -> Entry | Query:
     table = _table(item, where)
+    return _query(table, where) if "query" in table else _entry(table, where)
+
+
+def _query(table: Mapping[str, object], where: str) -> Query:
+    check_keys(table, {"query", "corpora"}, where)
+    kind = _text(table["query"], f"{where}: query")
+    if kind not in QUERIES:
+        raise SpecError(
+            f"{where}: query should be one of {', '.join(QUERIES)}; found {kind!r}"
+            f"{suggest(kind, QUERIES, key=True)}"
+        )
+    return Query(kind=kind, corpora=_corpora(table, where))
+
+
+def _corpora(table: Mapping[str, object], where: str) -> tuple[str, ...] | None:
+    corpora = table.get("corpora")
+    return None if corpora is None else _texts(corpora, f"{where}: corpora")
+
+
+def _entry(table: Mapping[str, object], where: str) -> Entry:
     check_keys(table, {"name", "label", "params", "corpora"}, where)
     name = _text(table.get("name"), f"{where}: name")
-    corpora = table.get("corpora")
     return Entry(
         system=name,
         label=_text(table.get("label", name), f"{where}: label"),
         params=_scalars(_table(table.get("params", {}), f"{where}: params"), f"{where}: params"),
-        corpora=None if corpora is None else _texts(corpora, f"{where}: corpora"),
+        corpora=_corpora(table, where),
     )
 
 

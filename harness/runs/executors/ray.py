@@ -31,9 +31,8 @@ from harness.runs.executors import Done
 from harness.runs.executors.guard import Answer, answer, measured
 from harness.runs.executors.ray_inputs import Parcels, Post, settle
 from harness.runs.executors.resources import Demand, Measured, kind_of
-from harness.runs.provenance import code_fingerprint
 from harness.runs.record import RunRecord
-from harness.system import systems
+from harness.runs.sources import source_of
 
 __all__ = ["RayExecutor"]
 
@@ -248,7 +247,7 @@ def _carry_out(job: Job, parcels: Parcels) -> Answer:
 
 
 def _on_this_node(job: Job, parcels: Parcels) -> RunRecord:
-    here = code_fingerprint(systems.module_of(job.spec.system))
+    here = source_of(job.spec.system, job.spec.params, job.spec.protocol)
     if here != job.spec.code:
         raise RunFailed(
             f"a node has other source than the driver ({here}, planned {job.spec.code});"

@@ -213,6 +213,7 @@ COVERED = {
     *("harness.corruption", "harness.corruption.corrupter", "harness.corruption.draws"),
     *("harness.corruption.laws", "harness.corruption.masks", "harness.corruption.operators"),
     *("harness.corruption.splits", "harness.spec.conditions", "harness.data.datasets._transfer"),
+    "harness.spec.laws",
 }
 
 
