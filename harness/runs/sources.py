@@ -14,6 +14,7 @@ from harness.runs.provenance import code_fingerprint
 from harness.spec import Protocol, Scalar
 from harness.spec.laws import laws
 from harness.system import systems
+from harness.system.objectives import objectives
 
 __all__ = ["source_of"]
 
@@ -35,6 +36,8 @@ def source_of(system: str, params: Mapping[str, Scalar], protocol: Protocol) -> 
 
 def _named(params: Mapping[str, Scalar], protocol: Protocol) -> Iterator[str]:
     yield metrics.module_of(protocol.selection_metric)
+    if "objective" in params:
+        yield objectives.module_of(str(params["objective"]))
     for law in (params.get("training_corruption", "none"), protocol.selection_corruption):
         if law != "none" and law in laws:
             yield laws.module_of(str(law))
