@@ -128,6 +128,17 @@ def test_a_name_that_is_not_its_file_s_name_is_found_all_the_same(basket: Basket
     assert fruits.module_of("pear") == "basket.tree"
 
 
+def test_an_order_of_its_own_keeps_file_order_among_equals(basket: Basket) -> None:
+    basket({name: f'X = Fruit("{name}", "{name[-1]}")' for name in ("fig", "kiwi", "pear", "peg")})
+    colours = Registry(
+        "fruit", Fruit, packages=("basket",), order=lambda fruit: ord(fruit.colour), hint="look"
+    )
+    assert list(colours) == ["fig", "peg", "kiwi", "pear"]
+    with pytest.raises(SpecError) as caught:
+        colours["plum"]
+    assert caught.value.hint == "look"
+
+
 @pytest.mark.parametrize("look_up_first", [False, True])
 def test_a_folder_is_found_like_a_file(
     tmp_path: Path, basket: Basket, *, look_up_first: bool
