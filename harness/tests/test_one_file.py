@@ -118,7 +118,9 @@ def test_a_system(checkout: Checkout) -> None:
     assert "mean_mlp" in checkout.listed("systems")
     assert "Mean MLP" in checkout.msa("card", "mean_mlp")
     suite = SUITE.format(protocol="in_domain", system="mean_mlp", params="hidden = 8")
-    assert "mean_mlp" in checkout.msa("run", checkout.write("mine.toml", suite))
+    assert "0 failed" in checkout.msa("run", checkout.write("mine.toml", suite))
+    board = checkout.work / "home" / "boards" / "mine.md"
+    assert "mean_mlp" in board.read_text("utf-8")
     checkout.tests("baselines/tests/test_conformance.py", "mean_mlp")
     checkout.tests("harness/spec/tests/test_shipped_suites.py", "left_out or every_row or idle")
 
