@@ -109,7 +109,7 @@ class TrainingParams(Params):
     penalty: float = param(1.0, low=0.0, source="weight of the objective's own term")
     training_corruption: str = param(
         "none",
-        source="training clips as they are; else a law of harness.spec.conditions, or a condition",
+        source="training clips as they are; else a law of harness.spec.laws, or a condition",
     )
     precision: str = param(
         "float32",
