@@ -57,19 +57,30 @@ def suggest(name: str, known: Iterable[str], *, key: bool = False) -> str:
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """A read-only mapping from name to object, in file order.
+    """A read-only mapping from name to object, in file order unless told otherwise.
 
     Args:
         noun: Singular, for messages ("system").
         kind: The type collected from the modules.
         packages: Dotted packages whose public modules are scanned.
         group: Entry-point group of plug-ins.
+        order: Sort key; objects of one key stay in file order.
+        hint: What to do about an unknown name; None: ask ``msa list``.
     """
 
     def __init__(
-        self, noun: str, kind: type[T], *, packages: tuple[str, ...], group: str | None = None
+        self,
+        noun: str,
+        kind: type[T],
+        *,
+        packages: tuple[str, ...],
+        group: str | None = None,
+        order: Callable[[T], float] | None = None,
+        hint: str | None = None,
     ) -> None:
         self.noun = noun
+        self._order = order
+        self._hint = hint or f"msa list {noun}s"
         self._kind = kind
         self._packages = packages
         self._group = group
@@ -81,7 +92,7 @@ class Registry(Mapping[str, T], Generic[T]):
         try:
             return self._all[name]
         except KeyError:
-            raise SpecError(self._unknown(name), hint=f"msa list {self.noun}s") from None
+            raise SpecError(self._unknown(name), hint=self._hint) from None
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and (self._own_file(name) is not None or name in self._all)
@@ -120,7 +131,10 @@ class Registry(Mapping[str, T], Generic[T]):
                     raise SpecError(message)
                 found.setdefault(name, item)
                 origin.setdefault(name, where)
-        return found
+        order = self._order
+        if order is None:
+            return found
+        return dict(sorted(found.items(), key=lambda pair: order(pair[1])))
 
     def _own_file(self, name: str) -> ModuleType | None:
         stem = name.partition("@")[0]

@@ -17,7 +17,7 @@ from harness.cli._labels import (
     missing_and_extra,
     tell,
 )
-from harness.cli._narrower import MAIN_ACC2, narrower
+from harness.cli._narrower import main_acc2, narrower
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.cli._pairing import Side, common, dataset_of, labels_of, matrix
 from harness.cli._systems import HELP
@@ -126,7 +126,7 @@ def _copied(name: str, runs: NDArray[np.float64], truth: NDArray[np.float64]) ->
 def _rows(comparisons: list[Comparison], dataset: Dataset) -> list[dict[str, object]]:
     from harness.stats import declared_margin, holm, resolution
 
-    family = [c for c in comparisons if c.metric in (*_CONFIRMATORY, MAIN_ACC2[dataset.family])]
+    family = [c for c in comparisons if c.metric in (*_CONFIRMATORY, main_acc2(dataset))]
     adjusted = holm([c.p_value for c in family])
     p_holm = {c.metric: float(p) for c, p in zip(family, adjusted, strict=True)}
     rows: list[dict[str, object]] = []

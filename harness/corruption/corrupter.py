@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.corruption.draws import Draws, clip_keys
-from harness.corruption.laws import LAWS, STATIC, damage_of
-from harness.corruption.operators import Units, corrupt
+from harness.corruption.laws import Drawing, damage_of
+from harness.corruption.operators import Damage, Units, corrupt
 from harness.data.batching import Batch, BatchSource
 from harness.data.corpus import Corpus, Split
 from harness.spec.conditions import SEED, Condition
+from harness.spec.laws import laws
 from harness.text import Encoder
 
 __all__ = ["Corrupter", "deviations", "unknown_token"]
@@ -57,7 +58,7 @@ class Corrupter:
 
     def draws(self, rows: Tensor, seed: int = SEED) -> Draws:
         """The draws of the clips at ``rows`` (B,), for all conditions to share."""
-        keys = self._keys[rows.to(self._device)]  # (B, 2)
+        keys = self._keys[rows.to(self._device)]
         return Draws(keys, seed, rows=rows, size=len(self._keys))
 
     def under(self, condition: Condition, batch: Batch, draws: Draws) -> Batch:
@@ -80,14 +81,23 @@ class Corrupter:
         return source if law == "none" else source.through(self._change(law, SEED))
 
     def _change(self, law: str, seed: int) -> Callable[[Batch], Batch]:
-        seed = SEED if law in STATIC else seed  # every epoch like the first
-        units = self._raw if law == "code" else self._units
-        condition = None if law in LAWS else Condition.parse(law)
+        if law not in laws:
+            condition = Condition.parse(law)
+            return self._changed(lambda draws: damage_of(condition, draws), seed, self._units)
+        found = laws[law]
+        damage = found.damage
+        if damage is None:
+            return lambda batch: batch
+        seed = SEED if found.static else seed
+        units = self._raw if found.raw else self._units
+        return self._changed(lambda draws: damage(Drawing(draws)), seed, units)
 
+    def _changed(
+        self, damage: Callable[[Draws], Damage], seed: int, units: Units
+    ) -> Callable[[Batch], Batch]:
         def change(batch: Batch) -> Batch:
             draws = self.draws(batch.rows, seed)
-            damage = LAWS[law](draws) if condition is None else damage_of(condition, draws)
-            return corrupt(batch, damage, draws, units)
+            return corrupt(batch, damage(draws), draws, units)
 
         return change
 
@@ -98,12 +108,11 @@ def deviations(corpus: Corpus, name: str) -> NDArray[np.float32]:
     stream = corpus.split("train").stream(name)
     assert stream is not None
     frames = int(stream.lengths.sum())
-    totals = np.zeros((2, stream.dim))  # sums and sums of squares
+    totals = np.zeros((2, stream.dim))
     for start in range(0, len(stream.lengths), _CHUNK):
         values = stream.values[start : start + _CHUNK].astype(np.float64)  # zero beyond lengths
         totals += values.sum(axis=(0, 1)), np.square(values).sum(axis=(0, 1))
-    mean, square = totals / frames  # (D,) each
-    # Cancellation can leave a little less than zero.
+    mean, square = totals / frames
     found: NDArray[np.float32] = np.sqrt((square - mean**2).clip(min=0.0)).astype(np.float32)
     return found
 

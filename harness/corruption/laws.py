@@ -1,11 +1,14 @@
 """From a condition, or from a law of training, to what happens to each clip.
 
+Laws are files of ``harness.spec.laws``; here is what they are written in.
+
 Shapes: B clips.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,16 +17,9 @@ from harness.corruption.draws import Draws, share, threshold
 from harness.corruption.operators import Damage
 from harness.spec.conditions import MODALITIES, Condition
 
-__all__ = ["LAWS", "STATIC", "damage_of"]
+__all__ = ["Drawing", "damage_of"]
 
 _CLEAN_SHARE = 0.5
-_CODE_NOISE = 0.1
-_CODE_DROP = 0.1
-_CODE_SETS = (
-    *(("vision",), ("text",), ("audio",)),
-    *(("text", "vision"), ("audio", "vision"), ("text", "audio")),
-)
-"""What QA-MoE's code drops, in its order; all three never."""
 
 
 def damage_of(condition: Condition, draws: Draws) -> Damage:
@@ -69,49 +65,59 @@ def _gone(
     return {name: gone[name] & ~(every & (drawn[name] == last)) for name in gone}
 
 
-def _uniform(draws: Draws, purpose: str) -> dict[str, Tensor]:
-    return {name: share(draws.clips(name, purpose)) for name in MODALITIES}
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """What laws are written in: the draws of a batch, and what is made of them.
 
+    Args:
+        draws: Of the B clips.
+    """
 
-def _in_part(draws: Draws, rates: Mapping[str, Tensor], purpose: str) -> dict[str, Tensor]:
-    """The rates of half of the clips; zero for the others."""
-    chosen = share(draws.clips("clip", purpose)) >= _CLEAN_SHARE
-    return {name: rate * chosen for name, rate in rates.items()}
+    draws: Draws
 
+    modalities = MODALITIES
 
-def _spectrum(draws: Draws) -> Damage:
-    noise = _in_part(draws, _uniform(draws, "λ"), "clean")
-    eta = _in_part(draws, _uniform(draws, "η"), "clean")
-    whole = share(draws.clips("clip", "how")) < 0.5
-    return Damage(
-        noise=noise,
-        missing={name: rates * ~whole for name, rates in eta.items()},
-        gone=_gone({name: rates * whole for name, rates in eta.items()}, draws),
-    )
+    def share(self, what: str, purpose: str) -> Tensor:
+        """(B,) uniform in [0, 1), one draw for each clip, modality and purpose.
 
+        Args:
+            what: A modality, or ``clip`` for one draw that all of a clip's share.
+            purpose: Names the draw; equal names give equal draws.
+        """
+        return share(self.draws.clips(what, purpose))
 
-def _code(draws: Draws) -> Damage:
-    drops = share(draws.clips("clip", "drop")) < _CODE_DROP
-    chosen = (draws.clips("clip", "set") * len(_CODE_SETS)) >> 32
-    gone = {
-        name: drops & torch.isin(chosen, torch.tensor(places, device=draws.device))
-        for name in MODALITIES
-        if (places := [i for i, dropped in enumerate(_CODE_SETS) if name in dropped])
-    }
-    return Damage(noise=_same(dict.fromkeys(MODALITIES, _CODE_NOISE), draws), gone=gone)
+    def choice(self, what: str, purpose: str, count: int) -> Tensor:
+        """(B,) one of 0 to ``count`` - 1, all equally likely."""
+        return (self.draws.clips(what, purpose) * count) >> 32
 
+    def uniform(self, purpose: str) -> dict[str, Tensor]:
+        """Modality -> (B,) uniform rates, for each by itself."""
+        return {name: self.share(name, purpose) for name in MODALITIES}
 
-def _lnln(draws: Draws) -> Damage:
-    return _as_lnln(_in_part(draws, _uniform(draws, "η"), "clean"), {})
+    def same(self, strength: float) -> dict[str, Tensor]:
+        """Modality -> (B,) the same strength."""
+        return _same(dict.fromkeys(MODALITIES, strength), self.draws)
 
+    def in_half(self, rates: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The rates of half of the clips, always the same half; zero for the others."""
+        chosen = self.share("clip", "clean") >= _CLEAN_SHARE
+        return {name: rate * chosen for name, rate in rates.items()}
 
-LAWS: Mapping[str, Callable[[Draws], Damage]] = {
-    "spectrum": _spectrum,
-    "code": _code,
-    "lnln": _lnln,
-    "lnln@published": _lnln,
-}
-"""Training laws by name, see ``harness.spec.conditions``."""
+    def gone(self, rates: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Modality -> (B,) bool, gone with probability ``rates``; never all three."""
+        return _gone(rates, self.draws)
 
-STATIC = frozenset({"lnln@published"})
-"""Laws whose draws are those of the first epoch in every one."""
+    def lnln(self, rates: Mapping[str, Tensor]) -> Damage:
+        """LNLN's operators at these rates: frames become zero, words unknown."""
+        return _as_lnln(rates, {})
+
+    def damage(
+        self,
+        *,
+        noise: Mapping[str, Tensor] | None = None,
+        missing: Mapping[str, Tensor] | None = None,
+        gone: Mapping[str, Tensor] | None = None,
+        block: bool = False,
+    ) -> Damage:
+        """See ``Damage``."""
+        return Damage(noise=noise or {}, missing=missing or {}, gone=gone or {}, block=block)

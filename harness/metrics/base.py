@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,6 @@ from harness.data.datasets import Dataset, datasets
 from harness.errors import SpecError, SubmissionError
 
 __all__ = [
-    "FAMILIES",
     "Family",
     "Metric",
     "Score",
@@ -32,28 +31,14 @@ __all__ = [
     "score",
 ]
 
-Family: TypeAlias = Literal["mosi", "sims", "transfer_mosi", "transfer_sims"]
-FAMILIES: tuple[Family, ...] = get_args(Family)
+Family: TypeAlias = str
+"""What a dataset calls the metric definitions that apply to it."""
 Values: TypeAlias = NDArray[np.float64]
 Score: TypeAlias = Callable[[Values, Values], float]
 """(pred (N,), truth (N,)) -> value, NaN when undefined."""
 
 _DECIMALS = 6
 _LARGEST = float(np.finfo(np.float32).max)  # beyond it, rounding and squares overflow float64
-
-_TRANSFER_ORDER = (
-    *("mae", "mae_native", "corr", "acc2_non0", "f1_non0", "acc3_sign", "acc3_band"),
-    "macro_f1_non0",
-)
-_TABLE_ORDER: Mapping[Family, tuple[str, ...]] = {
-    "mosi": (
-        *("mae", "corr", "acc2_has0", "acc2_non0", "f1_has0", "f1_non0"),
-        *("acc3", "acc5", "acc7"),
-    ),
-    "sims": ("mae", "corr", "acc2", "f1", "acc3", "acc5", "acc2_non0", "f1_non0"),
-    "transfer_mosi": _TRANSFER_ORDER,
-    "transfer_sims": _TRANSFER_ORDER,
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,8 +50,10 @@ class Metric:
     """Column heading."""
     definition: str
     """One sentence or formula; p is the prediction, y the label."""
-    functions: Mapping[Family, Score]
-    """The definition for each dataset family that has one."""
+    functions: Mapping[Family, Score] = field(default_factory=dict)
+    """The definition for each dataset family that has one of its own."""
+    otherwise: Score | None = None
+    """The definition for every other family; None: they have none."""
     higher_is_better: bool = True
     low: float = 0.0
     """Lowest possible value."""
@@ -79,13 +66,23 @@ class Metric:
     source: str
     primary: bool = False
     """Whether every table shows it."""
+    place: float = math.inf
+    """Where tables have it: the smaller, the further left among the primary or the secondary
+    metrics. Those of one place stand as their files do."""
+    places: Mapping[Family, float] = field(default_factory=dict)
+    """Families whose tables have it elsewhere."""
     percent: bool = False
     """Whether it is customarily printed times 100."""
 
     @property
     def family(self) -> Family | None:
         """The only family that has this metric, None when several have."""
-        return next(iter(self.functions)) if len(self.functions) == 1 else None
+        alone = len(self.functions) == 1 and self.otherwise is None
+        return next(iter(self.functions)) if alone else None
+
+    def defined_on(self, dataset: Dataset) -> bool:
+        """Whether there is a definition for ``dataset``."""
+        return self.otherwise is not None or dataset.family in self.functions
 
     def on(self, dataset: Dataset) -> Score:
         """The definition for ``dataset``, for arrays that went through ``prepare``.
@@ -93,14 +90,14 @@ class Metric:
         Raises:
             SpecError: When the metric is not defined for the dataset's family.
         """
-        try:
-            return self.functions[dataset.family]
-        except KeyError:
+        found = self.functions.get(dataset.family, self.otherwise)
+        if found is None:
             raise SpecError(
                 f"metric {self.name!r} is not defined for {dataset.name!r}",
                 hint=f"metrics of {dataset.name}: "
                 + ", ".join(metric.name for metric in metrics_for(dataset)),
-            ) from None
+            )
+        return found
 
     def __call__(self, pred: ArrayLike, truth: ArrayLike, dataset: Dataset | str) -> float:
         """The value for predictions and labels as they come; see ``score`` for the arguments."""
@@ -143,9 +140,8 @@ def metrics_for(dataset: Dataset | str, primary: bool | None = None) -> tuple[Me
 
 @functools.cache
 def _of_family(family: Family) -> tuple[Metric, ...]:
-    order = {name: place for place, name in enumerate(_TABLE_ORDER[family])}
-    own = [metric for metric in metrics.values() if family in metric.functions]
-    return tuple(sorted(own, key=lambda m: (not m.primary, order.get(m.name, len(order)))))
+    own = [m for m in metrics.values() if family in m.functions or m.otherwise is not None]
+    return tuple(sorted(own, key=lambda m: (not m.primary, m.places.get(family, m.place))))
 
 
 def score(

@@ -15,7 +15,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics.base import FAMILIES, Metric, Values
+from harness.metrics.base import Metric, Values
+from harness.metrics.sums import Parts, class_terms, ratio, read_macro_f1, read_weighted_f1
 
 __all__ = [
     "ClassScore",
@@ -65,6 +66,19 @@ class ClassScore:
             kept = self.keep(truth)
             pred, truth = pred[kept], truth[kept]
         return self.rate(self.code(pred), self.code(truth))
+
+    def parts(self, pred: Values, truth: Values) -> Parts | None:
+        """What is summed over clips, (S, N) predictions and (N,) labels; None for other rates."""
+        readers = {accuracy: ratio, weighted_f1: read_weighted_f1, macro_f1: read_macro_f1}
+        if self.rate not in readers:
+            return None
+        kept = np.ones(truth.shape) if self.keep is None else self.keep(truth).astype(np.float64)
+        labelled = self.code(truth)
+        predicted = np.stack([self.code(run) for run in pred])
+        if self.rate is not accuracy:
+            return class_terms(kept, predicted, labelled), readers[self.rate]
+        hits = kept * (predicted == labelled)
+        return (hits, np.broadcast_to(kept, hits.shape)), ratio
 
 
 def non_negative(values: Values) -> Classes:
@@ -209,6 +223,7 @@ ACC2_HAS0 = Metric(
     functions={"mosi": ClassScore(accuracy, non_negative)},
     source=_MMSA,
     primary=True,
+    place=30,
     percent=True,
 )
 
@@ -219,6 +234,7 @@ ACC2 = Metric(
     functions={"sims": ClassScore(accuracy, positive)},
     source=_MMSA,
     primary=True,
+    place=30,
     percent=True,
 )
 
@@ -226,10 +242,12 @@ ACC2_NON0 = Metric(
     name="acc2_non0",
     title="Acc-2 non-0",
     definition="mean [(p > 0) = (y > 0)] over clips with y ≠ 0",
-    functions=dict.fromkeys(FAMILIES, ClassScore(accuracy, positive, non_zero)),
+    otherwise=ClassScore(accuracy, positive, non_zero),
     undefined=_NO_NON_ZERO,
     source=f"{_MMSA}; on CH-SIMS: MERBench",
     primary=True,
+    place=40,
+    places={"sims": 90},
     percent=True,
 )
 
@@ -240,6 +258,7 @@ F1_HAS0 = Metric(
     functions={"mosi": ClassScore(weighted_f1, non_negative)},
     source=_MMSA,
     primary=True,
+    place=50,
     percent=True,
 )
 
@@ -250,6 +269,7 @@ F1 = Metric(
     functions={"sims": ClassScore(weighted_f1, positive)},
     source=_MMSA,
     primary=True,
+    place=50,
     percent=True,
 )
 
@@ -257,10 +277,12 @@ F1_NON0 = Metric(
     name="f1_non0",
     title="F1 non-0",
     definition="F1 of the Acc-2 non-0 classes, weighted by label support",
-    functions=dict.fromkeys(FAMILIES, ClassScore(weighted_f1, positive, non_zero)),
+    otherwise=ClassScore(weighted_f1, positive, non_zero),
     undefined=_NO_NON_ZERO,
     source=f"{_MMSA}; on CH-SIMS: MERBench",
     primary=True,
+    place=60,
+    places={"sims": 100},
     percent=True,
 )
 
@@ -274,6 +296,7 @@ ACC3 = Metric(
     },
     source=_MMSA,
     primary=True,
+    place=70,
     percent=True,
 )
 
@@ -287,6 +310,7 @@ ACC5 = Metric(
     },
     source=_MMSA,
     primary=True,
+    place=80,
     percent=True,
 )
 
@@ -297,6 +321,7 @@ ACC7 = Metric(
     functions={"mosi": ClassScore(accuracy, partial(rounded, limit=3))},
     source=_MMSA,
     primary=True,
+    place=90,
     percent=True,
 )
 

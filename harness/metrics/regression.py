@@ -7,15 +7,29 @@ mean.
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from harness.metrics.base import Family, Metric, Score, Values
+from harness.metrics.base import Metric, Score, Values
+from harness.metrics.sums import (
+    Additive,
+    Parts,
+    Summed,
+    errors,
+    moments,
+    moments_and_errors,
+    ratio,
+    read_ccc,
+    read_constant,
+    read_corr,
+    read_r2,
+    read_slope,
+)
 
 __all__ = [
+    "MEAN_ERROR",
     "calibration_slope",
     "ccc",
     "clipped",
@@ -187,11 +201,18 @@ def clipped(function: Score) -> Score:
         >>> clipped(mae)(np.array([3.0]), np.array([0.5]))
         0.5
     """
-    return functools.partial(_clip_then, function)
+    return _Clipped(function)
 
 
-def _clip_then(function: Score, pred: Values, truth: Values) -> float:
-    return function(pred.clip(-1.0, 1.0), truth.clip(-1.0, 1.0))
+@dataclass(frozen=True)
+class _Clipped:
+    function: Score
+
+    def __call__(self, pred: Values, truth: Values) -> float:
+        return self.function(pred.clip(-1.0, 1.0), truth.clip(-1.0, 1.0))
+
+    def parts(self, pred: Values, truth: Values) -> Parts | None:
+        return _parts(self.function, pred.clip(-1.0, 1.0), truth.clip(-1.0, 1.0))
 
 
 def scaled(function: Score, unit: float) -> Score:
@@ -201,11 +222,23 @@ def scaled(function: Score, unit: float) -> Score:
         >>> scaled(mae, 3.0)(np.array([0.5]), np.array([0.0]))
         1.5
     """
-    return functools.partial(_scale_then, function, unit)
+    return _Scaled(function, unit)
 
 
-def _scale_then(function: Score, unit: float, pred: Values, truth: Values) -> float:
-    return function(unit * pred, unit * truth)
+@dataclass(frozen=True)
+class _Scaled:
+    function: Score
+    unit: float
+
+    def __call__(self, pred: Values, truth: Values) -> float:
+        return self.function(self.unit * pred, self.unit * truth)
+
+    def parts(self, pred: Values, truth: Values) -> Parts | None:
+        return _parts(self.function, self.unit * pred, self.unit * truth)
+
+
+def _parts(function: Score, pred: Values, truth: Values) -> Parts | None:
+    return function.parts(pred, truth) if isinstance(function, Additive) else None
 
 
 def _is_constant(values: Values) -> bool:
@@ -219,42 +252,42 @@ def _ranks(values: Values) -> Values:
     return ranks
 
 
-def _everywhere(function: Score) -> Mapping[Family, Score]:
-    return {
-        "mosi": function,
-        "sims": clipped(function),
-        "transfer_mosi": function,
-        "transfer_sims": function,
-    }
+MEAN_ERROR = Summed(mae, errors, ratio)
+"""MAE with its sums, to be clipped or scaled."""
 
 
 MAE = Metric(
     name="mae",
     title="MAE",
     definition="mean |p - y|",
-    functions=_everywhere(mae),
+    functions={"sims": clipped(MEAN_ERROR)},
+    otherwise=MEAN_ERROR,
     higher_is_better=False,
     high=math.inf,
     source="MMSA, regression metrics",
     primary=True,
+    place=10,
 )
 
 CORR = Metric(
     name="corr",
     title="Corr",
     definition="Pearson correlation of p and y",
-    functions=_everywhere(corr),
+    functions={"sims": clipped(Summed(corr, moments, read_corr))},
+    otherwise=Summed(corr, moments, read_corr),
     low=-1.0,
     undefined="predictions or labels are constant",
     source="MMSA, regression metrics",
     primary=True,
+    place=20,
 )
 
 CCC = Metric(
     name="ccc",
     title="CCC",
     definition="concordance correlation: 2 cov / (var p + var y + (mean p - mean y)²)",
-    functions=_everywhere(ccc),
+    functions={"sims": clipped(Summed(ccc, moments_and_errors, read_ccc))},
+    otherwise=Summed(ccc, moments_and_errors, read_ccc),
     low=-1.0,
     undefined="labels are constant",
     source="Lin. Biometrics 45(1), 1989",
@@ -264,7 +297,8 @@ SPEARMAN = Metric(
     name="spearman",
     title="Spearman",
     definition="Pearson correlation of the average ranks of p and y",
-    functions=_everywhere(spearman),
+    functions={"sims": clipped(spearman)},
+    otherwise=spearman,
     low=-1.0,
     undefined="predictions or labels are constant",
     source="Spearman. American Journal of Psychology 15, 1904",
@@ -274,7 +308,7 @@ R2 = Metric(
     name="r2",
     title="R²",
     definition="1 - Σ (y - p)² / Σ (y - mean y)²",
-    functions={"sims": clipped(r2)},
+    functions={"sims": clipped(Summed(r2, moments_and_errors, read_r2))},
     low=-math.inf,
     undefined="labels are constant",
     source="CH-SIMS v2, regression metrics",
@@ -284,7 +318,8 @@ CALIBRATION_SLOPE = Metric(
     name="calibration_slope",
     title="Slope",
     definition="slope of y regressed on p; 1 is calibrated, below 1 predictions are too extreme",
-    functions=_everywhere(calibration_slope),
+    functions={"sims": clipped(Summed(calibration_slope, moments, read_slope))},
+    otherwise=Summed(calibration_slope, moments, read_slope),
     low=-math.inf,
     high=math.inf,
     ideal=1.0,
@@ -296,7 +331,8 @@ CONSTANT = Metric(
     name="constant",
     title="Constant",
     definition="1 when all predictions are equal, else 0",
-    functions=_everywhere(constant),
+    functions={"sims": clipped(Summed(constant, moments, read_constant))},
+    otherwise=Summed(constant, moments, read_constant),
     higher_is_better=False,
     source="this harness: a collapsed run must be visible",
     percent=True,

@@ -40,13 +40,18 @@ INERT = (
 )
 """Packages and modules that move data or words about and compute nothing of a prediction."""
 
-_ACTIVE = ("harness._util.seeds", "harness.spec.conditions")
+_ACTIVE = ("harness._util.seeds", "harness.spec.conditions", "harness.spec.laws")
 """What of the inert packages does compute."""
 
-_OPTIONAL = ("harness.corruption", "harness.training.objectives", "harness.spec.conditions")
+_OPTIONAL = (
+    *("harness.corruption", "harness.training.objectives"),
+    *("harness.spec.conditions", "harness.spec.laws"),
+)
 """What a run depends on only when ``roots`` names it."""
 
-_REGISTRIES = frozenset({"harness.training.objectives"})
+_REGISTRIES = frozenset(
+    {"harness.training.objectives", "harness.system.objectives", "harness.spec.laws"}
+)
 """Packages that list what is looked up by name: a run depends on what it found there."""
 
 _DISPLAY = frozenset({"Card", "Published", "param"})
@@ -72,18 +77,20 @@ def code_of(system: str, params: Mapping[str, Scalar], protocol: Protocol) -> st
 def roots(system: str, params: Mapping[str, Scalar], protocol: Protocol) -> tuple[str, ...]:
     """The modules that a run's numbers begin from; see ``code_of``."""
     from harness.metrics import metrics
+    from harness.spec.laws import laws
     from harness.system import systems
-    from harness.training.objectives import objectives
+    from harness.system.objectives import objectives
 
     found = [systems.module_of(system)]
     if systems[system].build is not None:
         found += ["harness.training.fit", "harness.training.precision"]
         found += [metrics.module_of(protocol.selection_metric)]
-        term = objectives[str(params.get("objective", "erm"))].term
-        if term is not None:
-            found += ["harness.training.objectives.generalising", term.__module__]
-    corrupted = (protocol.corruption, protocol.training_corruption, protocol.selection_corruption)
-    if set(corrupted) != {"none"}:
+        objective = str(params.get("objective", "erm"))
+        if objectives[objective].term is not None:
+            found += ["harness.training.objectives.generalising", objectives.module_of(objective)]
+    corrupted = {protocol.training_corruption, protocol.selection_corruption} - {"none"}
+    found += [laws.module_of(law) for law in sorted(corrupted) if law in laws]
+    if corrupted or protocol.corruption != "none":
         found += ["harness.corruption.evaluate_grid", "harness.spec.conditions"]
     return tuple(found)
 

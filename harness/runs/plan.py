@@ -7,7 +7,7 @@ which order, and which are not applicable, without importing a single model.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,7 @@ from harness.spec.protocols import protocols
 from harness.system import Params, System, systems
 from harness.text import find_encoder
 
-__all__ = ["Cell", "Inventory", "Plan", "find_suite", "make_plan"]
+__all__ = ["Cell", "Inventory", "Plan", "find_suite", "make_plan", "with_queried"]
 
 _TEXTUAL = {"text", "transcript", "tokens"}
 _INPUTS = ("encoder", "knowledge")
@@ -169,6 +169,7 @@ def make_plan(
     protocol = refine(protocols[suite.protocol], suite.protocol_changes, f"{suite.name}: protocol")
     grid(protocol.corruption)  # or fail before anything runs
     check_training(protocol.selection_corruption)
+    suite = with_queried(suite)
     inventory = inventory or Inventory(home)
     corpora = tuple(map(inventory.corpus, suite.corpora))
     for corpus in corpora:
@@ -282,11 +283,10 @@ class _CellMaker:
         seed: int,
         pinned: Mapping[str, str],
     ) -> Job:
-        dataset = corpus.dataset
+        dataset, protocol = corpus.dataset, self._protocol_of(system, params)
         values: dict[str, Scalar] = dataclasses.asdict(params)
         roles = (*_INPUTS, *sorted(system.locations))
         names = {role: str(name) for role in roles if (name := values.pop(role, ""))}
-        protocol = self._protocol_of(system, params)
         spec = RunSpec(
             corpus=corpus.name,
             data=corpus.fingerprint,
@@ -338,6 +338,29 @@ def _row(suite: Suite, entry: Entry) -> str:
 def _training_domains(corpus: Corpus) -> int:
     train = corpus.split("train").clips
     return int(train["domain"].nunique()) if "domain" in train else 1
+
+
+def with_queried(suite: Suite) -> Suite:
+    """The suite with the rows that its queries find written out, in the order of the registry."""
+    entries = list(suite.entries)
+    for query in suite.queries:
+        named = {entry.system for entry in entries}
+        entries += [
+            Entry(system=name, label=name, corpora=query.corpora)
+            for name, system in systems.items()
+            if name not in named and _ASKED[query.kind](system)
+        ]
+    labels = [entry.label for entry in entries]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise SpecError(f"suite {suite.name}: a query finds {twice[0]!r}, the label of another row")
+    return dataclasses.replace(suite, entries=tuple(entries), queries=())
+
+
+_ASKED: Mapping[str, Callable[[System], bool]] = {
+    "trained": lambda system: system.supervision == "train" and not system.reference,
+}
+"""``harness.spec.suite.QUERIES`` as conditions on a system."""
 
 
 def _with_defaults(suite: Suite) -> Suite:

@@ -8,11 +8,12 @@ that test clips are seen under.
 from harness._util.schema import Scalar, check_keys
 from harness.spec.protocol import Protocol, refine
 from harness.spec.run import RunSpec
-from harness.spec.suite import Entry, Suite, SuiteFile, algorithm_of
+from harness.spec.suite import Entry, Query, Suite, SuiteFile, algorithm_of
 
 __all__ = [
     "Entry",
     "Protocol",
+    "Query",
     "RunSpec",
     "Scalar",
     "Suite",

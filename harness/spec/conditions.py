@@ -39,10 +39,10 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
 
 from harness.errors import SpecError
+from harness.spec.laws import laws
 
 __all__ = [
     "CLEAN",
-    "LAWS",
     "MODALITIES",
     "RATES",
     "SEED",
@@ -69,24 +69,6 @@ STEPS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 SEED = 0
 """Of what test clips go through: the same for every system and training seed."""
-
-LAWS: Mapping[str, str] = {
-    "none": "clips as they are",
-    "spectrum": "half of the clips clean, else λ and η ~ U(0, 1) for each modality by itself,"
-    " η as element or as modality; never block",
-    "code": "noise 0.1 in raw units, ids 0 for words, one of six sets of modalities dropped in a"
-    " tenth of the clips: the configuration of QA-MoE's released code as far as known",
-    "lnln": "half of the clips clean, else lnln with η ~ U(0, 1) for each modality by itself",
-    "lnln@published": "the same drawn once: its refresh reaches one of eight loading processes",
-}
-"""What training clips may go through besides a condition, drawn anew in every epoch."""
-
-_SEEN: Mapping[str, frozenset[str]] = {
-    "spectrum": frozenset({"noise", "element", "modality"}),
-    "code": frozenset({"noise", "modality"}),
-    "lnln": frozenset({"lnln", "lnln@published", "element"}),
-    "lnln@published": frozenset({"lnln", "lnln@published", "element"}),
-}
 
 _ONLY = "only:"
 
@@ -312,8 +294,8 @@ def seen(law: str) -> frozenset[str]:
         >>> sorted(seen("spectrum")), sorted(seen("noise=0.5,block=0.2"))
         (['element', 'modality', 'noise'], ['block', 'noise'])
     """
-    if law in LAWS:
-        return _SEEN.get(law, frozenset())
+    if law in laws:
+        return laws[law].seen
     condition = Condition.parse(law)
     parts = {"noise": condition.noise, condition.how: condition.missing}
     return frozenset(name for name, rate in parts.items() if rate)
@@ -325,13 +307,13 @@ def check_training(name: str) -> None:
     Raises:
         SpecError: Naming what there is.
     """
-    if name in LAWS:
+    if name in laws:
         return
     try:
         condition = Condition.parse(name)
     except SpecError:
         raise SpecError(
-            f"training_corruption is one of {', '.join(LAWS)}, or a condition such as"
+            f"training_corruption is one of {', '.join(laws)}, or a condition such as"
             f" element=0.5; found {name!r}"
         ) from None
     if condition.is_clean or condition.leaves_nothing:

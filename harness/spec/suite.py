@@ -12,6 +12,7 @@ from harness._util.atomic import is_plain_name
 from harness._util.canonical import Json
 from harness._util.documents import read_toml
 from harness._util.schema import (
+    Choice,
     Either,
     Integer,
     ListOf,
@@ -27,9 +28,13 @@ from harness._util.schema import (
 from harness.errors import SpecError
 from harness.spec.protocol import Protocol, changeable, check_changes
 
-__all__ = ["Entry", "Suite", "SuiteFile", "algorithm_of"]
+__all__ = ["QUERIES", "Entry", "Query", "Suite", "SuiteFile", "algorithm_of"]
 
 Seeds = int | tuple[int, ...]
+QUERIES: Mapping[str, str] = {
+    "trained": "every system that learns from training labels and is no reference",
+}
+"""What ``query`` may ask for among the systems of a suite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,16 @@ class Entry:
     system: str
     label: str
     params: Mapping[str, Scalar] = field(default_factory=dict)
+    corpora: tuple[str, ...] | None = None
+    """None: every corpus of the suite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """Rows of a suite by what their systems are: one for each that no other row names."""
+
+    kind: str
+    """One of ``QUERIES``."""
     corpora: tuple[str, ...] | None = None
     """None: every corpus of the suite."""
 
@@ -59,6 +74,8 @@ class Suite:
     defaults: Mapping[str, Scalar] = field(default_factory=dict)
     """Hyper-parameters of every row whose system has them; a row's own come first."""
     entries: tuple[Entry, ...]
+    queries: tuple[Query, ...] = ()
+    """Whose rows follow ``entries`` once the systems are known."""
     where: str = field(default="", compare=False)
     """What messages call it: its file."""
 
@@ -91,7 +108,8 @@ class Suite:
             seeds=seeds.pop("default", 5),
             corpus_seeds=seeds,
             defaults=file.defaults,
-            entries=tuple(row.entry() for row in file.systems),
+            entries=tuple(row.entry() for row in file.systems if isinstance(row, _Row)),
+            queries=tuple(row.query_of() for row in file.systems if isinstance(row, _QueryRow)),
             where=where,
         )
         suite._check(where)
@@ -112,12 +130,13 @@ class Suite:
                 hint='give each row its own label = "…"',
             )
         check_keys(self.corpus_seeds, self.corpora, f"{where}: seeds")
-        for entry in self.entries:
-            stray = set(entry.corpora or ()) - set(self.corpora)
+        rows = [(f"row {entry.label!r}", entry.corpora) for entry in self.entries]
+        rows += [(f"query {query.kind!r}", query.corpora) for query in self.queries]
+        for title, corpora in rows:
+            stray = set(corpora or ()) - set(self.corpora)
             if stray:
                 raise SpecError(
-                    f"{where}: row {entry.label!r} names corpora outside the suite:"
-                    f" {', '.join(sorted(stray))}"
+                    f"{where}: {title} names corpora outside the suite: {', '.join(sorted(stray))}"
                 )
 
     def with_seeds(self, seeds: Seeds | None) -> Suite:
@@ -207,6 +226,35 @@ class _Row:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _QueryRow:
+    """Rows by what their systems are, as it is written."""
+
+    query: Annotated[str, Choice(choices=tuple(QUERIES))]
+    """Which systems; one row for each that no other row names."""
+    corpora: _Names | None = None
+    """Corpora that they run on; all of the suite where they are left out."""
+
+    def query_of(self) -> Query:
+        """The query of the suite."""
+        return Query(kind=self.query, corpora=self.corpora)
+
+
+@dataclass(frozen=True)
+class _RowOrQuery:
+    """A row, or a query when it says so."""
+
+    expected: str = "a table"
+
+    def read(self, value: object, place: Place) -> _Row | _QueryRow:
+        if isinstance(value, Mapping) and "query" in value:
+            return table_of(_QueryRow).read(value, place)
+        return table_of(_Row).read(value, place)
+
+    def schema(self) -> dict[str, Json]:
+        return {"anyOf": [table_of(_Row).schema(), table_of(_QueryRow).schema()]}
+
+
+@dataclass(frozen=True, kw_only=True)
 class SuiteFile:
     """A suite as it is written; its name is that of the file."""
 
@@ -220,5 +268,5 @@ class SuiteFile:
     """The protocol by ``name``, and what changes of it."""
     defaults: Mapping[str, Scalar] = field(default_factory=dict)
     """Hyper-parameters of every row whose system has them; a row's own come first."""
-    systems: Annotated[tuple[_Row, ...], ListOf(item=table_of(_Row), least=1)]
+    systems: Annotated[tuple[_Row | _QueryRow, ...], ListOf(item=_RowOrQuery(), least=1)]
     """The rows."""

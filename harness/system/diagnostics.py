@@ -14,7 +14,7 @@ SENTIMENTS = ("negative", "neutral", "positive")
 
 MIXED, MIXED_LAW = "mixed", "spectrum"
 """Condition under which predictions are stored where every clip went through its own drawing of
-that law of ``harness.spec.conditions``."""
+that law of ``harness.spec.laws``."""
 
 
 def swapped(condition: str) -> str:

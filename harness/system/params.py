@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from harness.data.corpus import EXPLANATIONS
 from harness.errors import SpecError
 from harness.spec import Scalar
 from harness.spec.conditions import check_training
+from harness.system.objectives import objectives
 
 __all__ = [
     "ClueParams",
@@ -36,7 +38,7 @@ def param(
     source: str,
     low: float | None = None,
     high: float | None = None,
-    choices: tuple[T, ...] | None = None,
+    choices: Collection[T] | None = None,
 ) -> T:
     """A hyper-parameter: default, inclusive range or choices, and where the default comes from."""
     metadata = {"source": source, "low": low, "high": high, "choices": choices}
@@ -101,13 +103,13 @@ class TrainingParams(Params):
     epochs: int = param(0, low=0, source="the system's own ceiling; 0 = the protocol's")
     objective: str = param(
         "erm",
-        choices=("erm", "coral", "vrex", "group_dro", "dann"),
+        choices=objectives,
         source="empirical risk; the others generalise over the domains of a transfer corpus",
     )
     penalty: float = param(1.0, low=0.0, source="weight of the objective's own term")
     training_corruption: str = param(
         "none",
-        source="training clips as they are; else a law of harness.spec.conditions, or a condition",
+        source="training clips as they are; else a law of harness.spec.laws, or a condition",
     )
     precision: str = param(
         "float32",

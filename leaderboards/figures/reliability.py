@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.spec.conditions import LAWS, RATES
+from harness.spec.conditions import RATES
+from harness.spec.laws import laws
 from leaderboards.figures._curves import look
 from leaderboards.figures._style import FAINT, INK, axis_title, number, sheet, short, style
 from leaderboards.model import Grid
@@ -69,7 +70,7 @@ def _best(found: Reliability) -> list[RowReliability]:
 
 
 def _drawable(found: Reliability) -> list[RowReliability]:
-    return [o for o in found.rows if not o.row.reference and o.row.training_corruption in LAWS]
+    return [o for o in found.rows if not o.row.reference and o.row.training_corruption in laws]
 
 
 def _cut(found: Reliability) -> str:

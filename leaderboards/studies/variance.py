@@ -104,7 +104,7 @@ def study_suite(
             raise SpecError(
                 f"suite {suite!r} has no row {label!r}", hint=f"its rows: {', '.join(known)}"
             )
-    grids = [grid for grid in board.grids if grid.corpus.dataset.family in metric.functions]
+    grids = [grid for grid in board.grids if metric.defined_on(grid.corpus.dataset)]
     if not grids:
         raise SpecError(
             f"{metric.name} is not defined on any corpus of suite {suite!r}", hint="--metric mae"

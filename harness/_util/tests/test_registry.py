@@ -128,6 +128,46 @@ def test_a_name_that_is_not_its_file_s_name_is_found_all_the_same(basket: Basket
     assert fruits.module_of("pear") == "basket.tree"
 
 
+def test_an_order_of_its_own_keeps_file_order_among_equals(basket: Basket) -> None:
+    basket({name: f'X = Fruit("{name}", "{name[-1]}")' for name in ("fig", "kiwi", "pear", "peg")})
+    colours = Registry(
+        "fruit", Fruit, packages=("basket",), order=lambda fruit: ord(fruit.colour), hint="look"
+    )
+    assert list(colours) == ["fig", "peg", "kiwi", "pear"]
+    with pytest.raises(SpecError) as caught:
+        colours["plum"]
+    assert caught.value.hint == "look"
+
+
+@pytest.mark.parametrize("look_up_first", [False, True])
+def test_a_folder_is_found_like_a_file(
+    tmp_path: Path, basket: Basket, *, look_up_first: bool
+) -> None:
+    """Listed in its place whether or not it was looked up by name before."""
+    fruits = basket({"apple": 'APPLE = Fruit("apple")', "quince": 'QUINCE = Fruit("quince")'})
+    folder(tmp_path / "basket" / "pear", 'PEAR = Fruit("pear")\nNASHI = Fruit("nashi")')
+    if look_up_first:
+        assert fruits["pear"].name == "pear"
+    assert list(fruits) == ["apple", "pear", "nashi", "quince"]
+    assert fruits.module_of("nashi") == "basket.pear"
+
+
+@pytest.mark.parametrize("name", ["tests", "_shared", "__pycache__"])
+def test_folders_of_tests_and_private_ones_hold_no_things(
+    tmp_path: Path, basket: Basket, name: str
+) -> None:
+    fruits = basket({"apple": 'APPLE = Fruit("apple")'})
+    folder(tmp_path / "basket" / name, "raise RuntimeError('not to be imported')")
+    assert list(fruits) == ["apple"]
+
+
+def folder(place: Path, source: str) -> None:
+    """Write a package whose ``__init__`` takes what the source defines from a module inside."""
+    place.mkdir()
+    (place / "seeds.py").write_text(HEADER + source)
+    (place / "__init__.py").write_text(f"from basket.{place.name}.seeds import *\n")
+
+
 def test_an_object_imported_by_another_file_is_one_object_of_its_own_file(basket: Basket) -> None:
     fruits = basket(
         {

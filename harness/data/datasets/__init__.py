@@ -42,9 +42,11 @@ class Dataset:
     """Lowest label."""
     high: float
     """Highest label."""
-    family: Literal["mosi", "sims", "transfer_mosi", "transfer_sims"]
-    """Which metric definitions apply: seven-class rounding or five right-closed bins; on transfers
-    those whose meaning agrees across datasets, and the MAE of the target's own family."""
+    family: str
+    """Which metric definitions apply: ``mosi``, seven-class rounding; ``sims``, five right-closed
+    bins; ``transfer_mosi`` and ``transfer_sims``, those whose meaning agrees across datasets, and
+    the MAE of the target's own family. Under any other name: those that ask nothing of the scale,
+    and what metrics define for it."""
     grid: float | None
     """Step of the label grid, None when labels are means of ratings off any one grid."""
     splits: Mapping[str, Counts]

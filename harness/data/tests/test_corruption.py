@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from harness.errors import SpecError
 from harness.spec.conditions import (
     CLEAN,
-    LAWS,
     MODALITIES,
     RATES,
     Condition,
@@ -23,6 +22,7 @@ from harness.spec.conditions import (
     seen,
     told,
 )
+from harness.spec.laws import laws
 
 RATE = st.integers(0, 1000).map(lambda n: n / 1000)
 HIT = st.sets(st.sampled_from(MODALITIES), min_size=1).map(
@@ -93,7 +93,7 @@ def test_an_unknown_grid_is_named_with_those_there_are():
     assert "spectrum" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("name", [*LAWS, "element=0.5", "only:text", "noise=0.3,block=0.2"])
+@pytest.mark.parametrize("name", [*laws, "element=0.5", "only:text", "noise=0.3,block=0.2"])
 def test_clips_may_be_trained_under_laws_and_conditions(name):
     check_training(name)
 

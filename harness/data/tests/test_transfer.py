@@ -116,7 +116,8 @@ def test_other_names_are_refused(name, reason, home):
 def test_derived_datasets_are_found_and_not_listed():
     assert "mosi+mosei-to-sims" in datasets
     assert "mosi-to-nothing" not in datasets
-    assert list(datasets) == sorted(NAMES)
+    assert set(NAMES) <= set(datasets)
+    assert not [name for name in datasets if "-to-" in name]
     assert datasets["sims-to-sims"].is_bound
     assert not any(datasets[name].is_bound for name in (*NAMES, "mosi-to-sims"))
 

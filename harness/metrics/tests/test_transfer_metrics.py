@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import accuracy_score, f1_score
 
+from harness.data.datasets import datasets
 from harness.errors import SubmissionError
 from harness.metrics import metrics, metrics_for, score
 from harness.metrics.transfer import recalibrated
@@ -64,7 +65,7 @@ def test_bootstrap_sums_give_what_the_drawn_clips_give(name, dataset):
     pred, truth = draw(3)
     rng = np.random.default_rng(0)
     videos = np.arange(len(truth)) // 6
-    function = metrics[name].functions[f"transfer_{dataset.rpartition('-')[2]}"]
+    function = metrics[name].on(datasets[dataset])
     weights = rng.integers(0, 3, size=(4, videos.max() + 1)).astype(float)
     found = evaluator(pred[None], truth, videos, function)(weights)[:, 0]
     for row, value in zip(weights, found, strict=True):

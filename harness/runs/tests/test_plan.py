@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,9 @@ from harness.data.store import CorpusStore, Draft
 from harness.errors import DataError, SpecError
 from harness.home import Home
 from harness.runs.driver import select_cells
-from harness.runs.plan import Plan, find_suite, make_plan
+from harness.runs.plan import Plan, find_suite, make_plan, with_queried
+from harness.spec import Suite
+from harness.system import systems
 
 PROTOCOL = "[protocol]\nmax_epochs = 2\n"
 SYSTEMS = """
@@ -56,6 +59,27 @@ def plan(home: Home) -> Planner:
         return make_plan(find_suite("demo", home), home)
 
     return make
+
+
+def queried(text: str) -> list[tuple[str, tuple[str, ...] | None]]:
+    suite = Suite.parse(tomllib.loads(START + text), name="all", where="all.toml")
+    return [(entry.system, entry.corpora) for entry in with_queried(suite).entries]
+
+
+QUERY = '[[systems]]\nquery = "trained"\ncorpora = ["mosi@small"]\n'
+
+
+def test_a_query_adds_a_row_for_every_system_that_no_other_row_names() -> None:
+    rows = queried(SYSTEMS + QUERY)
+    assert [name for name, _ in rows[:3]] == ["tfn", "tfn", "lf_dnn"]
+    learning = [name for name, s in systems.items() if s.supervision == "train" and not s.reference]
+    assert [name for name, _ in rows[3:]] == [x for x in learning if x not in ("tfn", "lf_dnn")]
+    assert {corpora for _, corpora in rows[3:]} == {("mosi@small",)}
+
+
+def test_a_query_never_takes_the_label_of_another_row() -> None:
+    with pytest.raises(SpecError, match="the label of another row"):
+        queried('[[systems]]\nname = "tfn"\nlabel = "lmf"\n' + QUERY)
 
 
 def test_the_grid_is_corpora_by_rows_by_seeds_led_by_the_references(plan: Planner) -> None:

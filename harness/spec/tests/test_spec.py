@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import SpecError
-from harness.spec import Protocol, RunSpec, Suite, refine
+from harness.spec import Protocol, Query, RunSpec, Suite, refine
 
 PROTOCOL = Protocol(
     name="in_domain",
@@ -194,6 +194,27 @@ def test_a_full_suite_is_read_as_written() -> None:
     assert (plain.system, plain.label, plain.params, plain.corpora) == ("tfn", "tfn", {}, None)
     assert (slow.label, slow.corpora) == ("TFN, slow", ("sims@unaligned",))
     assert slow.params == {"lr": 1e-4, "loss": "mse", "use_bn": False, "depth": 2}
+
+
+def test_a_query_is_no_row_until_the_systems_are_known() -> None:
+    text = 'corpora = ["a@x", "b@x"]\n[[systems]]\nname = "tfn"\n[[systems]]\nquery = "trained"\n'
+    suite = parse(text + 'corpora = ["a@x"]')
+    assert [entry.system for entry in suite.entries] == ["tfn"]
+    assert suite.queries == (Query(kind="trained", corpora=("a@x",)),)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('query = "trainde"', "query should be one of trained; found 'trainde'"),
+        ('query = "trained"\nname = "tfn"', "unknown key 'name'"),
+        ('query = "trained"\ncorpora = ["b@x"]', "query 'trained' names corpora outside"),
+        ("query = 1", "query should be text"),
+    ],
+)
+def test_a_query_that_is_none_is_refused(row: str, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        parse(f'corpora = ["a@x"]\n[[systems]]\n{row}')
 
 
 def test_a_minimal_suite_has_sensible_defaults() -> None:

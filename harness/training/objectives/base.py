@@ -1,17 +1,17 @@
-"""What an objective is: a term of the loss that compares the domains of a training batch.
+"""What an objective adds: a term of the loss that compares the domains of a training batch.
 
 Shapes: B clips of a batch, D domains, H features of a representation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from harness.data.batching import BatchSource
+from harness.system.objectives import Objective
 
 __all__ = [
     "Evidence",
@@ -62,25 +62,6 @@ class Term(nn.Module):
     def forward(self, evidence: Evidence) -> Tensor:
         """The scalar that is added to the loss."""
         raise NotImplementedError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Objective:
-    """A way of learning from several domains.
-
-    Args:
-        name: As ``TrainingParams.objective`` calls it.
-        title: For display.
-        paper: Where it comes from.
-        term: Setting -> what is added to the loss; None adds nothing.
-        represents: Whether the term reads the representation.
-    """
-
-    name: str
-    title: str
-    paper: str
-    term: Callable[[Setting], Term] | None = None
-    represents: bool = False
 
 
 def training_domains(train: BatchSource) -> Tensor:

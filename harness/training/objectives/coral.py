@@ -59,4 +59,5 @@ CORAL = Objective(
     paper="Sun, Saenko. Deep CORAL. ECCV Workshops 2016",
     term=_Alignment,
     represents=True,
+    place=10,
 )

@@ -49,4 +49,5 @@ DANN = Objective(
     paper="Ganin et al. Domain-Adversarial Training of Neural Networks. JMLR 17, 2016",
     term=_Adversary,
     represents=True,
+    place=40,
 )

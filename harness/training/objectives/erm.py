@@ -10,4 +10,5 @@ ERM = Objective(
     name="erm",
     title="Empirical risk minimisation",
     paper="Vapnik. Statistical Learning Theory. 1998",
+    place=0,
 )

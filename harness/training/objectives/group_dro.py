@@ -44,4 +44,5 @@ GROUP_DRO = Objective(
     paper="Sagawa, Koh, Hashimoto, Liang. Distributionally Robust Neural Networks for Group Shifts."
     " ICLR 2020",
     term=_Worst,
+    place=30,
 )

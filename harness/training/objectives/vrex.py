@@ -35,4 +35,5 @@ VREX = Objective(
     title="V-REx",
     paper="Krueger et al. Out-of-Distribution Generalization via Risk Extrapolation. ICML 2021",
     term=_Extrapolation,
+    place=20,
 )

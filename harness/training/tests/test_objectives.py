@@ -105,7 +105,7 @@ def evidence(risks=(0.0, 0.0, 0.0), representation=None, domains=DOMAINS, epoch=
 
 def test_params_offer_every_objective():
     (field,) = [f for f in dataclasses.fields(TrainingParams) if f.name == "objective"]
-    assert field.metadata["choices"] == tuple(objectives)
+    assert list(field.metadata["choices"]) == ["erm", "coral", "vrex", "group_dro", "dann"]
     assert objectives[field.default].term is None
 
 

@@ -18,7 +18,6 @@ import numpy as np
 from harness.metrics import Metric
 from harness.metrics.base import Values
 from harness.spec.conditions import (
-    LAWS,
     MODALITIES,
     RATES,
     STEPS,
@@ -28,6 +27,7 @@ from harness.spec.conditions import (
     only,
     seen,
 )
+from harness.spec.laws import laws
 from harness.stats import Field, Ranking, rank
 from harness.stats.surface import Extreme, Sample, Surface, largest, sample
 from leaderboards.model import Grid, Row, Track, once
@@ -308,7 +308,7 @@ def _tracks(rows: Sequence[RowReliability]) -> dict[Track, list[RowReliability]]
         if (
             not one.row.reference
             and not one.row.missing_runs
-            and one.row.training_corruption in LAWS
+            and one.row.training_corruption in laws
         ):
             found.setdefault(one.row.track, []).append(one)
     return found
@@ -359,7 +359,7 @@ def _gains(
         for own in families.values()
         if (special := [row for row in own if row.training_corruption in trained])
         for row in own
-        if row.training_corruption in LAWS
+        if row.training_corruption in laws
     ]
 
 

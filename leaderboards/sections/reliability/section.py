@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from harness.spec.conditions import LAWS, seen
+from harness.spec.conditions import seen
+from harness.spec.laws import laws
 from leaderboards.document import Block, Fold, Heading, Table, text
 from leaderboards.model import Grid, Track
 from leaderboards.sections.contract import CorpusSection
@@ -62,7 +63,7 @@ def _published(dataset: str) -> Iterator[Block]:
 
 def _of_track(found: Reliability, track: Track) -> Iterator[Block]:
     law = track.training_corruption
-    about = LAWS.get(law, "trained for one condition")
+    about = laws[law].about if law in laws else "trained for one condition"
     yield text(f"{_trained(law)} ({about}). {_unseen(law)}")
     yield _captioned(tables.areas(found, track), "Areas of the reliability spectrum")
     for title, table in (

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from harness._util.printed import defined
 from harness.metrics import Metric
-from harness.spec.conditions import LAWS, MODALITIES
+from harness.spec.conditions import MODALITIES
+from harness.spec.laws import laws
 from harness.stats import Pairing
 from leaderboards.document import Column, Table
 from leaderboards.literature import PublishedRow, lines, of_conditions
@@ -41,7 +42,7 @@ def tracks(found: Reliability) -> tuple[Track, ...]:
 
 def _contestants(found: Reliability) -> list[RowReliability]:
     return [
-        one for one in found.rows if not one.row.reference and one.row.training_corruption in LAWS
+        one for one in found.rows if not one.row.reference and one.row.training_corruption in laws
     ]
 
 
