@@ -55,7 +55,6 @@ __all__ = [
     "Params",
     "Pass",
     "Progress",
-    "Published",
     "QuirkParams",
     "Stage",
     "System",
@@ -72,19 +71,12 @@ INPUTS = frozenset({"transcript", "tokens", *STREAMS, *EXPLANATIONS, "clue_vecto
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
-    """One number as printed in a paper, with what is needed to read it."""
-
-    dataset: str
-    metric: str
-    value: float
-    source: str
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Card:
-    """Where a system comes from and how ours departs from it."""
+    """Where a system comes from and how ours departs from it.
+
+    What its paper printed is no part of it: ``leaderboards/literature`` lists published numbers
+    under a system's registered name, and ``msa card`` shows them.
+    """
 
     title: str
     paper: str
@@ -92,7 +84,8 @@ class Card:
     url: str = ""
     text: str = ""
     """How text enters: ``T-feat`` frozen features, ``T-BERT`` fine-tuned, ``transcript``, none."""
-    published: tuple[Published, ...] = ()
+    unlisted: str = ""
+    """Why no published number is listed of a system that has a paper."""
     deviations: tuple[str, ...] = ()
     declares: Mapping[str, str] = field(default_factory=dict)
     """Conformance checks that fail by design -> why; ``padding@published`` in that quirk only."""
@@ -178,7 +171,7 @@ class System:
 
     Args:
         name: Registered name; ``base@variant`` for variants living in one file.
-        card: Paper, published numbers, deviations.
+        card: Paper and deviations.
         params: The hyper-parameter class.
         presets: Dataset name -> published hyper-parameters there.
         inputs: Which of ``INPUTS`` it reads.
