@@ -36,7 +36,7 @@ class BertTextParams(TokenParams):
 class RobertaTextParams(BertTextParams):
     """As for BERT-base, with the larger encoder."""
 
-    encoder: str = param("roberta-large", source="RoBERTa; the log whose numbers the card quotes")
+    encoder: str = param("roberta-large", source="RoBERTa; the log whose numbers the card shows")
 
 
 class BertText(Network):
