@@ -228,7 +228,7 @@ class System:
         Tokens are made of transcripts, unless the hyper-parameters ask for the stored ones.
         """
         had = contents_of(corpus)
-        stored = getattr(params, "tokens", "") == "corpus"
+        stored = params.tokens == "corpus"
         present = {*had.streams, *had.texts}
         if had.tokens if stored else "transcript" in had.texts:
             present.add("tokens")
@@ -254,7 +254,7 @@ class System:
             return None
         lacking = [name for name in LABELS[1:] if name not in had.labels]
         told = {"unimodal": f"uni-modal labels (no training clip has {', '.join(lacking)})"}
-        if getattr(params, "tokens", "") == "corpus":
+        if params.tokens == "corpus":
             told["tokens"] = "stored tokens"
         else:
             told["tokens"] = "transcripts to make tokens of"
