@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from harness.data.batching import Batch
 from harness.spec import Scalar
-from harness.system import Card, Dims, Network, Output, Published, System, TokenParams, param
+from harness.system import Card, Dims, Network, Output, System, TokenParams, param
 
 __all__ = ["BERT_TEXT", "ROBERTA_TEXT", "BertText", "BertTextParams", "RobertaTextParams"]
 
@@ -38,7 +38,7 @@ class BertTextParams(TokenParams):
 class RobertaTextParams(BertTextParams):
     """As for BERT-base, with the larger encoder."""
 
-    encoder: str = param("roberta-large", source="RoBERTa; the log whose numbers the card quotes")
+    encoder: str = param("roberta-large", source="RoBERTa; the log whose numbers the card shows")
 
 
 class BertText(Network):
@@ -79,6 +79,7 @@ BERT_TEXT = System(
         year=2019,
         url="https://aclanthology.org/N19-1423",
         text="T-BERT",
+        unlisted="the paper scores none of these datasets",
         deviations=(
             "The presets use small encoders at a larger learning rate (ours). BERT-base is one"
             ' argument away: encoder = "bert-base-uncased" (or "bert-base-chinese"), lr = 2e-5',
@@ -91,8 +92,6 @@ BERT_TEXT = System(
     build=BertText,
 )
 
-_LOG = "one independent training log, one seed"
-
 ROBERTA_TEXT = System(
     name="roberta_text",
     card=Card(
@@ -102,12 +101,6 @@ ROBERTA_TEXT = System(
         year=2019,
         url="https://arxiv.org/abs/1907.11692",
         text="T-BERT",
-        published=(
-            Published(dataset="mosi", metric="acc2_non0", value=85.4, source=_LOG, note="percent"),
-            Published(dataset="mosi", metric="mae", value=0.646, source=_LOG),
-            Published(dataset="mosei", metric="acc2_non0", value=88.1, source=_LOG, note="percent"),
-            Published(dataset="mosei", metric="mae", value=0.488, source=_LOG),
-        ),
         deviations=(
             "Learning rate and schedule are those of BERT-text; the log does not state its own",
             "The Chinese presets take a BERT of the same size that was trained as RoBERTa is",

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from baselines._shared.bert import TokenEncoder, audio_vision, bert_groups, changed, tokens_of
-from baselines._shared.mmsa import mmsa_results
 from baselines._shared.padding import steps_of
 from harness.data.batching import Batch, Sequence
 from harness.errors import SpecError
@@ -141,12 +140,6 @@ CENET = System(
         year=2022,
         url="https://doi.org/10.1109/TMM.2022.3183830",
         text="T-BERT",
-        published=mmsa_results(
-            mosi=(83.53, 83.49, 85.21, 85.22, 50.87, 44.90, 0.7254, 0.7953),
-            mosei=(83.52, 83.85, 86.38, 86.32, 56.15, 54.26, 0.5259, 0.7775),
-            sims=(77.90, 62.58, 33.92, 77.53, 0.4709, 0.5395),
-            simsv2=(79.56, 73.10, 53.04, 79.63, 0.3096, 0.6994),
-        ),
         deviations=(
             "As in MMSA, frames enter as features. The authors feed codes of k-means clusters and"
             " add embeddings of sentiment words, parts of speech and polarity",

@@ -15,7 +15,6 @@ from torch.nn import functional
 from baselines._shared.bert import TokenEncoder, tokens_of
 from baselines._shared.contrast import masked_mse, orthogonality, triplet_loss
 from baselines._shared.padding import padded_tokens
-from baselines._shared.tables import table_rows
 from baselines._shared.transformer import CrossModalEncoder
 from harness.data.batching import Batch, Sequence, Tokens
 from harness.errors import SpecError
@@ -321,13 +320,6 @@ DLF = System(
         year=2025,
         url="https://github.com/pwang322/DLF",
         text="T-BERT",
-        published=table_rows(
-            "DLF (AAAI 2025), table 1",
-            "acc7 acc5 acc2_non0 f1_non0 corr mae",
-            note="aligned features; one seed (1111), whose standard deviation its file gives as 0",
-            mosi=(47.08, 52.33, 85.06, 85.04, 0.781, 0.731),
-            mosei=(53.90, 55.70, 85.42, 85.27, 0.764, 0.536),
-        ),
         deviations=(
             "quirk=fixed: padding is masked, 'last' is the last true step, losses average true"
             " steps; the released code treats the padding as speech",

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from baselines._shared.blocks import streams
-from baselines._shared.mmsa import mmsa_results
 from harness.data.batching import Batch, Sequence
 from harness.system import Card, Dims, Network, Output, System, TrainingParams, param
 
@@ -109,12 +108,6 @@ EF_LSTM = System(
         year=2018,
         url="https://github.com/thuiar/MMSA",
         text="T-feat",
-        published=mmsa_results(
-            mosi=(77.38, 77.35, 78.48, 78.51, 40.15, 35.39, 0.9488, 0.6690),
-            mosei=(77.84, 78.34, 80.79, 80.67, 51.16, 50.01, 0.6005, 0.6825),
-            sims=(69.37, 54.27, 21.23, 56.82, 0.5907, 0.0545),
-            simsv2=(78.94, 72.38, 49.26, 79.03, 0.3374, 0.6588),
-        ),
         deviations=(
             "quirk=fixed: batch normalisation acts on features of true frames and the LSTM stops"
             " at the last word; MMSA normalises each padded time step and reads on to the end",

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from baselines._shared.memory import GatedMemory, MemoryParams, layer_presets, two_layers
-from baselines._shared.mmsa import mmsa_results
 from baselines._shared.words import at_step, on_words, with_previous
 from harness.data.batching import Batch
 from harness.system import Card, Dims, Network, Output, System, param
@@ -141,12 +140,6 @@ GRAPH_MFN = System(
         year=2018,
         url="https://aclanthology.org/P18-1208",
         text="T-feat",
-        published=mmsa_results(
-            mosi=(77.14, 77.08, 78.35, 78.35, 38.63, 34.64, 0.9557, 0.6486),
-            mosei=(81.28, 81.48, 83.48, 83.23, 52.69, 51.37, 0.5745, 0.7133),
-            sims=(78.77, 65.65, 39.82, 78.21, 0.4450, 0.5784),
-            simsv2=(73.35, 67.18, 45.78, 72.60, 0.3787, 0.5743),
-        ),
         deviations=(
             "quirk=fixed: the networks of the mixed vertices are trained; MMSA hides them from its"
             " optimiser and its checkpoints, so they stay random (quirk=published saves them all"

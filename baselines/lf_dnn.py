@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from baselines._shared.blocks import StreamNets, StreamParams
-from baselines._shared.mmsa import mmsa_results
 from harness.data.batching import Batch
 from harness.data.corpus import STREAMS
 from harness.system import Card, ClueParams, Dims, Network, Output, System, param
@@ -64,12 +63,6 @@ LF_DNN = System(
         year=2018,
         url="https://github.com/thuiar/MMSA",
         text="T-feat",
-        published=mmsa_results(
-            mosi=(77.52, 77.46, 78.63, 78.63, 38.05, 34.52, 0.9548, 0.6584),
-            mosei=(80.60, 80.85, 82.74, 82.52, 51.97, 50.83, 0.5802, 0.7087),
-            sims=(77.02, 64.33, 39.74, 77.27, 0.4463, 0.5551),
-            simsv2=(79.36, 72.59, 52.76, 79.46, 0.3014, 0.7120),
-        ),
         deviations=(
             "quirk=fixed: audio and vision are averaged over true frames, the LSTM stops at the"
             " last word; MMSA includes the padding in both",
@@ -115,6 +108,7 @@ LF_DNN_CLUES = System(
         year=LF_DNN.card.year,
         url=LF_DNN.card.url,
         text="T-feat",
+        unlisted="a control of ours, which no paper scores",
         deviations=(
             "Ours, a control: frozen sentence vectors of the three explanations join the final"
             " state of the text LSTM; everything else is LF-DNN",

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from baselines._shared.blocks import StreamNets, StreamParams, with_one
-from baselines._shared.mmsa import mmsa_results
 from harness.data.batching import Batch
 from harness.system import Card, Dims, Network, Output, System, TrainingParams, param
 
@@ -73,12 +72,6 @@ LMF = System(
         year=2018,
         url="https://aclanthology.org/P18-1209",
         text="T-feat",
-        published=mmsa_results(
-            mosi=(77.90, 77.80, 79.18, 79.15, 38.13, 33.82, 0.9504, 0.6510),
-            mosei=(80.54, 80.94, 83.48, 83.36, 52.99, 51.59, 0.5757, 0.7169),
-            sims=(77.77, 64.68, 40.53, 77.88, 0.4412, 0.5759),
-            simsv2=(74.18, 64.90, 47.79, 73.88, 0.3672, 0.5569),
-        ),
         deviations=(
             "quirk=fixed: audio and vision are averaged over true frames, the LSTM stops at the"
             " last word; MMSA includes the padding in both",

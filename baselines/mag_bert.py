@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.linalg import vector_norm
 
 from baselines._shared.bert import TokenEncoder, audio_vision, tokens_of
-from baselines._shared.tables import table_rows
 from baselines.ef_lstm import pool_padded, pool_to
 from harness.data.batching import Batch, Sequence, Tokens
 from harness.spec import Scalar
@@ -126,13 +125,6 @@ MAG_BERT = System(
         year=2020,
         url="https://aclanthology.org/2020.acl-main.214",
         text="T-BERT",
-        published=table_rows(
-            "t-HNE paper's table",
-            "acc2_has0 acc2_non0 mae corr",
-            note="mean of five runs",
-            mosi=(82.5, 84.3, 0.731, 0.789),
-            mosei=(83.8, 85.2, 0.539, 0.753),
-        ),
         deviations=(
             "quirk=fixed: unaligned audio and vision are pooled from true frames to the clip's own"
             " word pieces; MMSA pools the padded arrays",

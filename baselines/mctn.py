@@ -170,6 +170,8 @@ MCTN = System(
         year=2019,
         url="https://arxiv.org/abs/1812.07809",
         text="T-feat",
+        unlisted="later papers quote an F1 of it without saying which clips count; the paper's own"
+        " table was not at hand",
         deviations=(
             "after the paper; sizes and weights of MMSA's configuration for MOSI serve every"
             " dataset",

@@ -21,7 +21,6 @@ from harness.system import (
     Dims,
     Network,
     Output,
-    Published,
     System,
     TrainingParams,
     param,
@@ -194,7 +193,6 @@ def _factor(code: int, factor: int, dropout: float) -> nn.Sequential:
     return two_layers(code, factor, factor, dropout).append(nn.ReLU())
 
 
-_RERUN = "t-HNE paper table"
 _SIMS: Mapping[str, Scalar] = {
     **{"text_hidden": 64, "audio_hidden": 16, "vision_hidden": 64, "memory": 128},
     **{"label_code": 48, "text_code": 256, "audio_code": 32, "vision_code": 80},
@@ -217,21 +215,6 @@ MFM = System(
         year=2019,
         url="https://arxiv.org/abs/1806.06176",
         text="T-feat",
-        published=tuple(
-            Published(
-                dataset="mosi",
-                metric=metric,
-                value=value,
-                source=_RERUN,
-                note="as quoted there; mean of five runs",
-            )
-            for metric, value in (
-                ("mae", 0.877),
-                ("corr", 0.706),
-                ("acc7", 35.4),
-                ("acc2_non0", 81.7),
-            )
-        ),
         deviations=(
             "quirk=fixed: audio and vision are pooled from true frames to the clip's own words,"
             " codes are read after the last word and only words are generated; MMSA pools padded"

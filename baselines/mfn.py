@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from baselines._shared.blocks import streams, time_mean
 from baselines._shared.memory import GatedMemory, MemoryParams, layer_presets, two_layers
-from baselines._shared.mmsa import mmsa_results
 from baselines._shared.words import Streams, at_step, on_words, with_previous
 from harness.data.batching import Batch
 from harness.system import Card, Dims, Network, Output, System, param
@@ -105,12 +104,6 @@ MFN = System(
         year=2018,
         url="https://arxiv.org/abs/1802.00927",
         text="T-feat",
-        published=mmsa_results(
-            mosi=(77.67, 77.63, 78.87, 78.90, 40.47, 35.83, 0.9268, 0.6702),
-            mosei=(78.94, 79.55, 82.86, 82.85, 52.76, 51.34, 0.5733, 0.7182),
-            sims=(77.90, 65.73, 39.47, 77.88, 0.4349, 0.5824),
-            simsv2=(81.14, 73.66, 54.53, 81.19, 0.2954, 0.7266),
-        ),
         deviations=(
             "quirk=fixed: audio and vision are pooled from true frames to the clip's own words and"
             " the state is read after the last word; MMSA repeats their mean over the padded"

@@ -16,7 +16,6 @@ from torch.nn.functional import mse_loss
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from baselines._shared.bert import TokenEncoder, audio_vision, masked_mean, tokens_of
-from baselines._shared.mmsa import mmsa_results
 from harness.data.batching import Batch, Sequence, Tokens
 from harness.system import Card, System
 from harness.system.network import Dims, Network, Output, ParameterGroup
@@ -198,10 +197,6 @@ MISA = System(
         year=2020,
         url="https://arxiv.org/abs/2005.03545",
         text="T-BERT",
-        published=mmsa_results(
-            mosi=(81.84, 81.82, 83.54, 83.58, 47.08, 41.37, 0.7765, 0.7781),
-            mosei=(80.67, 81.12, 84.67, 84.66, 53.63, 52.05, 0.5575, 0.7515),
-        ),
         deviations=(
             "quirk=fixed: the LSTMs read each clip's true audio and video frames; MMSA cuts both to"
             " the number of text tokens, a rule that is right for word-aligned features only",

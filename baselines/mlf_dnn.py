@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 
-from baselines._shared.mmsa import mmsa_results
 from baselines._shared.multitask import MultitaskParams, UnimodalHeads, multitask_groups
 from baselines.lf_dnn import LateFusion, LFDNNParams
 from harness.data.batching import Batch
@@ -60,10 +59,6 @@ MLF_DNN = System(
         year=2020,
         url="https://aclanthology.org/2020.acl-main.343",
         text="T-feat",
-        published=mmsa_results(
-            sims=(80.44, 69.37, 40.22, 80.28, 0.3958, 0.6652),
-            simsv2=(76.59, 68.47, 49.67, 76.62, 0.3352, 0.6395),
-        ),
         deviations=(
             "quirk=fixed: audio and vision are averaged over true frames, the LSTM stops at the"
             " last word; MMSA includes the padding in both",

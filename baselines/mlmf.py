@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from baselines._shared.mmsa import mmsa_results
 from baselines._shared.multitask import MultitaskParams, UnimodalHeads, multitask_groups
 from baselines.lmf import LMFParams, LowRankFusion
 from harness.data.batching import Batch
@@ -55,10 +54,6 @@ MLMF = System(
         year=2020,
         url="https://aclanthology.org/2020.acl-main.343",
         text="T-feat",
-        published=mmsa_results(
-            sims=(79.34, 68.36, 41.05, 79.07, 0.4091, 0.6390),
-            simsv2=(77.23, 69.98, 51.22, 77.30, 0.3222, 0.6703),
-        ),
         deviations=(
             "quirk=fixed: audio and vision are averaged over true frames, the LSTM stops at the"
             " last word; MMSA includes the padding in both",

@@ -15,7 +15,6 @@ from torch.nn.functional import normalize
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from baselines._shared.bert import TokenEncoder, audio_vision, tokens_of
-from baselines._shared.tables import table_rows
 from harness.data.batching import Batch, BatchSource, Sequence
 from harness.spec import Scalar
 from harness.system import Card, System
@@ -314,13 +313,6 @@ MMIM = System(
         year=2021,
         url="https://aclanthology.org/2021.emnlp-main.723",
         text="T-BERT",
-        published=table_rows(
-            "t-HNE paper's table",
-            "acc2_has0 acc2_non0 acc7 mae corr",
-            note="mean of five runs; on MOSI re-run by that paper",
-            mosi=(82.81, 84.95, 46.25, 0.708, 0.796),
-            mosei=(82.29, 85.78, 53.93, 0.532, 0.765),
-        ),
         deviations=(
             "quirk=fixed: the likelihood has the normaliser of a Gaussian density, as in the paper;"
             " the released code leaves it out, and larger variances then always pay",

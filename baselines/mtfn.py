@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from baselines._shared.mmsa import mmsa_results
 from baselines._shared.multitask import MultitaskParams, UnimodalHeads, multitask_groups
 from baselines.tfn import TensorFusion, TFNParams, tensor_product
 from harness.data.batching import Batch
@@ -58,10 +57,6 @@ MTFN = System(
         year=2020,
         url="https://aclanthology.org/2020.acl-main.343",
         text="T-feat",
-        published=mmsa_results(
-            sims=(81.09, 68.80, 40.31, 81.01, 0.3954, 0.6658),
-            simsv2=(80.43, 73.71, 56.05, 80.50, 0.2926, 0.7203),
-        ),
         deviations=(
             "quirk=fixed: audio and vision are averaged over true frames, the LSTM stops at the"
             " last word; MMSA includes the padding in both",

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from baselines._shared.blocks import streams
-from baselines._shared.mmsa import mmsa_results
 from baselines._shared.transformer import CrossModalEncoder
 from harness.data.batching import Batch, Sequence
 from harness.system import Card, Dims, Network, Output, QuirkParams, System, param
@@ -169,12 +168,6 @@ MULT = System(
         year=2019,
         url="https://aclanthology.org/P19-1656",
         text="T-feat",
-        published=mmsa_results(
-            mosi=(79.71, 79.63, 80.98, 80.95, 42.68, 36.91, 0.8799, 0.7022),
-            mosei=(81.15, 81.56, 84.63, 84.52, 54.18, 52.84, 0.5593, 0.7331),
-            sims=(78.56, 64.77, 37.94, 79.66, 0.4532, 0.5641),
-            simsv2=(80.68, 73.19, 54.81, 80.73, 0.2905, 0.7378),
-        ),
         deviations=(
             "quirk=fixed: sinusoidal positions, as in the paper; MMSA has none",
             "quirk=fixed: padding is masked, the attention's diagonal follows true lengths and the"

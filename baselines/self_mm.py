@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from baselines._shared.bert import TokenEncoder, audio_vision, bert_groups, tokens_of
 from baselines._shared.blocks import last_state
 from baselines._shared.label_bank import UNIMODAL, SelfLabelled
-from baselines._shared.mmsa import mmsa_results
 from harness.data.batching import Batch, Sequence
 from harness.system import Card, System
 from harness.system.network import Dims, Output, ParameterGroup
@@ -135,12 +134,6 @@ SELF_MM = System(
         year=2021,
         url="https://arxiv.org/abs/2102.04830",
         text="T-BERT",
-        published=mmsa_results(
-            mosi=(83.44, 83.36, 85.46, 85.43, 53.47, 46.67, 0.7080, 0.7963),
-            mosei=(83.76, 83.82, 85.15, 84.90, 55.53, 53.87, 0.5309, 0.7649),
-            sims=(80.04, 65.47, 41.53, 80.44, 0.4250, 0.5952),
-            simsv2=(79.69, 72.61, 52.77, 79.76, 0.3106, 0.6952),
-        ),
         deviations=(
             "quirk=fixed: batches of a step are averaged and the last, incomplete step is taken;"
             " MMSA sums them and drops it",

@@ -14,7 +14,6 @@ from torch.nn.functional import pad
 
 from baselines._shared.bert import TokenEncoder, audio_vision, bert_groups, tokens_of
 from baselines._shared.label_bank import UNIMODAL, SelfLabelled
-from baselines._shared.mmsa import mmsa_results
 from baselines._shared.padding import padded_tokens, steps_of
 from baselines._shared.transformer import CrossModalEncoder
 from baselines.self_mm import Head
@@ -298,12 +297,6 @@ TETFN = System(
         year=2023,
         url="https://doi.org/10.1016/j.patcog.2022.109259",
         text="T-BERT",
-        published=mmsa_results(
-            mosi=(83.24, 83.13, 85.37, 85.33, 53.64, 45.77, 0.7084, 0.7984),
-            mosei=(84.12, 84.35, 86.21, 86.11, 55.78, 53.90, 0.5373, 0.7696),
-            sims=(81.18, 63.24, 41.79, 80.24, 0.4200, 0.5765),
-            simsv2=(79.73, 73.65, 54.47, 79.81, 0.3103, 0.6950),
-        ),
         deviations=(
             "quirk=fixed: positions in all encoders; MMSA has them in the text-enhanced ones only",
             "quirk=fixed: vision's convolution has its own kernel; MMSA gives it audio's",

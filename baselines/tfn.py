@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from baselines._shared.blocks import StreamNets, StreamParams, with_one
-from baselines._shared.mmsa import mmsa_results
 from harness.data.batching import Batch
 from harness.data.corpus import STREAMS
 from harness.system import Card, ClueParams, Dims, Network, Output, System, param
@@ -77,12 +76,6 @@ TFN = System(
         year=2017,
         url="https://aclanthology.org/D17-1115",
         text="T-feat",
-        published=mmsa_results(
-            mosi=(77.99, 77.95, 79.08, 79.11, 39.39, 34.46, 0.9473, 0.6733),
-            mosei=(78.50, 78.96, 81.89, 81.74, 53.10, 51.60, 0.5726, 0.7141),
-            sims=(78.38, 65.12, 39.30, 78.62, 0.4322, 0.5910),
-            simsv2=(80.14, 72.21, 52.55, 80.14, 0.3031, 0.7073),
-        ),
         deviations=(
             "quirk=fixed: audio and vision are averaged over true frames, the LSTM stops at the"
             " last word; MMSA includes the padding in both",
@@ -130,6 +123,7 @@ TFN_CLUES = System(
         year=TFN.card.year,
         url=TFN.card.url,
         text="T-feat",
+        unlisted="a control of ours, which no paper scores",
         deviations=(
             "Ours, a control: frozen sentence vectors of the three explanations join the final"
             " state of the text LSTM; everything else is TFN",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.spec import Scalar
-from harness.system import Card, Published, System
+from harness.system import Card, System
 from text_model.model import TextModel
 from text_model.params import TextParams
 
@@ -38,30 +38,6 @@ _ENCODERS = {
     "simsv2": "bert-base-chinese",
 }
 
-
-def _published() -> tuple[Published, ...]:
-    rows = {
-        "mosi": {"acc2_has0": 86.44, "acc2_non0": 88.72, "mae": 0.666, "corr": 0.829},
-        "mosei": {
-            **{"acc2_has0": 85.02, "acc2_non0": 86.57, "acc7": 52.29},
-            **{"mae": 0.528, "corr": 0.786},
-        },
-        "sims": {"mae": 0.353},
-    }
-    return tuple(
-        Published(
-            dataset=dataset,
-            metric=metric,
-            value=value,
-            source="third-party summary of the paper, unverified",
-            note="best of three runs with one seed, by validation Acc-2"
-            + ("; percent" if metric.startswith("acc") else ""),
-        )
-        for dataset, values in rows.items()
-        for metric, value in values.items()
-    )
-
-
 _OURS = (
     "Selection: the protocol's, on validation MAE; released: the highest validation Acc-2, rounded"
     " to four digits, the latest epoch on ties, and the best of three runs with the same seed",
@@ -81,7 +57,6 @@ TEXT = System(
         year=2026,
         url=_URL,
         text="T-BERT",
-        published=_published(),
         deviations=(
             "Repaired: router noise and the limit on clips per expert in training only; released:"
             " in evaluation too, so that predictions change from pass to pass and with the batch",
@@ -109,7 +84,6 @@ TEXT_PUBLISHED = System(
         year=2026,
         url=_URL,
         text="T-BERT",
-        published=_published(),
         deviations=(
             "CH-SIMS and CH-SIMS v2 ran on an English translation with bert-base-uncased: use a"
             " corpus whose transcripts are the translation",

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from torch import nn
 
 from baselines._shared.bert import audio_vision, tokens_of
-from baselines._shared.tables import table_rows
 from baselines.almt.blocks import HyperFusion, HyperParams, TokenStreams
 from harness.data.batching import Batch
 from harness.system import Card, Dims, Network, Output, System
@@ -39,10 +38,6 @@ class LanguageGuidedNetwork(Network):
         return Output(self.head(fused[:, 0]).squeeze(1))
 
 
-_ENGLISH = "acc7 acc5 acc2_has0 acc2_non0 f1_has0 f1_non0 mae corr"
-_BEST = "paper; best test epoch per metric, one run; accuracies and F1 in percent"
-_MODS = "quoted by a later paper; accuracies and F1 in percent"
-
 ALMT = System(
     name="almt",
     card=Card(
@@ -52,22 +47,6 @@ ALMT = System(
         year=2023,
         url="https://aclanthology.org/2023.emnlp-main.49",
         text="T-BERT",
-        published=(
-            *table_rows(
-                "ALMT (EMNLP 2023)",
-                _ENGLISH,
-                note=_BEST,
-                mosi=(49.42, 56.41, 84.55, 86.43, 84.57, 86.47, 0.683, 0.805),
-            ),
-            *table_rows("ALMT (EMNLP 2023)", "corr", note=_BEST, mosei=(0.779,)),
-            *table_rows(
-                "MODS (AAAI 2026) table",
-                "mae corr acc2 acc3 acc5 f1",
-                note=_MODS,
-                sims=(0.408, 0.594, 78.77, 65.86, 43.11, 78.71),
-                simsv2=(0.308, 0.700, 79.59, 71.86, 52.90, 79.51),
-            ),
-        ),
         deviations=(
             "quirk=fixed: padding is masked; the released code masks it inside BERT only",
             "quirk=fixed: the hyper-modality starts at random; it starts at ones, which its first"

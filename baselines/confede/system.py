@@ -18,7 +18,6 @@ from baselines._shared.contrast import nt_xent
 from baselines._shared.mlp import gelu_mlp
 from baselines._shared.partial import partial_loss
 from baselines._shared.retrieval import nearest_clips
-from baselines._shared.tables import table_rows
 from baselines.confede.parts import StreamEncoder, contrast_pairs, projector
 from harness.data.batching import Batch, BatchSource
 from harness.spec import Scalar
@@ -296,16 +295,6 @@ CONFEDE = System(
         year=2023,
         url="https://aclanthology.org/2023.acl-long.421",
         text="T-BERT, frozen in fusion",
-        published=(
-            *table_rows(
-                "t-HNE, main table",
-                "mae corr acc7 acc2_has0 acc2_non0 f1_has0 f1_non0",
-                note="mean of 5 runs by the authors of t-HNE",
-                mosi=(0.695, 0.806, 48.62, 84.43, 86.26, 84.52, 86.32),
-                mosei=(0.528, 0.778, 54.20, 84.48, 86.56, 84.60, 86.72),
-            ),
-            *table_rows("FINE (AAAI 2026)", "acc2 f1 acc5", sims=(82.23, 82.08, 46.30)),
-        ),
         deviations=(
             "The authors' five seeds share one set of uni-modal encoders, so their spread lacks"
             " that stage's; ours trains all stages anew for each seed",

@@ -210,6 +210,7 @@ CONKI = System(
         year=2023,
         url="https://arxiv.org/abs/2306.15796",
         text="T-BERT",
+        unlisted="the paper's table was not at hand",
         deviations=(
             "Assisted: the authors' knowledge is CMU-MOSEI with its labels (knowledge ="
             ' "mosei@unaligned-50", whose 74 and 35 features are mapped to MOSI\'s). Without a'

@@ -17,7 +17,6 @@ from torch.nn.functional import mse_loss, pad
 from baselines._shared.bert import tokens_of
 from baselines._shared.mlp import gelu_mlp
 from baselines._shared.partial import partial_loss
-from baselines._shared.tables import table_rows
 from baselines.kuda.encoders import Encoded, StreamBranch, TextBranch
 from baselines.kuda.fusion import STREAMS, RoutedBlock, Shape, info_nce, trust
 from harness.data.batching import Batch
@@ -260,21 +259,6 @@ KUDA = System(
         year=2024,
         url="https://aclanthology.org/2024.findings-emnlp.865",
         text="T-BERT",
-        published=(
-            *table_rows(
-                "TEXT (AAAI 2026), main table, from a third-party summary",
-                "acc2_has0 acc2_non0 mae corr",
-                note="unverified; accuracies feasible for a single run",
-                mosi=(84.40, 86.43, 0.705, 0.795),
-                mosei=(83.26, 86.46, 0.529, 0.776),
-            ),
-            *table_rows(
-                "TEXT (AAAI 2026), from a third-party summary",
-                "mae",
-                note="unverified; CH-SIMS in English translation",
-                sims=(0.408,),
-            ),
-        ),
         deviations=(
             "Assisted: the authors' knowledge is CH-SIMS v2 with its uni-modal labels, which holds"
             " CH-SIMS' training clips (translated by machine for MOSI and MOSEI). Without a"

@@ -307,12 +307,13 @@ MIDG_APPROX = System(
         year=2025,
         url="https://arxiv.org/abs/2512.07430",
         text="T-BERT",
+        unlisted="an approximation claims none of its paper's, which table midg lists",
         deviations=(
             "An approximation: only the paper's abstract was available, and no code is known. Parts"
             " and their purpose are the abstract's, every equation, size and setting is ours",
-            "An automatic index lists MAE values for the paper (MOSI 0.6725 and 0.7975, MOSEI"
-            " 0.5961, CH-SIMS 0.586) without saying which are transfer results and from which"
-            " sources: a note, not numbers to reach. A constant scores about 0.59 on CH-SIMS",
+            "An automatic index lists MAE values for the paper (published table midg) and does"
+            " not say which are transfer results and from which sources: a note, not numbers to"
+            " reach",
             "Six experts, one per proper subset of text, audio and vision, and one that sees all;"
             " where streams are absent, the subsets of what there is. With text alone nothing is"
             " left to route or to adapt",

@@ -292,7 +292,7 @@ def test_stages_have_the_published_lengths_and_rates():
     ]
     assert {stages[n].batch_size for n in ("text", "vision", "audio")} == {128}
     sims = build_full("sims")
-    assert [stage.lr for stage in sims.stages(sims.params)] == [1e-5, 1e-5, 1e-4, 1e-4, 0.0]
+    assert [stage.lr for stage in sims.stages(sims.params)] == [1e-5, 1e-5, 1e-4, 1e-4, None]
 
 
 def test_biases_are_not_decayed_in_fusion(prepare):

@@ -318,4 +318,4 @@ def test_knowledge_of_the_same_features_is_taken_and_of_others_refused(prepare, 
 
 def test_the_card_calls_it_an_approximation_and_claims_no_number():
     assert "approximation" in MIDG_APPROX.card.title
-    assert not MIDG_APPROX.card.published
+    assert "claims none" in MIDG_APPROX.card.unlisted

@@ -7,7 +7,6 @@ import torch
 
 from baselines.bert_text import BERT_TEXT
 from harness.data.datasets import datasets
-from harness.metrics import metrics
 from harness.system import Dims, systems
 
 FEATURES = {"mosi": "unaligned-50", "mosei": "unaligned-50", "sims": "unaligned-39"}
@@ -95,14 +94,3 @@ def test_presets_name_known_datasets_and_resolve(name):
         assert system.resolve(dataset, {}) == system.resolve(
             dataset, system.presets.get(dataset, {})
         )
-
-
-@pytest.mark.parametrize("name", systems)
-def test_published_numbers_can_be_compared(name):
-    """Each is a metric the dataset has, in percent where that is customary, else on its scale."""
-    for number in systems[name].card.published:
-        metric = metrics[number.metric]
-        metric.on(datasets[number.dataset])
-        scale = 100 if metric.percent else 1
-        assert metric.low <= number.value / scale <= metric.high
-        assert not metric.percent or number.value > 1

@@ -106,7 +106,7 @@ class _Subject:
         cls, system: System, corpus: Corpus, changes: Mapping[str, Scalar], cache: Path
     ) -> _Subject:
         params = system.resolve(corpus.dataset.name, changes)
-        encoder = getattr(params, "encoder", "")
+        encoder = params.encoder
         task = Task(
             train=corpus.split("train"),
             valid=corpus.split("valid"),

@@ -145,7 +145,7 @@ def measure_size(system: System, dataset: Dataset, features: str, quirk: str) ->
 
 
 def _blueprint(params: Params, dataset: Dataset) -> Encoder:
-    name = str(getattr(params, "encoder", ""))
+    name = params.encoder
     return Blueprint.bert_base(_ENCODERS.get(name, dataset.language))
 
 
@@ -200,7 +200,7 @@ def learn_by_heart(system: System, corpus: Corpus, encoder: Path, cache: Path) -
         device=torch.device("cpu"),
         encoder=find_encoder(str(encoder), cache) if hasattr(params, "encoder") else None,
         cache=cache,
-        knowledge=corpus if getattr(params, "knowledge", "") else None,
+        knowledge=corpus if params.knowledge else None,
     )
     try:
         losses, network = _fit(loop_of(system, task, params), params)

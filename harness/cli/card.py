@@ -11,9 +11,11 @@ import typer
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from harness.system import Published, System
+    from leaderboards.published_numbers import PublishedRow
+
+    from harness.system import System
 
 __all__ = ["register"]
 
@@ -34,24 +36,56 @@ def _card(
     from harness.system import systems
 
     system = systems[name]
+    numbers = _numbers(system)
     values = {each: dataclasses.asdict(system.resolve(each, {})) for each in datasets}
     if as_json:
-        echo_json({**_facts(system), "parameters": _parameters(system, values)})
+        echo_json({**_facts(system, numbers), "parameters": _parameters(system, values)})
         return
-    for line in _lines(system):
+    for line in _lines(system, numbers):
         typer.echo(line)
     typer.echo()
     echo_table(_parameters(system, values))
 
 
-def _facts(system: System) -> dict[str, object]:
+def _numbers(system: System) -> tuple[PublishedRow, ...]:
+    """What boards show as published of a system: complete test clips first, then corrupted ones.
+
+    A variant that reads what its base reads is another way to run the same paper: its base's
+    numbers are its own.
+    """
+    from leaderboards.published_numbers import for_board, of_conditions
+
+    from harness.data.datasets import datasets
+    from harness.system import systems
+
+    names, base = {system.name}, system.name.partition("@")[0]
+    if base in systems and systems[base].inputs == system.inputs:
+        names.add(base)
+    return tuple(
+        row
+        for shown in (for_board, of_conditions)
+        for dataset in datasets
+        for row in shown(dataset)
+        if row.system in names
+    )
+
+
+def _facts(system: System, numbers: Iterable[PublishedRow]) -> dict[str, object]:
     return {
         "name": system.name,
         **dataclasses.asdict(system.card),
+        "published": [_record(row) for row in numbers],
         "inputs": sorted(system.inputs),
         "optional": sorted(system.optional),
         "deterministic": system.deterministic,
     }
+
+
+def _record(row: PublishedRow) -> dict[str, object]:
+    """A published number in the unit of boards: accuracies in percent."""
+    said = ("table", "dataset", "metric", "source", "reliability", "text", "features", "side_info")
+    more = ("condition", "selection", "seeds", "convention", "note")
+    return {**{name: getattr(row, name) for name in (*said, *more)}, "value": float(row.shown)}
 
 
 def _parameters(system: System, values: dict[str, dict[str, object]]) -> list[dict[str, object]]:
@@ -81,7 +115,7 @@ def _allowed(item: dataclasses.Field[object]) -> str:
     return f"{'' if low is None else f'{low:g}'} to {'' if high is None else f'{high:g}'}".strip()
 
 
-def _lines(system: System) -> Iterator[str]:
+def _lines(system: System, numbers: Iterable[PublishedRow]) -> Iterator[str]:
     card = system.card
     yield f"{system.name}: {card.title}"
     yield from textwrap.wrap(card.paper, _WIDTH)
@@ -91,18 +125,24 @@ def _lines(system: System) -> Iterator[str]:
     yield from _listed("departs from the paper", card.deviations)
     declared = [f"{check}: {why}" for check, why in card.declares.items()]
     yield from _listed("fails by design", declared)
-    yield from _listed("published, accuracies in percent", _printed(card.published))
+    yield from _listed("published, accuracies in percent", _printed(numbers))
+    if card.unlisted:
+        yield from _listed("none published", [card.unlisted])
 
 
-def _printed(published: tuple[Published, ...]) -> list[str]:
-    """One line per dataset and source."""
-    lines: dict[tuple[str, str], list[str]] = {}
-    for item in published:
-        found = lines.setdefault((item.dataset, item.source), [])
-        found.append(f"{item.metric} {item.value:g}")
-    return [
-        f"{dataset}: {', '.join(values)} ({source})" for (dataset, source), values in lines.items()
-    ]
+def _printed(numbers: Iterable[PublishedRow]) -> list[str]:
+    """One line per line of a published table."""
+    from leaderboards.published_numbers import lines
+
+    return [_printed_line(line) for line in lines(numbers)]
+
+
+def _printed_line(line: tuple[PublishedRow, ...]) -> str:
+    first = line[0]
+    corrupted = "" if first.condition == "clean" else first.condition
+    setting = filter(None, (first.dataset, first.features, first.side_info, corrupted))
+    values = ", ".join(f"{row.metric} {row.shown}" for row in line)
+    return f"{', '.join(setting)}: {values} ({first.source}; {first.reliability})"
 
 
 def _listed(title: str, items: tuple[str, ...] | list[str]) -> Iterator[str]:

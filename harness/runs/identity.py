@@ -54,7 +54,7 @@ _REGISTRIES = frozenset(
 )
 """Packages that list what is looked up by name: a run depends on what it found there."""
 
-_DISPLAY = frozenset({"Card", "Published", "param"})
+_DISPLAY = frozenset({"Card", "param"})
 """Calls whose arguments are shown or, as resolved hyper-parameters, are in the key themselves."""
 
 _LOGS = frozenset({"log", "logger", "logging", "warnings"})

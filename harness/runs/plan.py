@@ -230,7 +230,7 @@ class _CellMaker:
         unfit = system.obstacle(corpus, params) or self._foreign_tokens(corpus, system, params)
         if unfit:
             return unfit
-        if getattr(params, "objective", "erm") != "erm" and _training_domains(corpus) < 2:
+        if params.objective != "erm" and _training_domains(corpus) < 2:
             return "compares training domains; here is one"
         if self.protocol.corruption != "none" and (reason := obstacle(system, params)):
             return reason
@@ -240,7 +240,7 @@ class _CellMaker:
                 return "reads explanations; the protocol's side_info is none"
             if kind not in (None, side_info):  # a twin's are nobody's
                 return f"its explanations are {kind}; the protocol's side_info is {side_info}"
-        knowledge = getattr(params, "knowledge", "")
+        knowledge = params.knowledge
         if knowledge and knowledge != self.protocol.knowledge_data:
             allowed = self.protocol.knowledge_data
             return f"learns from {knowledge}; the protocol's knowledge_data is {allowed}"
@@ -249,9 +249,9 @@ class _CellMaker:
     def _foreign_tokens(self, corpus: Corpus, system: System, params: Params) -> str | None:
         """Why stored tokens that the system reads are not its encoder's."""
         reads = "tokens" in params.reads(system.inputs)
-        if not reads or corpus.tokens is None or getattr(params, "tokens", "") != "corpus":
+        if not reads or corpus.tokens is None or params.tokens != "corpus":
             return None
-        encoder = str(getattr(params, "encoder", ""))
+        encoder = params.encoder
         highest, known = int(corpus.tokens[:, 0].max()), self.inventory.vocabulary(encoder)
         if known is None or highest < known:
             return None
@@ -272,7 +272,7 @@ class _CellMaker:
             return f"{knowledge} has no {' and no '.join(empty)} clips to learn from"
         if system.missing(teacher, params).isdisjoint({"transcript", "tokens"}):
             return None
-        texts = "stored tokens" if getattr(params, "tokens", "") == "corpus" else "transcripts"
+        texts = "stored tokens" if params.tokens == "corpus" else "transcripts"
         return f"{knowledge} has no {texts} to learn from"
 
     def _job(
@@ -312,8 +312,8 @@ class _CellMaker:
         return dataclasses.replace(
             self.protocol,
             side_info=self.protocol.side_info if knows else "none",
-            knowledge_data=getattr(params, "knowledge", "") or "none",
-            training_corruption=getattr(params, "training_corruption", "none"),
+            knowledge_data=params.knowledge or "none",
+            training_corruption=params.training_corruption,
             supervision=system.supervision,
             settings=1,  # how many were tried changes no single run
             kind="in_domain" if self._is_trained_beside(system) else self.protocol.kind,

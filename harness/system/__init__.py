@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from harness._util.lazy import lazily
 
 if TYPE_CHECKING:
-    from harness.system.contract import Card, Epoch, Fitted, Published, System, Task, systems
+    from harness.system.contract import Card, Epoch, Fitted, System, Task, systems
     from harness.system.network import Dims, Network, Output, ParameterGroup, Pass, Stage
     from harness.system.params import (
         ClueParams,
@@ -38,7 +38,6 @@ __all__ = [
     "Params",
     "Pass",
     "Progress",
-    "Published",
     "QuirkParams",
     "Stage",
     "System",
@@ -51,7 +50,7 @@ __all__ = [
 
 __getattr__ = lazily(  # boards read ``diagnostics`` without torch
     __name__,
-    contract=("Card", "Epoch", "Fitted", "Published", "System", "Task", "systems"),
+    contract=("Card", "Epoch", "Fitted", "System", "Task", "systems"),
     network=("Dims", "Network", "Output", "ParameterGroup", "Pass", "Stage"),
     params=(
         *("ClueParams", "KnowledgeParams", "Params", "Progress", "QuirkParams", "TokenParams"),

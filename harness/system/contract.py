@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # what a constant computes depends on no network
     from harness.system.network import Dims, Network
     from harness.text import Encoder
 
-__all__ = ["Card", "Epoch", "Fitted", "Published", "System", "Task", "systems"]
+__all__ = ["Card", "Epoch", "Fitted", "System", "Task", "systems"]
 
 INPUTS = frozenset({"transcript", "tokens", *STREAMS, *EXPLANATIONS, "clue_vectors", "unimodal"})
 """``tokens`` and ``clue_vectors`` (of all explanations) are made by the system's text encoder;
@@ -44,19 +44,12 @@ INPUTS = frozenset({"transcript", "tokens", *STREAMS, *EXPLANATIONS, "clue_vecto
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
-    """One number as printed in a paper, with what is needed to read it."""
-
-    dataset: str
-    metric: str
-    value: float
-    source: str
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Card:
-    """Where a system comes from and how ours departs from it."""
+    """Where a system comes from and how ours departs from it.
+
+    What its paper printed is no part of it: ``leaderboards/literature`` lists published numbers
+    under a system's registered name, and ``msa card`` shows them.
+    """
 
     title: str
     paper: str
@@ -64,7 +57,8 @@ class Card:
     url: str = ""
     text: str = ""
     """How text enters: ``T-feat`` frozen features, ``T-BERT`` fine-tuned, ``transcript``, none."""
-    published: tuple[Published, ...] = ()
+    unlisted: str = ""
+    """Why no published number is listed of a system that has a paper."""
     deviations: tuple[str, ...] = ()
     declares: Mapping[str, str] = field(default_factory=dict)
     """Conformance checks that fail by design -> why; ``padding@published`` in that quirk only."""
@@ -150,7 +144,7 @@ class System:
 
     Args:
         name: Registered name; ``base@variant`` for variants living in one file.
-        card: Paper, published numbers, deviations.
+        card: Paper and deviations.
         params: The hyper-parameter class.
         presets: Dataset name -> published hyper-parameters there.
         inputs: Which of ``INPUTS`` it reads.
@@ -210,7 +204,7 @@ class System:
         Tokens are made of transcripts, unless the hyper-parameters ask for the stored ones.
         """
         had = contents_of(corpus)
-        stored = getattr(params, "tokens", "") == "corpus"
+        stored = params.tokens == "corpus"
         present = {*had.streams, *had.texts}
         if had.tokens if stored else "transcript" in had.texts:
             present.add("tokens")
@@ -236,7 +230,7 @@ class System:
             return None
         lacking = [name for name in LABELS[1:] if name not in had.labels]
         told = {"unimodal": f"uni-modal labels (no training clip has {', '.join(lacking)})"}
-        if getattr(params, "tokens", "") == "corpus":
+        if params.tokens == "corpus":
             told["tokens"] = "stored tokens"
         else:
             told["tokens"] = "transcripts to make tokens of"

@@ -125,9 +125,9 @@ class Stage:
     Args:
         name: For the history.
         passes: What an epoch consists of.
-        epochs: Ceiling; 0: ``TrainingParams.epochs``, and never above the protocol's.
-        batch_size: 0: ``TrainingParams.batch_size``.
-        lr: 0: ``TrainingParams.lr``.
+        epochs: Ceiling, at least 1 and never above the protocol's; None: ``TrainingParams.epochs``.
+        batch_size: None: ``TrainingParams.batch_size``.
+        lr: None: ``TrainingParams.lr``.
         patience: None: the protocol's.
         enter: Called when the stage begins: freeze, unfreeze, re-initialise.
         predict: Batch -> (B,), what is validated; None: the network's prediction.
@@ -136,9 +136,9 @@ class Stage:
 
     name: str = "main"
     passes: tuple[Pass, ...] = (Pass(),)
-    epochs: int = 0
-    batch_size: int = 0
-    lr: float = 0.0
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
     patience: int | None = None
     enter: Callable[[], None] = _nothing
     predict: Callable[[Batch], Tensor] | None = None

@@ -53,6 +53,31 @@ class Params:
         for item in dataclasses.fields(self):
             self._check(item, getattr(self, item.name))
 
+    @property
+    def encoder(self) -> str:
+        """Name or folder of the text encoder; empty without one."""
+        return ""
+
+    @property
+    def tokens(self) -> str:
+        """What tokens are made of, ``corpus`` for the stored ones; empty where none are read."""
+        return ""
+
+    @property
+    def knowledge(self) -> str:
+        """Name of another corpus to learn from; empty without one."""
+        return ""
+
+    @property
+    def objective(self) -> str:
+        """What is minimised over training domains; ``erm`` for systems without the choice."""
+        return "erm"
+
+    @property
+    def training_corruption(self) -> str:
+        """What happens to training clips; ``none`` for systems without the choice."""
+        return "none"
+
     def reads(self, inputs: frozenset[str]) -> frozenset[str]:
         """Which of a system's inputs these values leave in use; all, unless overridden."""
         return inputs

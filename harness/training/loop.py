@@ -108,7 +108,8 @@ class Loop:
         stage = self.stage
         stage.enter()
         ceiling = self.task.protocol.max_epochs
-        self.epochs = min(ceiling, stage.epochs or self.params.epochs or ceiling)
+        own = self.params.epochs or ceiling
+        self.epochs = min(ceiling, own if stage.epochs is None else stage.epochs)
         batches = math.ceil(len(self._train) / self._batch_size)
         self.sweeps = [
             Sweep(self.network, plan, stage, self.params, batches=batches, epochs=self.epochs)
@@ -121,7 +122,8 @@ class Loop:
 
     @property
     def _batch_size(self) -> int:
-        return self.stage.batch_size or self.params.batch_size
+        own = self.stage.batch_size
+        return self.params.batch_size if own is None else own
 
     def _finished(self, epoch: int) -> bool:
         patience = self.stage.patience or self.task.protocol.patience

@@ -57,7 +57,7 @@ class Sweep:
         self.network, self.plan, self.params = network, plan, params
         self.optimizer = _OPTIMIZERS[params.optimizer](
             (plan.groups or network.parameter_groups)(params),
-            lr=stage.lr or params.lr,
+            lr=params.lr if stage.lr is None else stage.lr,
             weight_decay=params.weight_decay,
             fused=True,  # one pass over the weights: half a step's time where weights dominate
         )

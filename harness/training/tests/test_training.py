@@ -253,6 +253,16 @@ def test_a_stage_ends_at_its_best_epoch_and_trains_what_it_says(task):
     assert [sweep.lr for sweep in loop.sweeps] == [0.01]
 
 
+@pytest.mark.parametrize(("lr", "expected"), [(None, 0.25), (0.0, 0.0), (0.5, 0.5)])
+def test_a_stage_without_a_rate_takes_the_systems_and_a_rate_of_zero_is_one(task, lr, expected):
+    class Rated(Linear):
+        def stages(self, params):
+            return (Stage(lr=lr),)
+
+    loop = loop_of(system(Rated), task, TrainingParams(lr=0.25))
+    assert [sweep.lr for sweep in loop.sweeps] == [expected]
+
+
 def test_a_pass_takes_its_share_of_the_batches(task):
     loop = loop_of(system(Staged), task, TrainingParams(batch_size=8))
     loop._enter(1)
