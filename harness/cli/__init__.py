@@ -37,6 +37,7 @@ from harness.cli import (
     verify,
 )
 from harness.errors import HarnessError
+from harness.home import Home
 
 __all__ = ["app", "main"]
 
@@ -64,6 +65,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     home: Annotated[
         Path | None,
         typer.Option(help="Folder of corpora, runs and boards.", envvar="MSA_HOME", metavar="DIR"),
@@ -77,7 +79,8 @@ def _options(
     ] = False,
 ) -> None:
     if home is not None:
-        os.environ["MSA_HOME"] = str(home)  # the one setting worker processes and libraries share
+        os.environ["MSA_HOME"] = str(home)  # for the commands of studies and boards
+    context.obj = Home.default() if home is None else Home(home.absolute())
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli._labels import official_corpus
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json
 from harness.errors import SubmissionError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from harness.checks.reported_numbers import Constants, Finding, Reported
     from harness.data.datasets import Dataset
+    from harness.home import Home
 
 __all__ = ["register"]
 
@@ -62,6 +63,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _lint(
+    context: typer.Context,
     table: Annotated[
         Path,
         typer.Argument(help="A .csv with the columns system, metric, value, numbers as printed."),
@@ -81,7 +83,7 @@ def _lint(
     cells = _read(table, known)
     read = _lines(cells, known, runs)
     _check_some(read, table, known)
-    constants = _constants(known)
+    constants = _constants(known, home_of(context))
     found = [
         (line, lint(line.values, known, runs=line.runs, constants=constants)) for line in read.lines
     ]
@@ -225,12 +227,16 @@ def _runs(cell: Mapping[Hashable, str], given: int | None, place: int) -> int | 
     return int(stated)
 
 
-def _constants(dataset: Dataset) -> Constants:
+def _constants(dataset: Dataset, home: Home) -> Constants:
     from harness.checks.reported_numbers import binary_constants, label_constants
+    from harness.data.known_labels import official_clips
+    from harness.data.store import CorpusStore
 
-    corpus = official_corpus(dataset)
-    if corpus is None:
+    store = CorpusStore(home.corpora)
+    found = official_clips(dataset, store)
+    if found is None:
         return binary_constants(dataset)
+    corpus = store.load(found.name)
     train, test = corpus.split("train").labels, corpus.split("test").labels
     return {**binary_constants(dataset), **label_constants(train, test, dataset)}
 
