@@ -7,7 +7,6 @@ One module per group of commands. Modules import what they need inside the comma
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -78,8 +77,6 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    if home is not None:
-        os.environ["MSA_HOME"] = str(home)  # for the commands of studies and boards
     context.obj = Home.default() if home is None else Home(home.absolute())
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness._util.printed import UNDEFINED, defined, interval
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _quality(
+    context: typer.Context,
     suite: _Suite,
     row: _Rows = None,
     metric: _Metric = "mae",
@@ -53,12 +55,11 @@ def _quality(
     as_json: JsonFlag = False,
 ) -> None:
     """Do quality scores and gates follow quality, and do they matter?"""
-    from harness.home import Home
     from harness.metrics import metrics
     from harness.runs.store import RunStore
     from leaderboards.quality import study_quality
 
-    store = RunStore(Home.default().store)
+    store = RunStore(home_of(context).store)
     studies = study_quality(
         *(store, suite, metrics[metric], row or ()),
         known=_known(store, suite),
