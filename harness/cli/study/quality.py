@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.data.corpus import Split
+    from harness.home import Home
     from harness.runs.store import RunStore
     from harness.stats.quality import Estimate
     from leaderboards.quality import CorpusQuality, RowQuality, Score, Swap
@@ -59,10 +60,11 @@ def _quality(
     from harness.runs.store import RunStore
     from leaderboards.quality import study_quality
 
-    store = RunStore(home_of(context).store)
+    home = home_of(context)
+    store = RunStore(home.store)
     studies = study_quality(
         *(store, suite, metrics[metric], row or ()),
-        known=_known(store, suite),
+        known=_known(home, store, suite),
         draws=draws,
         seed=seed,
     )
@@ -75,7 +77,7 @@ def _quality(
     typer.echo(_NOTE)
 
 
-def _known(store: RunStore, suite: str) -> dict[str, pd.DataFrame]:
+def _known(home: Home, store: RunStore, suite: str) -> dict[str, pd.DataFrame]:
     """What the clips of the suite's corpora show, for the corpora that are here unchanged."""
     from harness import data
     from harness.errors import HarnessError
@@ -84,7 +86,7 @@ def _known(store: RunStore, suite: str) -> dict[str, pd.DataFrame]:
     plan: Mapping[str, Any] = store.plan(suite)
     for record in plan["corpora"]:
         try:
-            corpus = data.load(record["name"])
+            corpus = data.load(record["name"], home)
         except HarnessError as error:
             typer.echo(f"without length and energy of {record['name']}: {error}", err=True)
             continue
