@@ -7,7 +7,6 @@ One module per group of commands. Modules import what they need inside the comma
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +37,7 @@ from harness.cli import (
     verify,
 )
 from harness.errors import HarnessError
+from harness.home import Home
 
 __all__ = ["app", "main"]
 
@@ -65,6 +65,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     home: Annotated[
         Path | None,
         typer.Option(help="Folder of corpora, runs and boards.", envvar="MSA_HOME", metavar="DIR"),
@@ -77,8 +78,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    if home is not None:
-        os.environ["MSA_HOME"] = str(home)  # the one setting worker processes and libraries share
+    context.obj = Home.default() if home is None else Home(home.absolute())
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
 
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness._util.printed import defined
-
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
@@ -57,6 +55,8 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
+        from harness._util.printed import defined
+
         return defined(value, ".4f")
     return str(value)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json
 from harness.errors import SpecError, StoreError
 
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _board(
+    context: typer.Context,
     suite: Annotated[
         str | None, typer.Argument(metavar="[SUITE]", help="Default: all run here.")
     ] = None,
@@ -36,12 +38,11 @@ def _board(
 ) -> None:
     """Rebuild boards from stored predictions."""
     import leaderboards
-    from harness.home import Home
     from harness.runs.store import RunStore
 
     if out is not None and suite is None:
         raise SpecError("--out takes one board", hint="msa board SUITE --out FILE")
-    home = Home.default()
+    home = home_of(context)
     store = RunStore(home.store)
     suites = store.plans() if suite is None else [suite]
     if not suites:

@@ -13,9 +13,8 @@ from harness.cli._output import JsonFlag, echo_json, echo_table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from leaderboards.published_numbers import PublishedRow
-
     from harness.system import System
+    from leaderboards.literature import PublishedRow
 
 __all__ = ["register"]
 
@@ -53,10 +52,9 @@ def _numbers(system: System) -> tuple[PublishedRow, ...]:
     A variant that reads what its base reads is another way to run the same paper: its base's
     numbers are its own.
     """
-    from leaderboards.published_numbers import for_board, of_conditions
-
     from harness.data.datasets import datasets
     from harness.system import systems
+    from leaderboards.literature import for_board, of_conditions
 
     names, base = {system.name}, system.name.partition("@")[0]
     if base in systems and systems[base].inputs == system.inputs:
@@ -132,7 +130,7 @@ def _lines(system: System, numbers: Iterable[PublishedRow]) -> Iterator[str]:
 
 def _printed(numbers: Iterable[PublishedRow]) -> list[str]:
     """One line per line of a published table."""
-    from leaderboards.published_numbers import lines
+    from leaderboards.literature import lines
 
     return [_printed_line(line) for line in lines(numbers)]
 

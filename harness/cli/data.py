@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import DataError
 
 if TYPE_CHECKING:
     from harness.data.corpus import Corpus
-    from harness.data.datasets import Dataset
-    from harness.data.store import Draft
+    from harness.home import Home
 
 __all__ = ["register"]
 
@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
 
 @_data.command("add")
 def _add(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(help="An MMSA feature pickle or a label.csv.")],
     dataset: Annotated[str, typer.Option(help="mosi, mosei, sims or simsv2.")],
     feature_set: Annotated[
@@ -54,18 +55,21 @@ def _add(
     ] = "mmsa",
 ) -> None:
     """Convert a data file once into the memory-mapped store. Pickles are read by an allow-list."""
-    from harness.data.datasets import datasets
-    from harness.data.store import CorpusStore
-    from harness.home import Home
+    from harness import data
 
-    draft = _read(
-        file, datasets[dataset], feature_set, text, encoding=encoding, pad=pad, layout=layout
+    corpus = data.add(
+        *(file, dataset),
+        feature_set=feature_set,
+        text=text,
+        encoding=encoding,
+        pad=pad,
+        layout=layout,
+        home=home_of(context),
     )
-    corpus = CorpusStore(Home.default().corpora).add(draft)
     typer.echo(f"{corpus.name}: {len(corpus.clips)} clips, data {corpus.fingerprint[:12]}")
     streams = ", ".join(f"{k} {s.frames}x{s.dim}" for k, s in corpus.streams.items())
     typer.echo(f"streams: {streams or 'none (transcripts and labels)'}")
-    _echo_encoding(draft.manifest["source"])
+    _echo_encoding(corpus.manifest["source"])
     if corpus.differs_from_official:
         typer.echo(f"note: {_own_split(corpus.differs_from_official)}")
 
@@ -83,39 +87,9 @@ def _own_split(difference: str) -> str:
     )
 
 
-def _read(
-    file: Path,
-    dataset: Dataset,
-    feature_set: str | None,
-    text: str | None,
-    *,
-    encoding: str | None,
-    pad: bool,
-    layout: str,
-) -> Draft:
-    from harness.data.readers import label_csv, mmsa_pickle
-
-    if not file.is_file():
-        raise DataError(f"no such file: {file}")
-    kind = file.suffix.lower()
-    if kind == ".csv":
-        if pad or layout != "mmsa":
-            raise DataError("--pad and --layout are for feature pickles; a label.csv has no arrays")
-        column = text or "text"
-        name = "label-csv" if column == "text" else f"label-csv-{column.removeprefix('text_')}"
-        name = feature_set or name
-        return label_csv.read(file, dataset, name, text=column, encoding=encoding)
-    if text is not None:
-        raise DataError("--text names a column of a label.csv; feature files bring one transcript")
-    if encoding is not None:
-        raise DataError("--encoding is for a label.csv; feature files are not text")
-    if kind in (".pkl", ".pickle"):
-        return mmsa_pickle.read(file, dataset, feature_set, pad=pad, layout=layout)
-    raise DataError(f"data files are .pkl (MMSA features) or .csv (MMSA labels); found {file.name}")
-
-
 @_data.command("explain")
 def _explain(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="CORPUS")],
     file: Annotated[
         Path,
@@ -131,28 +105,13 @@ def _explain(
     encoding: _EncodingOption = None,
 ) -> None:
     """Join explanations to a stored corpus, as a corpus of its own."""
-    from typing import cast, get_args
-
+    from harness import data
     from harness.data.corpus import EXPLANATIONS
-    from harness.data.readers import explanations
-    from harness.data.store import CorpusStore
-    from harness.home import Home
 
-    kinds = get_args(explanations.Kind)
-    if kind not in kinds:
-        raise DataError(f"--kind is one of {', '.join(kinds)}; found {kind!r}")
-    (corpus,) = _corpora([name])
-    told = explanations.read(file, corpus, encoding=encoding)
-    draft = explanations.explain(
-        corpus,
-        told.texts,
-        feature_set=feature_set or f"{corpus.feature_set}-explained",
-        kind=cast("explanations.Kind", kind),
-        source=told.source,
+    added, read_as = data.explain(
+        *(name, file, kind), feature_set=feature_set, encoding=encoding, home=home_of(context)
     )
-    added = CorpusStore(Home.default().corpora).add(draft)
     typer.echo(f"{added.name}: {len(added.clips)} clips, data {added.fingerprint[:12]}")
-    read_as = told.source.get("encoding", "utf-8")
     if read_as != "utf-8":
         typer.echo(f"encoding: {read_as}")
     for column in EXPLANATIONS:
@@ -163,6 +122,7 @@ def _explain(
 
 @_data.command("check")
 def _check(
+    context: typer.Context,
     names: Annotated[
         list[str] | None,
         typer.Argument(metavar="[CORPUS]...", help="Default: every stored corpus."),
@@ -172,7 +132,7 @@ def _check(
     """Audit corpora: counts, ids, labels, texts, times, NaN, leakage, overlaps."""
     from harness.data.audit import audit
 
-    checks = audit(_corpora(names))
+    checks = audit(_corpora(names, home_of(context)))
     rows = [
         {
             "corpus": check.corpus,
@@ -201,11 +161,12 @@ def _tally(verdicts: Iterable[str]) -> str:
 
 @_data.command("info")
 def _info(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="CORPUS")],
     as_json: JsonFlag = False,
 ) -> None:
     """Describe one corpus: sizes, fingerprint, and what its reader recorded."""
-    (corpus,) = _corpora([name])
+    (corpus,) = _corpora([name], home_of(context))
     facts: dict[str, object] = {
         "corpus": corpus.name,
         "dataset": corpus.dataset.title,
@@ -234,6 +195,7 @@ def _official(corpus: Corpus) -> str:
 
 @_data.command("masks")
 def _masks(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="CORPUS")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write.")],
     grid: Annotated[str, typer.Option(help="The conditions that the file lists.")] = "spectrum",
@@ -245,7 +207,7 @@ def _masks(
     from harness.spec.conditions import grid as conditions_of
 
     conditions = conditions_of(grid)
-    (corpus,) = _corpora([name])
+    (corpus,) = _corpora([name], home_of(context))
     digest = write_masks(corpus.split(split), grid, out)
     facts = {"file": str(out), "grid": grid, "conditions": len(conditions), "masks": digest}
     if as_json:
@@ -261,12 +223,10 @@ def _flat(value: object) -> str:
     return value if isinstance(value, str) else canonical.dumps(value, indent=1)
 
 
-def _corpora(names: list[str] | None) -> list[Corpus]:
+def _corpora(names: list[str] | None, home: Home) -> list[Corpus]:
     from harness import data
     from harness.data.store import CorpusStore
-    from harness.home import Home
 
-    home = Home.default()
     chosen = names or CorpusStore(home.corpora).names()
     if not chosen:
         raise DataError("no corpus is stored yet", hint="msa data add FILE --dataset NAME")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from harness.cli._home import home_of
+
 __all__ = ["register"]
 
 _export = typer.Typer(help="Export stored runs.", no_args_is_help=True)
@@ -23,17 +25,17 @@ def _group() -> None:
 
 @_export.command("mlflow")
 def _mlflow(
+    context: typer.Context,
     uri: Annotated[
         str | None,
         typer.Option(help="Tracking URI, e.g. http://127.0.0.1:5000; default: SQLite in the home."),
     ] = None,
 ) -> None:
     """Project stored runs into MLflow; runs already there are left alone."""
-    from harness.home import Home
     from harness.runs.store import RunStore
     from harness.tracking import export as tracking
 
-    home = Home.default()
+    home = home_of(context)
     report = tracking.export(RunStore(home.store), uri or f"sqlite:///{home.mlflow_db}")
     typer.echo(
         f"{report.created} runs exported, {report.present} already there, {report.seconds:.1f} s"

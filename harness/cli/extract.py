@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.errors import SpecError
 
 if TYPE_CHECKING:
     from harness.data.corpus import Corpus
@@ -26,6 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _extract(
+    context: typer.Context,
     name: Annotated[
         str, typer.Argument(metavar="CORPUS", help="With clips and labels: `msa data add FILE`.")
     ],
@@ -66,51 +66,39 @@ def _extract(
     Clips without a face, sound or recording keep their place with one frame of zeros and are listed
     with the reason.
     """
-    from harness import data
-    from harness.data import mmsa_export
-    from harness.data.store import CorpusStore
     from harness.extraction import Recipe
-    from harness.extraction.assemble import extract
-    from harness.extraction.cuts import cuts
-    from harness.extraction.words import Ear
-    from harness.home import Home
-    from harness.text import find_encoder
+    from harness.extraction.corpus import extract_corpus
 
-    if align and whisper is None:
-        raise SpecError("--align needs words with times", hint="--whisper WEIGHTS")
-    if (vision == "openface") != (openface is not None):
-        raise SpecError("--vision openface and --openface DIR go together")
-    home = Home.default()
-    recipe = Recipe(audio=audio, vision=vision, seconds=seconds, max_tokens=max_tokens)
-    corpus = data.load(name, home)
-    home.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home.cache, prefix=".new-extraction-") as scratch:
-        made = extract(
-            corpus,
-            cuts(corpus, media, openface),
-            recipe,
-            feature_set=feature_set,
-            encoder=find_encoder(encoder, home.cache),
-            ear=Ear(whisper, corpus.dataset.language, home.cache) if whisper else None,
-            aligned=align,
-            cache=home.cache,
-            scratch=Path(scratch),
-            workers=jobs,
-            on_piece=_Progress(len(corpus.clips) * len(recipe.chosen)),
-        )
-        stored = CorpusStore(home.corpora).add(made.draft)
-    if pickle is not None:
-        mmsa_export.write(stored, pickle)
+    progress = _Progress()
+    stored, made = extract_corpus(
+        *(name, media),
+        Recipe(audio=audio, vision=vision, seconds=seconds, max_tokens=max_tokens),
+        feature_set=feature_set,
+        openface=openface,
+        encoder=encoder,
+        whisper=whisper,
+        align=align,
+        pickle=pickle,
+        workers=jobs,
+        home=home_of(context),
+        on_start=progress.start,
+        on_piece=progress.advance,
+    )
     _report(stored, made, as_json=as_json)
 
 
 class _Progress:
     """Plain lines on standard error: about twenty of them, and one for every problem."""
 
-    def __init__(self, total: int) -> None:
-        self._total, self._count = total, 0
+    def __init__(self) -> None:
+        self._total = self._count = 0
 
-    def __call__(self, piece: Piece) -> None:
+    def start(self, pieces: int) -> None:
+        """Learn how many pieces there will be."""
+        self._total = pieces
+
+    def advance(self, piece: Piece) -> None:
+        """Report a piece that is there."""
         self._count += 1
         if piece.problem:
             typer.echo(f"{piece.stream} of {piece.id}: {piece.problem}", err=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._labels import CorpusOption, LabelsOption, examples, missing_and_extra, tell
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import StoreError, SubmissionError
@@ -14,17 +15,11 @@ from harness.errors import StoreError, SubmissionError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from harness.cli._fusing import Input
-    from harness.data.datasets import Dataset
-    from harness.data.labels import Notice
+    from harness.submissions.fusing import Fused, Part
 
 __all__ = ["register"]
 
 _SHOWN = ("mae", "corr", "acc2_non0", "acc2_has0", "acc2")
-_PRINTED = frozenset({"system", "clips", "weight", *_SHOWN})
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _fuse(
+    context: typer.Context,
     file: Annotated[
         Path, typer.Argument(help="A table with id and one column of predictions per system.")
     ],
@@ -48,99 +44,55 @@ def _fuse(
     as_json: JsonFlag = False,
 ) -> None:
     """Late fusion: non-negative weights fitted on valid, every system and their fusion on test."""
-    import numpy as np
-
     from baselines.late_fusion import fuse
-    from harness.cli._fusing import read_input, unidentified
     from harness.data.datasets import datasets
+    from harness.submissions.fusing import fuse_file
 
-    known = datasets[dataset]
-    table = read_input(file, columns, known, labels, corpus)
-    valid, test = table.valid, table.test
-    fusion = fuse(table.fitted(), np.array(list(valid.truth.values())))
-    given = table.of(test)
-    fused = fusion(given)
-    rows = [
-        _row(name, column, weight, test.truth, known)
-        for name, column, weight in zip(table.names, given.T, fusion.weights.tolist(), strict=True)
-    ]
-    rows.append(_row("fusion", fused, None, test.truth, known))
-    notices = [*table.notices, *unidentified(table), *_copied(rows)]
-    tell(notices)
+    found = fuse_file(
+        *(file, dataset, fuse), columns=columns, labels=labels, corpus=corpus, home=home_of(context)
+    )
+    tell(found.notices)
     if out is not None:
-        _write(out, file, dict(zip(test.truth, fused.tolist(), strict=True)))
+        _write(out, file, found.predictions)
     if as_json:
-        echo_json([_record(row, table, notices) for row in rows])
-        return
-    _show(rows, table, known)
+        echo_json([_record(part, found) for part in found.parts])
+    else:
+        _show(found, datasets[dataset].title)
 
 
-def _row(
-    name: str,
-    predictions: NDArray[np.float64],
-    weight: float | None,
-    truth: Mapping[str, float],
-    dataset: Dataset,
-) -> dict[str, object]:
-    import numpy as np
-
-    from harness.data.labels import copied
-    from harness.metrics import score
-
-    there, labels = np.isfinite(predictions), np.array(list(truth.values()))
-    scores = score(predictions[there], labels[there], dataset)
-    return {
-        "system": name,
-        "clips": int(there.sum()),
-        "weight": weight,
-        **{metric: scores[metric] for metric in _SHOWN if metric in scores},
-        "copied": copied(predictions[there], labels[there]),
-    }
+def _row(part: Part) -> dict[str, object]:
+    scores = {metric: part.scores[metric] for metric in _SHOWN if metric in part.scores}
+    return {"system": part.name, "clips": part.clips, "weight": part.weight, **scores}
 
 
-def _copied(rows: list[dict[str, object]]) -> list[Notice]:
-    from harness.data.labels import Notice
-
-    return [
-        Notice(
-            "labels-copied",
-            f"{row['copied']} of {row['clips']} predictions of {row['system']} equal their label:"
-            " these are the labels",
-        )
-        for row in rows
-        if row["copied"]
-    ]
-
-
-def _record(row: dict[str, object], table: Input, notices: list[Notice]) -> dict[str, object]:
+def _record(part: Part, found: Fused) -> dict[str, object]:
     """A row as JSON: what it leaves out, and what all rows are warned of."""
-    kept = {key: value for key, value in row.items() if key in _PRINTED}
-    name = row["system"]
-    missing = table.without(str(name)) if name in table.names else []
+    table = found.table
+    missing = table.without(part.name) if part.name in table.names else []
     return {
-        **kept,
+        **_row(part),
         "labels": table.test.origin,
         **missing_and_extra(missing, table.extra),
-        "warnings": [notice.record() for notice in notices],
+        "warnings": [notice.record() for notice in found.notices],
     }
 
 
-def _show(rows: list[dict[str, object]], table: Input, dataset: Dataset) -> None:
+def _show(found: Fused, title: str) -> None:
+    table = found.table
     fitted, given = len(table.valid.truth), table.predicted(table.valid)
     typer.echo(
-        f"{dataset.title}: weights from {given} of {fitted} valid clips, scores on test;"
+        f"{title}: weights from {given} of {fitted} valid clips, scores on test;"
         f" labels: {table.test.origin}"
     )
     for name in table.names:
         missing = table.without(name)
         if missing:
-            shown = examples(missing, len(missing))
+            shown = examples(missing)
             typer.echo(f"{name} lacks {len(missing)} test clips{shown}; the fusion takes its mean")
     if table.extra:
-        shown = examples(table.extra, len(table.extra))
+        shown = examples(table.extra)
         typer.echo(f"left out, of neither valid nor test: {len(table.extra)} clips{shown}")
-    printed = [{key: value for key, value in row.items() if key in _PRINTED} for row in rows]
-    echo_table(printed, right=frozenset({"clips", "weight", *_SHOWN}))
+    echo_table([_row(part) for part in found.parts], right=frozenset({"clips", "weight", *_SHOWN}))
 
 
 def _write(path: Path, source: Path, fused: Mapping[str, float]) -> None:

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import SpecError
+from harness.home import Home
 
 __all__ = ["register", "rows_of"]
 
@@ -20,18 +22,23 @@ def register(app: typer.Typer) -> None:
     app.command("list")(_list)
 
 
-def rows_of(noun: str) -> Rows:
+def rows_of(noun: str, home: Home | None = None) -> Rows:
     """What there is of a noun, as a table.
+
+    Args:
+        noun: In the plural.
+        home: Where corpora and suites are; ``Home.default()`` when None.
 
     Raises:
         SpecError: For a noun that is not listed.
     """
     if noun not in _LISTS:
         raise SpecError(f"msa list takes {', '.join(_LISTS)}; found {noun!r}")
-    return _LISTS[noun]()
+    return _LISTS[noun](home or Home.default())
 
 
 def _list(
+    context: typer.Context,
     noun: Annotated[
         str,
         typer.Argument(
@@ -41,14 +48,14 @@ def _list(
     as_json: JsonFlag = False,
 ) -> None:
     """List systems, datasets, corpora, protocols, metrics, mllms, prompts, suites or tables."""
-    rows = rows_of(noun)
+    rows = rows_of(noun, home_of(context))
     if as_json:
         echo_json(rows)
     else:
         echo_table(rows)
 
 
-def _systems() -> Rows:
+def _systems(_: Home) -> Rows:
     from harness.system import systems
 
     return [
@@ -63,7 +70,7 @@ def _systems() -> Rows:
     ]
 
 
-def _datasets() -> Rows:
+def _datasets(_: Home) -> Rows:
     from harness.data.datasets import datasets
 
     return [
@@ -79,11 +86,10 @@ def _datasets() -> Rows:
     ]
 
 
-def _corpora() -> Rows:
+def _corpora(home: Home) -> Rows:
     from harness.data.store import CorpusStore
-    from harness.home import Home
 
-    store = CorpusStore(Home.default().corpora)
+    store = CorpusStore(home.corpora)
     rows: Rows = []
     for name in store.names():
         corpus = store.load(name)
@@ -99,7 +105,7 @@ def _corpora() -> Rows:
     return rows
 
 
-def _protocols() -> Rows:
+def _protocols(_: Home) -> Rows:
     from harness.spec.protocols import protocols
 
     return [
@@ -115,7 +121,7 @@ def _protocols() -> Rows:
     ]
 
 
-def _metrics() -> Rows:
+def _metrics(_: Home) -> Rows:
     from harness.metrics import metrics
 
     return [
@@ -131,12 +137,11 @@ def _metrics() -> Rows:
     ]
 
 
-def _suites() -> Rows:
-    from harness.home import Home
+def _suites(home: Home) -> Rows:
     from harness.spec import Suite
 
     rows: Rows = []
-    for path in Home.default().suite_files().values():
+    for path in home.suite_files().values():
         suite = Suite.load(path)
         rows.append(
             {
@@ -150,7 +155,7 @@ def _suites() -> Rows:
     return rows
 
 
-def _tables() -> Rows:
+def _tables(_: Home) -> Rows:
     from leaderboards.literature import table, tables
 
     rows: Rows = []
@@ -169,7 +174,7 @@ def _tables() -> Rows:
     return rows
 
 
-def _mllms() -> Rows:
+def _mllms(_: Home) -> Rows:
     from mllm_eval.model.card import models
 
     return [
@@ -185,7 +190,7 @@ def _mllms() -> Rows:
     ]
 
 
-def _prompts() -> Rows:
+def _prompts(_: Home) -> Rows:
     from mllm_eval.prompt.prompt import prompts
 
     return [
@@ -200,7 +205,7 @@ def _prompts() -> Rows:
     ]
 
 
-_LISTS: dict[str, Callable[[], Rows]] = {
+_LISTS: dict[str, Callable[[Home], Rows]] = {
     "systems": _systems,
     "datasets": _datasets,
     "corpora": _corpora,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _replay(
+    context: typer.Context,
     run: Annotated[str, typer.Argument(metavar="RUN", help="The first digits of a run's key.")],
     tolerance: Annotated[
         float, typer.Option(min=0.0, help="Largest tolerated difference, on the label scale.")
@@ -33,12 +35,11 @@ def _replay(
     as_json: JsonFlag = False,
 ) -> None:
     """Run a stored run again: identical, within tolerance, or different (exit 1)."""
-    from harness.home import Home
     from harness.runs.executors.local import LocalExecutor
     from harness.runs.replay import find_run, job_of, replay
     from harness.runs.store import RunStore
 
-    home = Home.default()
+    home = home_of(context)
     stored = find_run(RunStore(home.store), run)
     job = job_of(stored, home, encoder=encoder, device=device)
     found = replay(stored, job, LocalExecutor(1), tolerance=tolerance)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _reproduce(
+    context: typer.Context,
     table: Annotated[str, typer.Argument(help="A published table: msa list tables.")],
     dataset: Annotated[str | None, typer.Option(help="Only this dataset.")] = None,
     system: Annotated[str | None, typer.Option(help="Only this system.")] = None,
@@ -28,13 +30,12 @@ def _reproduce(
     as_json: JsonFlag = False,
 ) -> None:
     """Put published numbers beside ours: gap with interval, verdict per number."""
-    from harness.home import Home
     from harness.runs.store import RunStore
     from leaderboards.literature import table as published_table
     from leaderboards.studies import reproduce, reproduce_page
 
     rows = published_table(table, dataset, system)
-    cells = reproduce.reproduce(RunStore(Home.default().store), rows)
+    cells = reproduce.reproduce(RunStore(home_of(context).store), rows)
     if out is not None:
         _write(out, reproduce_page.render(table, cells))
     if as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli._executors import choose
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, progress
 from harness.cli._quote import price
 from harness.errors import RunFailed, SpecError
@@ -15,8 +15,6 @@ from harness.errors import RunFailed, SpecError
 if TYPE_CHECKING:
     from harness.home import Home
     from harness.runs.executors import Executor
-    from harness.runs.plan import Plan
-    from harness.runs.store import RunStore
     from harness.spec import Suite
 
 __all__ = [
@@ -64,6 +62,7 @@ PlanOption = Annotated[
 
 
 def _run(
+    context: typer.Context,
     suite: SuiteArgument,
     seeds: SeedsOption = None,
     only: OnlyOption = None,
@@ -75,17 +74,18 @@ def _run(
     as_json: JsonFlag = False,
 ) -> None:
     """Run what is missing of a suite, then write its board; stopped, the same command goes on."""
-    from harness.home import Home
     from harness.runs.plan import find_suite
+    from harness.runs.running import find_executor, kind_of_device
 
     if as_json and not plan_only:
         raise SpecError("--json goes with --plan", hint="msa board SUITE --json")
-    home = Home.default()
+    home = home_of(context)
     chosen = find_suite(suite, home).with_seeds(seeds_of(seeds))
     if plan_only:
-        price(chosen, home, device=_kind(device), jobs=jobs, only=only or (), as_json=as_json)
+        kind = kind_of_device(device)
+        price(chosen, home, device=kind, jobs=jobs, only=only or (), as_json=as_json)
     else:
-        workers = choose(executor, home, jobs=jobs, address=ray_address)
+        workers = find_executor(executor, home, workers=jobs, address=ray_address)
         run_suite(chosen, home, only=only or (), jobs=jobs, device=device, executor=workers)
 
 
@@ -103,28 +103,24 @@ def run_suite(
     Raises:
         RunFailed: When interrupted, or when cells failed.
     """
-    from harness.runs.driver import carry_out
-    from harness.runs.executors.local import LocalExecutor
-    from harness.runs.holder import announced
-    from harness.runs.plan import make_plan
+    import harness
+    import leaderboards
     from harness.runs.store import RunStore
 
-    store = RunStore(home.store)
-    if executor is None:
-        _check_device(device)
-    with store.writing(), progress() as shown:
-        plan = make_plan(suite, home, device=device)
+    with progress() as shown:
         try:
-            with announced(store, suite.name, jobs if executor is None else None):
-                report = carry_out(
-                    plan,
-                    store,
-                    executor or LocalExecutor(jobs),
-                    only=only,
-                    on_start=shown.start,
-                    on_done=shown.advance,
-                )
+            report = harness.run(
+                *(suite, home),
+                workers=jobs,
+                only=only,
+                device=device,
+                executor=executor,
+                on_start=shown.start,
+                on_done=shown.advance,
+            )
         except KeyboardInterrupt:
+            if not shown.total:
+                raise
             raise RunFailed(
                 f"interrupted after {shown.count} of {shown.total} cells; what finished is stored",
                 hint="the same command continues",
@@ -132,19 +128,13 @@ def run_suite(
     typer.echo(
         f"{report.done} cells run, {report.present} already stored, {len(report.failed)} failed"
     )
-    _write_board(plan, store, home)
+    board = home.boards / f"{suite.name}.md"
+    typer.echo(f"board: {leaderboards.write(RunStore(home.store), suite.name, board)}")
     if report.failed:
         raise RunFailed(
             "failed cells:\n" + "\n".join(f"  {cell}: {why}" for cell, why in report.failed),
             hint="the board shows them as holes; the same command tries them again",
         )
-
-
-def _write_board(plan: Plan, store: RunStore, home: Home) -> None:
-    import leaderboards
-
-    path = leaderboards.write(store, plan.suite.name, home.boards / f"{plan.suite.name}.md")
-    typer.echo(f"board: {path}")
 
 
 def seeds_of(text: str | None) -> int | tuple[int, ...] | None:
@@ -162,23 +152,3 @@ def seeds_of(text: str | None) -> int | tuple[int, ...] | None:
     if min(numbers) < 0 or len(set(numbers)) < len(numbers) or numbers == (0,):
         raise SpecError(f"--seeds takes a positive count or distinct seeds; found {text!r}")
     return numbers if "," in text else numbers[0]
-
-
-def _check_device(device: str) -> None:
-    """Refuse a device that is not there, rather than falling back to another."""
-    import torch
-
-    if _kind(device) == "cuda" and not torch.cuda.is_available():
-        raise SpecError("no CUDA device is available here", hint="msa run SUITE --device cpu")
-
-
-def _kind(device: str) -> str:
-    import torch
-
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        kind = ""
-    if kind not in ("cpu", "cuda"):
-        raise SpecError(f"--device takes cpu, cuda or cuda:N; found {device!r}")
-    return kind

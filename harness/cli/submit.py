@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli._labels import CorpusOption, SplitOption, corpora
+from harness.cli._home import home_of
+from harness.cli._labels import CorpusOption, SplitOption
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
     from harness.data.datasets import Dataset
-    from harness.submissions import Gold, Manifest, Record
+    from harness.submissions import Record
 
 __all__ = ["register"]
 
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _submit(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(help="Predictions: .csv, .parquet or .jsonl.")],
     dataset: Annotated[str, typer.Option(help="mosi, mosei, sims or simsv2.")],
     manifest: Annotated[
@@ -53,91 +55,28 @@ def _submit(
     as_json: JsonFlag = False,
 ) -> None:
     """Check, score and store an external system's predictions."""
-    from harness._util.canonical import file_digest
-    from harness.data.datasets import datasets
-    from harness.home import Home
-    from harness.submissions import (
-        Record,
-        SubmissionStore,
-        check,
-        read_submission,
-        score_runs,
-    )
+    from harness.submissions import submit
 
-    known = datasets[dataset]
-    stated = _manifest(manifest, name, file)
-    table = read_submission(file, stated)
-    gold, origin = _gold(known, labels, corpus, split)
-    checked = check(table, gold, stated, partial=partial)
-    source = file_digest(file)
-    record = Record.of(checked, stated, dataset=known.name, split=split, source=source)
-    outcome = "not stored (--dry-run)"
-    if not dry_run:
-        store = SubmissionStore(Home.default().store / "submissions")
-        outcome = store.put(record, checked.predictions, replace=replace)
-    scores = score_runs(checked.predictions, gold.labels, known)
-    if as_json:
-        echo_json({**record.table(), "labels": origin, "scores": scores, "outcome": outcome})
-    else:
-        _show(record, known, scores, origin)
-        typer.echo(f"\n{outcome}: {known.name}/{record.name}")
-        if not dry_run:
-            typer.echo(f"`msa board` shows it on boards of {known.title}")
-
-
-def _manifest(path: Path | None, name: str | None, file: Path) -> Manifest:
-    from harness.submissions import Manifest
-
-    if path is None:
-        return Manifest.parse({"name": name or file.stem}, where=file.name)
-    return Manifest.load(path, name=name, default=file.stem)
-
-
-# Labels
-
-
-def _gold(dataset: Dataset, path: Path | None, corpus: str | None, split: str) -> tuple[Gold, str]:
-    """The labels to check against and where they came from; never the file's own."""
-    from harness.data.known_labels import annotated, no_labels, refuse_unknown_split
-    from harness.submissions import Gold
-
-    refuse_unknown_split(dataset, split)
-    found = annotated(dataset, split, corpora(), file=path, corpus=corpus)
-    if found is None or (corpus is not None and not found.is_near(split)):
-        raise no_labels(dataset, split, corpora(), only=corpus)
-    here = found.split(split)
-    labels = dict(zip(here["id"], here["label"].astype(float).round(6), strict=True))
-    elsewhere = {
-        clip: (dataset.name, other)
-        for clip, other in zip(found.clips["id"], found.clips["split"], strict=True)
-        if clip not in labels
-    }
-    gold = Gold(
-        dataset=dataset,
-        split=split,
+    found = submit(
+        *(file, dataset, manifest),
+        name=name,
         labels=labels,
-        elsewhere={**_other_datasets(dataset), **elsewhere},
-        origin=f"those of {found.name}",
-        gap=found.gap,
+        corpus=corpus,
+        split=split,
+        partial=partial,
+        replace=replace,
+        dry_run=dry_run,
+        home=home_of(context),
     )
-    return gold, found.name if path is not None else found.origin
-
-
-def _other_datasets(dataset: Dataset) -> dict[str, tuple[str, str]]:
-    """Clip id -> (dataset, split) of the stored corpora of other datasets."""
-    from harness.data.datasets import datasets
-    from harness.data.known_labels import official_clips
-
-    others = [other for other in datasets.values() if other.name != dataset.name]
-    stored = [found for other in others if (found := official_clips(other, corpora()))]
-    return {
-        clip: (found.dataset.name, split)
-        for found in stored
-        for clip, split in zip(found.clips["id"], found.clips["split"], strict=True)
-    }
-
-
-# Report
+    record, outcome = found.record, found.outcome or "not stored (--dry-run)"
+    if as_json:
+        facts = {"labels": found.labels, "scores": found.scores, "outcome": outcome}
+        echo_json({**record.table(), **facts})
+        return
+    _show(record, found.dataset, found.scores, found.labels)
+    typer.echo(f"\n{outcome}: {record.dataset}/{record.name}")
+    if found.outcome is not None:
+        typer.echo(f"`msa board` shows it on boards of {found.dataset.title}")
 
 
 def _show(record: Record, dataset: Dataset, scores: Scores, origin: str) -> None:

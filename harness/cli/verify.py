@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
@@ -25,17 +26,17 @@ def register(app: typer.Typer) -> None:
 
 
 def _verify(
+    context: typer.Context,
     corpora: Annotated[
         bool, typer.Option("--corpora", help="Read converted corpora too; takes longer.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Check stored files against their digests, runs against their keys; exit 1 on damage."""
-    from harness.home import Home
     from harness.runs.store import RunStore
     from harness.runs.verify import verify
 
-    home = Home.default()
+    home = home_of(context)
     findings = list(verify(home, corpora=corpora))
     damaged = [finding for finding in findings if finding.damage]
     if as_json:

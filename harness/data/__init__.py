@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness._util.lazy import lazily
+
 if TYPE_CHECKING:
+    from harness.data.adding import add, explain
     from harness.data.corpus import Corpus
     from harness.home import Home
+else:
+    __getattr__ = lazily(__name__, adding=("add", "explain"))
 
-__all__ = ["load"]
+__all__ = ["add", "explain", "load"]
 
 
 def load(name: str, home: Home | None = None) -> Corpus:

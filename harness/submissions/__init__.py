@@ -1,16 +1,20 @@
 """Submissions: foreign predictions, what their authors state, and what this harness found.
 
-A submission is a predictions file and, optionally, a manifest. ``read_submission`` brings the file
-into the harness's columns, ``check`` refuses what cannot be scored and flags what a reader of the
-board must know, and ``SubmissionStore`` keeps the result. Scores are never stored: they are
-computed from the stored predictions.
+A submission is a predictions file and, optionally, a manifest. ``submit`` does it all:
+``read_submission`` brings the file into the harness's columns, ``find_gold`` finds the labels,
+``check`` refuses what cannot be scored and flags what a reader of the board must know, and
+``SubmissionStore`` keeps the result. Scores are never stored: they are computed from the stored
+predictions. ``score`` is for files that are not to be stored.
 """
 
-from harness.submissions.checking import Checked, Gold, check
+from harness.submissions.checking import Checked, check
 from harness.submissions.flags import Flag, score_runs
+from harness.submissions.gold import Gold, find_gold
 from harness.submissions.manifest import NOT_STATED, Badge, Manifest
 from harness.submissions.reading import read_submission
+from harness.submissions.scoring import Scored, score
 from harness.submissions.store import Record, StoredSubmission, SubmissionStore
+from harness.submissions.submitting import Submitted, submit
 
 __all__ = [
     "NOT_STATED",
@@ -20,9 +24,14 @@ __all__ = [
     "Gold",
     "Manifest",
     "Record",
+    "Scored",
     "StoredSubmission",
     "SubmissionStore",
+    "Submitted",
     "check",
+    "find_gold",
     "read_submission",
+    "score",
     "score_runs",
+    "submit",
 ]

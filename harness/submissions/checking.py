@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,50 +13,14 @@ from harness.data.labels import contradiction, copied, gather, judge, judge_rows
 from harness.data.spellings import explain_most
 from harness.errors import SubmissionError
 from harness.submissions.flags import Flag, flags_of, runs_of
+from harness.submissions.gold import Gold
 from harness.submissions.manifest import Manifest
 
-__all__ = ["Checked", "Gold", "check"]
+__all__ = ["Checked", "check"]
 
 _LEAST_COVERAGE = 0.5
 _FURTHEST = 3.0
 """Predictions beyond so many times the label scale are on another scale."""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Gold:
-    """The labels of one split, and where other clip ids belong.
-
-    Args:
-        dataset: The dataset.
-        split: train, valid or test.
-        labels: Clip id -> label.
-        elsewhere: Clip id -> (dataset, split) of every other clip known.
-        origin: What the labels are called in messages.
-        gap: What the labels lack of the official split, or have in addition; empty for nothing.
-    """
-
-    dataset: Dataset
-    split: str
-    labels: Mapping[str, float]
-    elsewhere: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    origin: str = "the stored ones"
-    gap: str = ""
-
-    @property
-    def expected(self) -> int:
-        """Official number of clips of the split."""
-        return self.dataset.splits[self.split].clips
-
-    @property
-    def ids(self) -> set[str]:
-        """Every known clip of the dataset."""
-        there = (clip for clip, (name, _) in self.elsewhere.items() if name == self.dataset.name)
-        return {*self.labels, *there}
-
-    @property
-    def lacking(self) -> int:
-        """Number of official clips of the split that have no label here."""
-        return max(0, self.expected - len(self.labels))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

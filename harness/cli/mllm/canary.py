@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.cli.mllm._asking import (
     FramesOption,
@@ -35,6 +36,7 @@ def register(mllm_app: typer.Typer) -> None:
 
 
 def _canary(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="Card, hub id or folder, as it is served.")],
     server: ServerOption,
     reference: Annotated[
@@ -53,13 +55,12 @@ def _canary(
     as_json: JsonFlag = False,
 ) -> None:
     """Check a served model on 32 items: against another engine, other orders, blanked media."""
-    from harness.home import Home
     from mllm_eval.canary.check import Canary
     from mllm_eval.media.sampling import SENSES, Sampling
     from mllm_eval.model.card import resolve
     from mllm_eval.prompt.prompt import prompts
 
-    home, card = Home.default(), resolve(model)
+    home, card = home_of(context), resolve(model)
     if media is not None:
         card.check_senses(SENSES, f"--media with prompt {prompt}")
     items = _items(card, corpus, media, Sampling(frames=frames, size=size), count, home)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.cli.mllm._asking import (
     FramesOption,
@@ -41,6 +42,7 @@ def register(mllm_app: typer.Typer) -> None:
 
 
 def _explain(
+    context: typer.Context,
     corpus: Annotated[str, typer.Argument(metavar="CORPUS")],
     server: ServerOption,
     model: ModelOption,
@@ -84,12 +86,11 @@ def _explain(
     from harness import data
     from harness.data.readers import explanations
     from harness.data.store import CorpusStore
-    from harness.home import Home
     from mllm_eval.client.journal import Journal
     from mllm_eval.explain.write import LONGEST_NOTE, LONGEST_REWRITING, Explainer, shuffled
     from mllm_eval.media.sampling import SENSES, Sampling
 
-    home = Home.default()
+    home = home_of(context)
     known = data.load(corpus, home)
     explanations.check_bare(known)
     explanations.explained_name(known, feature_set)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.cli.mllm._asking import (
     FramesOption,
@@ -44,6 +45,7 @@ def register(mllm_app: typer.Typer) -> None:
 
 
 def _probe(
+    context: typer.Context,
     corpus: Annotated[str, typer.Argument(metavar="CORPUS")],
     server: ServerOption,
     model: ModelOption,
@@ -75,7 +77,6 @@ def _probe(
     on. What was answered is never asked again.
     """
     from harness import data
-    from harness.home import Home
     from mllm_eval.client import Sampling
     from mllm_eval.client.journal import Journal
     from mllm_eval.media.sampling import SENSES
@@ -85,7 +86,7 @@ def _probe(
     from mllm_eval.prompt.prompt import prompts
 
     names = _names(only, tuple(PROBES))
-    home = Home.default()
+    home = home_of(context)
     known = data.load(corpus, home)
     spoken, card = language_of(language, known), card_of(model)
     asked = prompts[prompt or f"{spoken}-direct"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag
 from harness.cli._quote import price
 from harness.cli.run import (
@@ -33,6 +34,7 @@ def register(mllm_app: typer.Typer) -> None:
 
 
 def _run(
+    context: typer.Context,
     suite: SuiteArgument,
     server: Annotated[
         str, typer.Option(help="Base URL of the server, up to and including /v1.", metavar="URL")
@@ -50,12 +52,11 @@ def _run(
     as_json: JsonFlag = False,
 ) -> None:
     """As msa run, with the server and the recordings of the suite's language models given."""
-    from harness.home import Home
     from harness.runs.plan import find_suite
 
     if as_json and not plan_only:
         raise SpecError("--json goes with --plan", hint="msa board SUITE --json")
-    home = Home.default()
+    home = home_of(context)
     places = {
         "server": server,
         "media": "" if media is None else str(media.absolute()),

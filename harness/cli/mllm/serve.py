@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def register(mllm_app: typer.Typer) -> None:
 
 
 def _serve(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="Card (msa list mllms), hub id or folder.")],
     flags: Annotated[
         list[str] | None, typer.Argument(help="After --: further arguments of vllm serve.")
@@ -36,13 +38,12 @@ def _serve(
     as_json: JsonFlag = False,
 ) -> None:
     """Serve a model through vLLM until Ctrl-C; its environment is made on first use."""
-    from harness.home import Home
     from mllm_eval.model.card import resolve
     from mllm_eval.server.process import serve
 
     card = resolve(model)
     with contextlib.suppress(KeyboardInterrupt), _stoppable(), _progress(card.name) as watch:
-        cache = Home.default().cache
+        cache = home_of(context).cache
         with serve(
             card,
             cache=cache,

@@ -38,6 +38,7 @@ _NUMBERS = frozenset(
 
 
 def show(
+    home: Home,
     suite: str,
     metric: Metric,
     rows: Sequence[str],
@@ -54,7 +55,7 @@ def show(
     """
     if any(not delta > 0 for delta in deltas):
         raise SpecError("--delta takes differences above zero")
-    studies = study_suite(RunStore(Home.default().store), suite, metric, rows)
+    studies = study_suite(RunStore(home.store), suite, metric, rows)
     if as_json:
         facts = [_facts(study, _deltas(study, deltas)) for study in studies]
         echo_json({"suite": suite, "metric": metric.name, "power": 0.8, "corpora": facts})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import SpecError, StoreError
 
@@ -38,14 +39,17 @@ def register(app: typer.Typer) -> None:
 
 
 def _fidelity(
-    systems: _Systems = None, part: _Parts = None, out: _Out = None, as_json: JsonFlag = False
+    context: typer.Context,
+    systems: _Systems = None,
+    part: _Parts = None,
+    out: _Out = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Size, conformance, learning by heart, runs on twins, published numbers: system by system."""
     from harness.cli.study import _fidelity_report as report
-    from harness.home import Home
 
     parts = _chosen_parts(part or _PARTS)
-    found = _reports(_chosen_systems(systems), parts, Home.default())
+    found = _reports(_chosen_systems(systems), parts, home_of(context))
     if out is not None:
         _write(out, report.page(found))
     if as_json:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness._util.printed import UNDEFINED, defined, interval
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from harness.data.corpus import Split
+    from harness.home import Home
     from harness.runs.store import RunStore
     from harness.stats.quality import Estimate
     from leaderboards.studies.quality import CorpusQuality, RowQuality, Score, Swap
@@ -45,6 +47,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _quality(
+    context: typer.Context,
     suite: _Suite,
     row: _Rows = None,
     metric: _Metric = "mae",
@@ -53,15 +56,15 @@ def _quality(
     as_json: JsonFlag = False,
 ) -> None:
     """Do quality scores and gates follow quality, and do they matter?"""
-    from harness.home import Home
     from harness.metrics import metrics
     from harness.runs.store import RunStore
     from leaderboards.studies.quality import study_quality
 
-    store = RunStore(Home.default().store)
+    home = home_of(context)
+    store = RunStore(home.store)
     studies = study_quality(
         *(store, suite, metrics[metric], row or ()),
-        known=_known(store, suite),
+        known=_known(home, store, suite),
         draws=draws,
         seed=seed,
     )
@@ -74,7 +77,7 @@ def _quality(
     typer.echo(_NOTE)
 
 
-def _known(store: RunStore, suite: str) -> dict[str, pd.DataFrame]:
+def _known(home: Home, store: RunStore, suite: str) -> dict[str, pd.DataFrame]:
     """What the clips of the suite's corpora show, for the corpora that are here unchanged."""
     from harness import data
     from harness.errors import HarnessError
@@ -83,7 +86,7 @@ def _known(store: RunStore, suite: str) -> dict[str, pd.DataFrame]:
     plan: Mapping[str, Any] = store.plan(suite)
     for record in plan["corpora"]:
         try:
-            corpus = data.load(record["name"])
+            corpus = data.load(record["name"], home)
         except HarnessError as error:
             typer.echo(f"without length and energy of {record['name']}: {error}", err=True)
             continue

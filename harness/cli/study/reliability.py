@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import SpecError, StoreError
 
@@ -31,15 +32,18 @@ def register(app: typer.Typer) -> None:
 
 
 def _reliability(
-    suite: _Suite, metric: _Metric = "", figures: _Figures = None, as_json: JsonFlag = False
+    context: typer.Context,
+    suite: _Suite,
+    metric: _Metric = "",
+    figures: _Figures = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Areas, worst cells, sets, modalities, and what training for one condition would gain."""
-    from harness.home import Home
     from harness.metrics import metrics
     from harness.runs.store import RunStore
     from leaderboards.model import gather
 
-    board = gather(RunStore(Home.default().store), suite)
+    board = gather(RunStore(home_of(context).store), suite)
     if all(grid.under is None for grid in board.grids):
         raise SpecError(
             f"suite {suite!r} was run on clips as they are",

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli._home import home_of
 from harness.cli._output import JsonFlag
 from harness.errors import SpecError
 
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _variance(
+    context: typer.Context,
     suite: _Suite = None,
     metric: _Metric = "mae",
     row: _Rows = None,
@@ -59,7 +61,8 @@ def _variance(
     if suite is not None:
         of_table = {"--model": model, "--dataset": dataset, "--least-seeds": least_seeds}
         _refuse(of_table | {"--against": against}, "--csv FILE")
-        _stored.show(suite, metrics[metric], row or (), delta or (), figures, as_json=as_json)
+        home, rows = home_of(context), row or ()
+        _stored.show(home, suite, metrics[metric], rows, delta or (), figures, as_json=as_json)
     elif csv is not None:
         _refuse({"--row": row, "--delta": delta}, "a suite")
         wanted = _seed_table.Wanted(

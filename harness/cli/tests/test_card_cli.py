@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from leaderboards.published_numbers import literature, table
 
 from harness.metrics import metrics
 from harness.system import systems
+from leaderboards.literature import literature, table
 
 
 @pytest.fixture

@@ -1,31 +1,29 @@
-"""The table that ``msa fuse`` reads: one column of predictions per system, checked.
+"""A table with one column of predictions per system, and those columns fused into one.
 
 Shapes: n clips of a split, m systems.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.cli._labels import find_labels
-from harness.data.labels import Notice, gather
+from harness.data.datasets import Dataset, datasets
+from harness.data.known_labels import Labels, find_labels
+from harness.data.labels import Notice, OwnLabels, copied, gather
 from harness.data.readers.predictions import read_predictions_table, refuse_misspelt
+from harness.data.readers.tables import Table
+from harness.data.store import CorpusStore
 from harness.errors import SubmissionError
+from harness.home import Home
+from harness.metrics import score
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from harness.data.datasets import Dataset
-    from harness.data.known_labels import Labels
-    from harness.data.labels import OwnLabels
-    from harness.data.readers.tables import Table
-
-__all__ = ["Input", "read_input", "unidentified"]
+__all__ = ["Fit", "Fused", "Fusion", "Input", "Part", "fuse_file", "read_input"]
 
 _NOT_SYSTEMS = ("id", "video_id", "clip_id", "label", "seed")
 _HOLE = "leave the cell of a missing prediction empty; it is shown as a hole"
@@ -80,8 +78,115 @@ class Input:
         return [clip for clip, value in zip(self.test.truth, column, strict=True) if value != value]
 
 
+class Fusion(Protocol):
+    """Fitted weights of m systems."""
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """(m,) none below zero."""
+
+    def __call__(self, predictions: NDArray[np.float64], /) -> NDArray[np.float64]:
+        """(n, m) predictions, NaN where missing, -> (n,)."""
+
+
+class Fit(Protocol):
+    """How weights are fitted."""
+
+    def __call__(self, predictions: NDArray[np.float64], labels: NDArray[np.float64], /) -> Fusion:
+        """From (n, m) predictions, NaN where missing, and (n,) labels."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """How one system does on the test clips it predicts.
+
+    Args:
+        name: Its column, or ``fusion``.
+        clips: Number of clips scored.
+        weight: In the fusion, None for the fusion itself.
+        scores: Metric -> value, NaN where undefined.
+        copied: Number of predictions that are the labels, 0 for predictions that merely hit some.
+    """
+
+    name: str
+    clips: int
+    weight: float | None
+    scores: Mapping[str, float]
+    copied: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fused:
+    """Several systems and their fusion.
+
+    Args:
+        table: What was fused.
+        parts: The systems in the order of their columns, then the fusion.
+        predictions: Test clip -> fused prediction.
+        notices: What a reader must know.
+    """
+
+    table: Input
+    parts: Sequence[Part]
+    predictions: Mapping[str, float]
+    notices: Sequence[Notice]
+
+
+def fuse_file(
+    path: Path | str,
+    dataset: Dataset | str,
+    fit: Fit,
+    *,
+    columns: str = "pred_T,pred_A,pred_V",
+    labels: Path | None = None,
+    corpus: str | None = None,
+    home: Home | None = None,
+) -> Fused:
+    """Late fusion of a table's columns: weights fitted on valid, all systems scored on test.
+
+    Args:
+        path: ``.csv``, ``.parquet`` or ``.jsonl`` with ``id`` (or ``video_id`` and ``clip_id``)
+            and a column of predictions per system.
+        dataset: The dataset that is predicted, or its name.
+        fit: How weights are fitted, such as ``baselines.late_fusion.fuse``.
+        columns: The systems' columns, with commas between.
+        labels: An MMSA label file; default: a stored corpus, else the table's own labels.
+        corpus: The stored corpus whose labels to take.
+        home: Where corpora are stored; ``Home.default()`` when None.
+
+    Raises:
+        SubmissionError: For a table, columns or labels that cannot be fused.
+        SpecError: For an unknown dataset, or a corpus of other data.
+        DataError: For a label file or corpus that cannot be read.
+    """
+    known = datasets[dataset] if isinstance(dataset, str) else dataset
+    store = CorpusStore((home or Home.default()).corpora)
+    table = read_input(Path(path), columns, known, store, labels=labels, corpus=corpus)
+    truth = np.array(list(table.test.truth.values()))
+    fusion = fit(table.fitted(), np.array(list(table.valid.truth.values())))
+    given = table.of(table.test)
+    fused = fusion(given)
+    parts = [
+        _part(name, column, weight, truth, known)
+        for name, column, weight in zip(table.names, given.T, fusion.weights.tolist(), strict=True)
+    ]
+    parts.append(_part("fusion", fused, None, truth, known))
+    return Fused(
+        table=table,
+        parts=parts,
+        predictions=dict(zip(table.test.truth, fused.tolist(), strict=True)),
+        notices=[*table.notices, *_unidentified(table), *_copied(parts)],
+    )
+
+
 def read_input(
-    file: Path, columns: str, dataset: Dataset, labels: Path | None, corpus: str | None
+    file: Path,
+    columns: str,
+    dataset: Dataset,
+    store: CorpusStore,
+    *,
+    labels: Path | None = None,
+    corpus: str | None = None,
 ) -> Input:
     """The table and its labels.
 
@@ -89,6 +194,7 @@ def read_input(
         file: ``.csv``, ``.parquet`` or ``.jsonl`` with ``id`` (or ``video_id`` and ``clip_id``).
         columns: The systems' columns, with commas between.
         dataset: The dataset they are of.
+        store: The corpora at hand.
         labels: A label file, None to look for stored labels.
         corpus: A stored corpus, None to look for one.
 
@@ -102,7 +208,7 @@ def read_input(
     own = [_own_labels(table, ids)] if "label" in table.frame else []
     splits = {}
     for split in ("valid", "test"):
-        splits[split] = find_labels(own, dataset, labels, corpus, split)
+        splits[split] = find_labels(own, dataset, split, store, file=labels, corpus=corpus)
     if splits["valid"].truth.keys() & splits["test"].truth.keys():
         raise SubmissionError(
             f"the labels of {file.name} do not say which clips are valid and which are test",
@@ -122,7 +228,7 @@ def read_input(
     return found
 
 
-def unidentified(table: Input) -> list[Notice]:
+def _unidentified(table: Input) -> list[Notice]:
     """A warning of every weight that the valid split does not determine."""
     given = table.of(table.valid)
     centred = np.nan_to_num(table.fitted() - np.nanmean(table.fitted(), axis=0))
@@ -148,6 +254,35 @@ def unidentified(table: Input) -> list[Notice]:
             )
         )
     return notices
+
+
+def _part(
+    name: str,
+    predictions: NDArray[np.float64],
+    weight: float | None,
+    truth: NDArray[np.float64],
+    dataset: Dataset,
+) -> Part:
+    there = np.isfinite(predictions)
+    return Part(
+        name=name,
+        clips=int(there.sum()),
+        weight=weight,
+        scores=score(predictions[there], truth[there], dataset),
+        copied=copied(predictions[there], truth[there]),
+    )
+
+
+def _copied(parts: Sequence[Part]) -> list[Notice]:
+    return [
+        Notice(
+            "labels-copied",
+            f"{part.copied} of {part.clips} predictions of {part.name} equal their label:"
+            " these are the labels",
+        )
+        for part in parts
+        if part.copied
+    ]
 
 
 def _dependent(directions: NDArray[np.float64], names: Sequence[str]) -> list[str]:

@@ -6,19 +6,18 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from harness.cli._labels import find_labels
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harness.data.datasets import Dataset
+from harness.data.known_labels import Labels, find_labels, own_labels, verified
+from harness.data.labels import OwnLabels, contradiction
+from harness.data.readers.predictions import refuse_misspelt
+from harness.data.store import CorpusStore
 from harness.errors import SpecError, SubmissionError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    from harness.cli._systems import Contender
-    from harness.data.datasets import Dataset
-    from harness.data.known_labels import Labels
+from harness.runs.contenders import Contender
 
 __all__ = ["Side", "common", "dataset_of", "labels_of", "matrix"]
 
@@ -50,28 +49,24 @@ def dataset_of(contenders: Sequence[Contender]) -> Dataset:
 def labels_of(
     contenders: Sequence[Contender],
     dataset: Dataset,
-    labels: Path | None,
-    corpus: str | None,
     split: str,
+    store: CorpusStore,
+    *,
+    file: Path | None,
+    corpus: str | None,
 ) -> Labels:
     """Labels that were asked for, else those the stored systems were run on, else as for files."""
-    from harness.data.known_labels import own_labels as of_file
-    from harness.data.known_labels import verified
-    from harness.data.labels import OwnLabels
-
-    own = [one for found in contenders for one in of_file(found.predictions, found.name)]
+    own = [one for found in contenders for one in own_labels(found.predictions, found.name)]
     stored = [found.labels for found in contenders if found.labels is not None]
-    if labels is None and corpus is None and stored:
+    if file is None and corpus is None and stored:
         return verified(_run_on(stored), own)
-    asked = find_labels(own, dataset, labels, corpus, split)
+    asked = find_labels(own, dataset, split, store, file=file, corpus=corpus)
     run_on = [OwnLabels(source=f"the runs on {s.origin}", labels=s.truth) for s in stored]
     return verified(asked, run_on)
 
 
 def _run_on(stored: Sequence[Labels]) -> Labels:
     """The labels that stored systems were run on: all that one of them has."""
-    from harness.data.labels import contradiction
-
     first = stored[0]
     for other in stored[1:]:
         clash = contradiction(other.truth, first.truth, source=other.origin, against=first.origin)
@@ -109,8 +104,6 @@ def common(contenders: Sequence[Contender], found: Labels) -> tuple[list[str], l
 
 
 def _side(contender: Contender, found: Labels) -> Side:
-    from harness.data.readers.predictions import refuse_misspelt
-
     runs = [set(run.index) for run in _runs(contender.predictions)]
     predicted = list(dict.fromkeys(contender.predictions["id"]))
     refuse_misspelt(predicted, found.truth, contender.name)
@@ -122,6 +115,4 @@ def _side(contender: Contender, found: Labels) -> Side:
 
 def matrix(table: pd.DataFrame, ids: list[str]) -> NDArray[np.float64]:
     """(S, N) predictions in the order of ``ids``."""
-    import numpy as np
-
     return np.stack([run.loc[ids].to_numpy(dtype=np.float64) for run in _runs(table)])

@@ -1,26 +1,26 @@
-"""What commands accept where a system is asked for: a predictions file, or something stored."""
+"""Whatever can be compared, found by one name: a predictions file, a stored row, a submission.
+
+``SUITE:ROW`` is a row of the run store, ``SUITE/CORPUS:ROW`` where the row has several corpora of
+the dataset, ``submission:NAME`` a submission; anything else is a file.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+
+from harness.data.datasets import Dataset, datasets
+from harness.data.known_labels import Labels, of_clips
+from harness.data.readers.predictions import read_predictions
 from harness.errors import SpecError, SubmissionError
+from harness.home import Home
+from harness.runs.store import RunStore
+from harness.submissions.store import SubmissionStore
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from harness.data.datasets import Dataset
-    from harness.data.known_labels import Labels
-    from harness.runs.store import RunStore
-
-__all__ = ["HELP", "Contender", "find_contender"]
-
-HELP = (
-    "A predictions file, SUITE:ROW of the run store (SUITE/CORPUS:ROW where the row has several"
-    " corpora of the dataset), or submission:NAME."
-)
+__all__ = ["Contender", "find_contender"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,49 +40,42 @@ class Contender:
     labels: Labels | None = None
 
 
-def find_contender(text: str, dataset: Dataset | None, split: str) -> Contender:
+def find_contender(text: str, dataset: Dataset | None, split: str, home: Home) -> Contender:
     """A file if there is one of that name, else what the stores hold under it.
 
     Args:
-        text: As ``HELP`` says.
+        text: A file, ``SUITE:ROW``, ``SUITE/CORPUS:ROW`` or ``submission:NAME``.
         dataset: Which dataset's corpora to look among; None when the name alone must do.
         split: ``valid`` or ``test``.
+        home: Where runs and submissions live.
 
     Raises:
         SubmissionError: For a file that is not one of predictions, or a name that is nothing.
         SpecError: For a row or corpus that the suite does not have, or more than one fits.
         StoreError: For a suite that was never run here.
     """
-    from harness.data.readers.predictions import read_predictions
-
     path = Path(text)
     prefix, colon, row = text.partition(":")
     if path.exists() or not colon:
         return Contender(name=path.name, dataset=dataset, predictions=read_predictions(path))
     if prefix == "submission":
-        return _submission(row, dataset, split)
+        return _submission(row, dataset, split, home)
     suite, _, corpus = prefix.partition("/")
-    return _stored(suite, corpus, row, dataset, split)
+    return _stored(RunStore(home.store), suite, corpus, row, dataset, split)
 
 
-def _submission(name: str, dataset: Dataset | None, split: str) -> Contender:
-    from harness.home import Home
-    from harness.submissions import SubmissionStore
-
+def _submission(name: str, dataset: Dataset | None, split: str, home: Home) -> Contender:
     if dataset is None:
         raise SpecError("a submission is looked up by dataset", hint="add --dataset")
-    found = SubmissionStore(Home.default().store / "submissions").get(dataset.name, name)
+    found = SubmissionStore(home.store / "submissions").get(dataset.name, name)
     if found.manifest.split != split:
         raise SubmissionError(f"submission {name!r} predicts {found.manifest.split}, not {split!r}")
     return Contender(name=name, dataset=dataset, predictions=found.predictions())
 
 
-def _stored(suite: str, corpus: str, row: str, dataset: Dataset | None, split: str) -> Contender:
-    from harness.data.datasets import datasets
-    from harness.home import Home
-    from harness.runs.store import RunStore
-
-    store = RunStore(Home.default().store)
+def _stored(
+    store: RunStore, suite: str, corpus: str, row: str, dataset: Dataset | None, split: str
+) -> Contender:
     plan: dict[str, Any] = store.plan(suite)
     cells = [cell for cell in plan["cells"] if cell["label"] == row]
     if not cells:
@@ -113,8 +106,6 @@ def _stored(suite: str, corpus: str, row: str, dataset: Dataset | None, split: s
 
 
 def _predictions(store: RunStore, keys: list[str], split: str, name: str) -> pd.DataFrame:
-    import pandas as pd
-
     runs = [store.get(key).predictions(split) for key in keys if key is not None and key in store]
     if not runs:
         raise SubmissionError(f"{name} has no finished run", hint="msa run SUITE")
@@ -130,7 +121,5 @@ def _predictions(store: RunStore, keys: list[str], split: str, name: str) -> pd.
 
 
 def _labels(store: RunStore, corpus: dict[str, Any], split: str) -> Labels:
-    from harness.data.known_labels import of_clips
-
     clips = store.truth(corpus["data"])
     return of_clips(clips[clips["split"] == split], corpus["name"])

@@ -1,0 +1,108 @@
+"""How far planned suites are, also while they run: cells, what is left, and when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness._util.canonical import Json
+from harness.home import Home
+from harness.runs.costs import work_left
+from harness.runs.holder import Running, running
+from harness.runs.store import RunStore
+
+__all__ = ["Progress", "status"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a suite is, in cells.
+
+    Args:
+        suite: Its name.
+        cells: Those that apply.
+        stored: Whole runs.
+        failed: Tried, without a run.
+        damaged: Runs that are not what was written.
+        missing: Neither there nor failed.
+        seconds_left: One worker's time for what is not stored, as stored runs tell.
+        unpriced: Cells whose time nothing tells.
+        driver: Who runs it now, None for nobody.
+    """
+
+    suite: str
+    cells: int
+    stored: int
+    failed: int
+    damaged: int
+    missing: int
+    seconds_left: float
+    unpriced: int
+    driver: Running | None
+
+    @property
+    def ends_in(self) -> float | None:
+        """Seconds until the driver at work is done; None without one, or on a cluster."""
+        if self.driver is None or self.driver.workers is None:
+            return None
+        return self.seconds_left / self.driver.workers
+
+    def record(self) -> dict[str, Json]:
+        """As JSON values."""
+        return {
+            "suite": self.suite,
+            "cells": self.cells,
+            "stored": self.stored,
+            "failed": self.failed,
+            "damaged": self.damaged,
+            "missing": self.missing,
+            "seconds_left": self.seconds_left,
+            "unpriced": self.unpriced,
+            "running": self._at_work(),
+        }
+
+    def _at_work(self) -> dict[str, Json] | None:
+        if self.driver is None:
+            return None
+        return {
+            "process": self.driver.process,
+            "seconds": self.driver.seconds,
+            "workers": self.driver.workers,
+            "ends_in_seconds": self.ends_in,
+        }
+
+
+def status(suite: str | None = None, home: Home | None = None) -> list[Progress]:
+    """How far a suite is, or every suite that was planned.
+
+    Args:
+        suite: Its name; None for all.
+        home: Where runs are stored; ``Home.default()`` when None.
+
+    Raises:
+        StoreError: For a suite that was never run here, or a plan or failure that is damaged.
+    """
+    store = RunStore((home or Home.default()).store)
+    names = store.plans() if suite is None else [suite]
+    at_work = running(store)
+    return [_progress(store, name, at_work) for name in names]
+
+
+def _progress(store: RunStore, suite: str, at_work: Running | None) -> Progress:
+    cells = store.plan(suite)["cells"]
+    assert isinstance(cells, list)
+    keys = {str(cell["key"]) for cell in cells if cell["key"]}
+    present = {key for key in keys if key in store}
+    damaged = {key for key in present if store.get(key).damage}
+    failed = {key for key in keys - present if store.failure(key) is not None}
+    left = work_left(store, cells)
+    return Progress(
+        suite=suite,
+        cells=len(keys),
+        stored=len(present - damaged),
+        failed=len(failed),
+        damaged=len(damaged),
+        missing=len(keys - present - failed),
+        seconds_left=left.seconds,
+        unpriced=left.unpriced,
+        driver=at_work if at_work is not None and at_work.suite == suite else None,
+    )
