@@ -349,7 +349,7 @@ FUSION: Final = (
         for file in ["inf.parquet", "list.parquet", "n.jsonl", "o.jsonl"]
     ),
     fused("e.csv", 2, "a header and no rows"),
-    fused("e.jsonl", 2, "e.jsonl"),
+    fused("e.jsonl", 2, "e.jsonl is empty"),
     fused("empty_col.csv", 2, "pred_A has no prediction at all of a valid clip"),
     fused("i.jsonl", 2, "row 1 of 60: ids are text, found list"),
     fused("int.parquet", 2, "row 1 of 60: ids are text, found int 0"),
