@@ -8,6 +8,7 @@ that the language uses where they stand. Two readings that fit about as well are
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,9 +30,12 @@ _WIDE = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
-_TYPOGRAPHY = frozenset("‘’“”–—…•€£¥¢©®™°½¼¾·×÷§\u00a0")
+_TYPOGRAPHY = frozenset("‘’“”–—…•€£¥¢©®™°½¼¾·×÷\u00a0")
 _CHINESE_MARKS = frozenset("，。！？；：、（）《》「」『』【】～“”‘’…—·")
 _LETTERS = frozenset("éèêëàâäáãåçïîíìñóòôöõúùûüœæß")  # inside English words
+_ESCAPED = re.compile("[\udc80-\udcff]")  # bytes that are no UTF-8
+_BEYOND_ASCII = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")
+_CHINESE = re.compile("[\u2010-\u2027\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
 _FITS = 0.5  # mean evidence per character below which a reading is no reading
 _CLEARER = 0.75  # a second reading above this share of the best makes the file ambiguous
 _SHOWN = 24  # characters around an example
@@ -73,7 +77,8 @@ def decode(
 
     Raises:
         DataError: For bytes that are not valid in the stated encoding, or, where none is stated,
-            for UTF-16, for bytes that fit no encoding of the language, and for bytes that fit two.
+            for UTF-16, for UTF-8 with damaged places, for bytes that fit no encoding of the
+            language, and for bytes that fit two.
 
     Example:
         >>> decode("it’s café".encode("cp1252"), "label.csv", language="en").text
@@ -87,6 +92,7 @@ def decode(
     except UnicodeDecodeError as error:
         if language is None:
             raise _not_utf8(content, name, error.start) from error
+        _refuse_damaged(content, name, language, error.start)
     return _by_evidence(content, name, language)
 
 
@@ -109,17 +115,30 @@ def _refuse_wide(content: bytes, name: str, *, can_state: bool) -> None:
     if not found and head.count(0) * 4 > len(head):
         found = "UTF-16"
     if found:
-        also = ", or state it: --encoding utf-16" if can_state else ""
+        also = f", or state it: --encoding {found.lower()}" if can_state else ""
         raise DataError(f"{name} is in {found}", hint=f"save it as UTF-8{also}")
 
 
-def _not_utf8(content: bytes, name: str, at: int) -> DataError:
+def _refuse_damaged(content: bytes, name: str, language: str, at: int) -> None:
+    """UTF-8 with a few wrong bytes: read as anything else, all the right ones come out wrong."""
+    text = content.decode("utf-8", "surrogateescape")
+    signs = (_BEYOND_ASCII if language == "en" else _CHINESE).findall(text)
+    if len("".join(signs).encode()) > len(_ESCAPED.findall(text)):
+        raise _not_utf8(content, name, at, also=", most of the file is")
+    try:
+        content.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return
+    raise _not_utf8(content, name, at, also=" but half a character")
+
+
+def _not_utf8(content: bytes, name: str, at: int, *, also: str = "") -> DataError:
     line = content.count(b"\n", 0, at) + 1
     begin = content.rfind(b"\n", 0, at) + 1
     column = content.count(b",", begin, at) + 1
     return DataError(
-        f"{name}, line {line}, about cell {column}: byte 0x{content[at]:02x} is not UTF-8",
-        hint="save the file as UTF-8",
+        f"{name}, line {line}, about cell {column}: byte 0x{content[at]:02x} is not UTF-8{also}",
+        hint="mend that place and save the file as UTF-8" if also else "save the file as UTF-8",
     )
 
 

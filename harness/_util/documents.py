@@ -18,6 +18,7 @@ from harness.errors import HarnessError, SpecError
 
 __all__ = ["read_json", "read_toml"]
 
+_MANY_DIGITS = "an integer of thousands of digits"
 _WIDE = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -80,7 +81,8 @@ def _read(
     try:
         table = parse(text)
     except (ValueError, RecursionError) as reason:
-        raise error(f"cannot read {name}: {reason}", hint=hint) from reason
+        why = _MANY_DIGITS if "digits" in str(reason) else reason  # Python's own advice is for code
+        raise error(f"cannot read {name}: {why}", hint=hint) from reason
     if not isinstance(table, dict):
         found = type(table).__name__
         raise error(f"cannot read {name}: it should be a table, found a {found}", hint=hint)

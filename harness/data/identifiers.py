@@ -37,6 +37,8 @@ _ABSENT = frozenset({"nan", "na", "none", "null", "n/a", "<na>", "nat"})
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)"
 _MANGLED = (
     ("an error of a spreadsheet", re.compile(r"#[A-Z0-9/]+[?!]?|#N/A", re.I)),
+    ("a formula", re.compile(r"=.*")),
+    ("a text behind the apostrophe of a spreadsheet", re.compile(r"'.*")),
     ("a number in scientific notation", re.compile(r"\d+(?:[.,]\d+)?E[+-]\d+", re.I)),
     ("a number with decimals", re.compile(r"\d+[.,]\d+")),
     (

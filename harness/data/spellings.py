@@ -7,12 +7,15 @@ other data. Every command that meets predictions says which mistake it is.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from harness.data.identifiers import skeleton
+from harness.data.identifiers import skeleton, visible
 
-__all__ = ["Misspelling", "explain", "explain_most"]
+__all__ = ["Misspelling", "explain", "explain_most", "split_name"]
+
+_SPLITS = {"train": "train", "valid": "valid", "dev": "valid", "val": "valid", "test": "test"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,16 @@ def explain_most(unknown: Collection[str], known: Collection[str]) -> Misspellin
     """As ``explain``, None also for a misspelling of at most half of the unknown ids."""
     found = explain(unknown, known)
     return found if found is not None and 2 * len(found.ids) > len(unknown) else None
+
+
+def split_name(text: str) -> str:
+    """The split that a name means, in any case and width: train, valid or test, "" for others.
+
+    Example:
+        >>> split_name("Train "), split_name("dev"), split_name("unlabeled")
+        ('train', 'valid', '')
+    """
+    return _SPLITS.get(unicodedata.normalize("NFKC", visible(text)).lower(), "")
 
 
 def _without_zeros(clip: str) -> str:

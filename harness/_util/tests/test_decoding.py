@@ -85,3 +85,32 @@ def test_what_is_stated_is_not_guessed() -> None:
 def test_without_a_language_the_place_of_the_wrong_byte_is_said() -> None:
     with pytest.raises(DataError, match=r"line 2, about cell 3: byte 0xe9"):
         decode(b"id,pred,text\nv_1,0.5,caf\xe9\n", "p.csv")
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "mixed"])
+@pytest.mark.parametrize("damage", [b"caf\xe9", b"it\x92s", b"so \xe2\x80"])
+def test_utf8_with_one_wrong_byte_is_not_read_as_something_else(
+    damage: bytes, language: str
+) -> None:
+    content = "a,b\nit’s good and it’s fine,1\n".encode() + damage + b",2\n"
+    with pytest.raises(DataError, match=r"line 3, about cell 1: byte 0x\w\w is not UTF-8, most"):
+        decode(content, "label.csv", language=language)
+
+
+def test_half_characters_are_not_read_as_something_else() -> None:
+    content = "a,b\nso \ud83d\ude00,1\n".encode("utf-8", "surrogatepass")
+    with pytest.raises(DataError, match=r"line 2, about cell 1: byte 0xed .* half a character"):
+        decode(content, "label.csv", language="en")
+
+
+def test_a_currency_sign_is_not_taken_for_a_paragraph() -> None:
+    with pytest.raises(DataError, match="neither UTF-8 nor plausible"):
+        decode("cost 5 € only".encode("iso8859-15"), "label.csv", language="en")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_the_encoding_to_state_is_the_one_that_was_found(encoding: str) -> None:
+    with pytest.raises(DataError) as refused:
+        decode("a,b".encode(encoding), "label.csv", language="en")
+    assert f"--encoding {encoding}" in str(refused.value.hint)
+    assert decode("a,b".encode(encoding), "label.csv", encoding=encoding).text == "a,b"

@@ -223,3 +223,15 @@ def test_the_command_runs_a_suite_with_a_mark(tmp_path: Path, msa: Any) -> None:
     code, out, err = msa("run", path, "--plan")
     assert (code, err) == (0, "")
     assert "tfidf_ridge" in out
+
+
+def test_an_integer_of_thousands_of_digits_is_refused_without_advice_for_programs(
+    tmp_path: Path,
+) -> None:
+    for read, name, text in (
+        (read_toml, "a.toml", "n = " + "9" * 5000),
+        (read_json, "a.json", '{"n": ' + "9" * 5000 + "}"),
+    ):
+        (tmp_path / name).write_text(text, "utf-8")
+        with pytest.raises(SpecError, match=r"an integer of thousands of digits$"):
+            read(tmp_path / name, "suite")

@@ -6,10 +6,11 @@ unsafe; a tensor or a table in its author's own file is merely of no use here.
 
 from __future__ import annotations
 
+import codecs
 import zipfile
 from pathlib import Path
 
-__all__ = ["NEUTRAL", "foreign_file", "foreign_name"]
+__all__ = ["NEUTRAL", "foreign_file", "foreign_name", "foreign_table"]
 
 NEUTRAL = "save plain numpy arrays, lists, numbers and text, no objects of classes"
 _UNSAFE = (
@@ -78,7 +79,21 @@ _HEADS = (
     (b"version https://git-lfs", "a pointer of Git LFS, not the file", "lfs"),
     (b"<", "a web page", "page"),
 )
+_TABLE_HEADS = (
+    (b"PK\x03\x04", "a spreadsheet or a zip archive", "sheet"),
+    (b"\xd0\xcf\x11\xe0", "a spreadsheet", "sheet"),
+    (b"\x1f\x8b", "compressed by gzip", "packed"),
+    (b"\xfd7zXZ", "compressed by xz", "packed"),
+    (b"PAR1", "a Parquet file", "parquet"),
+    (b"%PDF-", "a PDF", "sheet"),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file", "lfs"),
+    (b"<!doctype", "a web page", "page"),
+    (b"<html", "a web page", "page"),
+)
 _ADVICE = {
+    "sheet": "save the table as .csv (UTF-8), ids as text",
+    "packed": "unpack it first",
+    "parquet": "name it .parquet",
     "tensor": "save numpy arrays with pickle.dump, not tensors with torch.save: tensor.numpy()",
     "unpack": "unpack it and pass the .pkl file inside",
     "layout": "pickle a dictionary of train, valid and test with numpy arrays",
@@ -120,6 +135,20 @@ def foreign_file(path: Path, head: bytes) -> tuple[str, str]:
         if head.startswith(start):
             return what, _ADVICE[advice]
     return "", _ADVICE[""]
+
+
+def foreign_table(head: bytes) -> tuple[str, str]:
+    r"""What a file is that should be a table of text, by its first bytes, and what to do.
+
+    Example:
+        >>> foreign_table(b"PAR1\x15"), foreign_table(b"id,pred")
+        (('a Parquet file', 'name it .parquet'), ('', ''))
+    """
+    plain = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    for start, what, advice in _TABLE_HEADS:
+        if head.startswith(start) or plain[: len(start)].lower() == start:
+            return what, _ADVICE[advice]
+    return "", ""
 
 
 def _archive(path: Path) -> tuple[str, str]:

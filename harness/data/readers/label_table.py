@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from pathlib import Path
 from harness.data.corpus import LABELS
 from harness.data.datasets import Dataset
 from harness.data.identifiers import look_alikes, spells_nothing, split_pair, visible
-from harness.data.readers.tables import Rows, not_of_a_text, parse_csv
+from harness.data.readers.tables import Rows, not_of_a_text, number_advice, parse_csv
+from harness.data.spellings import split_name
 from harness.errors import DataError
 
 __all__ = ["OPTIONAL_NUMBERS", "REQUIRED", "LabelTable", "open_labels"]
@@ -20,7 +20,6 @@ __all__ = ["OPTIONAL_NUMBERS", "REQUIRED", "LabelTable", "open_labels"]
 REQUIRED = ("video_id", "clip_id", "text", "label", "mode")
 OPTIONAL_NUMBERS = (*LABELS[1:], "start", "stop")
 
-_SPLITS = {"train": "train", "valid": "valid", "dev": "valid", "val": "valid", "test": "test"}
 _ALIASES = {
     "video": "video_id",
     "clip": "clip_id",
@@ -32,7 +31,6 @@ _ALIASES = {
     "label_v": "label_V",
 }
 _LINE_END = re.compile("\r\n?")
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _HINT = "a label file has video_id, clip_id, text, label and mode"
 _AS_TEXT = "store ids as text, as published"
 
@@ -88,18 +86,17 @@ class LabelTable:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            comma = _DECIMAL_COMMA.fullmatch(plain)
             raise self._wrong(
                 row,
                 f"{name} should be a number, found {cell[:40]!r}",
-                hint=f"decimals have a point: {plain.replace(',', '.')}" if comma else None,
+                hint=number_advice(plain),
             )
         return value
 
     def splits(self) -> list[str]:
         """(n,) train, valid or test."""
         cells = self.column("mode")
-        names = [_SPLITS.get(unicodedata.normalize("NFKC", visible(c)).lower(), "") for c in cells]
+        names = [split_name(cell) for cell in cells]
         if "" in names:
             row = names.index("")
             raise self._wrong(

@@ -105,5 +105,8 @@ def _text(where: str, entry: object, encoding: str) -> str:
     try:
         entry.encode()
     except UnicodeEncodeError as error:
-        raise DataError(f"{where} is not valid text: half a character", hint="as UTF-8") from error
+        raise DataError(
+            f"{where} is not valid text: half a character",
+            hint="save the original again as UTF-8",
+        ) from error
     return str(entry)

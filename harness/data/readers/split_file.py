@@ -13,13 +13,12 @@ from harness.data.datasets import SPLITS
 from harness.data.readers import mag_bert as _mag_bert
 from harness.data.readers import unpickle
 from harness.data.readers.pickled_texts import Texts, is_absent, texts
+from harness.data.spellings import split_name
 from harness.errors import DataError
 
 __all__ = ["LAYOUTS", "SplitFile", "open_split_file"]
 
 LAYOUTS = ("mmsa", "mag-bert")
-
-_SPLIT_NAMES = {"train": "train", "valid": "valid", "dev": "valid", "val": "valid", "test": "test"}
 _NUMBERS = (int, float, np.number)
 _LAYOUT = "MMSA's layout: a dictionary of id, raw_text, regression_labels and arrays in each split"
 
@@ -144,10 +143,10 @@ def _splits(file: str, content: object) -> dict[str, object]:
         )
     found: dict[str, object] = {}
     for key, value in content.items():
-        split = _SPLIT_NAMES.get(key)
+        split = split_name(key)
         if split in found:
             raise DataError(f"{file} holds the {split} split twice: {_some(content)}")
-        if split is not None:
+        if split:
             found[split] = value
     missing = [split for split in SPLITS if split not in found]
     if missing:

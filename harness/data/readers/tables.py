@@ -28,16 +28,20 @@ from numpy.typing import NDArray
 from harness._util.decoding import Decoded, decode
 from harness._util.parquet import read_parquet
 from harness.data.identifiers import canonical_id, look_alikes, split_pair, visible
+from harness.data.readers.foreign import foreign_table
 from harness.errors import DataError, HarnessError
 
 if TYPE_CHECKING:
     from harness.data.datasets import Dataset
 
-__all__ = ["FORMATS", "Rows", "Table", "not_of_a_text", "parse_csv", "read_table"]
+__all__ = ["FORMATS", "Rows", "Table", "not_of_a_text", "number_advice", "parse_csv", "read_table"]
 
 FORMATS = (".csv", ".parquet", ".jsonl")
 
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_LINE_END = re.compile("\r\n?|\n")  # str.splitlines would also cut inside texts
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+_MOST_DIGITS = 400  # more than the largest finite number has
 _ELSEWHERE = {
     ".tsv": "a table with tabs: save it with commas, as .csv",
     ".gz": "compressed: unpack it first",
@@ -155,7 +159,7 @@ class Table:
             raise self.error(
                 f"{self.name}: {column} of clip {places[first]} is not a finite number"
                 f" ({_shown(cells.iloc[first])}; {at.size} such clips)",
-                hint=hint,
+                hint=number_advice(cells.iloc[first]) or hint,
             )
         return values
 
@@ -310,6 +314,9 @@ def parse_csv(
         DataError: With the line, for bytes that are no text, broken quotes, rows of another width,
             quotes that swallow rows, another separator, and a file without a header.
     """
+    what, hint = foreign_table(content[:64])
+    if what:
+        raise DataError(f"{name} is not a CSV file but {what}", hint=hint)
     decoded = decode(content, name, language=language, encoding=encoding)
     reader = csv.reader(io.StringIO(decoded.text, newline=""), strict=True)
     rows: list[list[str]] = []
@@ -372,14 +379,16 @@ def _refuse_swallowed(row: list[str], line: int, name: str) -> None:
 
 
 def _json_lines(text: str, name: str) -> pd.DataFrame:
-    lines = text.split("\n")  # str.splitlines would also cut inside texts
+    lines = _LINE_END.split(text)
     rows = [_object(line, number, name) for number, line in enumerate(lines, 1) if line.strip()]
+    if not rows:
+        raise DataError(f"{name} is empty", hint="each line is one JSON object")
     return pd.DataFrame(rows, dtype=object)  # numbers and ids stay as they are written
 
 
 def _object(line: str, number: int, name: str) -> Mapping[str, object]:
     try:
-        row = json.loads(line, object_pairs_hook=_without_repeats)
+        row = json.loads(line, object_pairs_hook=_without_repeats, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{name}, line {number}: {error}") from error
     if not isinstance(row, dict):
@@ -396,7 +405,30 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return row
 
 
+def _integer(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"an integer of {len(digits)} digits, {_MOST_DIGITS} at most")
+    return int(digits)
+
+
 # Cells
+
+
+def number_advice(cell: object) -> str | None:
+    """How to write a cell that a person reads as a number and a program does not.
+
+    Example:
+        >>> number_advice("0,71"), number_advice("−0.7"), number_advice("many")
+        ('decimals have a point: 0.71', 'the minus sign is a plain one: -0.7', None)
+    """
+    plain = cell.strip() if isinstance(cell, str) else ""
+    if _DECIMAL_COMMA.fullmatch(plain):
+        return f"decimals have a point: {plain.replace(',', '.')}"
+    if plain[:1] in ("−", "–") and math.isfinite(_number(f"-{plain[1:]}")):
+        return f"the minus sign is a plain one: -{plain[1:]}"
+    if plain.endswith("%"):
+        return "values are on the scale of the labels, without a percent sign"
+    return None
 
 
 def _number(cell: object) -> float:

@@ -46,6 +46,8 @@ _DAMAGE = (ValueError, TypeError, IndexError, struct.error)
 _AGAIN = "download the file again and compare its SHA-256 with the published one"
 _BUDGET = "features of this file size need less: free memory, or do not trust the file"
 _PYTHON_2 = "save the file again with Python 3"
+_ONE = "one file holds one pickle: a dictionary of train, valid and test"
+_FILLING = b"\0\t\n\r "  # what tools append to a file
 _KEYS = "keys of dictionaries are text"
 _BEGINS = re.compile(rb"\x80[\x02-\x05]|\([dl]p|[}\]]q")  # in protocols 0 and 1 without a version
 _ADVICE = {
@@ -140,6 +142,8 @@ class _Machine:
             if code not in _STEPS:
                 raise _unknown(code)
             _STEPS[code](self)
+        if bytes(self.data[self.at : self.at + _INLINE]).strip(_FILLING):
+            raise Refused(f"{len(self.data) - self.at} bytes after its end", _ONE)
         (result,) = self.stack
         _check_types(result)
         return result

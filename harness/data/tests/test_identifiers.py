@@ -155,3 +155,9 @@ def test_what_spells_nothing(text: str) -> None:
 @given(st.text(max_size=20))
 def test_what_is_visible_is_settled_once(text: str) -> None:
     assert visible(visible(text)) == visible(text)
+
+
+@pytest.mark.parametrize("cell", ['="v1"', "=A1", "'v1"])
+def test_what_a_spreadsheet_put_around_an_id_is_refused(cell: str) -> None:
+    with pytest.raises(ValueError, match="a spreadsheet has changed it"):
+        clean_id(cell)

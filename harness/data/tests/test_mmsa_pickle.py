@@ -175,6 +175,11 @@ def test_other_names_of_the_validation_split(tmp_path, name):
     assert (convert(tmp_path, file).clips["split"] == "valid").sum() == 3
 
 
+def test_splits_are_known_in_any_letter_case(tmp_path):
+    file = {name.title(): part for name, part in content().items()}
+    assert (convert(tmp_path, file).clips["split"] == "test").sum() == 4
+
+
 def test_unimodal_labels_and_explanations(tmp_path):
     file = content()
     for split, n in SIZES.items():

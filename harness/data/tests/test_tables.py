@@ -173,3 +173,52 @@ def test_a_missing_text_is_empty_and_half_a_character_is_refused() -> None:
         with pytest.raises(DataError, match=r"text of clip a holds .* character"):
             table(text=[cell]).texts("text", ["a"])
     assert table(text=["a\tb\r\nc"]).texts("text", ["a"]) == ["a\tb\r\nc"]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"PK\x03\x04\x14\x00", "a spreadsheet or a zip archive"),
+        (b"\x1f\x8b\x08\x00", "compressed by gzip"),
+        (b"PAR1\x15\x04", "a Parquet file"),
+        (b"\xef\xbb\xbf <!DOCTYPE html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(content: bytes, what: str) -> None:
+    with pytest.raises(DataError, match=f"t.csv is not a CSV file but {what}"):
+        parse_csv(content, "t.csv")
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", " \r\n"])
+def test_json_lines_without_an_object_are_empty(content: str, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_bytes(content.encode())
+    with pytest.raises(DataError, match=r"t\.jsonl is empty"):
+        read_table(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_json_lines_end_in_any_way(end: str, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_bytes(f'{{"id": "a_1"}}{end}{{"id": "a_2"}}{end}'.encode())
+    assert read_table(tmp_path / "t.jsonl").ids() == ["a_1", "a_2"]
+
+
+def test_an_integer_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"pred": ' + "9" * 5000 + "}", "utf-8")
+    with pytest.raises(DataError, match="line 1: an integer of 5000 digits, 400 at most"):
+        read_table(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("cell", "advice"),
+    [
+        ("-0,71", "decimals have a point: -0.71"),
+        ("−0.5", "the minus sign is a plain one: -0.5"),
+        ("71%", "without a percent sign"),
+        ("many", "as asked"),
+    ],
+)
+def test_a_cell_that_a_person_reads_as_a_number_has_advice(cell: str, advice: str) -> None:
+    with pytest.raises(DataError) as refused:
+        table(pred=[cell]).numbers("pred", ["a_1"], hint="as asked")
+    assert advice in str(refused.value.hint)

@@ -675,3 +675,16 @@ def test_files_of_other_kinds_are_named(tmp_path, content, what, advice):
         unpickle.load(write(tmp_path, content))
     assert what in str(caught.value)
     assert advice in caught.value.hint
+
+
+@pytest.mark.parametrize("rest", [b"xx", pickle.dumps({}, 4)])
+def test_what_follows_a_pickle_is_not_dropped(tmp_path: Path, rest: bytes) -> None:
+    path = write(tmp_path, pickle.dumps({"a": 1}, 4) + rest)
+    with pytest.raises(DataError, match=f"holds {len(rest)} bytes after its end") as refused:
+        unpickle.load(path)
+    assert refused.value.hint is not None
+    assert "one pickle" in refused.value.hint
+
+
+def test_filling_behind_a_pickle_is_nothing(tmp_path: Path) -> None:
+    assert unpickle.load(write(tmp_path, pickle.dumps({"a": 1}, 4) + b"\r\n\0\0")) == {"a": 1}
