@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import SpecError, SubmissionError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from harness.data.datasets import Dataset
     from harness.data.known_labels import Labels
     from harness.runs.store import RunStore
+    from harness.runs.stored_plan import PlannedCorpus
 
 __all__ = ["HELP", "Contender", "find_contender"]
 
@@ -83,36 +84,36 @@ def _stored(suite: str, corpus: str, row: str, dataset: Dataset | None, split: s
     from harness.runs.store import RunStore
 
     store = RunStore(Home.default().store)
-    plan: dict[str, Any] = store.plan(suite)
-    cells = [cell for cell in plan["cells"] if cell["label"] == row]
+    plan = store.plan(suite)
+    cells = [cell for cell in plan.cells if cell.label == row]
     if not cells:
-        known = ", ".join(repr(item["label"]) for item in plan["rows"])
+        known = ", ".join(repr(item.label) for item in plan.rows)
         raise SpecError(f"suite {suite} has no row {row!r} (rows: {known})")
-    holding = {cell["corpus"] for cell in cells}
+    holding = {cell.corpus for cell in cells}
     fitting = [
         item
-        for item in plan["corpora"]
-        if item["name"] in holding
-        and corpus in ("", item["name"])
-        and (dataset is None or item["dataset"] == dataset.name)
+        for item in plan.corpora
+        if item.name in holding
+        and corpus in ("", item.name)
+        and (dataset is None or item.dataset == dataset.name)
     ]
     if len(fitting) != 1:
         raise SpecError(
             f"row {row!r} of {suite} should be on one fitting corpus, found"
-            f" {', '.join(item['name'] for item in fitting) or 'none'}"
+            f" {', '.join(item.name for item in fitting) or 'none'}"
             f" (it is on {', '.join(sorted(holding))})",
             hint=f"name one: {suite}/{sorted(holding)[0]}:{row}",
         )
-    keys = [cell["key"] for cell in cells if cell["corpus"] == fitting[0]["name"]]
+    keys = [cell.key for cell in cells if cell.corpus == fitting[0].name]
     return Contender(
         name=row,
-        dataset=datasets[fitting[0]["dataset"]],
+        dataset=datasets[fitting[0].dataset],
         predictions=_predictions(store, keys, split, f"{suite}:{row}"),
         labels=_labels(store, fitting[0], split),
     )
 
 
-def _predictions(store: RunStore, keys: list[str], split: str, name: str) -> pd.DataFrame:
+def _predictions(store: RunStore, keys: list[str | None], split: str, name: str) -> pd.DataFrame:
     import pandas as pd
 
     runs = [store.get(key).predictions(split) for key in keys if key is not None and key in store]
@@ -129,8 +130,8 @@ def _predictions(store: RunStore, keys: list[str], split: str, name: str) -> pd.
     return pd.concat(parts, ignore_index=True)
 
 
-def _labels(store: RunStore, corpus: dict[str, Any], split: str) -> Labels:
+def _labels(store: RunStore, corpus: PlannedCorpus, split: str) -> Labels:
     from harness.data.known_labels import of_clips
 
-    clips = store.truth(corpus["data"])
-    return of_clips(clips[clips["split"] == split], corpus["name"])
+    clips = store.truth(corpus.data)
+    return of_clips(clips[clips["split"] == split], corpus.name)

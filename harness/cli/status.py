@@ -46,13 +46,12 @@ def _status(
 def _progress_of(store: RunStore, suite: str, at_work: Running | None) -> dict[str, object]:
     from harness.runs.costs import work_left
 
-    cells = store.plan(suite)["cells"]
-    assert isinstance(cells, list)
-    keys = {str(cell["key"]) for cell in cells if cell["key"]}
+    plan = store.plan(suite)
+    keys = plan.keys
     present = {key for key in keys if key in store}
     damaged = {key for key in present if store.get(key).damage}
     failed = {key for key in keys - present if store.failure(key) is not None}
-    left = work_left(store, cells)
+    left = work_left(store, plan.cells)
     return {
         "suite": suite,
         "cells": len(keys),

@@ -1,4 +1,4 @@
-"""A run's specification, read back from its manifest."""
+"""A run's specification as its manifest has it, written and read back."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from harness._util import canonical
+from harness._util.canonical import Json
 from harness.spec import Protocol, RunSpec
 
-__all__ = ["spec_of"]
+__all__ = ["record_of", "spec_of"]
+
+
+def record_of(spec: RunSpec) -> dict[str, Json]:
+    """The specification as JSON, with the digest that tables are told apart by."""
+    record = canonical.plain(spec)
+    assert isinstance(record, dict)
+    return record | {"protocol_digest": spec.protocol.digest}
 
 
 def spec_of(record: Mapping[str, Any]) -> RunSpec:
