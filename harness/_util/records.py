@@ -8,7 +8,7 @@ names, as newer versions write them, are kept in ``more`` and written back.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -30,15 +30,18 @@ _KINDS: Mapping[object, tuple[tuple[type, ...], str]] = {
 _LONGEST = 60  # characters of a found value that a message shows
 
 
-def stored(read: Callable[[Any], T], write: Callable[[T], Json]) -> Any:
+def stored(read: Callable[[Any], T], write: Callable[[T], Json]) -> T:
     """A field whose value is no record but is read from one and written as one.
+
+    It is typed as its value, as ``dataclasses.field`` is.
 
     Args:
         read: From JSON; an ``AttributeError``, ``KeyError``, ``TypeError``, ``ValueError`` or
             ``HarnessError`` says that it is none.
         write: To JSON.
     """
-    return field(metadata={"read": read, "write": write})
+    made: Any = field(metadata={"read": read, "write": write})
+    return made  # type: ignore[no-any-return]  # a Field, to the dataclass alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +98,15 @@ def _shown(value: object) -> str:
 
 
 @functools.cache
-def _own(kind: Any) -> tuple[Field[Any], ...]:
+def _own(kind: Hashable) -> tuple[Field[Any], ...]:
+    assert isinstance(kind, type)
+    assert issubclass(kind, Record)
     return tuple(item for item in fields(kind) if item.name != "more")
 
 
 @functools.cache
-def _hints(kind: Any) -> dict[str, Any]:
+def _hints(kind: Hashable) -> dict[str, Any]:
+    assert isinstance(kind, type)
     return get_type_hints(kind)
 
 
@@ -118,7 +124,7 @@ def _record(kind: type[R], table: object, place: str) -> R:
     return kind(**values, more=more)
 
 
-def _value(hint: Any, item: Field[Any], value: object, place: str) -> object:
+def _value(hint: object, item: Field[Any], value: object, place: str) -> object:
     if "read" not in item.metadata:
         return _typed(hint, value, place)
     try:
@@ -127,7 +133,7 @@ def _value(hint: Any, item: Field[Any], value: object, place: str) -> object:
         raise _Unfit(place, "what was once written", _shown(error)) from error
 
 
-def _typed(hint: Any, value: object, place: str) -> object:
+def _typed(hint: object, value: object, place: str) -> object:
     """The value as the hint says it is."""
     origin = get_origin(hint)
     if origin in (Union, UnionType):
@@ -140,7 +146,7 @@ def _typed(hint: Any, value: object, place: str) -> object:
         return tuple(_typed(part, inner, f"{place}[{i}]") for i, inner in enumerate(value))
     if origin is not None:
         return _mapping(get_args(hint)[-1], value, place)
-    if issubclass(hint, Record):
+    if isinstance(hint, type) and issubclass(hint, Record):
         return _record(hint, value, place)
     kinds, expected = _KINDS[hint]
     if not isinstance(value, kinds) or (isinstance(value, bool) and hint is not bool):
@@ -148,7 +154,7 @@ def _typed(hint: Any, value: object, place: str) -> object:
     return value
 
 
-def _mapping(kind: Any, value: object, place: str) -> object:
+def _mapping(kind: object, value: object, place: str) -> object:
     if not isinstance(value, Mapping):
         raise _Unfit(place, "a table", _shown(value))
     if not (isinstance(kind, type) and issubclass(kind, Record)):
@@ -156,11 +162,11 @@ def _mapping(kind: Any, value: object, place: str) -> object:
     return {name: _record(kind, inner, f"{place}.{name}") for name, inner in value.items()}
 
 
-def _plain(value: Any) -> Json:
+def _plain(value: Json | Record | tuple[Record, ...] | Mapping[str, Record]) -> Json:
     if isinstance(value, Record):
         return value.json()
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
-    return value  # type: ignore[no-any-return]  # a scalar
+    return value  # a scalar, or as it was read

@@ -136,7 +136,7 @@ class Manifest(Record):
 
     hint: ClassVar[str] = "msa run SUITE runs it again; msa verify finds others"
 
-    spec: RunSpec = stored(spec_of, record_of)
+    spec: RunSpec = stored(spec_of, record_of)  # noqa: RUF009 - a field, as of ``dataclasses.field``
     encoder: str | None
     result: Result
     provenance: Provenance

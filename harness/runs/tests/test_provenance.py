@@ -189,6 +189,12 @@ COVERED = {
         "harness.runs.provenance",
     ),
     *(
+        "harness._util.records",
+        "harness.runs.manifest",
+        "harness.spec.records",
+        "harness.system.zero_shot",
+    ),
+    *(
         "harness.runs.record",
         "harness._util.registry",
         "harness._util.seeds",
