@@ -18,7 +18,7 @@ from harness.runs.stored_plan import StoredPlan
 from harness.tests.stores import Constant, Off, Row, make_store
 
 ROWS = (
-    Row(label="tfn", cells={1111: Off(0.4), 1112: Off(0.5)}, encoder="twin", changed={"lr": 0.1}),
+    Row(label="tfn", cells={1111: Off(0.4), 1112: Off(0.5)}, encoder="twin", changed={"hidden": 8}),
     Row(label="mean", cells={0: Constant()}, epochs=0, deterministic=True, reference=True),
 )
 
