@@ -8,7 +8,7 @@ names, as newer versions write them, are kept in ``more`` and written back.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -78,7 +78,7 @@ class Record:
     def json(self) -> dict[str, Json]:
         """The record as ``of`` reads it, in the order of its keys."""
         written: dict[str, Json] = dict(self.more)
-        for item in _own(type(self)):
+        for item, _ in _shape(type(self)):
             value = getattr(self, item.name)
             if value is not None or item.default is MISSING:
                 written[item.name] = item.metadata.get("write", _plain)(value)
@@ -97,30 +97,29 @@ def _shown(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-@functools.cache
-def _own(kind: Hashable) -> tuple[Field[Any], ...]:
-    assert isinstance(kind, type)
-    assert issubclass(kind, Record)
-    return tuple(item for item in fields(kind) if item.name != "more")
+def _shape(kind: type[Any]) -> tuple[tuple[Field[Any], object], ...]:
+    """Each field but ``more``, with what it should hold."""
+    return _cached_shape(kind)  # type: ignore[arg-type]  # mypy: any class is hashable
 
 
 @functools.cache
-def _hints(kind: Hashable) -> dict[str, Any]:
-    assert isinstance(kind, type)
-    return get_type_hints(kind)
+def _cached_shape(kind: type[Any]) -> tuple[tuple[Field[Any], object], ...]:
+    hints = get_type_hints(kind)
+    return tuple((item, hints[item.name]) for item in fields(kind) if item.name != "more")
 
 
 def _record(kind: type[R], table: object, place: str) -> R:
     if not isinstance(table, Mapping):
         raise _Unfit(place, "a table", _shown(table))
-    hints, values = _hints(kind), {}
-    for item in _own(kind):
+    shape, values = _shape(kind), dict[str, Any]()
+    for item, hint in shape:
         inner = f"{place}.{item.name}".removeprefix(".")
         if item.name in table:
-            values[item.name] = _value(hints[item.name], item, table[item.name], inner)
+            values[item.name] = _value(hint, item, table[item.name], inner)
         elif item.default is MISSING:
             raise _Unfit(inner, "there", "no such key")
-    more = {name: value for name, value in table.items() if name not in hints or name == "more"}
+    known = {item.name for item, _ in shape}
+    more = {name: value for name, value in table.items() if name not in known}
     return kind(**values, more=more)
 
 
