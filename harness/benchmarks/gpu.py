@@ -234,9 +234,7 @@ def _reading(name: str) -> dict[str, str]:
 
 
 def _device_bytes(record: RunRecord) -> float:
-    cost = record.manifest["cost"]
-    assert isinstance(cost, dict)
-    return float(cost.get("peak_device_memory_bytes", 0))
+    return float(record.manifest.cost.peak_device_memory_bytes or 0)
 
 
 def _apart(one: RunRecord, other: RunRecord) -> float:

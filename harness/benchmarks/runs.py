@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from harness.runs.cell import execute
 from harness.runs.plan import Plan, make_plan
 from harness.runs.record import RunRecord
 from harness.runs.store import RunStore
+from harness.runs.stored_plan import PlannedCell, StoredPlan
 from harness.spec import Suite
 
 __all__ = ["SUITE", "copies", "key_of", "stored"]
@@ -65,19 +65,19 @@ def _original(folder: Path, share: str) -> tuple[Plan, RunRecord]:
     return plan, execute(job)
 
 
-def _planned(plan: Plan, count: int) -> dict[str, Any]:
+def _planned(plan: Plan, count: int) -> StoredPlan:
     """The plan with as many rows of ``_SEEDS_PER_ROW`` seeds as ``count`` runs fill."""
-    record: Mapping[str, Any] = plan.record()
-    (row,) = (row for row in record["rows"] if row["system"] == "lf_dnn")
+    record = plan.record()
+    (row,) = (row for row in record.rows if row.system == "lf_dnn")
     places = [(f"row {i // _SEEDS_PER_ROW}", i % _SEEDS_PER_ROW) for i in range(count)]
     labels = dict.fromkeys(label for label, _ in places)
-    cell = {"corpus": plan.corpora[0].name, "reason": None}
-    return {
-        **record,
-        "seeds": list(range(_SEEDS_PER_ROW)),
-        "rows": [{**row, "label": label} for label in labels],
-        "cells": [
-            {**cell, "label": label, "seed": seed, "key": key_of(number)}
+    corpus = plan.corpora[0].name
+    return dataclasses.replace(
+        record,
+        seeds=tuple(range(_SEEDS_PER_ROW)),
+        rows=tuple(dataclasses.replace(row, label=label) for label in labels),
+        cells=tuple(
+            PlannedCell(corpus=corpus, label=label, seed=seed, key=key_of(number), reason=None)
             for number, (label, seed) in enumerate(places)
-        ],
-    }
+        ),
+    )

@@ -135,8 +135,7 @@ def board(folder: Path, scale: Scale) -> list[Row]:
 
 
 def _test_labels(store: RunStore) -> Truth:
-    data = str(store.plan(SUITE)["corpora"][0]["data"])  # type: ignore[index, call-overload]
-    return Truth.load(store, data, datasets["mosi"])
+    return Truth.load(store, store.plan(SUITE).corpora[0].data, datasets["mosi"])
 
 
 def _score_elsewhere(

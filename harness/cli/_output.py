@@ -83,7 +83,7 @@ class Progress:
         cell = f"{spec.system} on {spec.corpus}, seed {spec.seed}"
         outcome = f"failed: {done.failure}"
         if done.record is not None:
-            outcome = f"{_fit_seconds(done.record.manifest):.1f} s"
+            outcome = f"{done.record.manifest.cost.fit_seconds:.1f} s"
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], advance=1, description=cell)
             if done.failure:
@@ -109,12 +109,6 @@ def _bar(total: int) -> Bar:
     bar.add_task("", total=total)
     bar.start()
     return bar
-
-
-def _fit_seconds(manifest: Mapping[str, object]) -> float:
-    cost = manifest["cost"]
-    assert isinstance(cost, Mapping)
-    return float(cost["fit_seconds"])
 
 
 @contextmanager

@@ -66,16 +66,10 @@ def _summary(
     if bare:
         yield f"{bare} without digests, written by an older version: read, nothing to compare with"
     keys = {finding.name for finding in damaged if finding.kind == "run"}
-    suites = [name for name in _readable_plans(store, findings) if keys & _keys(store, name)]
+    suites = [name for name in _readable_plans(store, findings) if keys & store.plan(name).keys]
     yield from (f"next: msa run {name}" for name in suites)
 
 
 def _readable_plans(store: RunStore, findings: Iterable[Finding]) -> Iterator[str]:
     sound = {item.name for item in findings if item.kind == "plan" and not item.damage}
     return (name for name in store.plans() if name in sound)
-
-
-def _keys(store: RunStore, suite: str) -> set[str]:
-    cells = store.plan(suite)["cells"]
-    assert isinstance(cells, list)
-    return {str(cell["key"]) for cell in cells if cell["key"]}

@@ -21,6 +21,7 @@ from harness.data.store import CorpusStore
 from harness.errors import DataError, RunFailed
 from harness.home import Home
 from harness.runs import provenance
+from harness.runs.manifest import Costs, Manifest, Provenance, Result
 from harness.runs.record import RunRecord
 from harness.spec import RunSpec
 from harness.system import Fitted, Params, System, Task, TrainingParams, systems
@@ -84,17 +85,18 @@ def execute(job: Job) -> RunRecord:
     under = _under(fitted, system, params, corpus, job.spec.protocol.corruption)
     return RunRecord(
         key=job.spec.key,
-        manifest={
-            "spec": _spec_record(job.spec),
-            "encoder": None if encoder is None else encoder.name,
-            "result": {
-                **_result_record(fitted, len(corpus.split("train"))),
-                **({} if told is None else {"diagnostics": _test_means(told, corpus)}),
-                **({} if under is None else {"corruption": under.record}),
-            },
-            "provenance": {**provenance.environment(), "device": torch.device(job.device).type},
-            "cost": cost | ({} if under is None else under.cost),
-        },
+        manifest=Manifest(
+            spec=job.spec,
+            encoder=None if encoder is None else encoder.name,
+            result=_result(
+                fitted,
+                len(corpus.split("train")),
+                None if told is None else _test_means(told, corpus),
+                None if under is None else under.record,
+            ),
+            provenance=_provenance(job),
+            cost=Costs.of(cost | ({} if under is None else under.cost), "the costs of a run"),
+        ),
         predictions=predictions if under is None else _with(predictions, under.predictions),
         history=tuple(dataclasses.asdict(epoch) for epoch in fitted.history),
         curves={name: _curve_table(curve) for name, curve in fitted.curves.items()},
@@ -215,7 +217,7 @@ def _with(clean: pd.DataFrame, under: pd.DataFrame | None) -> pd.DataFrame:
     return pd.concat([named, under], ignore_index=True)
 
 
-def _test_means(told: pd.DataFrame, corpus: Corpus) -> Json:
+def _test_means(told: pd.DataFrame, corpus: Corpus) -> dict[str, Json]:
     test = corpus.split("test")
     labels = pd.Series(test.labels, index=test.ids)
     rows = told[told["split"] == test.name].set_index("id").drop(columns="split")
@@ -226,20 +228,25 @@ def _curve_table(curve: NDArray[np.float32]) -> pd.DataFrame:
     return pd.DataFrame({str(epoch): row for epoch, row in enumerate(curve, start=1)})
 
 
-def _spec_record(spec: RunSpec) -> dict[str, Json]:
-    record = canonical.plain(spec)
-    assert isinstance(record, dict)
-    return record | {"protocol_digest": spec.protocol.digest}
+def _provenance(job: Job) -> Provenance:
+    found = {**provenance.environment(), "device": torch.device(job.device).type}
+    return Provenance.of(found, "the provenance of a run")
 
 
-def _result_record(fitted: Fitted, train_clips: int) -> dict[str, Json]:
-    record: dict[str, Json] = {
+def _result(
+    fitted: Fitted,
+    train_clips: int,
+    diagnostics: Json = None,
+    corruption: Json = None,
+) -> Result:
+    known = {
         "parameters": fitted.parameters,
         "trainable": fitted.trainable,
         "epochs": len(fitted.history),
         "selected_epoch": fitted.selected_epoch,
         "train_clips": train_clips,
+        "stability": canonical.plain(fitted.stability),
+        "diagnostics": diagnostics,
+        "corruption": corruption,
     }
-    if fitted.stability is not None:
-        record["stability"] = canonical.plain(fitted.stability)
-    return record | dict(fitted.report)
+    return Result.of({**known, **fitted.report}, "what a system reports")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -18,6 +17,7 @@ from harness.data.readers.predictions import read_predictions
 from harness.errors import SpecError, SubmissionError
 from harness.home import Home
 from harness.runs.store import RunStore
+from harness.runs.stored_plan import PlannedCorpus
 from harness.submissions.store import SubmissionStore
 
 __all__ = ["Contender", "find_contender"]
@@ -76,36 +76,36 @@ def _submission(name: str, dataset: Dataset | None, split: str, home: Home) -> C
 def _stored(
     store: RunStore, suite: str, corpus: str, row: str, dataset: Dataset | None, split: str
 ) -> Contender:
-    plan: dict[str, Any] = store.plan(suite)
-    cells = [cell for cell in plan["cells"] if cell["label"] == row]
+    plan = store.plan(suite)
+    cells = [cell for cell in plan.cells if cell.label == row]
     if not cells:
-        known = ", ".join(repr(item["label"]) for item in plan["rows"])
+        known = ", ".join(repr(item.label) for item in plan.rows)
         raise SpecError(f"suite {suite} has no row {row!r} (rows: {known})")
-    holding = {cell["corpus"] for cell in cells}
+    holding = {cell.corpus for cell in cells}
     fitting = [
         item
-        for item in plan["corpora"]
-        if item["name"] in holding
-        and corpus in ("", item["name"])
-        and (dataset is None or item["dataset"] == dataset.name)
+        for item in plan.corpora
+        if item.name in holding
+        and corpus in ("", item.name)
+        and (dataset is None or item.dataset == dataset.name)
     ]
     if len(fitting) != 1:
         raise SpecError(
             f"row {row!r} of {suite} should be on one fitting corpus, found"
-            f" {', '.join(item['name'] for item in fitting) or 'none'}"
+            f" {', '.join(item.name for item in fitting) or 'none'}"
             f" (it is on {', '.join(sorted(holding))})",
             hint=f"name one: {suite}/{sorted(holding)[0]}:{row}",
         )
-    keys = [cell["key"] for cell in cells if cell["corpus"] == fitting[0]["name"]]
+    keys = [cell.key for cell in cells if cell.corpus == fitting[0].name]
     return Contender(
         name=row,
-        dataset=datasets[fitting[0]["dataset"]],
+        dataset=datasets[fitting[0].dataset],
         predictions=_predictions(store, keys, split, f"{suite}:{row}"),
         labels=_labels(store, fitting[0], split),
     )
 
 
-def _predictions(store: RunStore, keys: list[str], split: str, name: str) -> pd.DataFrame:
+def _predictions(store: RunStore, keys: list[str | None], split: str, name: str) -> pd.DataFrame:
     runs = [store.get(key).predictions(split) for key in keys if key is not None and key in store]
     if not runs:
         raise SubmissionError(f"{name} has no finished run", hint="msa run SUITE")
@@ -120,6 +120,6 @@ def _predictions(store: RunStore, keys: list[str], split: str, name: str) -> pd.
     return pd.concat(parts, ignore_index=True)
 
 
-def _labels(store: RunStore, corpus: dict[str, Any], split: str) -> Labels:
-    clips = store.truth(corpus["data"])
-    return of_clips(clips[clips["split"] == split], corpus["name"])
+def _labels(store: RunStore, corpus: PlannedCorpus, split: str) -> Labels:
+    clips = store.truth(corpus.data)
+    return of_clips(clips[clips["split"] == split], corpus.name)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from harness._util.canonical import Json
 from harness.errors import StoreError
+from harness.runs.manifest import Manifest
 from harness.runs.store import RunStore, StoredRun
+from harness.runs.stored_plan import PlannedCell
 from harness.spec import Scalar
 
 __all__ = ["Cost", "Left", "cost_of", "costs_of", "known_costs", "work_left"]
@@ -64,14 +64,7 @@ def costs_of(runs: Iterable[StoredRun]) -> Iterator[Cost]:
     Raises:
         StoreError: For a damaged record.
     """
-    for run in runs:
-        try:
-            yield cost_of(run.manifest)
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(
-                f"damaged record manifest.json in {run.key}: {error!r}",
-                hint="msa verify",
-            ) from error
+    return (cost_of(run.manifest) for run in runs)
 
 
 def known_costs(runs: Iterable[StoredRun]) -> Iterator[Cost]:
@@ -81,42 +74,38 @@ def known_costs(runs: Iterable[StoredRun]) -> Iterator[Cost]:
             yield from costs_of([run])
 
 
-def cost_of(manifest: Mapping[str, Any]) -> Cost:
-    """The cost in a run's manifest.
-
-    Raises:
-        KeyError, TypeError, ValueError: For a manifest without it.
-    """
-    spec, cost = manifest["spec"], manifest["cost"]
+def cost_of(manifest: Manifest) -> Cost:
+    """The cost in a run's manifest."""
+    spec, cost = manifest.spec, manifest.cost
     return Cost(
-        system=spec["system"],
-        corpus=spec["corpus"],
-        data=spec["data"],
-        params=spec["params"],
-        encoder=manifest["encoder"],
-        device=manifest["provenance"]["device"],
-        max_epochs=int(spec["protocol"]["max_epochs"]),
-        patience=int(spec["protocol"]["patience"]),
-        train_clips=int(manifest["result"]["train_clips"]),
-        seconds=float(cost["fit_seconds"]) + float(cost["predict_seconds"]),
-        memory=int(cost["peak_memory_bytes"]),
-        device_memory=cost.get("peak_device_memory_bytes"),
+        system=spec.system,
+        corpus=spec.corpus,
+        data=spec.data,
+        params=spec.params,
+        encoder=manifest.encoder,
+        device=manifest.provenance.device,
+        max_epochs=spec.protocol.max_epochs,
+        patience=spec.protocol.patience,
+        train_clips=manifest.result.train_clips,
+        seconds=cost.seconds,
+        memory=cost.peak_memory_bytes,
+        device_memory=cost.peak_device_memory_bytes,
     )
 
 
-def work_left(store: RunStore, cells: Sequence[Mapping[str, Json]]) -> Left:
+def work_left(store: RunStore, cells: Iterable[PlannedCell]) -> Left:
     """What the missing cells of a stored plan will take if they take as long as their like.
 
     Args:
         store: Where finished cells are.
-        cells: ``cells`` of ``RunStore.plan``. Those of one row on one corpus are alike.
+        cells: Of its plan. Those of one row on one corpus are alike.
 
     A damaged run is missing work like any other.
     """
     groups: dict[tuple[str, str], set[str]] = defaultdict(set)
     for cell in cells:
-        if cell["key"] is not None:
-            groups[str(cell["corpus"]), str(cell["label"])].add(str(cell["key"]))
+        if cell.key is not None:
+            groups[cell.corpus, cell.label].add(cell.key)
     seconds, unpriced = 0.0, 0
     for keys in groups.values():
         runs = (store.get(key) for key in sorted(keys) if key in store)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from harness import data
-from harness._util.canonical import Json
 from harness._util.registry import suggest
 from harness._util.schema import located
 from harness.corruption.evaluate_grid import obstacle
@@ -25,6 +25,13 @@ from harness.home import Home
 from harness.metrics import metrics
 from harness.runs.cell import Job
 from harness.runs.identity import code_of
+from harness.runs.stored_plan import (
+    PlannedCell,
+    PlannedCorpus,
+    PlannedProtocol,
+    PlannedRow,
+    StoredPlan,
+)
 from harness.spec import Entry, Protocol, RunSpec, Scalar, Suite, refine
 from harness.spec.conditions import check_training, grid
 from harness.spec.protocols import protocols
@@ -74,25 +81,20 @@ class Plan:
         """Key -> job of every applicable cell, each once, in plan order."""
         return {cell.job.spec.key: cell.job for cell in self.cells if cell.job is not None}
 
-    def record(self) -> dict[str, Json]:
-        """The plan as JSON, for the store."""
-        return {
-            "suite": self.suite.name,
-            "title": self.suite.title,
-            "protocol": {
-                "name": self.protocol.name,
-                "title": self.protocol.title,
-                "digest": self.protocol.digest,
-                **self.protocol.identity,
-            },
-            "seeds": sorted({seed for seeds in self.seeds.values() for seed in seeds}),
-            "corpora": [_corpus_record(corpus) for corpus in self.corpora],
-            "rows": [
+    def record(self) -> StoredPlan:
+        """What the store keeps of the plan."""
+        return StoredPlan(
+            suite=self.suite.name,
+            title=self.suite.title,
+            protocol=PlannedProtocol.from_protocol(self.protocol),
+            seeds=tuple(sorted({seed for seeds in self.seeds.values() for seed in seeds})),
+            corpora=tuple(_corpus_record(corpus) for corpus in self.corpora),
+            rows=tuple(
                 _row_record(systems[entry.system], entry, self.protocol)
                 for entry in self.suite.entries
-            ],
-            "cells": [_cell_record(cell) for cell in self.cells],
-        }
+            ),
+            cells=tuple(_cell_record(cell) for cell in self.cells),
+        )
 
 
 @dataclass(frozen=True)
@@ -408,47 +410,48 @@ def _seeds(suite: Suite, corpus: str, protocol: Protocol) -> tuple[int, ...]:
     return protocol.seeds[:asked]
 
 
-def _corpus_record(corpus: Corpus) -> dict[str, Json]:
+def _corpus_record(corpus: Corpus) -> PlannedCorpus:
     dataset = corpus.dataset
-    return {
-        "name": corpus.name,
-        "data": corpus.fingerprint,
-        "dataset": dataset.name,
-        "title": dataset.title,
-        "feature_set": corpus.feature_set,
-        "twin": corpus.is_twin,
-        "clips": {name: len(corpus.split(name)) for name in dataset.splits},
-        "videos": {name: int(s.clips["video"].nunique()) for name, s in corpus.splits.items()},
-        "streams": {name: [s.frames, s.dim] for name, s in corpus.streams.items()},
-        "ceilings": corpus.manifest.get("ceilings"),
-        "manifest": dict(corpus.manifest),
-    }
+    ceilings: Any = corpus.manifest.get("ceilings")
+    return PlannedCorpus(
+        name=corpus.name,
+        data=corpus.fingerprint,
+        dataset=dataset.name,
+        title=dataset.title,
+        feature_set=corpus.feature_set,
+        twin=corpus.is_twin,
+        clips={name: len(corpus.split(name)) for name in dataset.splits},
+        videos={name: int(s.clips["video"].nunique()) for name, s in corpus.splits.items()},
+        streams={name: (s.frames, s.dim) for name, s in corpus.streams.items()},
+        ceilings=ceilings,
+        manifest=corpus.manifest,
+    )
 
 
-def _row_record(system: System, entry: Entry, protocol: Protocol) -> dict[str, Json]:
+def _row_record(system: System, entry: Entry, protocol: Protocol) -> PlannedRow:
     params = system.params(**entry.params)
     reads = params.reads(system.inputs)
-    return {
-        "label": entry.label,
-        "system": system.name,
-        "changed": {
+    return PlannedRow(
+        label=entry.label,
+        system=system.name,
+        changed={
             name: _shown(name, value)
             for name, value in entry.params.items()
             if name not in system.locations
         },
-        "title": system.card.title,
-        "paper": system.card.paper,
-        "text": system.card.text if reads & _TEXTUAL else "none",
-        "inputs": sorted(reads),
-        "side_info": protocol.side_info if system.side_info(params) else "none",
-        "knowledge": getattr(params, "knowledge", "") or "none",
-        "training_corruption": getattr(params, "training_corruption", "none"),
-        "supervision": system.supervision,
-        "deterministic": system.deterministic,
-        "reference": system.reference,
-        "deviations": list(system.card.deviations),
-        "declares": dict(system.card.declares),
-    }
+        title=system.card.title,
+        paper=system.card.paper,
+        text=system.card.text if reads & _TEXTUAL else "none",
+        inputs=tuple(sorted(reads)),
+        side_info=protocol.side_info if system.side_info(params) else "none",
+        knowledge=getattr(params, "knowledge", "") or "none",
+        training_corruption=getattr(params, "training_corruption", "none"),
+        supervision=system.supervision,
+        deterministic=system.deterministic,
+        reference=system.reference,
+        deviations=system.card.deviations,
+        declares=system.card.declares,
+    )
 
 
 def _shown(name: str, value: Scalar) -> Scalar:
@@ -457,11 +460,11 @@ def _shown(name: str, value: Scalar) -> Scalar:
     return Path(str(value)).resolve().name if is_path else value
 
 
-def _cell_record(cell: Cell) -> dict[str, Json]:
-    return {
-        "corpus": cell.corpus,
-        "label": cell.label,
-        "seed": cell.seed,
-        "key": None if cell.job is None else cell.job.spec.key,
-        "reason": cell.reason,
-    }
+def _cell_record(cell: Cell) -> PlannedCell:
+    return PlannedCell(
+        corpus=cell.corpus,
+        label=cell.label,
+        seed=cell.seed,
+        key=None if cell.job is None else cell.job.spec.key,
+        reason=cell.reason,
+    )

@@ -88,13 +88,12 @@ def status(suite: str | None = None, home: Home | None = None) -> list[Progress]
 
 
 def _progress(store: RunStore, suite: str, at_work: Running | None) -> Progress:
-    cells = store.plan(suite)["cells"]
-    assert isinstance(cells, list)
-    keys = {str(cell["key"]) for cell in cells if cell["key"]}
+    plan = store.plan(suite)
+    keys = plan.keys
     present = {key for key in keys if key in store}
     damaged = {key for key in present if store.get(key).damage}
     failed = {key for key in keys - present if store.failure(key) is not None}
-    left = work_left(store, cells)
+    left = work_left(store, plan.cells)
     return Progress(
         suite=suite,
         cells=len(keys),

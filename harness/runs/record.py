@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from harness._util.canonical import Json
+from harness.runs.manifest import Manifest
 
 __all__ = ["RunRecord"]
 
@@ -18,7 +19,7 @@ class RunRecord:
 
     Args:
         key: The run's identity.
-        manifest: Spec, result and provenance, JSON values only.
+        manifest: Spec, result, provenance and cost.
         predictions: Columns ``id, split, condition, pred`` (float64).
         history: One mapping per epoch.
         curves: Split -> table of one float32 column per epoch, rows in the order of the split.
@@ -28,7 +29,7 @@ class RunRecord:
     """
 
     key: str
-    manifest: Mapping[str, Json]
+    manifest: Manifest
     predictions: pd.DataFrame
     history: tuple[Mapping[str, Json], ...] = ()
     curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)

@@ -106,9 +106,9 @@ def job_of(run: StoredRun, home: Home, *, encoder: str | None = None, device: st
         SpecError: When it asked a model on a server, which no manifest can bring back.
         StoreError: When its manifest is damaged.
     """
-    spec, manifest = run.spec, _table(run.manifest)
+    spec, manifest = run.spec, run.manifest
     known = {
-        "encoder": encoder or manifest.get("encoder"),
+        "encoder": encoder or manifest.encoder,
         "knowledge": spec.protocol.knowledge_data,
     }
     unknown = sorted(spec.artifacts.keys() - known.keys())
@@ -121,7 +121,7 @@ def job_of(run: StoredRun, home: Home, *, encoder: str | None = None, device: st
         spec=spec,
         home=home,
         names={role: str(known[role]) for role in spec.artifacts},
-        device=device or str(_table(manifest["provenance"])["device"]),
+        device=device or manifest.provenance.device,
     )
 
 
@@ -175,16 +175,10 @@ def _surroundings(
     run: StoredRun, job: Job, record: RunRecord
 ) -> Iterator[tuple[str, tuple[str, str]]]:
     """What may explain a difference: source, device, processor, packages."""
-    then, now = (_table(_table(m)["provenance"]) for m in (run.manifest, record.manifest))
+    then, now = run.manifest.provenance, record.manifest.provenance
     code = code_of(job.spec.system, job.spec.params, job.spec.protocol)
     pairs = {"source": (job.spec.code, code)}
-    pairs |= {name: (str(then.get(name)), str(now.get(name))) for name in _COMPARED}
-    old, new = _table(then.get("packages", {})), _table(now["packages"])
+    pairs |= {name: (str(getattr(then, name)), str(getattr(now, name))) for name in _COMPARED}
+    old, new = then.packages or {}, now.packages or {}
     pairs |= {name: (str(old.get(name)), str(version)) for name, version in new.items()}
     return ((name, (a, b)) for name, (a, b) in pairs.items() if a != b)
-
-
-def _table(value: object) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise StoreError(f"a manifest has a table here, found {value!r}", hint="msa verify")
-    return value

@@ -21,7 +21,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,9 +39,10 @@ from harness._util.canonical import Json
 from harness._util.parquet import read_parquet
 from harness.data.corpus import LABELS, Corpus
 from harness.errors import StoreError
+from harness.runs.manifest import Manifest
 from harness.runs.record import RunRecord
+from harness.runs.stored_plan import StoredPlan
 from harness.spec import RunSpec
-from harness.spec.run import spec_of
 
 __all__ = ["RunStore", "StoredRun"]
 
@@ -62,10 +63,15 @@ class StoredRun:
         """The run's identity."""
         return self.folder.name
 
-    @property
-    def manifest(self) -> dict[str, Json]:
-        """Spec, result and provenance."""
-        return _read_json(self._intact("manifest.json"), dict)
+    @cached_property
+    def manifest(self) -> Manifest:
+        """Spec, result, provenance and cost.
+
+        Raises:
+            StoreError: For a damaged one, naming the key, what was expected and what was found.
+        """
+        path = self._intact("manifest.json")
+        return Manifest.of(_read_json(path, dict), _damaged_record(path))
 
     @property
     def spec(self) -> RunSpec:
@@ -74,13 +80,7 @@ class StoredRun:
         Raises:
             StoreError: When the manifest does not say, or says something else than the key.
         """
-        try:
-            record = self.manifest["spec"]
-            if not isinstance(record, Mapping):
-                raise TypeError("spec is no table")
-            spec = spec_of(record)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise _damaged(f"manifest.json in {self.key}", repr(error)) from error
+        spec = self.manifest.spec
         if spec.key != self.key:
             raise _damaged(f"manifest.json in {self.key}", f"it describes run {spec.key}")
         return spec
@@ -307,20 +307,20 @@ class RunStore:
 
     # Plans
 
-    def put_plan(self, suite: str, plan: Mapping[str, Json]) -> None:
+    def put_plan(self, suite: str, plan: StoredPlan) -> None:
         """Remember what a suite consists of.
 
         Raises:
             StoreError: When the disk refuses, or the name is no plain file name.
         """
         with _refusals(f"the plan of suite {suite!r}"):
-            write_atomic(self._plan(suite), canonical.dumps(plan, indent=1))
+            write_atomic(self._plan(suite), canonical.dumps(plan.json(), indent=1))
 
-    def plan(self, suite: str) -> dict[str, Json]:
-        """The cells of a suite as last planned.
+    def plan(self, suite: str) -> StoredPlan:
+        """What a suite consists of, as last planned.
 
         Raises:
-            StoreError: When the suite was never planned here.
+            StoreError: When the suite was never planned here, or its plan is damaged.
         """
         path = self._plan(suite)
         if not path.is_file():
@@ -329,7 +329,7 @@ class RunStore:
                 f"suite {suite!r} has not been run here (run so far: {known})",
                 hint=f"msa run {suite}",
             )
-        return _read_json(path, dict)
+        return StoredPlan.of(_read_json(path, dict), _damaged_record(path))
 
     def plans(self) -> list[str]:
         """Suites planned here, sorted."""
@@ -392,7 +392,7 @@ def _write_record(record: RunRecord, folder: Path) -> None:
     if record.answers is not None:
         record.answers.to_parquet(folder / "answers.parquet", index=False)
     (folder / "history.json").write_text(canonical.dumps(record.history), "utf-8")
-    manifest = {"format": FORMAT, "key": record.key, **record.manifest}
+    manifest = {"format": FORMAT, "key": record.key, **record.manifest.json()}
     (folder / "manifest.json").write_text(canonical.dumps(manifest, indent=1), "utf-8")
     checksums.seal(folder)
 
@@ -424,6 +424,10 @@ def _refusals(what: str) -> Iterator[None]:
         ) from error
 
 
+def _damaged_record(path: Path) -> str:
+    return f"damaged record {path.name} in {path.parent.name}"
+
+
 def _read_json(path: Path, kind: type[T]) -> T:
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -431,7 +435,7 @@ def _read_json(path: Path, kind: type[T]) -> T:
             raise ValueError(f"expected a {kind.__name__}, found a {type(content).__name__}")
     except (OSError, ValueError) as error:
         raise StoreError(
-            f"damaged record {path.name} in {path.parent.name}: {error}",
+            f"{_damaged_record(path)}: {error}",
             hint=_AGAIN,
         ) from error
     return content

@@ -66,7 +66,7 @@ def verify(home: Home, *, corpora: bool = False) -> Iterator[Finding]:
     for path in sorted(store.root.glob("truth/*.parquet")):
         yield _of_labels(store, path.stem)
     for name in store.plans():
-        yield _checked("plan", name, partial(_need_cells, store, name))
+        yield _checked("plan", name, partial(store.plan, name))
     for path in sorted(store.root.glob("failures/*.json")):
         yield _checked("failure", path.stem, partial(store.failure, path.stem))
     submissions = SubmissionStore(store.root / "submissions")
@@ -123,13 +123,6 @@ def _of_labels(store: RunStore, name: str) -> Finding:
     sealed = (store.root / "truth" / f"{name}.sha256").exists()
     found = _checked("labels", name, partial(store.truth, name))
     return Finding(kind="labels", name=name, damage=found.damage, sealed=sealed)
-
-
-def _need_cells(store: RunStore, name: str) -> None:
-    plan = store.plan(name)
-    lacking = [key for key in ("cells", "rows", "corpora", "protocol") if key not in plan]
-    if lacking:
-        raise StoreError(f"the plan lacks {', '.join(lacking)}")
 
 
 def _of_submission(dataset: str, submission: StoredSubmission) -> Finding:

@@ -13,10 +13,11 @@ from functools import cached_property
 from typing import Any
 
 from harness._util import canonical
+from harness._util.canonical import Json
 from harness._util.schema import Scalar
 from harness.spec.protocol import Protocol
 
-__all__ = ["RunSpec", "spec_of"]
+__all__ = ["RunSpec", "record_of", "spec_of"]
 
 KEY_VERSION = 2
 
@@ -62,6 +63,13 @@ class RunSpec:
             "code": self.code,
         }
         return canonical.digest(payload)[:32]
+
+
+def record_of(spec: RunSpec) -> dict[str, Json]:
+    """The specification as JSON, with the digest that tables are told apart by."""
+    record = canonical.plain(spec)
+    assert isinstance(record, dict)
+    return record | {"protocol_digest": spec.protocol.digest}
 
 
 def spec_of(record: Mapping[str, Any]) -> RunSpec:

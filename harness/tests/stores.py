@@ -18,10 +18,12 @@ import pandas as pd
 from harness._util import canonical
 from harness.data.corpus import Corpus, Stream
 from harness.data.datasets import SPLITS, datasets
-from harness.runs.cell import _result_record, _spec_record
+from harness.runs.cell import _result
+from harness.runs.manifest import Costs, Manifest, Provenance
 from harness.runs.plan import _corpus_record, _row_record
 from harness.runs.record import RunRecord
 from harness.runs.store import RunStore
+from harness.runs.stored_plan import PlannedCell, PlannedProtocol, StoredPlan
 from harness.spec import Entry, Protocol, RunSpec, Scalar
 from harness.system import Card, Epoch, Fitted, Params, System
 
@@ -212,22 +214,17 @@ def make_record(corpus: Corpus, row: Row, spec: RunSpec, outcome: Off | Constant
     )
     return RunRecord(
         key=spec.key,
-        manifest={
-            "spec": _spec_record(spec),
-            "encoder": row.encoder,
-            "result": _result_record(fitted, len(corpus.split("train"))),
-            "provenance": {
-                "device": "cpu",
-                "processor": "A processor",
-                "commit": None,
-                "dirty": None,
-            },
-            "cost": {
-                "fit_seconds": 1.5 + spec.seed % 3,
-                "predict_seconds": 0.25,
-                "peak_memory_bytes": 300 * 2**20,
-            },
-        },
+        manifest=Manifest(
+            spec=spec,
+            encoder=row.encoder,
+            result=_result(fitted, len(corpus.split("train"))),
+            provenance=Provenance(device="cpu", processor="A processor", commit=None, dirty=None),
+            cost=Costs(
+                fit_seconds=1.5 + spec.seed % 3,
+                predict_seconds=0.25,
+                peak_memory_bytes=300 * 2**20,
+            ),
+        ),
         predictions=predictions,
         history=tuple(dataclasses.asdict(epoch) for epoch in history),
     )
@@ -235,34 +232,29 @@ def make_record(corpus: Corpus, row: Row, spec: RunSpec, outcome: Off | Constant
 
 def _plan(suite, title, rows, corpora, specs):
     entries = [Entry(system=r.system.name, label=r.label, params=r.changed) for r in rows]
-    return {
-        "suite": suite,
-        "title": title,
-        "protocol": {
-            "name": PROTOCOL.name,
-            "title": PROTOCOL.title,
-            "digest": PROTOCOL.digest,
-            **PROTOCOL.identity,
-        },
-        "seeds": list(SEEDS),
-        "corpora": [_corpus_record(corpus) for corpus in corpora],
-        "rows": [_row_record(r.system, e, PROTOCOL) for r, e in zip(rows, entries, strict=True)],
-        "cells": [
+    return StoredPlan(
+        suite=suite,
+        title=title,
+        protocol=PlannedProtocol.from_protocol(PROTOCOL),
+        seeds=tuple(SEEDS),
+        corpora=tuple(_corpus_record(corpus) for corpus in corpora),
+        rows=tuple(_row_record(r.system, e, PROTOCOL) for r, e in zip(rows, entries, strict=True)),
+        cells=tuple(
             _cell(corpus.name, row, seed, specs)
             for corpus in corpora
             for row in rows
             for seed in row.cells
-        ],
-    }
+        ),
+    )
 
 
 def _cell(corpus, row, seed, specs):
     outcome = row.cells[seed]
     off = isinstance(outcome, NotApplicable)
-    return {
-        "corpus": corpus,
-        "label": row.label,
-        "seed": seed,
-        "key": None if off else specs[corpus, row.label, seed].key,
-        "reason": outcome.reason if off else None,
-    }
+    return PlannedCell(
+        corpus=corpus,
+        label=row.label,
+        seed=seed,
+        key=None if off else specs[corpus, row.label, seed].key,
+        reason=outcome.reason if off else None,
+    )

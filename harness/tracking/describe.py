@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import re
@@ -12,9 +11,11 @@ from typing import Any, TypeAlias
 
 from harness._util import canonical
 from harness.data.datasets import datasets
-from harness.errors import StoreError
 from harness.runs.labels import Truth
+from harness.runs.manifest import Manifest
 from harness.runs.store import RunStore, StoredRun
+from harness.spec import RunSpec
+from harness.spec.run import record_of
 
 __all__ = ["Tracked", "Tracker", "corpus_of"]
 
@@ -77,13 +78,9 @@ class Tracker:
         Raises:
             StoreError: When the run is damaged or does not fit the stored labels.
         """
-        with _nothing_lacking(run):
-            return self._describe(run)
-
-    def _describe(self, run: StoredRun) -> Tracked:
-        manifest: Mapping[str, Any] = run.manifest
-        spec, cost = manifest["spec"], manifest["cost"]
-        row = self._labels.get(run.key, spec["system"])[:_LONGEST_NAME]
+        manifest = run.manifest
+        spec = manifest.spec
+        row = self._labels.get(run.key, spec.system)[:_LONGEST_NAME]
         row_tags = _row_tags(spec)
         params, cut = _params(manifest)
         values = list(self._values(run, manifest))
@@ -93,33 +90,32 @@ class Tracker:
         return Tracked(
             run_key=run.key,
             row_key=_row_key(spec),
-            name=f"{row}, seed {spec['seed']}",
+            name=f"{row}, seed {spec.seed}",
             row=row,
-            began=ended - int(1000 * (cost["fit_seconds"] + cost["predict_seconds"])),
+            began=ended - int(1000 * manifest.cost.seconds),
             ended=ended,
             row_tags=row_tags,
             tags={
                 **row_tags,
-                "commit": manifest["provenance"]["commit"] or "unknown",
+                "commit": manifest.provenance.commit or "unknown",
                 **{name: text for name, text in notes.items() if text},
             },
             params=params,
             values=tuple((_name(n), float(v), step) for n, v, step in values if _is_finite(v)),
         )
 
-    def _values(self, run: StoredRun, manifest: Mapping[str, Any]) -> Iterator[Value]:
+    def _values(self, run: StoredRun, manifest: Manifest) -> Iterator[Value]:
         """Every value, undefined ones included; sizes that do not apply are left out."""
-        spec = manifest["spec"]
-        yield from self._scores(run, spec)
-        yield from _epochs(run, spec["protocol"]["selection_metric"])
-        for group in ("result", "cost"):
-            for name, value in _numbers(group, manifest[group]):
+        yield from self._scores(run, manifest.spec)
+        yield from _epochs(run, manifest.spec.protocol.selection_metric)
+        for group, record in (("result", manifest.result), ("cost", manifest.cost)):
+            for name, value in _numbers(group, record.json()):
                 yield name, value, 0
 
-    def _scores(self, run: StoredRun, spec: Mapping[str, Any]) -> Iterator[Value]:
-        dataset = spec["corpus"].partition("@")[0].removesuffix("-twin")
+    def _scores(self, run: StoredRun, spec: RunSpec) -> Iterator[Value]:
+        dataset = spec.corpus.partition("@")[0].removesuffix("-twin")
         for split in ("test", "valid"):
-            truth = self._truth(spec["data"], dataset, split)
+            truth = self._truth(spec.data, dataset, split)
             for metric, value in truth.score(run, truth.predictions(run)).items():
                 yield f"{split}/{metric}", value, 0
 
@@ -130,54 +126,40 @@ def corpus_of(run: StoredRun) -> str:
     Raises:
         StoreError: When the run is damaged.
     """
-    with _nothing_lacking(run):
-        manifest: Mapping[str, Any] = run.manifest
-        return str(manifest["spec"]["corpus"])
-
-
-@contextlib.contextmanager
-def _nothing_lacking(run: StoredRun) -> Iterator[None]:
-    try:
-        yield
-    except KeyError as error:
-        raise StoreError(
-            f"the record of run {run.key} lacks {error}",
-            hint="delete that run folder and run the suite again",
-        ) from error
+    return run.manifest.spec.corpus
 
 
 def _labels(store: RunStore) -> Iterator[tuple[str, str]]:
     """Run key and label of its row; of several suites that have it, the first comes last."""
     for suite in reversed(store.plans()):
-        plan: Mapping[str, Any] = store.plan(suite)
-        yield from ((cell["key"], cell["label"]) for cell in plan["cells"] if cell["key"])
+        yield from ((cell.key, cell.label) for cell in store.plan(suite).cells if cell.key)
 
 
-def _row_key(spec: Mapping[str, Any]) -> str:
-    row = {name: value for name, value in spec.items() if name not in ("seed", "protocol")}
-    return canonical.digest(row)[:32]
+def _row_key(spec: RunSpec) -> str:
+    told = record_of(spec).items()
+    return canonical.digest({name: v for name, v in told if name not in ("seed", "protocol")})[:32]
 
 
-def _row_tags(spec: Mapping[str, Any]) -> dict[str, str]:
+def _row_tags(spec: RunSpec) -> dict[str, str]:
     return {
-        "system": spec["system"],
-        "corpus": spec["corpus"],
-        "data": spec["data"],
-        "protocol": spec["protocol_digest"],
-        "code": spec["code"],
+        "system": spec.system,
+        "corpus": spec.corpus,
+        "data": spec.data,
+        "protocol": spec.protocol.digest,
+        "code": spec.code,
     }
 
 
-def _params(manifest: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+def _params(manifest: Manifest) -> tuple[dict[str, str], list[str]]:
     """Parameters, and the names of those cut to what a tracker can hold."""
-    spec = manifest["spec"]
+    spec = manifest.spec
     given = {
-        "system": spec["system"],
-        "corpus": spec["corpus"],
-        "protocol": spec["protocol_digest"],
-        "seed": spec["seed"],
-        "encoder": manifest["encoder"] or "none",
-        **{_name(f"hp.{name}"): value for name, value in spec["params"].items()},
+        "system": spec.system,
+        "corpus": spec.corpus,
+        "protocol": spec.protocol.digest,
+        "seed": spec.seed,
+        "encoder": manifest.encoder or "none",
+        **{_name(f"hp.{name}"): value for name, value in spec.params.items()},
     }
     texts = {name: str(value) for name, value in given.items()}
     cut = sorted(name for name, text in texts.items() if len(text) > _LONGEST_PARAM)

@@ -16,10 +16,9 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import filelock
@@ -114,8 +113,7 @@ def _by_corpus(store: RunStore, suites: Sequence[str] | None) -> dict[str, list[
 
 
 def _of_suites(store: RunStore, suites: Sequence[str]) -> Iterator[StoredRun]:
-    plans: Iterable[Mapping[str, Any]] = map(store.plan, suites)
-    keys = dict.fromkeys(cell["key"] for plan in plans for cell in plan["cells"])
+    keys = dict.fromkeys(cell.key for plan in map(store.plan, suites) for cell in plan.cells)
     return (store.get(key) for key in keys if key is not None and key in store)
 
 

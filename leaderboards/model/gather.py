@@ -37,7 +37,7 @@ def gather(store: RunStore, suite: str) -> Board:
         StoreError: When the suite was never planned here, or a record is damaged or does not fit
             the labels.
     """
-    plan: _Record = store.plan(suite)
+    plan: _Record = store.plan(suite).json()
     try:
         grids = tuple(_grid(store, plan, corpus) for corpus in plan["corpora"])
         return Board(
@@ -151,18 +151,17 @@ def _run(truth: Truth, stored: StoredRun, seed: int) -> Run:
         key=stored.key,
         pred=pred,
         scores=truth.score(stored, pred),
-        facts=_facts(stored.manifest),
+        facts=_facts(stored.manifest.json()),
         variants=_variants(truth, stored),
     )
 
 
 def _variants(truth: Truth, stored: StoredRun) -> dict[str, NDArray[np.float64]]:
     """What a model that was asked predicts under other policies, and by single prompts."""
-    manifest: _Record = stored.manifest
-    zero_shot = manifest["result"].get("zero_shot")
-    if zero_shot is None:
+    asked = stored.manifest.result.zero_shot
+    if asked is None:
         return {}
-    names = (*_POLICIES, *(f"prompt:{name}" for name in zero_shot["prompts"]))
+    names = (*_POLICIES, *(f"prompt:{name}" for name in asked.prompts))
     found = {name: stored.predictions(truth.split, name) for name in names}
     return {
         name: pred.reindex(list(truth.ids)).to_numpy(dtype=np.float64)

@@ -67,9 +67,7 @@ def twin_results(store: RunStore, systems: Iterable[str]) -> Iterator[TwinResult
 
 
 def _systems_of(store: RunStore, suite: str) -> set[str]:
-    rows = store.plan(suite).get("rows")
-    assert isinstance(rows, list)
-    return {str(row.get("system")) for row in rows}
+    return {row.system for row in store.plan(suite).rows}
 
 
 def _result(suite: str, grid: Grid, row: Row) -> TwinResult:

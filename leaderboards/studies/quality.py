@@ -177,9 +177,7 @@ def _study(
 
 def _judgements(run: StoredRun) -> Mapping[str, Sequence[str]]:
     """Name of each judgement -> the modalities that its values are about."""
-    manifest: _Record = run.manifest
-    judged: Mapping[str, Sequence[str]] = manifest.get("result", {}).get("judgements", {})
-    return judged
+    return run.manifest.result.judgements or {}
 
 
 def _columns(name: str, modalities: Sequence[str]) -> Iterator[tuple[str, str]]:

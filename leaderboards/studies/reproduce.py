@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy.special import stdtrit
@@ -173,8 +173,7 @@ def reproduce(store: RunStore, rows: Iterable[PublishedRow]) -> tuple[Cell, ...]
 def _candidates(store: RunStore, systems: set[str]) -> Iterator[_Candidate]:
     """Rows of these systems on real corpora that have runs."""
     for suite in store.plans():
-        plan: Mapping[str, Any] = store.plan(suite)
-        if systems.isdisjoint(row.get("system") for row in plan.get("rows", ())):
+        if systems.isdisjoint(row.system for row in store.plan(suite).rows):
             continue  # gathering scores every run
         board = gather(store, suite)
         for grid in board.grids:

@@ -59,10 +59,11 @@ def record_of(corpus, seed):
         )
         for condition in CONDITIONS
     ]
-    result = {**record.manifest["result"], "judgements": {"trust": ["text", "audio"]}}
+    manifest = record.manifest
+    result = dataclasses.replace(manifest.result, judgements={"trust": ["text", "audio"]})
     return dataclasses.replace(
         record,
-        manifest={**record.manifest, "result": result},
+        manifest=dataclasses.replace(manifest, result=result),
         predictions=pd.concat([clean, *further], ignore_index=True),
         diagnostics=pd.concat(tables, ignore_index=True),
     )

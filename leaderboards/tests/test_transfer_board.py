@@ -163,7 +163,7 @@ def test_an_incomplete_algorithm_is_shown_and_takes_no_part(tmp_path):
 
 def test_seeds_are_those_of_the_transfer_that_lacks_most(store):
     wanted = {"system": row("CORAL").system.name, "corpus": SEVERAL[2]}
-    lost = next(run.key for run in store if wanted.items() <= run.manifest["spec"].items())
+    lost = next(run.key for run in store if wanted.items() <= run.manifest.json()["spec"].items())
     store.set_aside(lost)
     lines = leaderboards.render(store, "small").splitlines()
     rows = [[cell.strip() for cell in line.split("|")] for line in lines]
@@ -174,8 +174,11 @@ def test_seeds_are_those_of_the_transfer_that_lacks_most(store):
 def test_rows_that_knew_different_things_are_ranked_apart(tmp_path):
     store = store_of(tmp_path, [row("ERM"), row("CORAL"), row("ConKI")], lambda *_: (0.1, 0.2))
     plan = store.plan("small")
-    next(r for r in plan["rows"] if r["label"] == "ConKI")["knowledge"] = "simsv2@own"
-    store.put_plan("small", plan)
+    rows = [
+        dataclasses.replace(row, knowledge="simsv2@own") if row.label == "ConKI" else row
+        for row in plan.rows
+    ]
+    store.put_plan("small", dataclasses.replace(plan, rows=tuple(rows)))
     (ranking,) = found(store).rankings.values()
     assert set(ranking.names) == {"ERM", "CORAL"}
     assert "Also learned from simsv2@own" in leaderboards.render(store, "small")

@@ -10,6 +10,7 @@ import pytest
 
 import leaderboards
 from harness.runs.record import RunRecord
+from harness.system.zero_shot import ZeroShotFacts
 from harness.tests.stores import Constant, NotRun, Off, Row, make_corpus, make_record, make_spec
 from harness.tests.stores import make_store as make_plain_store
 from leaderboards.model import gather
@@ -73,9 +74,11 @@ def store(tmp_path):
     corpus = make_corpus()
     filled = make_plain_store(tmp_path, ROWS, [corpus])
     plan = filled.plan("small")
-    for row in plan["rows"]:
-        row["supervision"] = "none" if row["label"] == "Asked" else "train"
-    filled.put_plan("small", plan)
+    rows = tuple(
+        dataclasses.replace(row, supervision="none" if row.label == "Asked" else "train")
+        for row in plan.rows
+    )
+    filled.put_plan("small", dataclasses.replace(plan, rows=rows))
     plain = make_record(corpus, ASKED, make_spec(corpus, ASKED, 0), Off(1.2))
     filled.commit(_asked(plain))
     return filled
@@ -87,10 +90,13 @@ def _asked(plain: RunRecord) -> RunRecord:
         pd.DataFrame({"id": p.index, "split": "test", "condition": name, "pred": p.to_numpy()})
         for name, p in variants(main).items()
     ]
+    result = dataclasses.replace(
+        plain.manifest.result, zero_shot=ZeroShotFacts.of(TOLD, "the facts above")
+    )
     return dataclasses.replace(
         plain,
         predictions=pd.concat([plain.predictions, *others], ignore_index=True),
-        manifest={**plain.manifest, "result": {**plain.manifest["result"], "zero_shot": TOLD}},
+        manifest=dataclasses.replace(plain.manifest, result=result),
     )
 
 

@@ -428,7 +428,7 @@ def test_run_fails_with_one_line_and_the_same_command_completes_it(msa, home, tr
         assert (code, len(healthy.bodies)) == (0, 5), errors
         assert "1 cells run" in said
         (run,) = rows_of(home)
-        assert run.manifest["result"]["zero_shot"]["splits"]["test"]["outcomes"]["answered"] == TEST
+        assert run.manifest.result.zero_shot.splits["test"].outcomes["answered"] == TEST
         code, said, _ = msa(*command, healthy.url)
         assert (code, len(healthy.bodies)) == (0, 5)
         assert "0 cells run, 1 already stored" in said

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness._util.canonical import Json
 from harness.data.corpus import Split
+from harness.system.zero_shot import AnswerCounts
 from mllm_eval.prompt.letters import LOW_MASS
 from mllm_eval.prompt.outcomes import Outcome, Reading, train_mean, worst_case
 from mllm_eval.zero_shot.survey import Reply
@@ -128,24 +128,24 @@ def _table(replies: Mapping[str, Sequence[Reply]], split: Split) -> pd.DataFrame
     return table.astype({"value": "float64", "mass": "float64", **dict.fromkeys(counts, "Int64")})
 
 
-def summary(found: Scores) -> dict[str, Json]:
+def summary(found: Scores) -> AnswerCounts:
     """Counts of a split, for the manifest: questions by outcome, clips by what they were shown."""
     table = found.table
     outcomes = Counter(table["outcome"])
     shown = Counter(table.drop_duplicates("id")["shown"])
-    return {
-        "clips": int(found.main.size),
-        "clips_answered": int(np.isfinite(found.answered).sum()),
-        "questions": len(table),
-        "outcomes": {str(outcome): outcomes[str(outcome)] for outcome in Outcome},
-        "asked_again": int((table["tries"] > 1).sum()),
-        "low_mass": int((table["mass"] < LOW_MASS).sum()),
-        "shown": dict(sorted(shown.items())),
-        "prompt_tokens": _total(table["prompt_tokens"]),
-        "completion_tokens": _total(table["completion_tokens"]),
-        "seconds": float(table["seconds"].sum()),
-        "requests": int(table["requests"].sum()),
-    }
+    return AnswerCounts(
+        clips=int(found.main.size),
+        clips_answered=int(np.isfinite(found.answered).sum()),
+        questions=len(table),
+        outcomes={str(outcome): outcomes[str(outcome)] for outcome in Outcome},
+        asked_again=int((table["tries"] > 1).sum()),
+        low_mass=int((table["mass"] < LOW_MASS).sum()),
+        shown=dict(sorted(shown.items())),
+        prompt_tokens=_total(table["prompt_tokens"]),
+        completion_tokens=_total(table["completion_tokens"]),
+        seconds=float(table["seconds"].sum()),
+        requests=int(table["requests"].sum()),
+    )
 
 
 def _total(counts: pd.Series) -> int | None:

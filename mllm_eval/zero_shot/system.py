@@ -9,6 +9,7 @@ Shapes: n clips of a split, P prompts.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +19,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness._util.canonical import Json, digest, plain
+from harness._util.canonical import digest
 from harness.data.corpus import Corpus, Split
 from harness.data.datasets import Dataset
 from harness.errors import DataError, HarnessError, RunFailed, SpecError
 from harness.metrics.affine import Affine, fit_affine
 from harness.system import Card, Fitted, Params, System, Task, param
+from harness.system.zero_shot import CalibrationLine, ZeroShotFacts
 from mllm_eval.client import Client, Served, ask_served, recall, remember
 from mllm_eval.media import sampling as media
 from mllm_eval.media.clips import clips_of, media_identity
@@ -219,38 +221,44 @@ def fit(task: Task, params: MLLMParams) -> Fitted:
         variants=lambda split: _variants(scored(split), line, mean),
         answers=pd.concat([scored(split).table for split in asked], ignore_index=True),
         report={
-            "zero_shot": {
-                **_asked(params, dataset, served),
-                "calibration": plain(line),
-                "splits": {split.name: summary(scored(split)) for split in asked},
-            }
+            "zero_shot": _facts(
+                params, dataset, served, line, {split.name: scored(split) for split in asked}
+            ).json()
         },
     )
 
 
-def _asked(params: MLLMParams, dataset: Dataset, served: Served) -> dict[str, Json]:
-    """Who was asked what, and when: what a reader needs to judge the row by."""
+def _facts(
+    params: MLLMParams,
+    dataset: Dataset,
+    served: Served,
+    line: Affine | None,
+    found: Mapping[str, Scores],
+) -> ZeroShotFacts:
+    """Who was asked what, and when, and what became of the questions about each split."""
     card, asked = params.card, params.asks(dataset)
     shows = params.condition in ("vision", "all") and "vision" in card.senses
     seen = shows and bool(params.media)
-    return {
-        "model": card.title,
-        "revision": served.revision,
-        "engine": served.engine,
-        "hosted": card.hosted,
-        "licence": card.licence,
-        "trained_on": card.trained_on,
-        "billions": card.parameters,
-        "inputs": sorted(card.inputs) if known(params.model) else [],
-        "condition": params.condition,
-        "frames": f"{params.frames}, {params.rule}, {params.size} px" if seen else "none",
-        "prompts": [prompt.name for prompt in asked],
-        "languages": sorted({prompt.language for prompt in asked}),
-        "transcripts": dataset.language,
-        "constrained": params.constrained,
-        "turns": params.turns,
-        "asked_on": datetime.datetime.now(datetime.UTC).date().isoformat(),
-    }
+    return ZeroShotFacts(
+        model=card.title,
+        revision=served.revision,
+        engine=served.engine,
+        hosted=card.hosted,
+        licence=card.licence,
+        trained_on=card.trained_on,
+        billions=card.parameters,
+        inputs=tuple(sorted(card.inputs)) if known(params.model) else (),
+        condition=params.condition,
+        frames=f"{params.frames}, {params.rule}, {params.size} px" if seen else "none",
+        prompts=tuple(prompt.name for prompt in asked),
+        languages=tuple(sorted({prompt.language for prompt in asked})),
+        transcripts=dataset.language,
+        constrained=params.constrained,
+        turns=params.turns,
+        asked_on=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        calibration=None if line is None else CalibrationLine(**dataclasses.asdict(line)),
+        splits={name: summary(one) for name, one in found.items()},
+    )
 
 
 def _check_taken(found: Sequence[Scores], model: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -83,14 +83,13 @@ def _known(home: Home, store: RunStore, suite: str) -> dict[str, pd.DataFrame]:
     from harness.errors import HarnessError
 
     found = {}
-    plan: Mapping[str, Any] = store.plan(suite)
-    for record in plan["corpora"]:
+    for record in store.plan(suite).corpora:
         try:
-            corpus = data.load(record["name"], home)
+            corpus = data.load(record.name, home)
         except HarnessError as error:
-            typer.echo(f"without length and energy of {record['name']}: {error}", err=True)
+            typer.echo(f"without length and energy of {record.name}: {error}", err=True)
             continue
-        if corpus.fingerprint == record["data"]:
+        if corpus.fingerprint == record.data:
             found[corpus.name] = _clip_facts(corpus.split("test"))
         else:
             typer.echo(f"without length and energy of {corpus.name}: it has changed", err=True)

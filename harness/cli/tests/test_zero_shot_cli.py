@@ -127,7 +127,7 @@ def test_answers_are_kept_beside_the_run(msa, suite, home):
     assert lost["text"].tolist() == ["hard to say"] and lost["value"].isna().all()
     assert len(stored.predictions()) == 24
     assert len(stored.predictions(condition="excluded")) == 23
-    assert stored.manifest["spec"]["artifacts"].keys() == {"server", "questions"}
+    assert stored.spec.artifacts.keys() == {"server", "questions"}
     assert server.url not in (stored.folder / "manifest.json").read_text()
     tracked = {
         name: value for name, value, _ in Tracker(RunStore(home.store)).describe(stored).values
@@ -166,7 +166,7 @@ def test_places_are_no_identity_and_what_is_found_there_is(home, suite):
         assert keys(first, "M") == keys(second, "M")
         two.version = "1.1"
         assert keys(planned(home, two.url), "M") != keys(first, "M")
-    shown = [row["changed"] for row in first.record()["rows"] if row["label"] == "M"]
+    shown = [row.changed for row in first.record().rows if row.label == "M"]
     assert shown == [{"model": "m", "condition": "text", "prompt": "en-direct"}]
 
 

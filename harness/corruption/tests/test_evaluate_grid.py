@@ -253,15 +253,15 @@ def test_a_suite_under_a_grid_from_run_to_board(home, msa):
     code, _, error = msa("run", "sets")
     assert code == 0, error
     store = RunStore(home.store)
-    keys = {cell["label"]: cell["key"] for cell in store.plan("sets")["cells"]}
+    keys = {cell.label: cell.key for cell in store.plan("sets").cells}
     under = store.get(keys["feature_ridge"]).under()
     assert set(under) == {condition.name for condition in grid("sets")}
     np.testing.assert_array_equal(
         under.loc[:, CLEAN.name], store.get(keys["feature_ridge"]).predictions().loc[under.index]
     )
-    reasons = {c["label"]: c["reason"] for c in store.plan("sets")["cells"] if c["reason"]}
+    reasons = {c.label: c.reason for c in store.plan("sets").cells if c.reason}
     assert set(reasons) == {"explanation_ridge"}
-    draws = {store.get(keys[n]).manifest["result"]["corruption"]["draws"] for n in keys if keys[n]}
+    draws = {store.get(keys[n]).manifest.result.corruption.draws for n in keys if keys[n]}
     assert len(draws) == 1
 
     code, out, error = msa("study", "reliability", "sets", "--json")

@@ -75,8 +75,8 @@ def planned(home: Home) -> Planner:
 def reason(plan: Plan, label: str = "row") -> str | None:
     (cell,) = [cell for cell in plan.cells if cell.label == label]
     assert (cell.job is None) == (cell.reason is not None)
-    (record,) = [cell for cell in plan.record()["cells"] if cell["label"] == label]
-    assert record["reason"] == cell.reason
+    (record,) = [cell for cell in plan.record().cells if cell.label == label]
+    assert record.reason == cell.reason
     return cell.reason
 
 
@@ -249,8 +249,8 @@ def test_the_hole_is_in_plan_json_store_and_board(add: Adder, home: Home, msa: A
     code, out, err = msa("run", "demo")
     assert code == 0, err
     assert "0 failed" in out
-    stored = {cell["label"]: cell for cell in RunStore(home.store).plan("demo")["cells"]}
-    assert (stored["mtfn"]["key"], stored["mtfn"]["reason"]) == (None, why)
+    stored = {cell.label: cell for cell in RunStore(home.store).plan("demo").cells}
+    assert (stored["mtfn"].key, stored["mtfn"].reason) == (None, why)
     assert why in msa("board", "demo")[1] + "".join(
         path.read_text("utf-8") for path in home.root.rglob("*.md")
     )

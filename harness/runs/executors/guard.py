@@ -40,7 +40,6 @@ def measured(job: Job) -> RunRecord:
         return execute(job)
     torch.cuda.reset_peak_memory_stats(job.device)
     record = execute(job)
-    cost = record.manifest["cost"]
-    assert isinstance(cost, dict)
-    cost = {**cost, "peak_device_memory_bytes": torch.cuda.max_memory_reserved(job.device)}
-    return replace(record, manifest={**record.manifest, "cost": cost})
+    manifest, taken = record.manifest, torch.cuda.max_memory_reserved(job.device)
+    cost = replace(manifest.cost, peak_device_memory_bytes=taken)
+    return replace(record, manifest=replace(manifest, cost=cost))

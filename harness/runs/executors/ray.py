@@ -236,7 +236,7 @@ class _Flights:
         if "encoder" not in job.spec.artifacts:
             return record
         name = self.post.parcels(job)["encoder"].name
-        return replace(record, manifest={**record.manifest, "encoder": name})
+        return replace(record, manifest=replace(record.manifest, encoder=name))
 
 
 @ray.remote(max_retries=0)

@@ -141,7 +141,7 @@ params = { lr = 0.25 }
     assert (specs["lmf"]["lr"], specs["lmf"]["rank"]) == (0.5, 2)
     assert specs["lf_dnn"]["lr"] == 0.25
     assert "rank" not in specs["lf_dnn"]
-    changed = {row["label"]: row["changed"] for row in made.record()["rows"]}
+    changed = {row.label: row.changed for row in made.record().rows}
     assert changed["lmf"] == {"lr": 0.5, "rank": 2}
 
 
@@ -167,17 +167,17 @@ def test_explanations_are_read_only_where_the_protocol_allows_them(plan) -> None
     jobs = {job.spec.system: job.spec for job in allowed.jobs.values()}
     assert jobs["explanation_ridge"].protocol.side_info == "video_mllm"
     assert jobs["tfidf_ridge"].key in without.jobs  # the same run in both suites
-    knows = {row["label"]: row["side_info"] for row in allowed.record()["rows"]}
+    knows = {row.label: row.side_info for row in allowed.record().rows}
     assert (knows["explanation_ridge"], knows["tfidf_ridge"]) == ("video_mllm", "none")
 
 
 def test_a_plan_is_recorded_as_plain_json_without_places(plan: Planner, home: Home) -> None:
     made = plan(START + PROTOCOL + SYSTEMS)
-    text = canonical.dumps(made.record())
+    text = canonical.dumps(made.record().json())
     assert str(home.root) not in text
     record = made.record()
-    assert [row["label"] for row in record["rows"]][-3:] == ["tfn", "TFN, slow", "lf_dnn"]
-    keys = [cell["key"] for cell in record["cells"]]
+    assert [row.label for row in record.rows][-3:] == ["tfn", "TFN, slow", "lf_dnn"]
+    keys = [cell.key for cell in record.cells]
     assert set(keys) - {None} == set(made.jobs)
     assert len(keys) == len(made.cells)
 

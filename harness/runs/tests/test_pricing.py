@@ -18,8 +18,9 @@ from harness.data.store import CorpusStore
 from harness.data.twins import generate as twin
 from harness.errors import DataError, SpecError, StoreError
 from harness.home import Home
-from harness.runs.cell import Job, _spec_record
+from harness.runs.cell import Job
 from harness.runs.costs import costs_of, known_costs, work_left
+from harness.runs.manifest import Costs, Manifest, Provenance, Result
 from harness.runs.plan import Plan, make_plan
 from harness.runs.pricing import Price, Quote, quote
 from harness.runs.pricing.estimates import UNMEASURED, expected_epochs
@@ -68,18 +69,19 @@ def store_run(home: Home) -> Callable[..., None]:
 
     def commit(job: Job, seconds: float, *, clips: int = 100, device: str = "cpu") -> None:
         spec = job.spec
-        cost = {
-            "fit_seconds": seconds * 0.75,
-            "predict_seconds": seconds * 0.25,
-            "peak_memory_bytes": 1000 + int(seconds),
-        }
-        manifest = {
-            "spec": _spec_record(spec),
-            "encoder": job.names.get("encoder"),
-            "result": {"train_clips": clips},
-            "provenance": {"device": device},
-            "cost": cost,
-        }
+        manifest = Manifest(
+            spec=spec,
+            encoder=job.names.get("encoder"),
+            result=Result(
+                parameters=0, trainable=0, epochs=0, selected_epoch=None, train_clips=clips
+            ),
+            provenance=Provenance(device=device, processor="any", commit=None, dirty=None),
+            cost=Costs(
+                fit_seconds=seconds * 0.75,
+                predict_seconds=seconds * 0.25,
+                peak_memory_bytes=1000 + int(seconds),
+            ),
+        )
         row = {"id": ["a"], "split": ["test"], "condition": ["clean"], "pred": [0.0]}
         RunStore(home.store).commit(
             RunRecord(key=spec.key, manifest=manifest, predictions=pd.DataFrame(row))
@@ -386,7 +388,7 @@ def test_costs_come_back_from_the_store_and_damage_is_named(home: Home, store_ru
 def test_what_is_left_of_a_suite_follows_from_its_own_rows(home: Home, store_run, planned) -> None:
     plan = planned(suite_of("lf_dnn", "tfn", seeds=4))
     store = RunStore(home.store)
-    cells = plan.record()["cells"]
+    cells = plan.record().cells
     for job, seconds in zip(jobs_of(plan, "lf_dnn"), (4, 6), strict=False):
         store_run(job, seconds)
     left = work_left(store, cells)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -21,10 +22,47 @@ from harness._util import atomic as files
 from harness.data.corpus import Corpus
 from harness.data.datasets import datasets
 from harness.errors import StoreError
+from harness.runs.manifest import Costs, Manifest, Provenance, Result
 from harness.runs.record import RunRecord
 from harness.runs.store import RunStore
+from harness.runs.stored_plan import PlannedCell, PlannedProtocol, StoredPlan
+from harness.spec import Protocol, RunSpec
 
 KEY, OTHER = "0123456789abcdef" * 2, "f" * 32
+PROTOCOL = Protocol(name="p", title="情感", seeds=(1111,))
+SPEC = RunSpec(
+    corpus="sims@test",
+    data="a" * 64,
+    protocol=PROTOCOL,
+    system="tfn",
+    params={"lr": 0.1},
+    labels={"low": -1.0, "high": 1.0},
+    seed=1111,
+    code="0" * 16,
+)
+MANIFEST = Manifest(
+    spec=SPEC,
+    encoder=None,
+    result=Result(parameters=2, trainable=1, epochs=2, selected_epoch=2, train_clips=4),
+    provenance=Provenance(device="cpu", processor="情感", commit=None, dirty=None),
+    cost=Costs(fit_seconds=1.5, predict_seconds=0.5, peak_memory_bytes=1000),
+    more={"title": "情感"},
+)
+
+
+def planned(suite: str = "demo", *, cells: int = 0) -> StoredPlan:
+    return StoredPlan(
+        suite=suite,
+        title="A suite",
+        protocol=PlannedProtocol.from_protocol(PROTOCOL),
+        seeds=(1111,),
+        corpora=(),
+        rows=(),
+        cells=tuple(
+            PlannedCell(corpus="sims@test", label="row", seed=n, key=None, reason="none")
+            for n in range(cells)
+        ),
+    )
 
 
 def record(key: str = KEY, *, clips: int = 4, offset: float = 0.0) -> RunRecord:
@@ -40,7 +78,7 @@ def record(key: str = KEY, *, clips: int = 4, offset: float = 0.0) -> RunRecord:
     )
     return RunRecord(
         key=key,
-        manifest={"spec": {"system": "tfn", "seed": 1111}, "title": "情感"},
+        manifest=MANIFEST,
         predictions=pd.concat(tables, ignore_index=True),
         history=({"epoch": 1, "valid": None}, {"epoch": 2, "valid": 0.5}),
         curves={"valid": curve, "test": curve + 1},
@@ -69,7 +107,8 @@ def test_a_committed_run_is_read_back_exactly(store: RunStore) -> None:
     assert KEY in store
     run, wanted = store.get(KEY), record()
     assert run.key == KEY
-    assert run.manifest == {"format": 1, "key": KEY, **wanted.manifest}
+    assert run.manifest.json() == {"format": 1, "key": KEY, **wanted.manifest.json()}
+    assert dataclasses.replace(run.manifest, more=wanted.manifest.more) == wanted.manifest
     assert run.history() == list(wanted.history)
     for split in ("valid", "test"):
         rows = wanted.predictions[wanted.predictions["split"] == split]
@@ -108,7 +147,7 @@ def test_a_run_that_is_not_here_is_a_store_error_with_the_next_command(store: Ru
 def test_the_store_holds_json_parquet_and_digests_only(store: RunStore) -> None:
     store.commit(record())
     store.fail(OTHER, "reason")
-    store.put_plan("demo", {"cells": []})
+    store.put_plan("demo", planned())
     store.put_truth(corpus())
     contents = everything(store.root)
     for name, content in contents.items():
@@ -146,17 +185,17 @@ def test_a_kill_between_commit_and_forgetting_leaves_no_failed_success(store: Ru
 
 
 def test_plans_come_back_as_they_were_put(store: RunStore) -> None:
-    plan = {"suite": "演示", "cells": [{"key": None, "seed": 1}], "ceilings": None, "x": 0.1}
+    plan = dataclasses.replace(planned("演示", cells=2), more={"newer": {"x": 0.1, "none": None}})
     assert store.plans() == []
-    store.put_plan("演示 2", {"old": True})
+    store.put_plan("演示 2", planned())
     store.put_plan("演示 2", plan)
-    store.put_plan("a.b", {})
+    store.put_plan("a.b", planned())
     assert store.plan("演示 2") == plan
     assert store.plans() == ["a.b", "演示 2"]
 
 
 def test_a_suite_never_run_is_told_from_those_that_were(store: RunStore) -> None:
-    store.put_plan("demo", {})
+    store.put_plan("demo", planned())
     with pytest.raises(StoreError, match=r"suite 'dmo' has not been run here \(run so far: demo\)"):
         store.plan("dmo")
 
@@ -165,10 +204,10 @@ def test_a_suite_never_run_is_told_from_those_that_were(store: RunStore) -> None
     "name", ["../escaped", "..", "a/b", "/etc/passwd", "", ".x", "a\x00", "a\\b"]
 )
 def test_a_suite_name_cannot_leave_the_store(store: RunStore, tmp_path: Path, name: str) -> None:
-    store.put_plan("demo", {})
+    store.put_plan("demo", planned())
     before = everything(tmp_path)
     with pytest.raises(StoreError, match="plain file name"):
-        store.put_plan(name, {})
+        store.put_plan(name, planned())
     with pytest.raises(StoreError, match="plain file name"):
         store.plan(name)
     assert everything(tmp_path) == before
@@ -276,7 +315,7 @@ def test_flipped_bytes_in_a_table_never_escape_as_another_error(store: RunStore)
 
 def test_damaged_plans_failures_and_labels_are_store_errors(store: RunStore) -> None:
     store.fail(KEY, "reason")
-    store.put_plan("demo", {})
+    store.put_plan("demo", planned())
     store.put_truth(corpus())
     for path in store.root.rglob("*.*"):
         path.write_bytes(b"[")
@@ -294,7 +333,7 @@ def test_damaged_plans_failures_and_labels_are_store_errors(store: RunStore) -> 
 WRITES = {
     "commit": lambda store: store.commit(record(OTHER)),
     "fail": lambda store: store.fail(OTHER, "reason"),
-    "put_plan": lambda store: store.put_plan("other", {}),
+    "put_plan": lambda store: store.put_plan("other", planned()),
     "put_truth": lambda store: store.put_truth(corpus()),
 }
 
@@ -422,7 +461,7 @@ def test_an_error_inside_the_block_frees_the_store(store: RunStore) -> None:
 
 def test_taking_the_store_sweeps_what_kills_left_and_keeps_the_rest(store: RunStore) -> None:
     store.commit(record())
-    store.put_plan("demo", {})
+    store.put_plan("demo", planned())
     kept = everything(store.root)
     (store.root / "runs" / "01" / ".new-x-1").mkdir()
     (store.root / "runs" / "01" / ".new-x-1" / "half").write_text("")
@@ -440,12 +479,12 @@ KILLS = """
     import itertools, os, random, signal, sys, time
     from pathlib import Path
     from harness.runs.store import RunStore
-    from harness.runs.tests.test_run_store import record
+    from harness.runs.tests.test_run_store import planned, record
 
     def commit_for_ever(first):
         with store.writing():
             for n in itertools.count(first):
-                store.put_plan("demo", {"cells": list(range(n))})
+                store.put_plan("demo", planned(cells=n % 1000))
                 store.fail(f"{n:032x}", "killed before it was done")
                 store.commit(record(f"{n:032x}"))
 
@@ -481,7 +520,7 @@ def test_a_kill_at_any_moment_leaves_whole_runs_only(store: RunStore) -> None:
     begun = {f"{n:032x}" for n in range(1, 1 + max(int(key, 16) for key in keys | failed))}
     assert keys | failed == begun
     assert all((store.failure(key) is None) == (key in keys) for key in begun)
-    assert isinstance(store.plan("demo")["cells"], list)
+    assert all(cell.label == "row" for cell in store.plan("demo").cells)
 
 
 def check_whole(store: RunStore, key: str) -> None:
@@ -491,7 +530,7 @@ def check_whole(store: RunStore, key: str) -> None:
         *("curve_valid.parquet", "curve_test.parquet", "SHA256SUMS"),
     }
     assert not run.damage
-    assert run.manifest["key"] == key
+    assert run.manifest.more["key"] == key
     assert len(run.history()) == 2
     for split in ("valid", "test"):
         rows = wanted[wanted["split"] == split]

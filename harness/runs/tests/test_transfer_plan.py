@@ -98,7 +98,7 @@ def test_runs_learn_from_the_sources_and_predict_the_target(planned):
     plan = planned([ERM])
     (job,) = [job for job in plan.jobs.values() if job.spec.system == "lf_dnn"]
     record = execute(job)
-    assert record.manifest["result"]["train_clips"] == 2 * CLIPS["train"]
+    assert record.manifest.result.train_clips == 2 * CLIPS["train"]
     test = record.predictions[record.predictions["split"] == "test"]
     assert test["id"].str.startswith("sims_").all() and len(test) == CLIPS["test"]
     assert set(record.curves) == {"valid", "test"}  # for the oracle

@@ -150,7 +150,7 @@ def test_parameters_curves_and_costs_arrive(store, database) -> None:
         for r in children_at(uri_of(database), CORPORA[0]).values()
         if r.info.run_name == "TFN | wide, seed 1112"
     )
-    stored = store.get(run.data.tags["run_key"]).manifest["spec"]
+    stored = store.get(run.data.tags["run_key"]).manifest.json()["spec"]
     assert {n: run.data.params[n] for n in ("hp.hidden", "hp.lr", "seed", "corpus")} == {
         "hp.hidden": "32",
         "hp.lr": "0.001",
@@ -259,12 +259,12 @@ def test_somebody_reading_the_database_is_not_in_the_way(store, database) -> Non
 @pytest.mark.parametrize("lacking", ["spec", "cost", "result", "encoder", "provenance"])
 def test_a_manifest_that_lacks_a_field_is_a_damaged_run(store, database, lacking) -> None:
     run = next(iter(store))
-    manifest = {name: value for name, value in run.manifest.items() if name != lacking}
+    manifest = {name: value for name, value in run.manifest.json().items() if name != lacking}
     (run.folder / "manifest.json").write_text(json.dumps(manifest))
     (run.folder / "SHA256SUMS").unlink()  # as runs were before they had digests
-    with pytest.raises(StoreError, match=f"run {run.key} lacks '{lacking}'") as caught:
+    with pytest.raises(StoreError, match=f"in {run.key}: {lacking} should be there") as caught:
         tracking.export(store, uri_of(database))
-    assert "delete that run folder" in (caught.value.hint or "")
+    assert "runs it again" in (caught.value.hint or "")
 
 
 def test_later_seeds_join_their_row(store, database) -> None:
