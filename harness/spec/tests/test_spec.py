@@ -206,10 +206,10 @@ def test_a_query_is_no_row_until_the_systems_are_known() -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ('query = "trainde"', "query should be one of trained; found 'trainde'"),
+        ('query = "trainde"', "query should be one of 'trained'; found 'trainde'"),
         ('query = "trained"\nname = "tfn"', "unknown key 'name'"),
         ('query = "trained"\ncorpora = ["b@x"]', "query 'trained' names corpora outside"),
-        ("query = 1", "query should be text"),
+        ("query = 1", "query should be one of 'trained'; found 1"),
     ],
 )
 def test_a_query_that_is_none_is_refused(row: str, said: str) -> None:
