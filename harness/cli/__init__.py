@@ -46,6 +46,7 @@ app = typer.Typer(
     help="Benchmark harness and leaderboards for multimodal sentiment analysis.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # panels cost as much time as all the rest of `msa --help`
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
