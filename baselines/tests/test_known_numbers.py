@@ -21,7 +21,7 @@ pytestmark = pytest.mark.data
 def mae_and_corr(name, corpus, cache, **changes):
     system = systems[name]
     params = system.resolve(corpus.dataset.name, changes)
-    encoder = getattr(params, "encoder", None)
+    encoder = params.encoder or None
     task = Task(
         train=corpus.split("train"),
         valid=corpus.split("valid"),

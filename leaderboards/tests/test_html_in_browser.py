@@ -22,7 +22,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from harness.metrics import metrics
 from harness.tests.stores import (
@@ -367,8 +367,12 @@ def test_the_theme_follows_the_system_until_somebody_chooses(page, path) -> None
     assert button.get_attribute("aria-pressed") == "true"
     button.click()
     assert (ground(), button.get_attribute("aria-pressed")) == (light, "false")
-    page.refresh()
-    assert ground() == light, "and stays"
+
+    def stays(_: object) -> bool:
+        page.refresh()
+        return ground() == light
+
+    WebDriverWait(page, 10).until(stays)  # a busy browser stores the choice a moment later
 
 
 def test_forbidden_storage_costs_nothing_but_memory(page, path) -> None:

@@ -330,6 +330,7 @@ def test_a_line_in_any_module_changes_the_keys_of_those_who_compute_with_it(
     assert fingerprints() == before
 
 
+@pytest.mark.slow
 def test_every_covered_module_counts_and_no_other(copied: Callable[[str], Path]) -> None:
     """All others edited at once change no key; each covered one changes those that cover it."""
     before = fingerprints()
