@@ -22,11 +22,11 @@ from harness.data.corpus import STREAMS, Split
 from harness.errors import SubmissionError
 from harness.system import Card, Fitted, System, Task
 
-__all__ = ["LATE_FUSION", "Fusion", "LateFusionParams", "fuse"]
+__all__ = ["LATE_FUSION", "LateFusion", "LateFusionParams", "fuse"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Fusion:
+class LateFusion:
     """y = bias + Σ weights_i (p_i - means_i).
 
     Args:
@@ -46,7 +46,7 @@ class Fusion:
         return fused
 
 
-def fuse(predictions: ArrayLike, labels: ArrayLike) -> Fusion:
+def fuse(predictions: ArrayLike, labels: ArrayLike) -> LateFusion:
     """The affine combination with weights of at least zero that has the least squared error.
 
     Minimises |y - b - Σ w_i p_i|² over w ≥ 0 and b. Whatever the weights, the best b makes the mean
@@ -73,7 +73,7 @@ def fuse(predictions: ArrayLike, labels: ArrayLike) -> Fusion:
         raise SubmissionError("a uni-modal system has no prediction at all")
     means, bias = np.nanmean(given, axis=0), float(truth.mean())  # (m,), ()
     weights, _ = nnls(np.nan_to_num(given - means), truth - bias)  # (m,)
-    return Fusion(weights=weights, means=means, bias=bias)
+    return LateFusion(weights=weights, means=means, bias=bias)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from baselines._shared.missing import (
 from baselines.almt.blocks import HyperFusion, HyperParams, TokenStreams, transformer
 from harness.data.batching import Batch
 from harness.system import Card, Dims, Network, Output, System, param
-from harness.system.gates import Judgement
+from harness.system.gates import Gate
 
 __all__ = ["LNLN", "DominantLanguageNetwork", "LNLNParams", "damaged", "reversed_gradient"]
 
@@ -65,7 +65,7 @@ class DominantLanguageNetwork(Network):
             *(nn.Linear(hidden, hidden // 2), nn.LeakyReLU(0.1)),
             *(nn.Linear(hidden // 2, 1), nn.Sigmoid()),
         )
-        self.judgement = Judgement("completeness", of=("text",))
+        self.judgement = Gate("completeness", of=("text",))
         self.seed = nn.Parameter(torch.ones(count, hidden))
         self.proxy = transformer(params, 3 * count, layers, tokens=count)
         self.discriminator = nn.Sequential(

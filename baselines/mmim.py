@@ -51,7 +51,7 @@ class MMIMParams(TokenParams, QuirkParams):
     plateau_factor: float = param(0.5, low=0.0, high=1.0, source="MMSA")
 
 
-class StreamNet(nn.Module):
+class MMIMStreamNet(nn.Module):
     """(B, T, D) -> (B, out): final states of both directions of an LSTM, projected."""
 
     def __init__(self, size: int, hidden: int, out: int) -> None:
@@ -115,7 +115,7 @@ class Contrast(nn.Module):
         return (cosines.logsumexp(1) - cosines.diagonal()).mean()
 
 
-class Fusion(nn.Module):
+class MMIMFusion(nn.Module):
     """z = tanh(W2 tanh(W1 dropout(x))), y = w3 · z."""
 
     def __init__(self, size: int, hidden: int, dropout: float) -> None:
@@ -152,8 +152,8 @@ class MutualInformation(Network):
         (_, audio), (_, vision) = map(dims.need, ("audio", "vision"))
         self.streams = nn.ModuleDict(
             {
-                "audio": StreamNet(audio, params.audio_hidden, params.audio_out),
-                "vision": StreamNet(vision, params.vision_hidden, params.vision_out),
+                "audio": MMIMStreamNet(audio, params.audio_hidden, params.audio_out),
+                "vision": MMIMStreamNet(vision, params.vision_hidden, params.vision_out),
             }
         )
         self.encoder = TokenEncoder(dims)
@@ -165,7 +165,7 @@ class MutualInformation(Network):
             }
         )
         self.contrasts = nn.ModuleDict({n: Contrast(size[n], params.fusion_size) for n in size})
-        self.fusion = Fusion(sum(size.values()), params.fusion_size, params.fusion_dropout)
+        self.fusion = MMIMFusion(sum(size.values()), params.fusion_size, params.fusion_dropout)
         self.params = params
         self._batches = 1
         self._seen, self._memory_labels = 0, torch.empty(0)

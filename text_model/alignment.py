@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from text_model.encoders import Layer, Padded, Size
+from text_model.encoders import EncoderSize, Layer, Padded
 
 __all__ = ["CrossAlignment", "LinearAlignment"]
 
@@ -24,7 +24,7 @@ class CrossAlignment(nn.Module):
         size: Widths.
     """
 
-    def __init__(self, steps: int, size: Size) -> None:
+    def __init__(self, steps: int, size: EncoderSize) -> None:
         super().__init__()
         self.source_position = nn.Parameter(torch.randn(1, steps, size.hidden))
         self.target_position = nn.Parameter(torch.randn(1, steps, size.hidden))
@@ -43,7 +43,7 @@ class LinearAlignment(nn.Module):
     The paper names this ablation and does not define it where we could read it.
     """
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: EncoderSize) -> None:
         super().__init__()
         self.mix = nn.Linear(2 * size.hidden, size.hidden)
 

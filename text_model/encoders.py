@@ -15,7 +15,15 @@ from torch.nn.functional import scaled_dot_product_attention
 from harness.data.batching import Tokens
 from harness.text import Encoder
 
-__all__ = ["Attention", "FeedForward", "Layer", "Padded", "Size", "StreamEncoder", "TextEncoder"]
+__all__ = [
+    "Attention",
+    "EncoderSize",
+    "FeedForward",
+    "Layer",
+    "Padded",
+    "StreamEncoder",
+    "TextEncoder",
+]
 
 
 class Padded(NamedTuple):
@@ -26,7 +34,7 @@ class Padded(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
+class EncoderSize:
     """Widths shared by all blocks."""
 
     hidden: int
@@ -46,7 +54,7 @@ class FeedForward(nn.Sequential):
 class Attention(nn.Module):
     """Attn(LN_q q, LN_k s, LN_v s): one normalisation each for queries, keys and values."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: EncoderSize) -> None:
         super().__init__()
         inner = size.heads * size.head_size
         self.heads = size.heads
@@ -78,7 +86,7 @@ class Attention(nn.Module):
 class Layer(nn.Module):
     """X + Attn(X, S), then X + FFN(LN X)."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: EncoderSize) -> None:
         super().__init__()
         self.attention = Attention(size)
         self.norm = nn.LayerNorm(size.hidden)
@@ -100,7 +108,7 @@ class StreamEncoder(nn.Module):
         size: Widths.
     """
 
-    def __init__(self, features: int, steps: int, size: Size) -> None:
+    def __init__(self, features: int, steps: int, size: EncoderSize) -> None:
         super().__init__()
         self.project = nn.Linear(features, size.hidden)
         self.token = nn.Parameter(torch.zeros(1, 1, size.hidden))

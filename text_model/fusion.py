@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from harness.data.corpus import STREAMS
-from harness.system.gates import Judgement
+from harness.system.gates import Gate
 
 __all__ = ["FusionHead"]
 
@@ -25,7 +25,7 @@ class FusionHead(nn.Module):
     def __init__(self, hidden: int, dropout: float, *, gated: bool = True) -> None:
         super().__init__()
         self.gate = nn.Linear(len(STREAMS) * hidden, len(STREAMS)) if gated else None
-        self.judgement = Judgement("gate", of=STREAMS) if gated else None
+        self.judgement = Gate("gate", of=STREAMS) if gated else None
         self.regress = nn.Sequential(
             *(nn.Linear(hidden, hidden // 2), nn.GELU(), nn.Dropout(dropout)),
             nn.Linear(hidden // 2, 1),

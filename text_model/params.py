@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from harness.errors import SpecError
-from harness.system.params import ClueParams, Progress, param
-from text_model.encoders import Size
+from harness.system.params import ClueParams, TrainingProgress, param
+from text_model.encoders import EncoderSize
 from text_model.routing import Routing
 
 __all__ = ["TextParams"]
@@ -106,9 +106,9 @@ class TextParams(ClueParams):
         return 3 if self.tokens_routed == 153 else 2
 
     @property
-    def size(self) -> Size:
+    def size(self) -> EncoderSize:
         """Widths of the blocks."""
-        return Size(hidden=self.hidden, heads=self.heads, head_size=self.head_size)
+        return EncoderSize(hidden=self.hidden, heads=self.heads, head_size=self.head_size)
 
     @property
     def routes(self) -> Routing:
@@ -132,7 +132,7 @@ class TextParams(ClueParams):
         }
         return super().reads(inputs) - {name for name, left_out in unread.items() if left_out}
 
-    def lr_factor(self, at: Progress) -> float:
+    def lr_factor(self, at: TrainingProgress) -> float:
         """By the epoch: linear warm-up, then half a cosine to zero at the horizon.
 
         The peak is held for one epoch more, as released.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from text_model.encoders import Attention, FeedForward, Padded, Size
+from text_model.encoders import Attention, EncoderSize, FeedForward, Padded
 
 __all__ = ["ExpertMixture", "RoutedEncoder", "Router", "Routing", "routed_weights"]
 
@@ -124,7 +124,7 @@ class RoutedEncoder(nn.Module):
         routing: How clips find their experts.
     """
 
-    def __init__(self, tokens: int, layers: int, size: Size, routing: Routing) -> None:
+    def __init__(self, tokens: int, layers: int, size: EncoderSize, routing: Routing) -> None:
         super().__init__()
         self.position = nn.Parameter(torch.randn(1, tokens, size.hidden))
         self.layers = nn.ModuleList(_RoutedLayer(size, routing) for _ in range(layers))
@@ -148,7 +148,7 @@ class RoutedEncoder(nn.Module):
 
 
 class _RoutedLayer(nn.Module):
-    def __init__(self, size: Size, routing: Routing) -> None:
+    def __init__(self, size: EncoderSize, routing: Routing) -> None:
         super().__init__()
         self.attention = Attention(size)
         self.norm = nn.LayerNorm(size.hidden)

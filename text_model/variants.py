@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.system.network import ParameterGroup
-from text_model.encoders import Attention, Padded, Size
+from text_model.encoders import Attention, EncoderSize, Padded
 from text_model.scan import scan_by
 
 __all__ = [
@@ -143,7 +143,7 @@ class TemporalCrossAttention(nn.Module):
 
     def __init__(self, size: int, *, heads: int = 8, head_size: int = 64) -> None:
         super().__init__()
-        widths = Size(hidden=size, heads=heads, head_size=head_size)
+        widths = EncoderSize(hidden=size, heads=heads, head_size=head_size)
         self.audio, self.vision = Attention(widths), Attention(widths)
 
     def forward(

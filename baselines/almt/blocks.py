@@ -17,7 +17,7 @@ from baselines._shared.bert import TokenEncoder
 from baselines._shared.padding import padded_tokens, steps_of
 from harness.data.batching import Sequence, Tokens
 from harness.system.network import Dims
-from harness.system.params import Progress, QuirkParams, TokenParams, param
+from harness.system.params import QuirkParams, TokenParams, TrainingProgress, param
 
 __all__ = [
     "CrossTransformer",
@@ -52,7 +52,7 @@ class HyperParams(TokenParams, QuirkParams):
     warmup: float = param(0.1, low=0.0, high=1.0, source="ALMT")
     epochs: int = param(200, low=0, source="ALMT")
 
-    def lr_factor(self, at: Progress) -> float:
+    def lr_factor(self, at: TrainingProgress) -> float:
         """As released, the rate changes once per epoch and is zero in the first."""
         if not (self.published and self.warmup and self.schedule == "cosine"):
             return super().lr_factor(at)
@@ -63,7 +63,7 @@ class HyperParams(TokenParams, QuirkParams):
         return 0.5 + 0.5 * math.cos(math.pi * decayed)
 
 
-class Attention(nn.Module):
+class ALMTAttention(nn.Module):
     """W_o softmax(q kᵀ / √head_size) v with q = W_q LN(x), k = W_k LN(s), v = W_v LN(s).
 
     Only W_o has a bias, and each of the three layer norms its own weights.
@@ -108,7 +108,7 @@ class Block(nn.Module):
 
     def __init__(self, size: int, heads: int, head_size: int, feed_size: int) -> None:
         super().__init__()
-        self.attention = Attention(size, heads, head_size)
+        self.attention = ALMTAttention(size, heads, head_size)
         self.feed = nn.Sequential(
             nn.LayerNorm(size),
             *(nn.Linear(size, feed_size), nn.GELU()),

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from harness.data.batching import Sequence
 
-__all__ = ["StreamEncoder", "contrast_pairs", "projector"]
+__all__ = ["ConFEDEStreamEncoder", "contrast_pairs", "projector"]
 
 
-class StreamEncoder(nn.Module):
+class ConFEDEStreamEncoder(nn.Module):
     """(B, T, features) -> (B, D): a Transformer over a class step and the frames, averaged.
 
     Args:

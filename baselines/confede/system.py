@@ -18,7 +18,7 @@ from baselines._shared.contrast import nt_xent
 from baselines._shared.mlp import gelu_mlp
 from baselines._shared.partial import partial_loss
 from baselines._shared.retrieval import nearest_clips
-from baselines.confede.parts import StreamEncoder, contrast_pairs, projector
+from baselines.confede.parts import ConFEDEStreamEncoder, contrast_pairs, projector
 from harness.data.batching import Batch, BatchSource
 from harness.spec import Scalar
 from harness.system import (
@@ -100,9 +100,9 @@ class ConFEDE(Network):
         self._clips: BatchSource | None = None
         self._train_fusion()
 
-    def _encoder(self, shape: tuple[int, int], layers: int) -> StreamEncoder:
+    def _encoder(self, shape: tuple[int, int], layers: int) -> ConFEDEStreamEncoder:
         heads, dropout = self.params.heads, self.params.dropout
-        return StreamEncoder(
+        return ConFEDEStreamEncoder(
             *(shape, self.text.size, layers, heads, dropout), padded=self.params.published
         )
 

@@ -15,13 +15,13 @@ from baselines._shared.padding import masked_average
 from harness.data.batching import Sequence, Tokens
 from harness.system import Dims
 
-__all__ = ["Adapter", "Gate", "StreamBranch", "TextBranch", "knowledge_contrast"]
+__all__ = ["ConKIAdapter", "ConKIStreamBranch", "ConKITextBranch", "Gate", "knowledge_contrast"]
 
 TEXT_DEPTHS = (0.0, 5 / 12, 10 / 12)  # the embeddings, layers 5 and 10 of 12
 SPREAD = 2e-4  # of an adapter's outer weights when it is made
 
 
-class Adapter(nn.Module):
+class ConKIAdapter(nn.Module):
     """x + W_up transformer(W_down x), which is nearly x at first."""
 
     def __init__(self, size: int, heads: int, layers: int, dropout: float) -> None:
@@ -46,7 +46,7 @@ class _Taught(nn.Module):
 
     def __init__(self, count: int, size: int, adapter: tuple[int, int, float]) -> None:
         super().__init__()
-        self.adapters = nn.ModuleList(Adapter(size, *adapter) for _ in range(count))
+        self.adapters = nn.ModuleList(ConKIAdapter(size, *adapter) for _ in range(count))
 
     def specific(self, states: Many[Tensor], mask: Tensor) -> Tensor:
         """The last k, (B, T, D), from as many states (B, T, D) as there are adapters."""
@@ -56,7 +56,7 @@ class _Taught(nn.Module):
         return knowledge
 
 
-class TextBranch(_Taught):
+class ConKITextBranch(_Taught):
     """Tokens -> the encoder's pooled output, and a pooled view of what adapters make of it."""
 
     def __init__(self, dims: Dims, adapter: tuple[int, int, float]) -> None:
@@ -120,7 +120,7 @@ class _Frames(nn.Module):
         return states
 
 
-class StreamBranch(_Taught):
+class ConKIStreamBranch(_Taught):
     """Frames -> the mean state of a Transformer, and that of an adapter of its first layer.
 
     Args:

@@ -17,7 +17,7 @@ from torch.nn.functional import mse_loss
 
 from baselines._shared.bert import bert_groups, tokens_of
 from baselines._shared.mlp import gelu_mlp
-from baselines.conki.parts import Gate, StreamBranch, TextBranch, knowledge_contrast
+from baselines.conki.parts import ConKIStreamBranch, ConKITextBranch, Gate, knowledge_contrast
 from harness.data.batching import Batch
 from harness.errors import SpecError
 from harness.spec import Scalar
@@ -79,7 +79,7 @@ class ConKI(Network):
         super().__init__()
         self.params = params
         adapter = (params.adapter_heads, params.adapter_layers, params.adapter_dropout)
-        text = TextBranch(dims, adapter)
+        text = ConKITextBranch(dims, adapter)
         size = text.bert.size
         streams = {m: s for m in ("audio", "vision") if (s := getattr(dims, m)) is not None}
         self.branches = nn.ModuleDict(
@@ -98,10 +98,10 @@ class ConKI(Network):
 
     def _stream_branch(
         self, stream: str, shape: tuple[int, int], size: int, adapter: tuple[int, int, float]
-    ) -> StreamBranch:
+    ) -> ConKIStreamBranch:
         params = self.params
         elsewhere: int = getattr(params, f"knowledge_{stream}") if params.knowledge else 0
-        return StreamBranch(
+        return ConKIStreamBranch(
             *(shape, size, (params.heads, params.layers, params.dropout), adapter),
             knowledge=0 if elsewhere == shape[1] else elsewhere,
         )
@@ -158,7 +158,7 @@ class ConKI(Network):
     def _check_streams(self, batch: Batch) -> None:
         for stream in self.modalities[1:]:
             branch, sequence = self._branch(stream), getattr(batch, stream)
-            assert isinstance(branch, StreamBranch)
+            assert isinstance(branch, ConKIStreamBranch)
             bridge = branch.translate
             expected = {branch.shape[1]} | ({bridge.in_features} if bridge is not None else set())
             found = None if sequence is None else sequence.values.shape[2]
@@ -169,9 +169,9 @@ class ConKI(Network):
                     hint=f"knowledge_{stream} = {found}",
                 )
 
-    def _branch(self, modality: str) -> TextBranch | StreamBranch:
+    def _branch(self, modality: str) -> ConKITextBranch | ConKIStreamBranch:
         branch = self.branches[modality]
-        assert isinstance(branch, TextBranch | StreamBranch)
+        assert isinstance(branch, ConKITextBranch | ConKIStreamBranch)
         return branch
 
     def _train_all_but_encoders(self) -> None:

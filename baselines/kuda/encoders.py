@@ -17,7 +17,7 @@ from baselines._shared.padding import padded_tokens
 from harness.data.batching import Sequence, Tokens
 from harness.system import Dims
 
-__all__ = ["Adapter", "Encoded", "StreamBranch", "TextBranch", "injected"]
+__all__ = ["Encoded", "KuDAAdapter", "KuDAStreamBranch", "KuDATextBranch", "injected"]
 
 TEXT_DEPTHS = (0.25, 0.5, 0.75, 11 / 12)  # layers 3, 6, 9 and 11 of 12
 
@@ -37,7 +37,7 @@ class Encoded:
         return (self.values * weights).sum(1) / weights.sum(1)
 
 
-class Adapter(nn.Module):
+class KuDAAdapter(nn.Module):
     """x + W_up transformer(W_down x), at half the size."""
 
     def __init__(self, size: int, heads: int, layers: int, dropout: float) -> None:
@@ -65,7 +65,7 @@ def injected(
     return knowledge
 
 
-class TextBranch(nn.Module):
+class KuDATextBranch(nn.Module):
     """Tokens -> last hidden states beside what four adapters make of four layers.
 
     Args:
@@ -81,7 +81,7 @@ class TextBranch(nn.Module):
         super().__init__()
         self.bert = TokenEncoder(dims)
         size = self.bert.size
-        self.adapters = nn.ModuleList(Adapter(size, *adapter) for _ in TEXT_DEPTHS)
+        self.adapters = nn.ModuleList(KuDAAdapter(size, *adapter) for _ in TEXT_DEPTHS)
         self.norm = nn.LayerNorm(size)
         self.decoder = gelu_mlp(2 * size, size // 2, size // 4, size // 8)
         self.tokens, self.padded = tokens, padded
@@ -109,7 +109,7 @@ class TextBranch(nn.Module):
         return Encoded(values, None if self.padded else mask)
 
 
-class StreamBranch(nn.Module):
+class KuDAStreamBranch(nn.Module):
     """Frames -> last states of a Transformer beside what adapters make of its lower layers.
 
     Args:
@@ -139,7 +139,7 @@ class StreamBranch(nn.Module):
         self.project = nn.Linear(features, size)
         self.positions = nn.Parameter(torch.zeros(1, frames, size))
         self.layers = _transformer(size, heads, layers, dropout)
-        self.adapters = nn.ModuleList(Adapter(size, *adapter) for _ in range(layers - 1))
+        self.adapters = nn.ModuleList(KuDAAdapter(size, *adapter) for _ in range(layers - 1))
         self.norm = nn.LayerNorm(size)
         self.decoder = gelu_mlp(2 * size, size // 2, size // 4, size // 8)
 

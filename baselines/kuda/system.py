@@ -17,7 +17,7 @@ from torch.nn.functional import mse_loss, pad
 from baselines._shared.bert import tokens_of
 from baselines._shared.mlp import gelu_mlp
 from baselines._shared.partial import partial_loss
-from baselines.kuda.encoders import Encoded, StreamBranch, TextBranch
+from baselines.kuda.encoders import Encoded, KuDAStreamBranch, KuDATextBranch
 from baselines.kuda.fusion import STREAMS, RoutedBlock, Shape, info_nce, trust
 from harness.data.batching import Batch
 from harness.errors import SpecError
@@ -37,7 +37,7 @@ from harness.system import (
     TrainingParams,
     param,
 )
-from harness.system.gates import Judgement
+from harness.system.gates import Gate
 
 __all__ = ["KUDA", "KuDA", "KuDAParams"]
 
@@ -97,7 +97,7 @@ class KuDA(Network):
         self.params, self.published = params, params.published
         shapes = {m: dims.need(m) for m in ("vision", "audio")}
         adapter = (params.adapter_heads, params.adapter_layers, params.adapter_dropout)
-        text = TextBranch(dims, params.max_tokens, adapter, padded=self.published)
+        text = KuDATextBranch(dims, params.max_tokens, adapter, padded=self.published)
         streams = {m: self._stream_branch(shape, adapter) for m, shape in shapes.items()}
         self.branches = nn.ModuleDict({"text": text, **streams})
         wide, size = {"text": 2 * text.bert.size}, params.joint_size
@@ -109,22 +109,22 @@ class KuDA(Network):
             {m: nn.Linear(self.frames[m], params.max_tokens) for m in STREAMS}
         )
         self.blocks = nn.ModuleList(RoutedBlock(params.shape) for _ in range(params.blocks))
-        self.judgement = None if self.published else Judgement("trust", of=tuple(STREAMS))
+        self.judgement = None if self.published else Gate("trust", of=tuple(STREAMS))
         self.head = gelu_mlp(size, size // 4, size // 8)
         self._train_fusion()
 
     def _stream_branch(
         self, shape: tuple[int, int], adapter: tuple[int, int, float]
-    ) -> StreamBranch:
+    ) -> KuDAStreamBranch:
         params = self.params
-        return StreamBranch(
+        return KuDAStreamBranch(
             *(shape, params.hidden, params.heads, params.layers, params.dropout, adapter),
             padded=self.published,
         )
 
-    def _branch(self, stream: str) -> TextBranch | StreamBranch:
+    def _branch(self, stream: str) -> KuDATextBranch | KuDAStreamBranch:
         branch = self.branches[stream]
-        assert isinstance(branch, TextBranch | StreamBranch)
+        assert isinstance(branch, KuDATextBranch | KuDAStreamBranch)
         return branch
 
     def forward(self, batch: Batch) -> Output:
@@ -235,7 +235,7 @@ class KuDA(Network):
         self.requires_grad_(False)
         part.requires_grad_(True)
         text = self._branch("text")
-        assert isinstance(text, TextBranch)
+        assert isinstance(text, KuDATextBranch)
         text.freeze_pooler()
 
 

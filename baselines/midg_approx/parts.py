@@ -19,9 +19,9 @@ __all__ = [
     "CrossModalAdapter",
     "Expert",
     "HardConcrete",
-    "Router",
-    "StreamEncoder",
-    "TextEncoder",
+    "MIDGRouter",
+    "MIDGStreamEncoder",
+    "MIDGTextEncoder",
     "load_imbalance",
 ]
 
@@ -29,7 +29,7 @@ STRETCH = (-0.1, 1.1)
 """A gate may reach 0 and 1, since its distribution is stretched beyond them."""
 
 
-class TextEncoder(nn.Module):
+class MIDGTextEncoder(nn.Module):
     """The corpus's pretrained encoder and a projection of its last hidden states."""
 
     def __init__(self, dims: Dims, size: int) -> None:
@@ -42,7 +42,7 @@ class TextEncoder(nn.Module):
         return self.project(self.bert(tokens)), tokens.mask.bool()
 
 
-class StreamEncoder(nn.Module):
+class MIDGStreamEncoder(nn.Module):
     """A Transformer over the frames of one stream."""
 
     def __init__(self, features: int, size: int, heads: int, layers: int, dropout: float) -> None:
@@ -140,7 +140,7 @@ class Expert(nn.Module):
         return judged
 
 
-class Router(nn.Module):
+class MIDGRouter(nn.Module):
     """(B, inputs) -> (B, E) weights, those of the best ``top`` experts, adding up to 1.
 
     Args:

@@ -22,9 +22,9 @@ from baselines.midg_approx.parts import (
     CrossModalAdapter,
     Expert,
     HardConcrete,
-    Router,
-    StreamEncoder,
-    TextEncoder,
+    MIDGRouter,
+    MIDGStreamEncoder,
+    MIDGTextEncoder,
     load_imbalance,
 )
 from harness.data.batching import Batch, BatchSource
@@ -114,9 +114,9 @@ class MIDGApprox(Network):
         size = params.hidden
         streams = {m: dims.need(m)[1] for m in ("audio", "vision") if getattr(dims, m) is not None}
         self.features: Mapping[str, int] = streams
-        self.encoders = nn.ModuleDict({"text": TextEncoder(dims, size)})
+        self.encoders = nn.ModuleDict({"text": MIDGTextEncoder(dims, size)})
         for m, features in streams.items():
-            self.encoders[m] = StreamEncoder(
+            self.encoders[m] = MIDGStreamEncoder(
                 features, size, params.heads, params.layers, params.dropout
             )
         self.modalities = ("text", *streams)
@@ -145,7 +145,7 @@ class MIDGApprox(Network):
         self.experts = nn.ModuleList(map(expert, self.subsets))
         told = size * len(self.features)
         self.router = (
-            Router(told, len(self.subsets), params.top_k, params.router_noise)
+            MIDGRouter(told, len(self.subsets), params.top_k, params.router_noise)
             if len(self.subsets) > 1
             else None
         )
@@ -272,7 +272,7 @@ class MIDGApprox(Network):
         """The tutor's work is done."""
         self.requires_grad_(True)
         text = self.encoders["text"]
-        assert isinstance(text, TextEncoder)
+        assert isinstance(text, MIDGTextEncoder)
         text.bert.freeze_pooler()
         if self._injects:
             self.tutor.requires_grad_(False)
@@ -280,7 +280,7 @@ class MIDGApprox(Network):
     def parameter_groups(self, params: TrainingParams) -> list[ParameterGroup]:
         """The text encoder and the adapters move more slowly."""
         text = self.encoders["text"]
-        assert isinstance(text, TextEncoder)
+        assert isinstance(text, MIDGTextEncoder)
         encoder = [p for p in text.bert.parameters() if p.requires_grad]
         adapters = list(self.adapters.parameters())
         set_apart = set(map(id, [*encoder, *adapters]))

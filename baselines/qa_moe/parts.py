@@ -18,8 +18,8 @@ __all__ = [
     "Feature",
     "GatedExpert",
     "Gaussian",
+    "QAMoEStreamEncoder",
     "QualityRouter",
-    "StreamEncoder",
     "balance_loss",
     "bounded",
     "gaussian_nll",
@@ -31,7 +31,7 @@ LEAST_LOG_VARIANCE, GREATEST_LOG_VARIANCE = -8.0, 5.0
 LEAST_GATE = 1e-6  # so that a closed quality gate leaves a finite logit
 
 
-class StreamEncoder(nn.Module):
+class QAMoEStreamEncoder(nn.Module):
     """(B, T, D) -> (B, H): a linear map, a Transformer, and the mean over true steps."""
 
     def __init__(self, size: int, hidden: int, *, heads: int, layers: int, feed_size: int) -> None:

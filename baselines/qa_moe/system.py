@@ -17,8 +17,8 @@ from baselines.qa_moe.parts import (
     Feature,
     GatedExpert,
     Gaussian,
+    QAMoEStreamEncoder,
     QualityRouter,
-    StreamEncoder,
     balance_loss,
     bounded,
     gaussian_nll,
@@ -29,7 +29,7 @@ from harness.data.batching import Batch
 from harness.data.corpus import STREAMS
 from harness.spec import Scalar
 from harness.system import Card, System
-from harness.system.gates import Judgement
+from harness.system.gates import Gate
 from harness.system.network import Dims, Network, Output, ParameterGroup, Stage
 from harness.system.params import TokenParams, TrainingParams, param
 
@@ -118,10 +118,10 @@ class QualityAwareExperts(Network):
         self.project = nn.Linear(self.encoder.size, hidden)
         shape = {"heads": params.heads, "layers": params.layers, "feed_size": params.feed_size}
         self.streams = nn.ModuleDict(
-            {name: StreamEncoder(size, hidden, **shape) for name, size in sizes.items()}
+            {name: QAMoEStreamEncoder(size, hidden, **shape) for name, size in sizes.items()}
         )
         self.features = nn.ModuleDict({name: Gaussian(hidden) for name in STREAMS})
-        self.judgement = Judgement("quality", of=STREAMS) if params.gate else nn.Identity()
+        self.judgement = Gate("quality", of=STREAMS) if params.gate else nn.Identity()
         self.priors = nn.Parameter(0.02 * torch.randn(len(STREAMS), hidden))
         self.join = nn.Linear(len(STREAMS) * hidden, hidden)
         self.router = QualityRouter(hidden, len(STREAMS), params.experts)

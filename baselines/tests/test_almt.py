@@ -19,7 +19,7 @@ from baselines.almt.blocks import (
 )
 from baselines.almt.system import ALMT
 from baselines.tests.clips import a_batch, build, parameters
-from harness.system.params import Progress
+from harness.system.params import TrainingProgress
 
 COUNTS = {"mosi": 112_085_889, "mosei": 112_705_281, "sims": 105_500_545}
 SIZE, HEADS = 6, 2
@@ -160,7 +160,9 @@ def test_published_schedule_is_the_released_one():
         cosine.step()
     params = ALMT.resolve("mosi", {"quirk": "published"})
     found = [
-        params.lr_factor(Progress(step=9 * epoch, steps=9 * epochs, epoch=epoch, epochs=epochs))
+        params.lr_factor(
+            TrainingProgress(step=9 * epoch, steps=9 * epochs, epoch=epoch, epochs=epochs)
+        )
         for epoch in range(1, epochs + 1)
     ]
     assert found == pytest.approx(expected, abs=1e-6)
@@ -169,7 +171,8 @@ def test_published_schedule_is_the_released_one():
 def test_fixed_schedule_moves_with_every_step():
     params = ALMT.resolve("mosi", {})
     factors = [
-        params.lr_factor(Progress(step=step, steps=100, epoch=1, epochs=1)) for step in range(100)
+        params.lr_factor(TrainingProgress(step=step, steps=100, epoch=1, epochs=1))
+        for step in range(100)
     ]
     assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert factors[10:] == sorted(factors[10:], reverse=True)

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from baselines._shared.contrast import nt_xent
 from baselines._shared.retrieval import nearest_clips
-from baselines.confede.parts import StreamEncoder, contrast_pairs
+from baselines.confede.parts import ConFEDEStreamEncoder, contrast_pairs
 from baselines.confede.system import CONFEDE
 from harness.data.batching import Sequence
 from harness.data.datasets import datasets
@@ -180,7 +180,7 @@ def test_too_few_candidates_repeat_and_a_clip_without_like_stands_in_for_itself(
 
 @pytest.mark.parametrize(("padded", "steps"), [(False, 3), (True, 8)])
 def test_stream_encoder_averages_true_or_all_steps(padded, steps):
-    encoder = StreamEncoder((7, 4), 8, 1, 2, 0.0, padded=padded).eval()
+    encoder = ConFEDEStreamEncoder((7, 4), 8, 1, 2, 0.0, padded=padded).eval()
     values = torch.zeros(1, 7, 4)
     values[:, :2] = torch.randn(2, 4)
     found = encoder(Sequence(values[:, :2], torch.tensor([2]), 7))

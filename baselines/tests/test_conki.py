@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from baselines.conki.parts import SPREAD, Adapter, Gate, knowledge_contrast
+from baselines.conki.parts import SPREAD, ConKIAdapter, Gate, knowledge_contrast
 from baselines.conki.system import CONKI
 from baselines.tests.clips import a_batch, build
 from harness.errors import SpecError
@@ -78,7 +78,7 @@ def test_contrast_of_one_modality_skips_clips_without_their_like():
 
 
 def test_a_new_adapter_changes_next_to_nothing():
-    adapter, state = Adapter(8, 2, 2, 0.0), torch.randn(3, 5, 8)
+    adapter, state = ConKIAdapter(8, 2, 2, 0.0), torch.randn(3, 5, 8)
     found = adapter(state, torch.ones(3, 5, dtype=torch.bool))
     assert 0 < (found - state).abs().max() < 20 * SPREAD
 

@@ -11,7 +11,7 @@ import torch
 from scipy.special import expit, logit
 from torch import nn
 
-from baselines.midg_approx.parts import CrossModalAdapter, HardConcrete, Router, load_imbalance
+from baselines.midg_approx.parts import CrossModalAdapter, HardConcrete, MIDGRouter, load_imbalance
 from baselines.midg_approx.system import MIDG_APPROX, subsets_of
 from baselines.tests.clips import a_batch, build
 from harness.errors import SpecError
@@ -37,7 +37,7 @@ def still(network):
             module.p = module.dropout = 0.0
         if isinstance(module, HardConcrete):
             module._drawn = module.openness.sigmoid
-        if isinstance(module, Router):
+        if isinstance(module, MIDGRouter):
             module.noise = 0.0
     return network
 
@@ -120,7 +120,7 @@ def test_a_new_cross_modal_adapter_adds_nothing_and_then_reads_true_steps_only()
 
 
 def test_the_best_three_experts_share_the_say():
-    router = Router(4, 6, 3, noise=0.0)
+    router = MIDGRouter(4, 6, 3, noise=0.0)
     features = torch.randn(5, 4)
     weights, shares = router(features)
     expected = torch.softmax(router.logits(features), 1).detach().numpy()

@@ -22,7 +22,7 @@ from baselines.qa_moe.parts import (
 )
 from baselines.qa_moe.system import QA_MOE, QA_MOE_CODE
 from baselines.tests.clips import a_batch, build, idle_weights, parameters
-from harness.system.gates import judgements, replaced
+from harness.system.gates import gates_of, replaced
 from harness.training import total_loss
 
 BERT = 109_482_240  # the English encoder alone
@@ -322,7 +322,7 @@ def test_without_its_gate_all_that_is_there_counts_fully(make):
     network, batch = make(gate=False).eval(), a_batch()
     gone = dataclasses.replace(batch, present={"vision": torch.tensor([True, False, True])})
     assert network(gone).diagnostics["quality"].tolist() == [[1, 1, 1], [1, 1, 0], [1, 1, 1]]
-    assert not judgements(network)
+    assert not gates_of(network)
 
 
 def test_labels_count_as_on_minus_three_to_three(encoder, small):

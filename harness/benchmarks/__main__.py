@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness._util.atomic import write_atomic
-from harness.benchmarks.measure import FULL, Row, Scale
+from harness.benchmarks.measure import FULL, BenchmarkRow, Scale
 from harness.benchmarks.report import conditions, render
 from harness.benchmarks.suite import BENCHMARKS
 from harness.runs.cell import limit_threads
@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(name: str, scale: Scale) -> list[Row]:
+def _run(name: str, scale: Scale) -> list[BenchmarkRow]:
     sys.stderr.write(f"{name} …\n")
     with tempfile.TemporaryDirectory(prefix="msa-benchmarks-") as folder:
         rows = BENCHMARKS[name](Path(folder), scale)

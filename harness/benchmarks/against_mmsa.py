@@ -23,7 +23,7 @@ from torch.profiler import ProfilerActivity, profile
 from harness import data
 from harness._util.venv import make_environment
 from harness.benchmarks.loops import SEED, ready_loop
-from harness.benchmarks.measure import Row, Scale, alternate, cpu
+from harness.benchmarks.measure import BenchmarkRow, Scale, alternate, cpu
 from harness.data import mmsa_export
 from harness.data.corpus import Corpus
 from harness.errors import RunFailed
@@ -47,7 +47,7 @@ _SPOTS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
+class MmsaContest:
     """A system that both have.
 
     Args:
@@ -66,18 +66,18 @@ class Contest:
 
 
 _CONTESTS = (
-    Contest(system="ef_lstm", title="EF-LSTM", model="ef_lstm", variant="aligned-50"),
-    Contest(system="tfn", title="TFN", model="tfn"),
-    Contest(system="lmf", title="LMF", model="lmf"),
-    Contest(system="mult", title="MulT", model="mult", variant="aligned-50-x25"),
-    Contest(system="misa", title="MISA", model="misa", variant="unaligned-50-x5", bert=True),
-    Contest(
+    MmsaContest(system="ef_lstm", title="EF-LSTM", model="ef_lstm", variant="aligned-50"),
+    MmsaContest(system="tfn", title="TFN", model="tfn"),
+    MmsaContest(system="lmf", title="LMF", model="lmf"),
+    MmsaContest(system="mult", title="MulT", model="mult", variant="aligned-50-x25"),
+    MmsaContest(system="misa", title="MISA", model="misa", variant="unaligned-50-x5", bert=True),
+    MmsaContest(
         system="self_mm", title="Self-MM", model="self_mm", variant="unaligned-50-x5", bert=True
     ),
 )
 
 
-def training_against_mmsa(folder: Path, scale: Scale) -> list[Row]:
+def training_against_mmsa(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """An epoch of each system in both libraries, in turns."""
     pins = "-".join(_REQUIREMENTS).replace("==", "-")
     python = make_environment(Home.default().cache / "mmsa" / pins, _REQUIREMENTS)
@@ -89,7 +89,9 @@ def training_against_mmsa(folder: Path, scale: Scale) -> list[Row]:
     return [_row(contest, encoder, python, folder / contest.system, scale) for contest in contests]
 
 
-def _row(contest: Contest, encoder: Encoder, python: Path, folder: Path, scale: Scale) -> Row:
+def _row(
+    contest: MmsaContest, encoder: Encoder, python: Path, folder: Path, scale: Scale
+) -> BenchmarkRow:
     variant = contest.variant if not scale.share else contest.variant.split("-x")[0] + scale.share
     corpus = data.load(f"mosi-twin@{variant}", Home(folder))
     if contest.bert:
@@ -106,7 +108,7 @@ def _row(contest: Contest, encoder: Encoder, python: Path, folder: Path, scale: 
             f" {theirs.parameters:,} in MMSA: no comparison of the same network"
         )
     clips = len(corpus.split("train")), len(corpus.split("valid"))
-    return Row(
+    return BenchmarkRow(
         what=f"Epoch of {contest.title}, trained and validated",
         reference="MMSA 2.2.1",
         ours=measured[0],
@@ -140,7 +142,7 @@ def _tokenized(corpus: Corpus, encoder: Encoder) -> Corpus:
     return dataclasses.replace(corpus, tokens=tokens)
 
 
-def _loop(corpus: Corpus, contest: Contest, encoder: Encoder) -> Loop:
+def _loop(corpus: Corpus, contest: MmsaContest, encoder: Encoder) -> Loop:
     """Our side's training, with the released code's defects."""
     changes: dict[str, Scalar] = {"quirk": "published", "epochs": 0}
     if not contest.bert:
@@ -172,7 +174,7 @@ class _Mmsa:
 
 @contextlib.contextmanager
 def _mmsa(
-    contest: Contest, corpus: Corpus, encoder: Encoder, python: Path, folder: Path
+    contest: MmsaContest, corpus: Corpus, encoder: Encoder, python: Path, folder: Path
 ) -> Iterator[_Mmsa]:
     features, log = folder / "features.pkl", folder / "mmsa.log"
     mmsa_export.write(corpus, features)

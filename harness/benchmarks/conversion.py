@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.benchmarks.measure import Row, Scale
+from harness.benchmarks.measure import BenchmarkRow, Scale
 from harness.data.datasets import datasets
 from harness.data.readers import mmsa_pickle, unpickle
 from harness.data.store import CorpusStore
@@ -29,7 +29,7 @@ _SHARES = {"train": 0.6, "valid": 0.1, "test": 0.3}
 _SHAPES = {"text": (50, 768), "audio": (375, 5), "vision": (500, 20)}
 
 
-def conversion(folder: Path, scale: Scale) -> list[Row]:
+def conversion(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """``msa data add`` of a synthetic file in MMSA's layout, and its reading alone."""
     file = folder / "features.pkl"
     file.write_bytes(pickle.dumps(_content(scale.feature_clips), protocol=4))
@@ -42,14 +42,14 @@ def conversion(folder: Path, scale: Scale) -> list[Row]:
     seconds = {way: values[0] for way, values in measured.items()}
     peaks = {way: values[1] for way, values in measured.items()}
     return [
-        Row(
+        BenchmarkRow(
             what="Reading a feature pickle without executing it",
             reference="pickle.load",
             ours=seconds["read"],
             theirs=seconds["plain"],
             note=f"{note}; arrays stay in the file until they are used",
         ),
-        Row(
+        BenchmarkRow(
             what="Reading, checking, hashing and storing it",
             reference="pickle.load",
             ours=seconds["convert"],
@@ -57,7 +57,7 @@ def conversion(folder: Path, scale: Scale) -> list[Row]:
             note=f"{note}: {_rate(megabytes, seconds['convert'])} against"
             f" {_rate(megabytes, seconds['plain'])}",
         ),
-        Row(
+        BenchmarkRow(
             what="Peak memory of reading, checking, hashing and storing it",
             reference="pickle.load",
             ours=peaks["convert"],

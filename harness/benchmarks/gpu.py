@@ -16,7 +16,7 @@ import torch
 
 from harness import data
 from harness.benchmarks.loops import BareSteps, ready_loop
-from harness.benchmarks.measure import Measure, Row, Scale, alternate
+from harness.benchmarks.measure import BenchmarkRow, Measure, Scale, alternate
 from harness.data.batching import BatchSource
 from harness.errors import RunFailed
 from harness.home import Home
@@ -49,7 +49,7 @@ class _Comparison:
     measure: Callable[[Path, Scale, str], Measured]
 
 
-def on_a_gpu(folder: Path, scale: Scale, device: str = "cuda") -> list[Row]:
+def on_a_gpu(folder: Path, scale: Scale, device: str = "cuda") -> list[BenchmarkRow]:
     """Every comparison; rows without values where there is no such device."""
     there = torch.device(device).type != "cuda" or torch.cuda.is_available()
     rows = []
@@ -59,7 +59,7 @@ def on_a_gpu(folder: Path, scale: Scale, device: str = "cuda") -> list[Row]:
         if there:
             values, note = comparison.measure(folder, scale, device)
         rows.append(
-            Row(
+            BenchmarkRow(
                 what=comparison.what,
                 reference=comparison.reference,
                 ours=values[0],

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness._util.canonical import dumps
-from harness.benchmarks.measure import Measure, Row, Scale, alternate, wall
+from harness.benchmarks.measure import BenchmarkRow, Measure, Scale, alternate, wall
 from harness.errors import RunFailed
 from harness.home import Home
 from mllm_eval.canary.items import made
-from mllm_eval.client import Client, Limits, Request, Sampling, ask_all
+from mllm_eval.client import Client, Limits, Request, TokenSampling, ask_all
 from mllm_eval.client.journal import Journal
 from mllm_eval.model.card import models
 from mllm_eval.model.weights import locate
@@ -27,7 +27,7 @@ from mllm_eval.server.process import Server, serve
 __all__ = ["asking", "questions"]
 
 _MODEL = models["smollm2-135m-q4"]
-_SAMPLING = Sampling(max_tokens=8)
+_SAMPLING = TokenSampling(max_tokens=8)
 _IN_FLIGHT = 32
 """Of the reference; what the server computes together. Ours finds its own number."""
 
@@ -40,7 +40,7 @@ def questions(count: int) -> list[str]:
     return [prompt.render(text, -3.0, 3.0).user for text in itertools.islice(numbered, count)]
 
 
-def asking(folder: Path, scale: Scale) -> list[Row]:
+def asking(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """Answers to all questions from a real server on this machine."""
     cache, asked = Home.default().cache, questions(scale.questions)
     with serve(_MODEL, cache=cache) as server:
@@ -54,7 +54,7 @@ def asking(folder: Path, scale: Scale) -> list[Row]:
     what = f"Asking {scale.questions} questions of a vLLM server ({_MODEL.title})"
     rate = f"{scale.questions / min(measured[0]):.1f} answers/s at best"
     return [
-        Row(
+        BenchmarkRow(
             what=what,
             reference=f"vllm bench serve, {_IN_FLIGHT} in flight",
             ours=measured[0],
@@ -62,7 +62,7 @@ def asking(folder: Path, scale: Scale) -> list[Row]:
             target=1.1,
             note=f"{rate}; ours writes each answer to its journal, too; {server.engine}",
         ),
-        Row(what=what, reference="one at a time", ours=measured[0], theirs=measured[2]),
+        BenchmarkRow(what=what, reference="one at a time", ours=measured[0], theirs=measured[2]),
     ]
 
 

@@ -13,8 +13,8 @@ __all__ = [
     "FULL",
     "TINY",
     "Benchmark",
+    "BenchmarkRow",
     "Measure",
-    "Row",
     "Scale",
     "alternate",
     "cpu",
@@ -105,7 +105,7 @@ TINY = Scale(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class BenchmarkRow:
     """One comparison.
 
     Args:
@@ -142,7 +142,7 @@ class Row:
         return statistics.median(self.ratios)
 
 
-Benchmark: TypeAlias = Callable[[Path, Scale], list[Row]]
+Benchmark: TypeAlias = Callable[[Path, Scale], list[BenchmarkRow]]
 """Folder to work in, scale -> rows."""
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 from tabulate import tabulate
 
-from harness.benchmarks.measure import Row
+from harness.benchmarks.measure import BenchmarkRow
 from harness.runs import provenance
 
 __all__ = ["conditions", "render"]
@@ -56,7 +56,7 @@ def _file_system() -> str:
     return max(mounts, key=lambda mount: len(mount.mountpoint)).fstype if mounts else "unknown"
 
 
-def render(rows: Sequence[Row], facts: Mapping[str, str]) -> str:
+def render(rows: Sequence[BenchmarkRow], facts: Mapping[str, str]) -> str:
     """The whole file, ending in a newline.
 
     Args:
@@ -77,7 +77,7 @@ def render(rows: Sequence[Row], facts: Mapping[str, str]) -> str:
     return "\n\n".join([*blocks, "## Conditions", under]) + "\n"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: BenchmarkRow) -> tuple[str, ...]:
     if not row.measured:
         return (row.what, row.reference, "not yet measured", *[""] * (len(_HEADERS) - 3))
     return (

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from harness.benchmarks.measure import Row, Scale, alternate, cpu
+from harness.benchmarks.measure import BenchmarkRow, Scale, alternate, cpu
 
 __all__ = ["indexed_scan", "selective_scan"]
 
@@ -24,7 +24,7 @@ _PATIENCE = 1000  # steps; the reference takes 40 s forward and backward over 37
 Way: TypeAlias = Callable[..., Tensor]
 
 
-def selective_scan(folder: Path, scale: Scale) -> list[Row]:
+def selective_scan(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """Forward, and forward with backward, at the lengths of ``scale``."""
     return [row for steps in scale.scan_steps for row in _rows(steps, scale)]
 
@@ -47,7 +47,7 @@ def indexed_scan(
     return (torch.stack(read, dim=2) + D.unsqueeze(1) * u) * functional.silu(z)
 
 
-def _rows(steps: int, scale: Scale) -> list[Row]:
+def _rows(steps: int, scale: Scale) -> list[BenchmarkRow]:
     from text_model import scan
 
     unbound = functools.partial(scan.selective_scan, delta_softplus=True)
@@ -60,7 +60,7 @@ def _rows(steps: int, scale: Scale) -> list[Row]:
         for name, work in (("forward", _forward), ("forward and backward", _both_ways))
     }
     return [
-        Row(
+        BenchmarkRow(
             what=f"Selective scan over {steps} unbound steps, {name}",
             reference="a loop that indexes discretised steps",
             ours=ours,

@@ -6,17 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.benchmarks.measure import Measure, Row, Scale, alternate, wall
+from harness.benchmarks.measure import BenchmarkRow, Measure, Scale, alternate, wall
 
 __all__ = ["start_up"]
 
 
-def start_up(folder: Path, scale: Scale) -> list[Row]:
+def start_up(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """``msa --help`` against a Python that does nothing."""
     ours, theirs = alternate(
         _python("-m", "harness", "--help"), _python("-c", "pass"), repeats=4 * scale.repeats
     )
-    row = Row(
+    row = BenchmarkRow(
         what="`msa --help`",
         reference="`python -c pass`",
         ours=ours,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.benchmarks.measure import Row, Scale, alternate, wall
+from harness.benchmarks.measure import BenchmarkRow, Scale, alternate, wall
 from harness.benchmarks.references import SCORERS, SIMS_SCORERS, Scorer
 from harness.data.datasets import Dataset, datasets
 from harness.metrics.base import Values, metrics
@@ -21,7 +21,7 @@ from harness.stats import draw_fields
 from harness.stats.distribution import Distribution
 from harness.stats.resample import Clusters, counts, evaluator
 
-__all__ = ["Table", "bootstrap", "simulated", "values_elsewhere", "values_of_sums"]
+__all__ = ["SyntheticTable", "bootstrap", "simulated", "values_elsewhere", "values_of_sums"]
 
 _DATASETS = ("mosi", "mosei", "sims", "simsv2")
 _SEEDS = 5
@@ -29,7 +29,7 @@ _MOSI = ("mae", "corr", "acc2_has0", "acc2_non0", "f1_has0", "f1_non0", "acc5", 
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Table:
+class SyntheticTable:
     """Predictions of several systems for one test set of real size.
 
     Args:
@@ -54,14 +54,14 @@ class Table:
         return {name: SCORERS[name] for name in _MOSI}
 
 
-def simulated(dataset: str, systems: int) -> Table:
+def simulated(dataset: str, systems: int) -> SyntheticTable:
     """Labels on the dataset's scale and noisy predictions of them, five runs per system."""
     known = datasets[dataset]
     clips, videos = known.splits["test"].clips, known.splits["test"].videos
     generator = np.random.default_rng(0)
     truth = (generator.integers(-15, 16, clips) / 15 * known.high).round(6)
     noise = generator.normal(0.0, 0.5 * known.high, (systems, _SEEDS, clips))
-    return Table(
+    return SyntheticTable(
         dataset=known,
         systems={f"system {i}": (truth + runs).round(6) for i, runs in enumerate(noise)},
         truth=truth,
@@ -70,7 +70,7 @@ def simulated(dataset: str, systems: int) -> Table:
     )
 
 
-def bootstrap(folder: Path, scale: Scale) -> list[Row]:
+def bootstrap(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """Draws of every system in every metric on every dataset, and p of every pair."""
     tables = [simulated(name, scale.compared) for name in _DATASETS]
     ours, one_draw = alternate(
@@ -79,7 +79,7 @@ def bootstrap(folder: Path, scale: Scale) -> list[Row]:
         repeats=scale.repeats,
     )
     pairs = scale.compared * (scale.compared - 1) // 2
-    row = Row(
+    row = BenchmarkRow(
         what=f"Bootstrap of {scale.compared} systems, 4 datasets, 8 metrics, {scale.draws:,} draws",
         reference="scikit-learn and SciPy on the clips of each draw",
         ours=ours,
@@ -92,7 +92,7 @@ def bootstrap(folder: Path, scale: Scale) -> list[Row]:
     return [row]
 
 
-def _compare_all(table: Table, draws: int) -> list[float]:
+def _compare_all(table: SyntheticTable, draws: int) -> list[float]:
     fields = draw_fields(
         table.systems,
         table.truth,
@@ -108,14 +108,14 @@ def _compare_all(table: Table, draws: int) -> list[float]:
     ]
 
 
-def _one_draw_elsewhere(table: Table) -> float:
+def _one_draw_elsewhere(table: SyntheticTable) -> float:
     (weights,) = counts(table.videos, 1, np.random.default_rng(0))
     began = time.perf_counter()
     values_elsewhere(table, weights)
     return time.perf_counter() - began
 
 
-def values_elsewhere(table: Table, weights: Values) -> Values:
+def values_elsewhere(table: SyntheticTable, weights: Values) -> Values:
     """(metrics, systems) values of one draw, mean over the runs, from copied clips."""
     clips = np.repeat(np.arange(table.truth.size), weights[table.clusters].astype(np.intp))
     truth = table.truth[clips]
@@ -127,7 +127,7 @@ def values_elsewhere(table: Table, weights: Values) -> Values:
     return np.array([[mean(scorer, runs) for runs in systems] for scorer in table.scorers.values()])
 
 
-def values_of_sums(table: Table, videos: Values) -> Values:
+def values_of_sums(table: SyntheticTable, videos: Values) -> Values:
     """(D, metrics, systems) values of all draws, mean over the runs, as the bootstrap has them."""
     functions = [metrics[name].on(table.dataset) for name in table.scorers]
     by_metric: Sequence[Sequence[Values]] = [

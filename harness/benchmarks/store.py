@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import leaderboards
-from harness.benchmarks.measure import Measure, Row, Scale, alternate, wall
+from harness.benchmarks.measure import BenchmarkRow, Measure, Scale, alternate, wall
 from harness.benchmarks.references import SCORERS
 from harness.benchmarks.runs import SUITE, copies, key_of, stored
 from harness.data.datasets import datasets
@@ -29,7 +29,7 @@ _FLAT = 1.2
 """Aim: a thousand times the runs, hardly more time for one."""
 
 
-def commit(folder: Path, scale: Scale) -> list[Row]:
+def commit(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """Committing runs against writing the same bytes and leaving the rest to the system."""
     store = RunStore(folder / "committed")
     firsts = itertools.count(step=scale.commits)
@@ -41,7 +41,7 @@ def commit(folder: Path, scale: Scale) -> list[Row]:
 
     ours = _committing(store, folder, scale, firsts)
     measured = alternate(ours, theirs, repeats=scale.repeats)
-    row = Row(
+    row = BenchmarkRow(
         what="Committing a run",
         reference="writing the same bytes, no fsync",
         ours=measured[0],
@@ -66,7 +66,7 @@ def _commit(store: RunStore, records: Iterable[RunRecord]) -> None:
         store.commit(record)
 
 
-def growth(folder: Path, scale: Scale) -> list[Row]:
+def growth(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """Committing to a store and finding a run in it, when it is full and when it is new."""
     full, new = RunStore(folder / "full"), RunStore(folder / "new")
     counts = {full.root: scale.grown, new.root: max(1, scale.grown // _GROWTH)}
@@ -83,14 +83,14 @@ def growth(folder: Path, scale: Scale) -> list[Row]:
     measured = alternate(*committing, finding(full), finding(new), repeats=scale.repeats)
     reference = f"the same in a store of {counts[new.root]:,}"
     return [
-        Row(
+        BenchmarkRow(
             what=f"Committing a run to a store of {scale.grown:,}",
             reference=reference,
             ours=measured[0],
             theirs=measured[1],
             target=_FLAT,
         ),
-        Row(
+        BenchmarkRow(
             what=f"Finding and checking a run in a store of {scale.grown:,}",
             reference=reference,
             ours=measured[2],
@@ -113,7 +113,7 @@ def _write(contents: Sequence[Mapping[str, bytes]], target: Path) -> None:
             (folder / name).write_bytes(content)
 
 
-def board(folder: Path, scale: Scale) -> list[Row]:
+def board(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """A board of many runs against scoring the same predictions with scikit-learn and SciPy."""
     store = stored(folder, folder / "boarded", scale.share, scale.board_runs)
     truth = _test_labels(store)
@@ -123,7 +123,7 @@ def board(folder: Path, scale: Scale) -> list[Row]:
         wall(lambda: _score_elsewhere(predictions, truth.labels)),
         repeats=scale.repeats,
     )
-    row = Row(
+    row = BenchmarkRow(
         what=f"Board of {scale.board_runs:,} stored runs",
         reference="scikit-learn and SciPy, one call per metric, predictions in memory",
         ours=ours,
@@ -146,7 +146,7 @@ def _score_elsewhere(
             scorer(pred.round(6), labels)
 
 
-def export(folder: Path, scale: Scale) -> list[Row]:
+def export(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """Exporting runs to MLflow in SQLite against two other ways of writing the same."""
     store = stored(folder, folder / "exported", scale.share, scale.export_runs)
     empty = folder / "empty.db"
@@ -169,8 +169,10 @@ def export(folder: Path, scale: Scale) -> list[Row]:
     what = f"MLflow export of {scale.export_runs} runs"
     note = "SQLite on disk, tables made before"
     return [
-        Row(what=what, reference="one MLflow call per value", ours=ours, theirs=each, note=note),
-        Row(
+        BenchmarkRow(
+            what=what, reference="one MLflow call per value", ours=ours, theirs=each, note=note
+        ),
+        BenchmarkRow(
             what=what,
             reference="the same calls with MLflow's journal",
             ours=ours,

@@ -9,7 +9,7 @@ import torch
 
 from harness import data
 from harness.benchmarks.loops import BareSteps, ready_loop
-from harness.benchmarks.measure import Row, Scale, alternate, cpu
+from harness.benchmarks.measure import BenchmarkRow, Scale, alternate, cpu
 from harness.data.batching import BatchSource
 from harness.data.corpus import Corpus
 from harness.home import Home
@@ -30,7 +30,7 @@ _REPEATS, _FEWER_REPEATS = 8, 2
 """Epochs of either kind per repeat of the scale: they are short, and their times scatter."""
 
 
-def loop_overhead(folder: Path, scale: Scale) -> list[Row]:
+def loop_overhead(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """An epoch of the training loop against forward, loss, backward and step on ready batches."""
     home = Home(folder)
     shares = (scale.share, scale.share or "-x12")
@@ -47,7 +47,7 @@ def loop_overhead(folder: Path, scale: Scale) -> list[Row]:
     return rows
 
 
-def trimming(folder: Path, scale: Scale) -> list[Row]:
+def trimming(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """Batches cut to their longest clip against batches padded as stored."""
     corpus = data.load(f"mosi-twin@unaligned-50{scale.share}", Home(folder))
     trimmed, padded = (ready_loop(corpus, "lf_dnn", {}) for _ in range(2))
@@ -65,7 +65,7 @@ def trimming(folder: Path, scale: Scale) -> list[Row]:
     reference = "the same on batches padded as stored"
     shapes = "50 x 768, 375 x 5, 500 x 20"
     return [
-        Row(
+        BenchmarkRow(
             what="Training epoch of LF-DNN on trimmed batches",
             reference=reference,
             ours=epochs[0],
@@ -73,7 +73,7 @@ def trimming(folder: Path, scale: Scale) -> list[Row]:
             note=f"MOSI's unaligned shapes, {shapes}; its LSTM skips padding by itself, so what is"
             " left to save is copying",
         ),
-        Row(
+        BenchmarkRow(
             what="Text through an LSTM that skips nothing, on trimmed batches",
             reference=reference,
             ours=epochs[2],
@@ -98,14 +98,14 @@ def _overhead(
     repeats: int,
     encoder: Encoder | None = None,
     cache: Path | None = None,
-) -> Row:
+) -> BenchmarkRow:
     if encoder is not None and "tokens" in systems[system].inputs:
         changes = {"encoder": TWIN_ENCODER, **changes}
     loop = ready_loop(corpus, system, changes, encoder=encoder, cache=cache)
     bare = BareSteps(loop)
     ours, theirs = alternate(cpu(lambda: loop.train_epoch(1)), cpu(bare.epoch), repeats=repeats)
     read = f", read by {encoder.name}" if encoder and "tokens" in systems[system].inputs else ""
-    return Row(
+    return BenchmarkRow(
         what=f"Training epoch, {title}",
         reference="forward, loss, backward, step in plain PyTorch on batches gathered before",
         ours=ours,

@@ -28,9 +28,9 @@ from harness.spec import Scalar
 from harness.spec.protocols import protocols
 from harness.system import Fitted, Network, Params, System, Task, TrainingParams
 from harness.text import find_encoder
-from harness.training import Sweep, batches_of, fit_network, untrained
+from harness.training import OptimiserPass, batches_of, fit_network, untrained
 
-__all__ = ["CHECKS", "TOLERANCE", "Finding", "check"]
+__all__ = ["CHECKS", "TOLERANCE", "ConformanceFinding", "check"]
 
 TOLERANCE = 1e-5
 """Largest difference between two float32 predictions that should be equal, on the label scale."""
@@ -43,7 +43,7 @@ _CRASHES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class ConformanceFinding:
     """The outcome of one check; ``detail`` says why, unless the check passed."""
 
     check: str
@@ -63,7 +63,7 @@ def check(
     *,
     cache: Path,
     checks: Iterable[str] | None = None,
-) -> list[Finding]:
+) -> list[ConformanceFinding]:
     """Check a system on a corpus.
 
     Args:
@@ -159,25 +159,25 @@ class _Subject:
         return fit_network(self.system, self.task, self.training)
 
 
-def _finding(name: str, subject: _Subject) -> Finding:
+def _finding(name: str, subject: _Subject) -> ConformanceFinding:
     try:
         CHECKS[name](subject)
     except _Skipped as reason:
-        return Finding(check=name, outcome="skipped", detail=str(reason))
+        return ConformanceFinding(check=name, outcome="skipped", detail=str(reason))
     except _Broken as reason:
         return _failure(name, subject, str(reason))
     except _CRASHES as error:
         return _failure(name, subject, f"{type(error).__name__}: {error}")
-    return Finding(check=name, outcome="passed")
+    return ConformanceFinding(check=name, outcome="passed")
 
 
-def _failure(name: str, subject: _Subject, reason: str) -> Finding:
+def _failure(name: str, subject: _Subject, reason: str) -> ConformanceFinding:
     declares = subject.system.card.declares
     quirk = getattr(subject.params, "quirk", "")
     declared = declares.get(name) or declares.get(f"{name}@{quirk}")
     if declared is not None:
-        return Finding(check=name, outcome="declared", detail=declared)
-    return Finding(check=name, outcome="failed", detail=reason)
+        return ConformanceFinding(check=name, outcome="declared", detail=declared)
+    return ConformanceFinding(check=name, outcome="failed", detail=reason)
 
 
 def _shape(subject: _Subject) -> None:
@@ -240,12 +240,12 @@ def _wake(network: Network) -> None:
             torch.nn.init.normal_(weight, std=0.01)
 
 
-def _sweeps(network: Network, params: TrainingParams) -> Iterator[Sweep]:
+def _sweeps(network: Network, params: TrainingParams) -> Iterator[OptimiserPass]:
     """Each pass of each stage, its stage entered."""
     for stage in network.stages(params):
         stage.enter()
         for plan in stage.passes:
-            yield Sweep(network, plan, stage, params, batches=1, epochs=1)
+            yield OptimiserPass(network, plan, stage, params, batches=1, epochs=1)
 
 
 def _deterministic(subject: _Subject) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from harness.checks import conformance
-from harness.checks.conformance import Finding
+from harness.checks.conformance import ConformanceFinding
 from harness.data.corpus import Corpus, Split
 from harness.data.datasets import Dataset
 from harness.errors import HarnessError, SpecError
@@ -33,8 +33,8 @@ __all__ = [
     "FALL",
     "TWINS",
     "ByHeart",
-    "Checked",
-    "Size",
+    "CheckedSystem",
+    "SystemSize",
     "conform",
     "learn_by_heart",
     "measure_size",
@@ -58,7 +58,7 @@ _ENCODERS = {"bert-base-uncased": "en", "bert-base-chinese": "zh"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
+class SystemSize:
     """Number of parameters of a network on one dataset, in one quirk.
 
     ``parameters`` is None where the network cannot be built there; ``reason`` says why.
@@ -71,13 +71,13 @@ class Size:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class CheckedSystem:
     """The conformance findings of a system in one quirk."""
 
     quirk: str
-    findings: tuple[Finding, ...]
+    findings: tuple[ConformanceFinding, ...]
 
-    def outcomes(self, outcome: str) -> tuple[Finding, ...]:
+    def outcomes(self, outcome: str) -> tuple[ConformanceFinding, ...]:
         """The findings with this outcome."""
         return tuple(finding for finding in self.findings if finding.outcome == outcome)
 
@@ -115,7 +115,7 @@ def quirks(system: System) -> tuple[str, ...]:
     return ("",)
 
 
-def measure_size(system: System, dataset: Dataset, features: str, quirk: str) -> Size:
+def measure_size(system: System, dataset: Dataset, features: str, quirk: str) -> SystemSize:
     """Count a network's parameters at the sizes of a public feature file, without memory.
 
     The text encoder has the size of BERT-base, in the language that the preset names.
@@ -139,9 +139,9 @@ def measure_size(system: System, dataset: Dataset, features: str, quirk: str) ->
             assert system.build is not None
             network = system.build(dims, params)
     except HarnessError as error:
-        return Size(dataset=dataset.name, quirk=quirk, parameters=None, reason=str(error))
+        return SystemSize(dataset=dataset.name, quirk=quirk, parameters=None, reason=str(error))
     count = sum(parameter.numel() for parameter in network.parameters())
-    return Size(dataset=dataset.name, quirk=quirk, parameters=count)
+    return SystemSize(dataset=dataset.name, quirk=quirk, parameters=count)
 
 
 def _blueprint(params: Params, dataset: Dataset) -> Encoder:
@@ -155,7 +155,7 @@ def twin_for(system: System) -> str:
     return sims if "unimodal" in system.inputs else mosi
 
 
-def conform(system: System, corpus: Corpus, encoder: Path, cache: Path) -> Iterator[Checked]:
+def conform(system: System, corpus: Corpus, encoder: Path, cache: Path) -> Iterator[CheckedSystem]:
     """Run every conformance check in every quirk, hyper-parameters as in the preset.
 
     Args:
@@ -167,10 +167,10 @@ def conform(system: System, corpus: Corpus, encoder: Path, cache: Path) -> Itera
     for quirk in quirks(system):
         changes = _own(system, {"encoder": str(encoder), "quirk": quirk, "epochs": 1})
         found = conformance.check(system, corpus, changes, cache=cache)
-        yield Checked(quirk=quirk, findings=tuple(_refused(found)))
+        yield CheckedSystem(quirk=quirk, findings=tuple(_refused(found)))
 
 
-def _refused(findings: Sequence[Finding]) -> Iterator[Finding]:
+def _refused(findings: Sequence[ConformanceFinding]) -> Iterator[ConformanceFinding]:
     """A system that refuses the twin's stream sizes breaks no rule: nothing could be checked."""
     reason = next((f.detail for f in findings if f.detail.startswith(SpecError.__name__)), None)
     for finding in findings:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from harness.data.labels import Notice
+    from harness.data.labels import LabelNotice
 
 __all__ = [
     "CorpusOption",
@@ -33,7 +33,7 @@ SplitOption = Annotated[str, typer.Option(help="train, valid or test.")]
 _EXAMPLES = 3
 
 
-def tell(notices: Sequence[Notice]) -> None:
+def tell(notices: Sequence[LabelNotice]) -> None:
     """Warn on standard error, each notice once."""
     for text in dict.fromkeys(notice.text for notice in notices):
         typer.secho(f"warning: {text}", err=True, fg="yellow")

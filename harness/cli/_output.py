@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from harness.runs.executors import Done
 
-__all__ = ["JsonFlag", "Progress", "echo_json", "echo_table", "progress"]
+__all__ = ["JsonFlag", "ProgressLine", "echo_json", "echo_table", "progress"]
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON with unrounded numbers.")]
 
@@ -61,7 +61,7 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-class Progress:
+class ProgressLine:
     """Counts finished cells on standard error: a bar in a terminal, plain lines elsewhere."""
 
     def __init__(self) -> None:
@@ -112,9 +112,9 @@ def _bar(total: int) -> Bar:
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """A ``Progress`` that is taken down however the block ends."""
-    shown = Progress()
+def progress() -> Iterator[ProgressLine]:
+    """A ``ProgressLine`` that is taken down however the block ends."""
+    shown = ProgressLine()
     try:
         yield shown
     finally:

@@ -66,13 +66,13 @@ def _extract(
     Clips without a face, sound or recording keep their place with one frame of zeros and are listed
     with the reason.
     """
-    from harness.extraction import Recipe
+    from harness.extraction import ExtractionRecipe
     from harness.extraction.corpus import extract_corpus
 
     progress = _Progress()
     stored, made = extract_corpus(
         *(name, media),
-        Recipe(audio=audio, vision=vision, seconds=seconds, max_tokens=max_tokens),
+        ExtractionRecipe(audio=audio, vision=vision, seconds=seconds, max_tokens=max_tokens),
         feature_set=feature_set,
         openface=openface,
         encoder=encoder,

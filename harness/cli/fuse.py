@@ -15,7 +15,7 @@ from harness.errors import StoreError, SubmissionError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.submissions.fusing import Fused, Part
+    from harness.submissions.fusing import Fused, FusedSystem
 
 __all__ = ["register"]
 
@@ -60,12 +60,12 @@ def _fuse(
         _show(found, datasets[dataset].title)
 
 
-def _row(part: Part) -> dict[str, object]:
+def _row(part: FusedSystem) -> dict[str, object]:
     scores = {metric: part.scores[metric] for metric in _SHOWN if metric in part.scores}
     return {"system": part.name, "clips": part.clips, "weight": part.weight, **scores}
 
 
-def _record(part: Part, found: Fused) -> dict[str, object]:
+def _record(part: FusedSystem, found: Fused) -> dict[str, object]:
     """A row as JSON: what it leaves out, and what all rows are warned of."""
     table = found.table
     missing = table.without(part.name) if part.name in table.names else []

@@ -11,8 +11,8 @@ from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json
 
 if TYPE_CHECKING:
-    from harness.checks.reported_numbers import Finding
-    from harness.checks.reported_numbers.table import Line, Linted, Reading
+    from harness.checks.reported_numbers import LintFinding
+    from harness.checks.reported_numbers.table import Linted, ReportedLine, ReportedReading
     from harness.data.datasets import Dataset
 
 __all__ = ["register"]
@@ -55,7 +55,7 @@ def _lint(
         raise typer.Exit(1)
 
 
-def _record(line: Line, findings: list[Finding]) -> dict[str, object]:
+def _record(line: ReportedLine, findings: list[LintFinding]) -> dict[str, object]:
     return {
         "row": line.title,
         "runs": line.runs,
@@ -71,7 +71,7 @@ def _record(line: Line, findings: list[Finding]) -> dict[str, object]:
     }
 
 
-def _show(found: list[tuple[Line, list[Finding]]]) -> None:
+def _show(found: list[tuple[ReportedLine, list[LintFinding]]]) -> None:
     for line, findings in found:
         if findings:
             typer.echo(line.title)
@@ -86,7 +86,7 @@ def _tally(found: Linted) -> str:
     return f"{verdicts}; {clean} rows without a finding"
 
 
-def _say_passed_over(read: Reading, dataset: Dataset, *, err: bool) -> None:
+def _say_passed_over(read: ReportedReading, dataset: Dataset, *, err: bool) -> None:
     from harness.checks.reported_numbers.table import counted
 
     if read.absent:

@@ -11,7 +11,7 @@ from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
-    from leaderboards.studies.reproduce import Cell
+    from leaderboards.studies.reproduce import ReproducedNumber
 
 __all__ = ["register"]
 
@@ -58,7 +58,7 @@ def _write(path: Path, page: str) -> None:
     typer.echo(f"reproduction: {path}", err=True)
 
 
-def _printed(cell: Cell) -> dict[str, object]:
+def _printed(cell: ReproducedNumber) -> dict[str, object]:
     from leaderboards.studies.reproduce_page import interval, named, number, said
 
     row, ours = cell.published, cell.ours

@@ -42,9 +42,9 @@ def _suite() -> dict[str, Json]:
 
 def _manifest() -> dict[str, Json]:
     from harness._util.schema import json_schema
-    from harness.submissions import Manifest
+    from harness.submissions import SubmissionManifest
 
-    return json_schema(Manifest, "Manifest of a submission", optional={"name"})
+    return json_schema(SubmissionManifest, "Manifest of a submission", optional={"name"})
 
 
 def _card() -> dict[str, Json]:

@@ -19,7 +19,7 @@ from harness.cli._labels import (
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
-    from harness.submissions import Scored
+    from harness.submissions import ScoredFile
 
 __all__ = ["register"]
 
@@ -52,7 +52,7 @@ def _score(
             _show(run, f"{datasets[dataset].title} {split}")
 
 
-def _record(run: Scored) -> dict[str, object]:
+def _record(run: ScoredFile) -> dict[str, object]:
     return {
         "seed": run.seed,
         "labels": run.labels,
@@ -64,7 +64,7 @@ def _record(run: Scored) -> dict[str, object]:
     }
 
 
-def _show(run: Scored, about: str) -> None:
+def _show(run: ScoredFile, about: str) -> None:
     seed = "" if run.seed is None else f", seed {run.seed}"
     typer.echo(
         f"{about}{seed}: {run.clips} clips scored,"

@@ -11,7 +11,7 @@ from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.cli._quote import duration
 
 if TYPE_CHECKING:
-    from harness.runs.progress import Progress
+    from harness.runs.progress import SuiteProgress
 
 __all__ = ["register"]
 
@@ -38,7 +38,7 @@ def _status(
         echo_table([_in_words(progress) for progress in found], right=_NUMBERS)
 
 
-def _in_words(found: Progress) -> dict[str, object]:
+def _in_words(found: SuiteProgress) -> dict[str, object]:
     """One worker's time for what is not stored, as far as stored runs of the same rows tell."""
     parts = [duration(found.seconds_left)] if found.seconds_left else []
     parts += [f"{found.unpriced} cells not known"] if found.unpriced else []
@@ -54,7 +54,7 @@ def _in_words(found: Progress) -> dict[str, object]:
     }
 
 
-def _said(found: Progress) -> str:
+def _said(found: SuiteProgress) -> str:
     if found.driver is None:
         return ""
     said = f"process {found.driver.process}, for {duration(found.driver.seconds)}"

@@ -16,7 +16,7 @@ from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
     from harness.data.datasets import Dataset
-    from harness.submissions import Record
+    from harness.submissions import SubmissionRecord
 
 __all__ = ["register"]
 
@@ -79,7 +79,7 @@ def _submit(
         typer.echo(f"`msa board` shows it on boards of {found.dataset.title}")
 
 
-def _show(record: Record, dataset: Dataset, scores: Scores, origin: str) -> None:
+def _show(record: SubmissionRecord, dataset: Dataset, scores: Scores, origin: str) -> None:
     runs = "1 run" if record.runs == 1 else f"{record.runs} runs"
     typer.echo(f"{record.stated.display} on {dataset.title} {record.split}\n")
     facts = {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from harness.runs.store import RunStore
-    from harness.runs.verify import Finding
+    from harness.runs.verify import StoreFinding
 
 __all__ = ["register"]
 
@@ -50,14 +50,14 @@ def _verify(
         raise typer.Exit(1)
 
 
-def _rows(damaged: Iterable[Finding]) -> list[dict[str, object]]:
+def _rows(damaged: Iterable[StoreFinding]) -> list[dict[str, object]]:
     return [
         {"kind": item.kind, "name": item.name, "damage": "; ".join(item.damage)} for item in damaged
     ]
 
 
 def _summary(
-    findings: Sequence[Finding], damaged: Sequence[Finding], store: RunStore
+    findings: Sequence[StoreFinding], damaged: Sequence[StoreFinding], store: RunStore
 ) -> Iterator[str]:
     counts = Counter(finding.kind for finding in findings)
     checked = ", ".join(f"{kind}: {count}" for kind, count in counts.items()) or "nothing stored"
@@ -70,6 +70,6 @@ def _summary(
     yield from (f"next: msa run {name}" for name in suites)
 
 
-def _readable_plans(store: RunStore, findings: Iterable[Finding]) -> Iterator[str]:
+def _readable_plans(store: RunStore, findings: Iterable[StoreFinding]) -> Iterator[str]:
     sound = {item.name for item in findings if item.kind == "plan" and not item.damage}
     return (name for name in store.plans() if name in sound)

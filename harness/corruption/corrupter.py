@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.corruption.draws import Draws, clip_keys
-from harness.corruption.laws import Drawing, damage_of
+from harness.corruption.laws import LawDraws, damage_of
 from harness.corruption.operators import Damage, Units, corrupt
 from harness.data.batching import Batch, BatchSource
 from harness.data.corpus import Corpus, Split
@@ -90,7 +90,7 @@ class Corrupter:
             return lambda batch: batch
         seed = SEED if found.static else seed
         units = self._raw if found.raw else self._units
-        return self._changed(lambda draws: damage(Drawing(draws)), seed, units)
+        return self._changed(lambda draws: damage(LawDraws(draws)), seed, units)
 
     def _changed(
         self, damage: Callable[[Draws], Damage], seed: int, units: Units

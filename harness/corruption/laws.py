@@ -17,7 +17,7 @@ from harness.corruption.draws import Draws, share, threshold
 from harness.corruption.operators import Damage
 from harness.spec.conditions import MODALITIES, Condition
 
-__all__ = ["Drawing", "damage_of"]
+__all__ = ["LawDraws", "damage_of"]
 
 _CLEAN_SHARE = 0.5
 
@@ -66,7 +66,7 @@ def _gone(
 
 
 @dataclass(frozen=True, eq=False)
-class Drawing:
+class LawDraws:
     """What laws are written in: the draws of a batch, and what is made of them.
 
     Args:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.data.datasets import Dataset
-from harness.data.labels import Notice, OwnLabels, contradiction, gather, judge, judge_rows
+from harness.data.labels import LabelNotice, OwnLabels, contradiction, gather, judge, judge_rows
 from harness.data.readers import label_csv
 from harness.data.store import CorpusStore
 from harness.errors import SpecError, SubmissionError
@@ -94,7 +94,7 @@ class Labels:
     videos: Mapping[str, str]
     origin: str
     videos_origin: str
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[LabelNotice, ...] = ()
 
 
 def own_labels(table: pd.DataFrame, name: str) -> list[OwnLabels]:
@@ -299,7 +299,7 @@ def _compared(known: Labels, others: Iterable[Annotated], split: str) -> Labels:
     return dataclasses.replace(known, notices=(*known.notices, *notices))
 
 
-def _between(own: Sequence[OwnLabels]) -> list[Notice]:
+def _between(own: Sequence[OwnLabels]) -> list[LabelNotice]:
     clashes = (
         contradiction(a.labels, b.labels, source=a.source, against=b.source)
         for a, b in combinations(sorted(own, key=lambda one: one.source), 2)

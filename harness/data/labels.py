@@ -22,7 +22,7 @@ from harness.errors import SubmissionError
 
 __all__ = [
     "Contradiction",
-    "Notice",
+    "LabelNotice",
     "OwnLabels",
     "contradiction",
     "copied",
@@ -41,7 +41,7 @@ _ADVICE = "join predictions and labels by id, or leave the column label out if i
 
 
 @dataclass(frozen=True)
-class Notice:
+class LabelNotice:
     """Something a reader of scores must know.
 
     Args:
@@ -99,9 +99,9 @@ class Contradiction:
             f" {self.against} ({self.share:.1%}: {examples}{more}){cause}"
         )
 
-    def notice(self) -> Notice:
+    def notice(self) -> LabelNotice:
         """As something that scores are shown with."""
-        return Notice("labels-differ", self.text)
+        return LabelNotice("labels-differ", self.text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +189,7 @@ def contradiction(
     )
 
 
-def judge(found: Contradiction | None) -> tuple[Notice, ...]:
+def judge(found: Contradiction | None) -> tuple[LabelNotice, ...]:
     """Nothing, or a notice about single clips.
 
     Raises:
@@ -202,7 +202,7 @@ def judge(found: Contradiction | None) -> tuple[Notice, ...]:
     return (found.notice(),)
 
 
-def judge_rows(own: OwnLabels) -> tuple[Notice, ...]:
+def judge_rows(own: OwnLabels) -> tuple[LabelNotice, ...]:
     """As ``judge``, of the rows of a file that give one clip different labels."""
     if not own.disputed:
         return ()
@@ -213,7 +213,7 @@ def judge_rows(own: OwnLabels) -> tuple[Notice, ...]:
     text = f"{len(own.disputed)} of {total} clips of {own.source} have several labels ({examples})"
     if len(own.disputed) > FEW * total:
         raise SubmissionError(text, hint="a clip has one label, whatever the seed: join them by id")
-    return (Notice("labels-disputed", text),)
+    return (LabelNotice("labels-disputed", text),)
 
 
 def copied(pred: ArrayLike, truth: ArrayLike) -> int:

@@ -25,7 +25,7 @@ from harness._util.extras import missing
 from harness._util.registry import Registry
 from harness.errors import DataError, SpecError
 
-__all__ = ["Cut", "Extractor", "NothingThere", "Recipe", "extractors"]
+__all__ = ["Cut", "ExtractionRecipe", "Extractor", "NothingThere", "extractors"]
 
 
 class NothingThere(DataError):
@@ -121,7 +121,7 @@ extractors: Registry[Extractor] = Registry(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class ExtractionRecipe:
     """Which extractors, and how long clips may become.
 
     Raises:

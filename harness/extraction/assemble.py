@@ -21,7 +21,7 @@ from harness._util.canonical import Json
 from harness.data.corpus import Corpus, Stream
 from harness.data.store import Draft, corpus_name
 from harness.errors import DataError, MissingExtra, RunFailed
-from harness.extraction import Cut, Extractor, Recipe
+from harness.extraction import Cut, ExtractionRecipe, Extractor
 from harness.extraction.pieces import Piece, extract_all
 from harness.extraction.words import Ear, Word, over_words, token_vectors, word_vectors
 from harness.text import Encoder, tokenize
@@ -45,7 +45,7 @@ class Extraction:
 def extract(
     corpus: Corpus,
     cuts: Sequence[Cut],
-    recipe: Recipe,
+    recipe: ExtractionRecipe,
     *,
     feature_set: str,
     encoder: Encoder,

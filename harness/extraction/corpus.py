@@ -11,7 +11,7 @@ from harness.data import mmsa_export
 from harness.data.corpus import Corpus
 from harness.data.store import CorpusStore
 from harness.errors import SpecError
-from harness.extraction import Recipe
+from harness.extraction import ExtractionRecipe
 from harness.extraction.assemble import Extraction, extract
 from harness.extraction.cuts import cuts
 from harness.extraction.pieces import Piece
@@ -25,7 +25,7 @@ __all__ = ["extract_corpus"]
 def extract_corpus(
     name: str,
     media: Path,
-    recipe: Recipe,
+    recipe: ExtractionRecipe,
     *,
     feature_set: str = "common",
     openface: Path | None = None,

@@ -37,8 +37,8 @@ from harness.metrics.classification import (
 __all__ = [
     "CONVENTIONS",
     "Convention",
+    "ConventionRules",
     "Row",
-    "Rules",
     "score_conventions",
     "swapped_f1",
     "unrounded",
@@ -89,7 +89,7 @@ def swapped_f1(pred: Classes, truth: Classes) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class ConventionRules:
     """How one repository scores one dataset family."""
 
     all_clips: Code | None = None
@@ -114,7 +114,7 @@ class Convention:
 
     name: str
     title: str
-    rules: Mapping[Family, Rules]
+    rules: Mapping[Family, ConventionRules]
     """One entry per dataset family that the repository scores."""
     note: str
     """What sets it apart, short enough for a table."""
@@ -138,7 +138,7 @@ def _seen(view: _View, function: Score, pred: Values, truth: Values) -> float:
     return function(*view(pred, truth))
 
 
-def _binary(rules: Rules, family: Family) -> Iterator[tuple[str, Score]]:
+def _binary(rules: ConventionRules, family: Family) -> Iterator[tuple[str, Score]]:
     everything = "_has0" if family == "mosi" else ""
     for suffix, code, keep in (
         (everything, rules.all_clips, None),
@@ -159,17 +159,17 @@ def _keep_then(keep: Keep, function: Score, pred: Values, truth: Values) -> floa
     return function(pred[kept], truth[kept])
 
 
-def _mosi_rules(f1: Rate, *more: str) -> Rules:
+def _mosi_rules(f1: Rate, *more: str) -> ConventionRules:
     others = ("mae", "corr", *more, "acc5", "acc7")
-    return Rules(all_clips=non_negative, non_zero_clips=positive, f1=f1, others=others)
+    return ConventionRules(all_clips=non_negative, non_zero_clips=positive, f1=f1, others=others)
 
 
-def _sims_rules(f1: Rate, *more: str) -> Rules:
-    return Rules(all_clips=positive, f1=f1, others=("mae", "corr", "acc3", "acc5", *more))
+def _sims_rules(f1: Rate, *more: str) -> ConventionRules:
+    return ConventionRules(all_clips=positive, f1=f1, others=("mae", "corr", "acc3", "acc5", *more))
 
 
 def _swapped(name: str, title: str, note: str) -> Convention:
-    rules: Mapping[Family, Rules] = {
+    rules: Mapping[Family, ConventionRules] = {
         "mosi": _mosi_rules(swapped_f1),
         "sims": _sims_rules(swapped_f1),
     }
@@ -181,7 +181,7 @@ CANONICAL = Convention(
     title="canonical",
     rules={
         "mosi": _mosi_rules(weighted_f1, "acc3"),
-        "sims": Rules(
+        "sims": ConventionRules(
             all_clips=positive, non_zero_clips=positive, others=("mae", "corr", "acc3", "acc5")
         ),
     },
@@ -220,7 +220,7 @@ MULT = Convention(
     name="mult",
     title="MulT",
     rules={
-        "mosi": Rules(
+        "mosi": ConventionRules(
             non_zero_clips=positive, f1=swapped_f1, others=("mae", "corr", "acc5", "acc7")
         )
     },
@@ -231,7 +231,9 @@ MULT_ZEROS_KEPT = Convention(
     name="mult_zeros_kept",
     title="MulT, zeros kept",
     rules={
-        "mosi": Rules(all_clips=positive, f1=swapped_f1, others=("mae", "corr", "acc5", "acc7"))
+        "mosi": ConventionRules(
+            all_clips=positive, f1=swapped_f1, others=("mae", "corr", "acc5", "acc7")
+        )
     },
     note="its function's default: zero counts as negative; F1 weighted by predictions",
 )
@@ -240,7 +242,7 @@ MISA = Convention(
     name="misa",
     title="MISA",
     rules={
-        "mosi": Rules(
+        "mosi": ConventionRules(
             all_clips=non_negative, non_zero_clips=positive, others=("mae", "corr", "acc7")
         )
     },
@@ -258,7 +260,9 @@ CENET = Convention(
     name="cenet",
     title="CENet",
     rules={
-        "mosi": Rules(all_clips=non_negative, non_zero_clips=non_negative, others=("mae", "corr"))
+        "mosi": ConventionRules(
+            all_clips=non_negative, non_zero_clips=non_negative, others=("mae", "corr")
+        )
     },
     note="author's code: a prediction of exactly 0 is positive, also among non-zero labels",
 )
@@ -267,7 +271,9 @@ MAG_BERT = Convention(
     name="mag_bert",
     title="MAG-BERT",
     rules={
-        "mosi": Rules(non_zero_clips=non_negative, others=("mae", "corr"), others_keep=non_zero)
+        "mosi": ConventionRules(
+            non_zero_clips=non_negative, others=("mae", "corr"), others_keep=non_zero
+        )
     },
     note="zero labels left out of MAE and Corr too; a prediction of exactly 0 is positive",
 )
@@ -275,28 +281,33 @@ MAG_BERT = Convention(
 MULTIBENCH = Convention(
     name="multibench",
     title="MultiBench",
-    rules={"mosi": Rules(non_zero_clips=positive, f1=None)},
+    rules={"mosi": ConventionRules(non_zero_clips=positive, f1=None)},
     note="its loader drops clips with empty text; here the clips given are scored",
 )
 
 DLF = Convention(
     name="dlf",
     title="DLF",
-    rules={"mosi": Rules(non_zero_clips=positive, others=("mae", "corr", "acc5", "acc7"))},
+    rules={
+        "mosi": ConventionRules(non_zero_clips=positive, others=("mae", "corr", "acc5", "acc7"))
+    },
     note="non-zero Acc-2 only",
 )
 
 MERBENCH = Convention(
     name="merbench",
     title="MERBench",
-    rules={"mosi": Rules(non_zero_clips=positive), "sims": Rules(non_zero_clips=positive)},
+    rules={
+        "mosi": ConventionRules(non_zero_clips=positive),
+        "sims": ConventionRules(non_zero_clips=positive),
+    },
     note="also MER-UniBench; weighted F1 is its main number; no MAE, no Corr",
 )
 
 MMLA = Convention(
     name="mmla",
     title="MMLA",
-    rules={"mosi": Rules(non_zero_clips=positive)},
+    rules={"mosi": ConventionRules(non_zero_clips=positive)},
     note="on MOSI it compares class words, neutral left out; here the sign stands for the word",
 )
 

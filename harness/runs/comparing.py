@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness.data.datasets import Dataset, datasets
 from harness.data.known_labels import Labels
-from harness.data.labels import Notice, copied
+from harness.data.labels import LabelNotice, copied
 from harness.data.store import CorpusStore
 from harness.errors import SpecError
 from harness.home import Home
@@ -47,7 +47,7 @@ class Compared:
     comparisons: tuple[Comparison, ...]
     p_holm: dict[str, float]
     narrower: tuple[tuple[str, Conditional], ...]
-    notices: tuple[Notice, ...]
+    notices: tuple[LabelNotice, ...]
 
     @property
     def left_out(self) -> int:
@@ -68,7 +68,7 @@ def compare(
     interval: str = "percentile",
     narrower: bool = False,
     home: Home | None = None,
-    on_notices: Callable[[Sequence[Notice]], None] = lambda notices: None,
+    on_notices: Callable[[Sequence[LabelNotice]], None] = lambda notices: None,
 ) -> Compared:
     """Compare two systems in every primary metric, by a bootstrap over seeds and source videos.
 
@@ -127,10 +127,10 @@ def _interval(name: str) -> Interval:
     return _INTERVALS[name]
 
 
-def _copied(name: str, runs: NDArray[np.float64], truth: NDArray[np.float64]) -> list[Notice]:
+def _copied(name: str, runs: NDArray[np.float64], truth: NDArray[np.float64]) -> list[LabelNotice]:
     """A warning when a run's predictions are the labels."""
     equal = max(copied(run, truth) for run in runs)
     if not equal:
         return []
     text = f"{equal} of {truth.size} predictions of {name} equal their label: these are the labels"
-    return [Notice("labels-copied", text)]
+    return [LabelNotice("labels-copied", text)]

@@ -12,13 +12,13 @@ from harness.runs.executors import Done, Executor
 from harness.runs.plan import Cell, Plan
 from harness.runs.store import RunStore
 
-__all__ = ["Report", "carry_out", "select_cells"]
+__all__ = ["RunReport", "carry_out", "select_cells"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class RunReport:
     """What a call of ``carry_out`` did, in cells."""
 
     planned: int
@@ -36,7 +36,7 @@ def carry_out(
     only: Sequence[str] = (),
     on_done: Callable[[Done], None] = lambda done: None,
     on_start: Callable[[int], None] = lambda cells: None,
-) -> Report:
+) -> RunReport:
     """Run the missing cells of a plan. The caller holds ``store.writing()``.
 
     Each finished cell is committed at once, so stopping at any moment loses only cells in flight.
@@ -65,7 +65,7 @@ def carry_out(
             store.fail(key, reason)
             failed.append((_describe(done), reason))
         on_done(done)
-    return Report(
+    return RunReport(
         planned=len(chosen),
         present=len(chosen) - len(missing),
         done=len(missing) - len(failed),

@@ -10,11 +10,11 @@ from harness.runs.costs import work_left
 from harness.runs.holder import Running, running
 from harness.runs.store import RunStore
 
-__all__ = ["Progress", "status"]
+__all__ = ["SuiteProgress", "status"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class SuiteProgress:
     """How far a suite is, in cells.
 
     Args:
@@ -71,7 +71,7 @@ class Progress:
         }
 
 
-def status(suite: str | None = None, home: Home | None = None) -> list[Progress]:
+def status(suite: str | None = None, home: Home | None = None) -> list[SuiteProgress]:
     """How far a suite is, or every suite that was planned.
 
     Args:
@@ -87,14 +87,14 @@ def status(suite: str | None = None, home: Home | None = None) -> list[Progress]
     return [_progress(store, name, at_work) for name in names]
 
 
-def _progress(store: RunStore, suite: str, at_work: Running | None) -> Progress:
+def _progress(store: RunStore, suite: str, at_work: Running | None) -> SuiteProgress:
     plan = store.plan(suite)
     keys = plan.keys
     present = {key for key in keys if key in store}
     damaged = {key for key in present if store.get(key).damage}
     failed = {key for key in keys - present if store.failure(key) is not None}
     left = work_left(store, plan.cells)
-    return Progress(
+    return SuiteProgress(
         suite=suite,
         cells=len(keys),
         stored=len(present - damaged),

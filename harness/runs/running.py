@@ -10,7 +10,7 @@ from harness.errors import SpecError
 from harness.home import Home
 
 if TYPE_CHECKING:
-    from harness.runs.driver import Report
+    from harness.runs.driver import RunReport
     from harness.runs.executors import Done, Executor
     from harness.spec import Suite
 
@@ -28,7 +28,7 @@ def run(
     executor: Executor | None = None,
     on_start: Callable[[int], None] = lambda cells: None,
     on_done: Callable[[Done], None] = lambda done: None,
-) -> Report:
+) -> RunReport:
     """Run what is missing of a suite; the same call continues after an interruption.
 
     Args:

@@ -22,11 +22,11 @@ from harness.home import Home
 from harness.runs.store import RunStore, StoredRun
 from harness.submissions.store import StoredSubmission, SubmissionStore
 
-__all__ = ["Finding", "verify"]
+__all__ = ["StoreFinding", "verify"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class StoreFinding:
     """What was found of one stored thing.
 
     Args:
@@ -52,7 +52,7 @@ class Finding:
         }
 
 
-def verify(home: Home, *, corpora: bool = False) -> Iterator[Finding]:
+def verify(home: Home, *, corpora: bool = False) -> Iterator[StoreFinding]:
     """Check everything that is stored.
 
     Args:
@@ -93,14 +93,14 @@ class _Labels:
         return self._known[data]
 
 
-def _of_run(run: StoredRun, labels: _Labels) -> Finding:
+def _of_run(run: StoredRun, labels: _Labels) -> StoreFinding:
     damage = run.damage
     if not damage:
         try:
             damage = tuple(_contradictions(run, labels))
         except StoreError as error:
             damage = (str(error),)
-    return Finding(kind="run", name=run.key, damage=damage, sealed=run.sealed)
+    return StoreFinding(kind="run", name=run.key, damage=damage, sealed=run.sealed)
 
 
 def _contradictions(run: StoredRun, labels: _Labels) -> Iterator[str]:
@@ -119,13 +119,13 @@ def _contradictions(run: StoredRun, labels: _Labels) -> Iterator[str]:
             yield f"its {split} predictions are of other clips than the labels"
 
 
-def _of_labels(store: RunStore, name: str) -> Finding:
+def _of_labels(store: RunStore, name: str) -> StoreFinding:
     sealed = (store.root / "truth" / f"{name}.sha256").exists()
     found = _checked("labels", name, partial(store.truth, name))
-    return Finding(kind="labels", name=name, damage=found.damage, sealed=sealed)
+    return StoreFinding(kind="labels", name=name, damage=found.damage, sealed=sealed)
 
 
-def _of_submission(dataset: str, submission: StoredSubmission) -> Finding:
+def _of_submission(dataset: str, submission: StoredSubmission) -> StoreFinding:
     def read() -> None:
         wrong = checksums.damage(submission.folder)
         if wrong:
@@ -135,10 +135,10 @@ def _of_submission(dataset: str, submission: StoredSubmission) -> Finding:
 
     sealed = (submission.folder / checksums.SUMS).exists()
     found = _checked("submission", f"{dataset}/{submission.name}", read)
-    return Finding(kind=found.kind, name=found.name, damage=found.damage, sealed=sealed)
+    return StoreFinding(kind=found.kind, name=found.name, damage=found.damage, sealed=sealed)
 
 
-def _of_corpora(store: CorpusStore) -> Iterator[Finding]:
+def _of_corpora(store: CorpusStore) -> Iterator[StoreFinding]:
     for name in store.names():
         yield _checked("corpus", name, partial(_need_fingerprint, store, name))
 
@@ -150,10 +150,10 @@ def _need_fingerprint(store: CorpusStore, name: str) -> None:
         raise DataError(f"its content is {found[:12]}, its manifest says {corpus.fingerprint[:12]}")
 
 
-def _checked(kind: str, name: str, read: Callable[[], object]) -> Finding:
+def _checked(kind: str, name: str, read: Callable[[], object]) -> StoreFinding:
     """A finding of something that is sound if it can be read."""
     try:
         read()
     except HarnessError as error:
-        return Finding(kind=kind, name=name, damage=(str(error),))
-    return Finding(kind=kind, name=name)
+        return StoreFinding(kind=kind, name=name, damage=(str(error),))
+    return StoreFinding(kind=kind, name=name)

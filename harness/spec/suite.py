@@ -19,7 +19,7 @@ from harness._util.schema import (
     Place,
     Scalar,
     TableOf,
-    Text,
+    TextKind,
     check_keys,
     field_schemas,
     parse,
@@ -201,7 +201,7 @@ class _ProtocolChanges:
         return {"type": "object", "properties": known, "additionalProperties": False}
 
 
-_TITLE = Text(blank=False)
+_TITLE = TextKind(blank=False)
 _Title = Annotated[str, _TITLE]
 _Names = Annotated[tuple[str, ...], ListOf(item=_TITLE, least=1, unique=True)]
 

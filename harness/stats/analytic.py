@@ -25,7 +25,7 @@ from scipy import stats
 from harness.data.datasets import Dataset, datasets
 from harness.errors import SpecError
 from harness.metrics.base import Metric, Score, Values, metrics
-from harness.stats.compare import Pair, pair
+from harness.stats.compare import SystemPair, pair
 from harness.stats.resample import ratio, sums_of
 
 __all__ = ["TTest", "crossed_t", "crossed_variance_t"]
@@ -73,7 +73,7 @@ def crossed_t(
     return crossed_variance_t(a, b)
 
 
-def _video_scores(runs: Values, both: Pair, function: Score, name: str) -> Values:
+def _video_scores(runs: Values, both: SystemPair, function: Score, name: str) -> Values:
     sums = sums_of(runs, both.truth, both.clusters, function)
     if sums is None or sums.read is not ratio:
         raise SpecError(

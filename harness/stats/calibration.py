@@ -41,8 +41,8 @@ __all__ = [
     "TESTS",
     "AccuracyDesign",
     "Calibration",
+    "CalibrationFinding",
     "Design",
-    "Finding",
     "Scenario",
     "calibrate",
     "study",
@@ -80,7 +80,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class CalibrationFinding:
     """What one test does in one scenario; numbers are NaN where it does not apply."""
 
     scenario: Scenario
@@ -110,7 +110,7 @@ class Finding:
 
 def study(
     scenario: Scenario, *, replicates: int = 2000, draws: int = 400, seed: int = 0
-) -> list[Finding]:
+) -> list[CalibrationFinding]:
     """Calibrate every test in one scenario: once without a difference, once with one.
 
     Args:
@@ -131,7 +131,7 @@ def study(
         for kind, effect in (("null", 0.0), ("alternative", scenario.effect))
     )
     return [
-        Finding(
+        CalibrationFinding(
             scenario=scenario,
             test=test,
             false_positives=null.rejected[test],

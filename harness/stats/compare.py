@@ -32,7 +32,7 @@ from harness.stats.bca import corrected
 from harness.stats.distribution import Distribution
 from harness.stats.resample import Clusters, Evaluate, counts, draw, evaluator
 
-__all__ = ["Comparison", "Interval", "Pair", "Verdict", "compare", "pair"]
+__all__ = ["Comparison", "Interval", "SystemPair", "Verdict", "compare", "pair"]
 
 Interval: TypeAlias = Literal["percentile", "bca"]
 _INTERVALS: Mapping[Interval, str] = {"percentile": "percentile", "bca": "BCa"}
@@ -45,7 +45,7 @@ metrics whose best value lies inside their range."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pair:
+class SystemPair:
     """Two systems on the same clips, checked.
 
     Args:
@@ -180,7 +180,7 @@ def compare(
 
 def pair(
     pred_a: ArrayLike, pred_b: ArrayLike, truth: ArrayLike, clusters: ArrayLike, dataset: Dataset
-) -> Pair:
+) -> SystemPair:
     """Check two systems' predictions and put them in one shape; arguments as for ``compare``.
 
     Raises:
@@ -200,7 +200,7 @@ def pair(
             "the clips come from one source video: nothing tells how results vary between videos",
             hint="give clips of two source videos or more (30 make a comparison worth reading)",
         )
-    return Pair(a=a, b=b, truth=labels, clusters=index, videos=names.size)
+    return SystemPair(a=a, b=b, truth=labels, clusters=index, videos=names.size)
 
 
 def _runs(name: str, pred: ArrayLike, truth: ArrayLike, dataset: Dataset) -> tuple[Values, Values]:
@@ -214,7 +214,7 @@ def _runs(name: str, pred: ArrayLike, truth: ArrayLike, dataset: Dataset) -> tup
 
 
 def _bootstrap(
-    both: Pair, function: Score, draws: int, seed: int
+    both: SystemPair, function: Score, draws: int, seed: int
 ) -> tuple[tuple[float, float], Values, tuple[Evaluate, Evaluate]]:
     """Observed values of A and B, draws of their difference (D,), metrics for video weights."""
     child = {name: np.random.default_rng(derive(seed, "bootstrap", name)) for name in "vab"}
@@ -228,7 +228,7 @@ def _bootstrap(
 
 
 def _summary(
-    both: Pair,
+    both: SystemPair,
     metric: Metric,
     dataset: Dataset,
     values: tuple[float, float],

@@ -24,14 +24,14 @@ from harness.stats.compare import pair
 from harness.stats.distribution import Distribution
 from harness.stats.resample import counts, draw, evaluator
 
-__all__ = ["Estimate", "auroc", "change", "spearman", "weighted_auroc", "weighted_spearman"]
+__all__ = ["QualityEstimate", "auroc", "change", "spearman", "weighted_auroc", "weighted_spearman"]
 
 Weigh: TypeAlias = Callable[[int, Values], float]
 """(run, weights of its M scores) -> statistic, NaN where undefined."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class QualityEstimate:
     """A statistic averaged over runs, and its 95 % interval for new runs and source videos.
 
     The value is NaN where the statistic is undefined, as for scores that never vary; draws that
@@ -115,7 +115,7 @@ def _auroc(scores: NDArray[np.intp], positive: NDArray[np.bool_], weights: Value
 
 def spearman(
     scores: ArrayLike, other: ArrayLike, clusters: ArrayLike, *, draws: int = 1000, seed: int = 0
-) -> Estimate:
+) -> QualityEstimate:
     """Rank correlation of scores with something known, mean over runs.
 
     Args:
@@ -135,7 +135,7 @@ def spearman(
 
 def auroc(
     scores: ArrayLike, positive: ArrayLike, clusters: ArrayLike, *, draws: int = 1000, seed: int = 0
-) -> Estimate:
+) -> QualityEstimate:
     """How well scores tell positives from the others, mean over runs.
 
     Args:
@@ -163,7 +163,7 @@ def change(
     dataset: Dataset | str,
     draws: int = 1000,
     seed: int = 0,
-) -> Estimate:
+) -> QualityEstimate:
     """What an intervention on runs changes in a metric: after less before, mean over runs.
 
     Runs are paired: one that is drawn is drawn on both sides.
@@ -196,7 +196,9 @@ def change(
     return _interval(float(values[1] - values[0]), drawn[1] - drawn[0])
 
 
-def _estimate(weigh: Weigh, runs: int, clusters: ArrayLike, draws: int, seed: int) -> Estimate:
+def _estimate(
+    weigh: Weigh, runs: int, clusters: ArrayLike, draws: int, seed: int
+) -> QualityEstimate:
     names, place = np.unique(np.asarray(clusters), return_inverse=True)
     if len(names) < 2:
         raise SubmissionError(f"intervals take at least two source videos, found {len(names)}")
@@ -213,6 +215,6 @@ def _estimate(weigh: Weigh, runs: int, clusters: ArrayLike, draws: int, seed: in
     return _interval(float(observed), drawn.sum(axis=1) / runs)
 
 
-def _interval(value: float, drawn: Values) -> Estimate:
+def _interval(value: float, drawn: Values) -> QualityEstimate:
     low, high = Distribution(drawn[np.isfinite(drawn)]).interval()
-    return Estimate(value=value, low=low, high=high)
+    return QualityEstimate(value=value, low=low, high=high)

@@ -30,7 +30,7 @@ from harness._util.seeds import derive
 from harness.data.datasets import Dataset, datasets
 from harness.errors import SpecError, SubmissionError
 from harness.metrics.base import Metric, Values, metrics
-from harness.stats.compare import Pair, pair
+from harness.stats.compare import SystemPair, pair
 from harness.stats.distribution import Distribution
 from harness.stats.equivalence import declared_margin
 from harness.stats.multiple import holm
@@ -206,7 +206,7 @@ def draw_fields(
 
 
 def _field(
-    systems: Mapping[str, Pair], metric: Metric, dataset: Dataset, videos: Values, seed: int
+    systems: Mapping[str, SystemPair], metric: Metric, dataset: Dataset, videos: Values, seed: int
 ) -> Field:
     function = metric.on(dataset)
     drawn = np.empty((len(systems), len(videos)))  # (M, D)

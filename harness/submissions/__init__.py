@@ -10,10 +10,10 @@ predictions. ``score`` is for files that are not to be stored.
 from harness.submissions.checking import Checked, check
 from harness.submissions.flags import Flag, score_runs
 from harness.submissions.gold import Gold, find_gold
-from harness.submissions.manifest import NOT_STATED, Badge, Manifest
+from harness.submissions.manifest import NOT_STATED, Badge, SubmissionManifest
 from harness.submissions.reading import read_submission
-from harness.submissions.scoring import Scored, score
-from harness.submissions.store import Record, StoredSubmission, SubmissionStore
+from harness.submissions.scoring import ScoredFile, score
+from harness.submissions.store import StoredSubmission, SubmissionRecord, SubmissionStore
 from harness.submissions.submitting import Submitted, submit
 
 __all__ = [
@@ -22,10 +22,10 @@ __all__ = [
     "Checked",
     "Flag",
     "Gold",
-    "Manifest",
-    "Record",
-    "Scored",
+    "ScoredFile",
     "StoredSubmission",
+    "SubmissionManifest",
+    "SubmissionRecord",
     "SubmissionStore",
     "Submitted",
     "check",

@@ -14,7 +14,7 @@ from harness.data.spellings import explain_most
 from harness.errors import SubmissionError
 from harness.submissions.flags import Flag, flags_of, runs_of
 from harness.submissions.gold import Gold
-from harness.submissions.manifest import Manifest
+from harness.submissions.manifest import SubmissionManifest
 
 __all__ = ["Checked", "check"]
 
@@ -44,7 +44,9 @@ class Checked:
     flags: tuple[Flag, ...]
 
 
-def check(table: pd.DataFrame, gold: Gold, manifest: Manifest, *, partial: bool = False) -> Checked:
+def check(
+    table: pd.DataFrame, gold: Gold, manifest: SubmissionManifest, *, partial: bool = False
+) -> Checked:
     """Check predictions as ``read_submission`` returns them.
 
     Args:

@@ -13,9 +13,9 @@ from harness.data.datasets import Dataset
 from harness.metrics import score
 from harness.metrics.base import Values
 from harness.metrics.regression import calibration_slope, corr
-from harness.submissions.manifest import NOT_STATED, Manifest
+from harness.submissions.manifest import NOT_STATED, SubmissionManifest
 
-__all__ = ["Flag", "Run", "collapse", "flags_of", "runs_of", "score_runs"]
+__all__ = ["Flag", "SubmittedRun", "collapse", "flags_of", "runs_of", "score_runs"]
 
 _NEAR_CONSTANT = 0.10
 """Spread of predictions, as share of the spread of labels, below which a run counts as collapsed.
@@ -46,7 +46,7 @@ class Flag:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Run:
+class SubmittedRun:
     """One run's predictions beside the labels of the clips it covers.
 
     Args:
@@ -62,10 +62,10 @@ class Run:
     truth: Values
 
 
-def runs_of(predictions: pd.DataFrame, labels: Mapping[str, float]) -> list[Run]:
+def runs_of(predictions: pd.DataFrame, labels: Mapping[str, float]) -> list[SubmittedRun]:
     """Predictions (``id, seed, pred``) by run, sorted by seed; every id must have a label."""
     return [
-        Run(
+        SubmittedRun(
             seed=int(part["seed"].iloc[0]),
             ids=tuple(part["id"]),
             pred=part["pred"].to_numpy(dtype=np.float64),
@@ -94,7 +94,9 @@ def score_runs(
     }
 
 
-def flags_of(runs: list[Run], manifest: Manifest, expected: int) -> tuple[Flag, ...]:
+def flags_of(
+    runs: list[SubmittedRun], manifest: SubmissionManifest, expected: int
+) -> tuple[Flag, ...]:
     """Everything worth a warning, in the order a board should show it.
 
     Args:
@@ -106,7 +108,7 @@ def flags_of(runs: list[Run], manifest: Manifest, expected: int) -> tuple[Flag, 
     return (*found, *_coverage(runs, expected), *_statements(runs, manifest))
 
 
-def collapse(runs: list[Run]) -> Iterator[Flag]:
+def collapse(runs: list[SubmittedRun]) -> Iterator[Flag]:
     """Flags of runs that predict one number, or nearly one."""
     constant = [run for run in runs if run.pred.min() == run.pred.max()]
     if constant:
@@ -121,16 +123,16 @@ def collapse(runs: list[Run]) -> Iterator[Flag]:
         )
 
 
-def _is_near_constant(run: Run) -> bool:
+def _is_near_constant(run: SubmittedRun) -> bool:
     return _spread(run) < _NEAR_CONSTANT or np.unique(run.pred).size < _FEWEST_VALUES
 
 
-def _spread(run: Run) -> float:
+def _spread(run: SubmittedRun) -> float:
     labels = float(run.truth.std())
     return float(run.pred.std()) / labels if labels else math.inf
 
 
-def _direction(runs: list[Run]) -> Iterator[Flag]:
+def _direction(runs: list[SubmittedRun]) -> Iterator[Flag]:
     flipped = [run for run in runs if corr(run.pred, run.truth) < _FLIPPED]
     if flipped:
         lowest = min(corr(run.pred, run.truth) for run in flipped)
@@ -140,7 +142,7 @@ def _direction(runs: list[Run]) -> Iterator[Flag]:
         )
 
 
-def _scale(runs: list[Run]) -> Iterator[Flag]:
+def _scale(runs: list[SubmittedRun]) -> Iterator[Flag]:
     slopes = [calibration_slope(run.pred, run.truth) for run in runs if _is_correlated(run)]
     odd = [slope for slope in slopes if not 1 / _SLOPE <= slope <= _SLOPE]
     if odd:
@@ -160,11 +162,11 @@ def _scale(runs: list[Run]) -> Iterator[Flag]:
         )
 
 
-def _is_correlated(run: Run) -> bool:
+def _is_correlated(run: SubmittedRun) -> bool:
     return corr(run.pred, run.truth) >= _CORRELATED
 
 
-def _classes(runs: list[Run]) -> Iterator[Flag]:
+def _classes(runs: list[SubmittedRun]) -> Iterator[Flag]:
     values = np.unique(np.concatenate([run.pred for run in runs]))
     if 1 < values.size <= _CLASSES:
         whole = " integers" if (values % 1 == 0).all() else ""
@@ -175,18 +177,18 @@ def _classes(runs: list[Run]) -> Iterator[Flag]:
         )
 
 
-def _copies(runs: list[Run]) -> Iterator[Flag]:
+def _copies(runs: list[SubmittedRun]) -> Iterator[Flag]:
     distinct = {(run.ids, run.pred.tobytes()) for run in runs}
     if len(distinct) < len(runs):
         yield Flag("copies", f"{len(runs)} runs, but {len(distinct)} different ones")
 
 
-_LOOKS: tuple[Callable[[list[Run]], Iterator[Flag]], ...] = (
+_LOOKS: tuple[Callable[[list[SubmittedRun]], Iterator[Flag]], ...] = (
     *(collapse, _direction, _scale, _classes, _copies),
 )
 
 
-def _coverage(runs: list[Run], expected: int) -> Iterator[Flag]:
+def _coverage(runs: list[SubmittedRun], expected: int) -> Iterator[Flag]:
     sizes = [len(run.ids) for run in runs]
     if min(sizes) < expected:
         yield Flag("holes", f"{min(sizes)} of {expected} clips are predicted")
@@ -194,7 +196,7 @@ def _coverage(runs: list[Run], expected: int) -> Iterator[Flag]:
         yield Flag("uneven", f"runs cover different clips ({min(sizes)} to {max(sizes)} of them)")
 
 
-def _statements(runs: list[Run], manifest: Manifest) -> Iterator[Flag]:
+def _statements(runs: list[SubmittedRun], manifest: SubmissionManifest) -> Iterator[Flag]:
     if len(runs) == 1:
         yield Flag("one-run", "conditional on one run: how much another run differs is unseen")
     stated = manifest.stated_runs
@@ -206,7 +208,7 @@ def _statements(runs: list[Run], manifest: Manifest) -> Iterator[Flag]:
         yield Flag("selection-not-stated", "how the checkpoint was selected is not stated")
 
 
-def _of(some: list[Run], runs: list[Run]) -> str:
+def _of(some: list[SubmittedRun], runs: list[SubmittedRun]) -> str:
     if len(runs) == 1:
         return "the only run"
     return f"{len(some)} of {len(runs)} runs"

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from harness.data.datasets import Dataset, datasets
 from harness.data.known_labels import Labels, find_labels
-from harness.data.labels import Notice, OwnLabels, copied, gather
+from harness.data.labels import LabelNotice, OwnLabels, copied, gather
 from harness.data.readers.predictions import read_predictions_table, refuse_misspelt
-from harness.data.readers.tables import Table
+from harness.data.readers.tables import InputTable
 from harness.data.store import CorpusStore
 from harness.errors import SubmissionError
 from harness.home import Home
 from harness.metrics import score
 
-__all__ = ["Fit", "Fused", "Fusion", "Input", "Part", "fuse_file", "read_input"]
+__all__ = ["Fit", "Fused", "FusedFile", "FusedSystem", "Input", "fuse_file", "read_input"]
 
 _NOT_SYSTEMS = ("id", "video_id", "clip_id", "label", "seed")
 _HOLE = "leave the cell of a missing prediction empty; it is shown as a hole"
@@ -49,7 +49,7 @@ class Input:
     extra: list[str]
 
     @property
-    def notices(self) -> list[Notice]:
+    def notices(self) -> list[LabelNotice]:
         """What contradicts the labels, of both splits."""
         return list(dict.fromkeys((*self.valid.notices, *self.test.notices)))
 
@@ -78,7 +78,7 @@ class Input:
         return [clip for clip, value in zip(self.test.truth, column, strict=True) if value != value]
 
 
-class Fusion(Protocol):
+class FusedFile(Protocol):
     """Fitted weights of m systems."""
 
     @property
@@ -92,12 +92,14 @@ class Fusion(Protocol):
 class Fit(Protocol):
     """How weights are fitted."""
 
-    def __call__(self, predictions: NDArray[np.float64], labels: NDArray[np.float64], /) -> Fusion:
+    def __call__(
+        self, predictions: NDArray[np.float64], labels: NDArray[np.float64], /
+    ) -> FusedFile:
         """From (n, m) predictions, NaN where missing, and (n,) labels."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Part:
+class FusedSystem:
     """How one system does on the test clips it predicts.
 
     Args:
@@ -127,9 +129,9 @@ class Fused:
     """
 
     table: Input
-    parts: Sequence[Part]
+    parts: Sequence[FusedSystem]
     predictions: Mapping[str, float]
-    notices: Sequence[Notice]
+    notices: Sequence[LabelNotice]
 
 
 def fuse_file(
@@ -228,14 +230,14 @@ def read_input(
     return found
 
 
-def _unidentified(table: Input) -> list[Notice]:
+def _unidentified(table: Input) -> list[LabelNotice]:
     """A warning of every weight that the valid split does not determine."""
     given = table.of(table.valid)
     centred = np.nan_to_num(table.fitted() - np.nanmean(table.fitted(), axis=0))
     spread = np.linalg.norm(centred, axis=0)
     constant = [name for name, size in zip(table.names, spread, strict=True) if not size]
     notices = [
-        Notice(
+        LabelNotice(
             "constant",
             f"{name} predicts {np.nanmax(given[:, table.names.index(name)]):g} for every valid"
             " clip: it has weight 0 whatever it may tell elsewhere",
@@ -247,7 +249,7 @@ def _unidentified(table: Input) -> list[Notice]:
     alike = _dependent(directions, [table.names[place] for place in there])
     if alike:
         notices.append(
-            Notice(
+            LabelNotice(
                 "collinear",
                 f"the valid clips cannot tell the weights of {', '.join(alike)} apart: one of these"
                 " columns follows from the others, so other weights fit as well",
@@ -262,9 +264,9 @@ def _part(
     weight: float | None,
     truth: NDArray[np.float64],
     dataset: Dataset,
-) -> Part:
+) -> FusedSystem:
     there = np.isfinite(predictions)
-    return Part(
+    return FusedSystem(
         name=name,
         clips=int(there.sum()),
         weight=weight,
@@ -273,9 +275,9 @@ def _part(
     )
 
 
-def _copied(parts: Sequence[Part]) -> list[Notice]:
+def _copied(parts: Sequence[FusedSystem]) -> list[LabelNotice]:
     return [
-        Notice(
+        LabelNotice(
             "labels-copied",
             f"{part.copied} of {part.clips} predictions of {part.name} equal their label:"
             " these are the labels",
@@ -298,7 +300,7 @@ def _dependent(directions: NDArray[np.float64], names: Sequence[str]) -> list[st
     ]
 
 
-def _names(columns: str, table: Table) -> list[str]:
+def _names(columns: str, table: InputTable) -> list[str]:
     names = [name.strip() for name in columns.split(",")]
     if "" in names:
         raise SubmissionError(f"--columns names an empty column: {columns!r}", hint=_HINT)
@@ -314,7 +316,7 @@ def _names(columns: str, table: Table) -> list[str]:
     return names
 
 
-def _own_labels(table: Table, ids: list[str]) -> OwnLabels:
+def _own_labels(table: InputTable, ids: list[str]) -> OwnLabels:
     """The labels of the table, of the clips that have one."""
     values = table.numbers("label", ids, empty=True)
     there = np.isfinite(values)

@@ -26,12 +26,12 @@ from harness._util.schema import (
     Number,
     Place,
     TableOf,
-    Text,
+    TextKind,
     parse,
 )
 from harness.errors import SubmissionError
 
-__all__ = ["NOT_STATED", "Badge", "Manifest"]
+__all__ = ["NOT_STATED", "Badge", "SubmissionManifest"]
 
 NOT_STATED = "not stated"
 
@@ -67,8 +67,8 @@ _MEANINGS = {
 }
 
 
-def _line(longest: int) -> Text:
-    return Text(longest=longest, blank=False)
+def _line(longest: int) -> TextKind:
+    return TextKind(longest=longest, blank=False)
 
 
 def _list(item: Kind[T]) -> ListOf[T]:
@@ -123,7 +123,7 @@ class _Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
+class SubmissionManifest:
     """A submission as its authors describe it; None is "not stated".
 
     Raises:
@@ -140,7 +140,7 @@ class Manifest:
     """Year of publication."""
     url: Annotated[
         str | None,
-        Text(
+        TextKind(
             longest=300,
             pattern=_URL,
             expected="an http or https address, other characters as %xx",
@@ -170,7 +170,7 @@ class Manifest:
     """How foreign outputs became scores; required with ``values`` or ``scale``."""
     protocol: Annotated[
         str | None,
-        Text(pattern="[0-9a-f]{12}", expected="12 hexadecimal digits (msa list protocols)"),
+        TextKind(pattern="[0-9a-f]{12}", expected="12 hexadecimal digits (msa list protocols)"),
     ] = None
     """Digest of the protocol the authors say they followed (12 hexadecimal digits)."""
     note: Annotated[str | None, _line(1000)] = None
@@ -199,7 +199,7 @@ class Manifest:
             )
 
     @classmethod
-    def load(cls, path: Path, *, name: str | None = None, default: str) -> Manifest:
+    def load(cls, path: Path, *, name: str | None = None, default: str) -> SubmissionManifest:
         """Read and validate a manifest file.
 
         Args:
@@ -217,7 +217,7 @@ class Manifest:
         return cls.parse({"name": default, **stated} | _given(name=name), where=path.name)
 
     @classmethod
-    def parse(cls, table: Mapping[str, object], *, where: str) -> Manifest:
+    def parse(cls, table: Mapping[str, object], *, where: str) -> SubmissionManifest:
         """Validate a manifest given as a table.
 
         Raises:
@@ -229,7 +229,7 @@ class Manifest:
         """What is stated, as ``parse`` reads it.
 
         Example:
-            >>> Manifest(name="mine", year=2026).table()
+            >>> SubmissionManifest(name="mine", year=2026).table()
             {'name': 'mine', 'year': 2026}
         """
         return {
@@ -242,7 +242,7 @@ class Manifest:
         """The value of a field as text, "not stated" when it is absent.
 
         Example:
-            >>> mine = Manifest(name="mine", inputs=("text", "audio"))
+            >>> mine = SubmissionManifest(name="mine", inputs=("text", "audio"))
             >>> mine.shown("inputs"), mine.shown("paper")
             ('text, audio', 'not stated')
         """

@@ -10,12 +10,12 @@ import pandas as pd
 
 from harness.data.readers.predictions import check_predictions, read_predictions_table
 from harness.errors import SubmissionError
-from harness.submissions.manifest import Manifest
+from harness.submissions.manifest import SubmissionManifest
 
 __all__ = ["read_submission"]
 
 
-def read_submission(path: Path, manifest: Manifest) -> pd.DataFrame:
+def read_submission(path: Path, manifest: SubmissionManifest) -> pd.DataFrame:
     """Read a predictions file: pick rows, name columns, map cells to numbers, scale.
 
     Args:

@@ -10,18 +10,18 @@ import pandas as pd
 
 from harness.data.datasets import Dataset, datasets
 from harness.data.known_labels import Labels, find_labels, own_labels
-from harness.data.labels import Notice, copied
+from harness.data.labels import LabelNotice, copied
 from harness.data.readers.predictions import Aligned, align, read_predictions
 from harness.data.store import CorpusStore
 from harness.home import Home
 from harness.metrics import score as score_arrays
 from harness.metrics import score_conventions
 
-__all__ = ["Scored", "score"]
+__all__ = ["ScoredFile", "score"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Scored:
+class ScoredFile:
     """The scores of one run of a file.
 
     Args:
@@ -40,7 +40,7 @@ class Scored:
     missing: Sequence[str]
     extra: Sequence[str]
     labels: str
-    notices: Sequence[Notice]
+    notices: Sequence[LabelNotice]
     scores: Mapping[str, float]
     conventions: Sequence[Mapping[str, object]]
 
@@ -53,7 +53,7 @@ def score(
     corpus: str | None = None,
     split: str = "test",
     home: Home | None = None,
-) -> list[Scored]:
+) -> list[ScoredFile]:
     """Score a predictions file in the canonical definitions and in every repository's convention.
 
     Args:
@@ -90,9 +90,9 @@ def _runs(table: pd.DataFrame) -> Iterator[tuple[int | None, pd.DataFrame]]:
         yield seed, table[table["seed"] == seed]
 
 
-def _scored(seed: int | None, table: pd.DataFrame, found: Labels, dataset: Dataset) -> Scored:
+def _scored(seed: int | None, table: pd.DataFrame, found: Labels, dataset: Dataset) -> ScoredFile:
     aligned = align(dict(zip(table["id"], table["pred"], strict=True)), found.truth)
-    return Scored(
+    return ScoredFile(
         seed=seed,
         clips=len(aligned.ids),
         missing=aligned.missing,
@@ -104,11 +104,11 @@ def _scored(seed: int | None, table: pd.DataFrame, found: Labels, dataset: Datas
     )
 
 
-def _copied(aligned: Aligned, seed: int | None) -> list[Notice]:
+def _copied(aligned: Aligned, seed: int | None) -> list[LabelNotice]:
     """A warning when the predictions are the labels."""
     equal = copied(aligned.pred, aligned.truth)
     if not equal:
         return []
     run = "" if seed is None else f" of seed {seed}"
     text = f"{equal} of {len(aligned.ids)} predictions{run} equal their label: these are the labels"
-    return [Notice("labels-copied", text)]
+    return [LabelNotice("labels-copied", text)]

@@ -27,9 +27,9 @@ from harness._util.schema import parse
 from harness.errors import StoreError, SubmissionError
 from harness.submissions.checking import Checked
 from harness.submissions.flags import Flag
-from harness.submissions.manifest import Badge, Manifest
+from harness.submissions.manifest import Badge, SubmissionManifest
 
-__all__ = ["Outcome", "Record", "StoredSubmission", "SubmissionStore"]
+__all__ = ["Outcome", "StoredSubmission", "SubmissionRecord", "SubmissionStore"]
 
 FORMAT = 1
 
@@ -37,7 +37,7 @@ Outcome = Literal["added", "unchanged", "replaced"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class SubmissionRecord:
     """What is known of a stored submission.
 
     Args:
@@ -56,7 +56,7 @@ class Record:
     dataset: str
     split: str
     badge: Badge = Badge.RECOMPUTED
-    stated: Manifest
+    stated: SubmissionManifest
     source: str
     seeds: tuple[int, ...]
     clips: int
@@ -66,8 +66,14 @@ class Record:
 
     @classmethod
     def of(
-        cls, checked: Checked, manifest: Manifest, *, dataset: str, split: str, source: str
-    ) -> Record:
+        cls,
+        checked: Checked,
+        manifest: SubmissionManifest,
+        *,
+        dataset: str,
+        split: str,
+        source: str,
+    ) -> SubmissionRecord:
         """The record of predictions that passed the checks."""
         return cls(
             dataset=dataset,
@@ -108,7 +114,7 @@ class Record:
         }
 
     @classmethod
-    def parse(cls, table: Mapping[str, object]) -> Record:
+    def parse(cls, table: Mapping[str, object]) -> SubmissionRecord:
         """The inverse of ``table``.
 
         Raises:
@@ -132,7 +138,7 @@ class StoredSubmission:
         return self.folder.name
 
     @cached_property
-    def manifest(self) -> Record:
+    def manifest(self) -> SubmissionRecord:
         """What the authors state and what was found.
 
         Raises:
@@ -140,7 +146,7 @@ class StoredSubmission:
         """
         try:
             file = self.folder / "manifest.json"
-            return Record.parse(read_json(file, "record", error=SubmissionError))
+            return SubmissionRecord.parse(read_json(file, "record", error=SubmissionError))
         except SubmissionError as error:
             raise self._damaged(str(error)) from error
 
@@ -196,7 +202,9 @@ class SubmissionStore:
             )
         return StoredSubmission(self.root / dataset / name)
 
-    def put(self, record: Record, predictions: pd.DataFrame, *, replace: bool = False) -> Outcome:
+    def put(
+        self, record: SubmissionRecord, predictions: pd.DataFrame, *, replace: bool = False
+    ) -> Outcome:
         """Store a submission; the same content again changes nothing.
 
         Args:

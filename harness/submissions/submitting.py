@@ -14,9 +14,9 @@ from harness.home import Home
 from harness.submissions.checking import check
 from harness.submissions.flags import score_runs
 from harness.submissions.gold import find_gold
-from harness.submissions.manifest import Manifest
+from harness.submissions.manifest import SubmissionManifest
 from harness.submissions.reading import read_submission
-from harness.submissions.store import Outcome, Record, SubmissionStore
+from harness.submissions.store import Outcome, SubmissionRecord, SubmissionStore
 
 __all__ = ["Submitted", "submit"]
 
@@ -33,7 +33,7 @@ class Submitted:
         outcome: What was done to the store; None after a dry run, which stores nothing.
     """
 
-    record: Record
+    record: SubmissionRecord
     dataset: Dataset
     labels: str
     scores: Mapping[int, Mapping[str, float]]
@@ -43,7 +43,7 @@ class Submitted:
 def submit(
     path: Path | str,
     dataset: Dataset | str,
-    manifest: Manifest | Path | str | None = None,
+    manifest: SubmissionManifest | Path | str | None = None,
     *,
     name: str | None = None,
     labels: Path | None = None,
@@ -83,7 +83,9 @@ def submit(
     table = read_submission(file, stated)
     gold, origin = find_gold(known, split, CorpusStore(home.corpora), file=labels, corpus=corpus)
     checked = check(table, gold, stated, partial=partial)
-    record = Record.of(checked, stated, dataset=known.name, split=split, source=file_digest(file))
+    record = SubmissionRecord.of(
+        checked, stated, dataset=known.name, split=split, source=file_digest(file)
+    )
     outcome: Outcome | None = None
     if not dry_run:
         store = SubmissionStore(home.store / "submissions")
@@ -97,9 +99,11 @@ def submit(
     )
 
 
-def _manifest(given: Manifest | Path | str | None, name: str | None, file: Path) -> Manifest:
-    if isinstance(given, Manifest):
+def _manifest(
+    given: SubmissionManifest | Path | str | None, name: str | None, file: Path
+) -> SubmissionManifest:
+    if isinstance(given, SubmissionManifest):
         return given if name is None else dataclasses.replace(given, name=name)
     if given is None:
-        return Manifest.parse({"name": name or file.stem}, where=file.name)
-    return Manifest.load(Path(given), name=name, default=file.stem)
+        return SubmissionManifest.parse({"name": name or file.stem}, where=file.name)
+    return SubmissionManifest.load(Path(given), name=name, default=file.stem)

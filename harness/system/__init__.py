@@ -18,10 +18,10 @@ if TYPE_CHECKING:
         ClueParams,
         KnowledgeParams,
         Params,
-        Progress,
         QuirkParams,
         TokenParams,
         TrainingParams,
+        TrainingProgress,
         param,
     )
 
@@ -37,13 +37,13 @@ __all__ = [
     "ParameterGroup",
     "Params",
     "Pass",
-    "Progress",
     "QuirkParams",
     "Stage",
     "System",
     "Task",
     "TokenParams",
     "TrainingParams",
+    "TrainingProgress",
     "param",
     "systems",
 ]
@@ -53,7 +53,14 @@ __getattr__ = lazily(  # boards read ``diagnostics`` without torch
     contract=("Card", "Epoch", "Fitted", "System", "Task", "systems"),
     network=("Dims", "Network", "Output", "ParameterGroup", "Pass", "Stage"),
     params=(
-        *("ClueParams", "KnowledgeParams", "Params", "Progress", "QuirkParams", "TokenParams"),
+        *(
+            "ClueParams",
+            "KnowledgeParams",
+            "Params",
+            "TrainingProgress",
+            "QuirkParams",
+            "TokenParams",
+        ),
         *("TrainingParams", "param"),
     ),
 )

@@ -1,6 +1,6 @@
 """Where a network acts on what it thinks of a clip: a quality score, a gate, a trust.
 
-A network passes such values through a ``Judgement``, which leaves them as they are. The mark lets
+A network passes such values through a ``Gate``, which leaves them as they are. The mark lets
 the harness ask whether the judgement matters: values are collected clip by clip, and a network can
 be made to act on those of another clip.
 
@@ -14,10 +14,10 @@ from contextlib import ExitStack, contextmanager
 
 from torch import Tensor, nn
 
-__all__ = ["Judgement", "collected", "judgements", "replaced"]
+__all__ = ["Gate", "collected", "gates_of", "replaced"]
 
 
-class Judgement(nn.Identity):
+class Gate(nn.Identity):
     """A place in a network where (B,) or (B, K) judgements pass, once for each batch.
 
     Args:
@@ -30,17 +30,17 @@ class Judgement(nn.Identity):
         self.name, self.of = name, of
 
 
-def judgements(network: nn.Module) -> tuple[Judgement, ...]:
+def gates_of(network: nn.Module) -> tuple[Gate, ...]:
     """All places where a network acts on judgements."""
-    return tuple(module for module in network.modules() if isinstance(module, Judgement))
+    return tuple(module for module in network.modules() if isinstance(module, Gate))
 
 
 @contextmanager
 def collected(network: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
     """While open, what passes is kept: name of the judgement -> (B,) or (B, K) of each batch."""
-    kept: dict[str, list[Tensor]] = {place.name: [] for place in judgements(network)}
+    kept: dict[str, list[Tensor]] = {place.name: [] for place in gates_of(network)}
     with ExitStack() as stack:
-        for place in judgements(network):
+        for place in gates_of(network):
             handle = place.register_forward_hook(lambda m, _inputs, own: kept[m.name].append(own))
             stack.callback(handle.remove)
         yield kept
@@ -55,7 +55,7 @@ def replaced(network: nn.Module, values: Mapping[str, Tensor]) -> Iterator[None]
         values: Name of the judgement -> (B,) or (B, K), for the batch that it is shown.
     """
     with ExitStack() as stack:
-        for place in judgements(network):
+        for place in gates_of(network):
             handle = place.register_forward_hook(lambda m, _inputs, _own: values[m.name])
             stack.callback(handle.remove)
         yield

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from harness._util.registry import Registry
 
 if TYPE_CHECKING:
-    from harness.training.objectives.base import Setting, Term
+    from harness.training.objectives.base import ObjectiveSetting, Term
 
 __all__ = ["Objective", "objectives"]
 
@@ -34,7 +34,7 @@ class Objective:
     name: str
     title: str
     paper: str
-    term: Callable[[Setting], Term] | None = None
+    term: Callable[[ObjectiveSetting], Term] | None = None
     represents: bool = False
     place: float = math.inf
 

@@ -22,10 +22,10 @@ __all__ = [
     "ClueParams",
     "KnowledgeParams",
     "Params",
-    "Progress",
     "QuirkParams",
     "TokenParams",
     "TrainingParams",
+    "TrainingProgress",
     "param",
 ]
 
@@ -95,7 +95,7 @@ class Params:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class TrainingProgress:
     """Where training stands: ``step`` counts optimiser steps from 0, ``epoch`` from 1."""
 
     step: int
@@ -160,7 +160,7 @@ class TrainingParams(Params):
         """
         return False
 
-    def lr_factor(self, at: Progress) -> float:
+    def lr_factor(self, at: TrainingProgress) -> float:
         """Multiplier of every learning rate: linear warm-up, then the schedule, down to zero."""
         warm = round(self.warmup * at.steps)
         if at.step < warm:

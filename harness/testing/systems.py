@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from harness.checks.conformance import Finding, check
+from harness.checks.conformance import ConformanceFinding, check
 from harness.data.corpus import Corpus
 from harness.errors import RunFailed
 from harness.spec import Scalar
@@ -28,7 +28,7 @@ def check_system(
     *,
     changes: Mapping[str, Scalar] | None = None,
     checks: Iterable[str] | None = None,
-) -> list[Finding]:
+) -> list[ConformanceFinding]:
     """Run the conformance checks on a system, as the project does on its own.
 
     Args:

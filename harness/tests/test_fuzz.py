@@ -21,7 +21,7 @@ from harness.data.readers import label_csv, mmsa_pickle
 from harness.data.readers.predictions import read_predictions
 from harness.errors import HarnessError
 from harness.spec import Suite
-from harness.submissions.manifest import Manifest
+from harness.submissions.manifest import SubmissionManifest
 
 EXAMPLES = 250  # of each format; four of them
 
@@ -99,7 +99,7 @@ def read_labels(path: Path) -> None:
 def read_toml(path: Path) -> None:
     with contextlib.suppress(HarnessError):
         Suite.load(path)
-    Manifest.load(path, default="mine")
+    SubmissionManifest.load(path, default="mine")
 
 
 FORMATS: dict[str, tuple[str, bytes, list[Callable[[Path], object]]]] = {

@@ -8,11 +8,11 @@ from harness.training.evaluation import predict
 from harness.training.features import batches_of
 from harness.training.fit import fit_network, loop_of, untrained
 from harness.training.loop import Loop
-from harness.training.optimisation import Sweep, clip_losses, total_loss
+from harness.training.optimisation import OptimiserPass, clip_losses, total_loss
 
 __all__ = [
     "Loop",
-    "Sweep",
+    "OptimiserPass",
     "batches_of",
     "clip_losses",
     "fit_network",

@@ -15,7 +15,7 @@ import torch
 
 from harness._util.tensors import load_tensors
 
-__all__ = ["Keeper"]
+__all__ = ["TrainingCheckpoint"]
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ EVERY = 60.0
 """Seconds between two saves: small models finish sooner and write nothing."""
 
 
-class Keeper:
+class TrainingCheckpoint:
     """The file of one run.
 
     Args:

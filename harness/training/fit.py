@@ -16,7 +16,7 @@ from harness.data.corpus import Split
 from harness.errors import SpecError
 from harness.spec.conditions import Condition
 from harness.system import Fitted, System, Task
-from harness.system.gates import judgements
+from harness.system.gates import gates_of
 from harness.system.network import Dims, Network
 from harness.system.params import KnowledgeParams, TrainingParams
 from harness.training.evaluation import (
@@ -73,7 +73,7 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
         return swaps(network, source(split), _corrupter(split, task), seed)
 
     valid = loop.sources[task.valid.name]
-    judged = {place.name: list(place.of) for place in judgements(network)}
+    judged = {place.name: list(place.of) for place in gates_of(network)}
     talks = tells(network, valid)
     unstable = not CHECKS.isdisjoint(system.card.declares)
     return Fitted(

@@ -25,9 +25,9 @@ from harness.metrics.base import better, metrics  # not the conventions: they do
 from harness.system import Epoch, Task
 from harness.system.network import Network, Pass, Stage
 from harness.system.params import TrainingParams
-from harness.training.checkpoint import Keeper
+from harness.training.checkpoint import TrainingCheckpoint
 from harness.training.evaluation import predict
-from harness.training.optimisation import Sweep
+from harness.training.optimisation import OptimiserPass
 
 __all__ = ["Loop"]
 
@@ -76,7 +76,7 @@ class Loop:
 
     def walk(self) -> Iterator[Epoch]:
         """Train as ``run`` does, pausing after each epoch; who stops early has no best weights."""
-        keeper = Keeper(self.task.resume)
+        keeper = TrainingCheckpoint(self.task.resume)
         epoch = self._take_up(keeper.load(self.task.device))
         while True:
             while not self._finished(epoch):
@@ -112,7 +112,9 @@ class Loop:
         self.epochs = min(ceiling, own if stage.epochs is None else stage.epochs)
         batches = math.ceil(len(self._train) / self._batch_size)
         self.sweeps = [
-            Sweep(self.network, plan, stage, self.params, batches=batches, epochs=self.epochs)
+            OptimiserPass(
+                self.network, plan, stage, self.params, batches=batches, epochs=self.epochs
+            )
             for plan in stage.passes
         ]
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from harness.data.batching import Batch, BatchSource
 from harness.system.network import Network, Output, Pass, Stage
-from harness.system.params import Progress, TrainingParams
+from harness.system.params import TrainingParams, TrainingProgress
 
-__all__ = ["Sweep", "clip_losses", "total_loss"]
+__all__ = ["OptimiserPass", "clip_losses", "total_loss"]
 
 _LOSSES = {"l1": nn.functional.l1_loss, "mse": nn.functional.mse_loss}
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -32,7 +32,7 @@ def clip_losses(prediction: Tensor, labels: Tensor, params: TrainingParams) -> T
     return _LOSSES[params.loss](prediction, labels, reduction="none")
 
 
-class Sweep:
+class OptimiserPass:
     """A pass with its optimiser.
 
     Args:
@@ -138,7 +138,7 @@ class Sweep:
                 parameter.grad = parameter.grad.clone()
 
     def _update(self, epoch: int) -> None:
-        at = Progress(step=self.step, steps=self.steps, epoch=epoch, epochs=self.epochs)
+        at = TrainingProgress(step=self.step, steps=self.steps, epoch=epoch, epochs=self.epochs)
         # From the first rates, not the last ones: factors do not pile up.
         factor = self.params.lr_factor(at) * self.slowdown
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):

@@ -23,8 +23,8 @@ __all__ = [
     "PRED",
     "TRUTH",
     "WORDLESS",
+    "ConventionReading",
     "Dead",
-    "Reading",
     "Same",
     "dead_models",
     "readings",
@@ -47,7 +47,7 @@ _LOADER = "multibench"  # the one repository whose loader, not its metric, sets 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ConventionReading:
     """One rule for Acc-2, applied to the ten clips.
 
     Args:
@@ -96,19 +96,19 @@ _RULES = (
 )
 
 
-def readings() -> tuple[Reading, ...]:
+def readings() -> tuple[ConventionReading, ...]:
     """The five rules in use, lowest Acc-2 first."""
     return tuple(sorted(map(_reading, _RULES), key=lambda reading: reading.value))
 
 
-def _reading(rule: _Rule) -> Reading:
+def _reading(rule: _Rule) -> ConventionReading:
     truth, pred = np.array(TRUTH), np.array(PRED)
     counts = np.full(truth.shape, True) if rule.zeros else non_zero(truth)
     if not rule.words:
         counts[WORDLESS] = False
     right = rule.code(pred) == rule.code(truth)
     users = [convention for convention in CONVENTIONS if _follows(convention, rule)]
-    return Reading(
+    return ConventionReading(
         positive="p ≥ 0" if rule.code is non_negative else "p > 0",
         clips="all clips" if rule.zeros else "y ≠ 0" if rule.words else "y ≠ 0, with words",
         reason=rule.reason,

@@ -20,7 +20,7 @@ from leaderboards.figures._style import (
     sheet,
     style,
 )
-from leaderboards.guide.conventions import PRED, TRUTH, WORDLESS, Dead, Reading
+from leaderboards.guide.conventions import PRED, TRUTH, WORDLESS, ConventionReading, Dead
 from leaderboards.guide.resolution import NOMINAL, SHOWN
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _LOOKS = dict(
 )
 
 
-def draw_acc2(found: Sequence[Reading]) -> Figure:
+def draw_acc2(found: Sequence[ConventionReading]) -> Figure:
     """Which of the ten clips each rule calls right, wrong, or leaves out."""
     title = f"One prediction vector, {len({reading.value for reading in found})} values of “Acc-2”"
     subtitle = f"Ten clips, one prediction each: what {len(found)} rules in use make of them"

@@ -15,8 +15,8 @@ from leaderboards.guide.conventions import (
     PRED,
     TRUTH,
     WORDLESS,
+    ConventionReading,
     Dead,
-    Reading,
     dead_models,
     readings,
     same_scores,
@@ -89,7 +89,7 @@ def _marks() -> Iterator[str]:
 # One name, several metrics
 
 
-def _acc2(found: tuple[Reading, ...]) -> Iterator[str]:
+def _acc2(found: tuple[ConventionReading, ...]) -> Iterator[str]:
     values = len({reading.value for reading in found})
     yield f'### One prediction vector, {values} values of "Acc-2"'
     yield "Ten made-up clips on MOSI's scale, and one system's predictions for them:"
@@ -117,7 +117,7 @@ def _listed(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:4g}" for value in values)
 
 
-def _reading(reading: Reading) -> tuple[str, ...]:
+def _reading(reading: ConventionReading) -> tuple[str, ...]:
     return (
         f"{reading.value:.3f}",
         f"{reading.right} of {reading.counted}",

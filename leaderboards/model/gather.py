@@ -173,7 +173,8 @@ def _variants(truth: Truth, stored: StoredRun) -> dict[str, NDArray[np.float64]]
 def _flags(runs: tuple[Run, ...], truth: Truth) -> tuple[str, ...]:
     """What a reader must know of a row's predictions: that they collapsed."""
     given = [
-        flags.Run(seed=run.seed, ids=truth.ids, pred=run.pred, truth=truth.labels) for run in runs
+        flags.SubmittedRun(seed=run.seed, ids=truth.ids, pred=run.pred, truth=truth.labels)
+        for run in runs
     ]
     return (*(flag.text for flag in flags.collapse(given)), *_unstable(runs))
 

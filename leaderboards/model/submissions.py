@@ -11,7 +11,7 @@ from harness.errors import StoreError
 from harness.metrics import score
 from harness.runs.labels import Truth
 from harness.runs.store import RunStore
-from harness.submissions import NOT_STATED, Record, StoredSubmission, SubmissionStore
+from harness.submissions import NOT_STATED, StoredSubmission, SubmissionRecord, SubmissionStore
 from leaderboards.model.board import CorpusFacts, Row, Run
 
 __all__ = ["entries"]
@@ -86,7 +86,7 @@ def _aligned(part: pd.DataFrame, truth: Truth, name: str) -> np.ndarray:
     return given.reindex(list(truth.ids)).to_numpy(dtype=np.float64)
 
 
-def _outside(record: Record, protocol: str) -> str:
+def _outside(record: SubmissionRecord, protocol: str) -> str:
     """Why a submission is shown apart; empty when it takes part in the ranks."""
     stated = record.stated
     if record.clips < record.expected:

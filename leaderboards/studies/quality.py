@@ -24,11 +24,11 @@ from harness.metrics.base import Values
 from harness.runs.labels import Truth
 from harness.runs.store import RunStore, StoredRun
 from harness.spec.conditions import CLEAN, MODALITIES, Condition
-from harness.stats.quality import Estimate, auroc, change, spearman
+from harness.stats.quality import QualityEstimate, auroc, change, spearman
 from harness.system.diagnostics import MIXED, swapped
 from leaderboards.model import CorpusFacts, Grid, Row, gather
 
-__all__ = ["ANY", "CorpusQuality", "RowQuality", "Score", "Swap", "study_quality"]
+__all__ = ["ANY", "CorpusQuality", "QualityScore", "RowQuality", "Swap", "study_quality"]
 
 ANY = "any"
 """All kinds of corruption together."""
@@ -38,7 +38,7 @@ _Record: TypeAlias = Mapping[str, Any]  # JSON of the store, typed as it is take
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class QualityScore:
     """One judgement about one modality.
 
     Args:
@@ -55,9 +55,9 @@ class Score:
     judgement: str
     of: str
     mean: float
-    following: Mapping[str, Estimate]
-    telling: Mapping[str, Estimate]
-    natural: Mapping[str, Estimate]
+    following: Mapping[str, QualityEstimate]
+    telling: Mapping[str, QualityEstimate]
+    natural: Mapping[str, QualityEstimate]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Swap:
 
     condition: str
     before: float
-    change: Estimate
+    change: QualityEstimate
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +80,7 @@ class RowQuality:
     """One row of a suite that judges clips."""
 
     row: Row
-    scores: tuple[Score, ...]
+    scores: tuple[QualityScore, ...]
     swaps: tuple[Swap, ...]
 
 
@@ -229,13 +229,13 @@ class _Told:
 
 def _score(
     told: _Told, judgement: str, column: str, of: str, natural: Mapping[str, Values], by: _Options
-) -> Score:
+) -> QualityScore:
     own = [condition for condition in told.conditions if condition.hit == (of,)]
     kinds = dict.fromkeys(condition.family for condition in own)
     groups = {kind: [c for c in own if c.family == kind] for kind in kinds} | {ANY: own}
     hits = {name: [c for c in told.conditions if c.hit == (name,)] for name in MODALITIES}
     clean = told.under(CLEAN, column)
-    return Score(
+    return QualityScore(
         judgement=judgement,
         of=of,
         mean=float(clean.mean()),
@@ -259,7 +259,7 @@ def _score(
 
 def _telling(
     values: Values, strengths: Values, videos: NDArray[np.object_], by: _Options
-) -> Estimate:
+) -> QualityEstimate:
     return auroc(values, strengths == 0, videos, **by)
 
 

@@ -24,7 +24,16 @@ from harness.stats import declared_margin
 from leaderboards.literature import PublishedRow
 from leaderboards.model import Grid, Row, gather
 
-__all__ = ["VERDICTS", "Cell", "Gap", "Ours", "Verdict", "as_records", "gap", "reproduce"]
+__all__ = [
+    "VERDICTS",
+    "Gap",
+    "Ours",
+    "ReproducedNumber",
+    "Verdict",
+    "as_records",
+    "gap",
+    "reproduce",
+]
 
 Verdict = Literal["reproduced", "differs", "not comparable", "not run"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "differs", "not comparable", "not run")
@@ -108,7 +117,7 @@ class Ours:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class ReproducedNumber:
     """One published number and what came of it.
 
     Args:
@@ -159,7 +168,7 @@ class _Candidate:
         return ": ".join(part for part in (self.row.text, ", ".join(encoders)) if part)
 
 
-def reproduce(store: RunStore, rows: Iterable[PublishedRow]) -> tuple[Cell, ...]:
+def reproduce(store: RunStore, rows: Iterable[PublishedRow]) -> tuple[ReproducedNumber, ...]:
     """What the store says to each published number, in their order.
 
     Raises:
@@ -183,7 +192,7 @@ def _candidates(store: RunStore, systems: set[str]) -> Iterator[_Candidate]:
                     yield _Candidate(suite=suite, grid=grid, row=row)
 
 
-def _cell(published: PublishedRow, candidates: Iterable[_Candidate]) -> Cell:
+def _cell(published: PublishedRow, candidates: Iterable[_Candidate]) -> ReproducedNumber:
     fitting = (
         _compare(published, candidate)
         for candidate in candidates
@@ -191,17 +200,17 @@ def _cell(published: PublishedRow, candidates: Iterable[_Candidate]) -> Cell:
         and candidate.grid.corpus.dataset.name == published.dataset
     )
     nothing = "" if published.system else "no such system here"
-    not_run = Cell(published=published, verdict="not run", reason=nothing)
+    not_run = ReproducedNumber(published=published, verdict="not run", reason=nothing)
     return min(fitting, key=_merit, default=not_run)
 
 
-def _merit(cell: Cell) -> tuple[bool, int, str, str, str]:
+def _merit(cell: ReproducedNumber) -> tuple[bool, int, str, str, str]:
     assert cell.ours is not None
     ours = cell.ours
     return cell.gap is None, -len(ours.values), ours.suite, ours.label, ours.corpus
 
 
-def _compare(published: PublishedRow, candidate: _Candidate) -> Cell:
+def _compare(published: PublishedRow, candidate: _Candidate) -> ReproducedNumber:
     ours = Ours(
         suite=candidate.suite,
         label=candidate.row.label,
@@ -210,11 +219,11 @@ def _compare(published: PublishedRow, candidate: _Candidate) -> Cell:
     )
     reasons = (*_differences(published, candidate), *_shortfalls(ours))
     if reasons:
-        return Cell(
+        return ReproducedNumber(
             published=published, verdict="not comparable", reason="; ".join(reasons), ours=ours
         )
     found = gap(ours.values, published.value, published.seeds)
-    cell = Cell(
+    cell = ReproducedNumber(
         published=published,
         verdict="differs",
         ours=ours,
@@ -274,12 +283,12 @@ def _unstated(published: PublishedRow) -> Iterator[str]:
         yield "number of runs, taken as one"
 
 
-def as_records(cells: Iterable[Cell]) -> list[dict[str, Json]]:
+def as_records(cells: Iterable[ReproducedNumber]) -> list[dict[str, Json]]:
     """One record per cell with stable keys, numbers unrounded, None for what there is not."""
     return [_record(cell) for cell in cells]
 
 
-def _record(cell: Cell) -> dict[str, Json]:
+def _record(cell: ReproducedNumber) -> dict[str, Json]:
     row, ours = cell.published, cell.ours
     return {
         "table": row.table,

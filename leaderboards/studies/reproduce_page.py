@@ -23,7 +23,7 @@ from leaderboards.document import (
 from leaderboards.literature import PublishedRow
 from leaderboards.numbers import EMPTY
 from leaderboards.rendering import render_markdown
-from leaderboards.studies.reproduce import VERDICTS, Cell
+from leaderboards.studies.reproduce import VERDICTS, ReproducedNumber
 
 __all__ = ["counts", "document", "interval", "named", "number", "render", "said"]
 
@@ -65,12 +65,12 @@ _LEGEND = Bullets(
 )
 
 
-def render(name: str, cells: Sequence[Cell]) -> str:
+def render(name: str, cells: Sequence[ReproducedNumber]) -> str:
     """The page of one published table as Markdown, ending in a newline."""
     return render_markdown(document(name, cells))
 
 
-def document(name: str, cells: Sequence[Cell]) -> Document:
+def document(name: str, cells: Sequence[ReproducedNumber]) -> Document:
     """The page of one published table."""
     title = "How to read this"
     return Document(
@@ -83,13 +83,13 @@ def document(name: str, cells: Sequence[Cell]) -> Document:
     )
 
 
-def counts(cells: Sequence[Cell]) -> str:
+def counts(cells: Sequence[ReproducedNumber]) -> str:
     """How many cells got each verdict, on one line."""
     found = Counter(cell.verdict for cell in cells)
     return f"{len(cells)} numbers: " + ", ".join(f"{found[v]} {v}" for v in VERDICTS)
 
 
-def said(cell: Cell) -> str:
+def said(cell: ReproducedNumber) -> str:
     """The verdict with what qualifies it."""
     if cell.reason:
         return f"{cell.verdict}: {cell.reason}"
@@ -113,7 +113,7 @@ def number(value: float, row: PublishedRow, *, signed: bool = False) -> str:
     return numbers.number(value, metrics[row.metric], signed=signed, decimals=4)
 
 
-def interval(cell: Cell) -> str:
+def interval(cell: ReproducedNumber) -> str:
     """The gap and its interval, empty where there is none."""
     if cell.gap is None:
         return ""
@@ -122,7 +122,7 @@ def interval(cell: Cell) -> str:
     return f"{effect} [{low}, {high}]"
 
 
-def _of_dataset(dataset: Dataset, cells: Sequence[Cell]) -> Iterator[Part]:
+def _of_dataset(dataset: Dataset, cells: Sequence[ReproducedNumber]) -> Iterator[Part]:
     own = [cell for cell in cells if cell.published.dataset == dataset.name]
     if own:
         sources = dict.fromkeys(cell.published.source for cell in own)
@@ -135,7 +135,7 @@ def _of_dataset(dataset: Dataset, cells: Sequence[Cell]) -> Iterator[Part]:
         yield Part(name=dataset.name, title=dataset.title, blocks=blocks)
 
 
-def _line(cell: Cell) -> tuple[str, ...]:
+def _line(cell: ReproducedNumber) -> tuple[str, ...]:
     row, ours = cell.published, cell.ours
     runs = f"{len(ours.values) if ours else 0} / {row.seeds or '?'}"
     return (

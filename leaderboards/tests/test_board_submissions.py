@@ -10,7 +10,7 @@ import pytest
 import leaderboards
 from harness.errors import StoreError
 from harness.runs.store import RunStore
-from harness.submissions import Badge, Manifest, Record, SubmissionStore
+from harness.submissions import Badge, SubmissionManifest, SubmissionRecord, SubmissionStore
 from harness.tests.stores import Off, Row, make_corpus, make_store
 from leaderboards.model import analyse, gather
 
@@ -29,10 +29,10 @@ def submit(store: RunStore, clips: int = 457, ids: list[str] | None = None, **st
     names = list(TEST.ids[:clips]) if ids is None else ids
     pred = TEST.labels[: len(names)].astype("float64")
     table = pd.DataFrame({"id": names, "seed": 0, "pred": pred, "split": "test"})
-    record = Record(
+    record = SubmissionRecord(
         dataset="sims",
         split="test",
-        stated=Manifest(name="theirs", **stated),
+        stated=SubmissionManifest(name="theirs", **stated),
         source="0" * 64,
         seeds=(),
         clips=len(names),

@@ -21,7 +21,7 @@ from harness.system import System
 from harness.tests import stores
 from harness.tests.stores import SEEDS, Constant, NotRun, Off, make_corpus, make_store, predict
 from leaderboards.literature import PublishedRow, table
-from leaderboards.studies.reproduce import Cell, as_records, gap, reproduce
+from leaderboards.studies.reproduce import ReproducedNumber, as_records, gap, reproduce
 from leaderboards.studies.reproduce_page import counts, render, said
 
 OFFICIAL = tuple(split.clips for split in datasets["mosi"].splits.values())
@@ -57,7 +57,7 @@ def published(value: float, metric: str = "mae", **changes) -> PublishedRow:
     return dataclasses.replace(row, value=float(printed) / 100, printed=printed, **changes)
 
 
-def verdict(tmp_path: Path, wanted: PublishedRow, *rows: Row, corpora=None) -> Cell:
+def verdict(tmp_path: Path, wanted: PublishedRow, *rows: Row, corpora=None) -> ReproducedNumber:
     store = make_store(tmp_path, rows or (tfn(),), corpora or [CORPUS])
     (cell,) = reproduce(store, [wanted])
     return cell
@@ -284,7 +284,7 @@ def test_records_are_numbers_or_null(tmp_path: Path) -> None:
     assert record["gap"] == pytest.approx(np.mean(ours()) - 0.5)
     assert record["low"] < record["gap"] < record["high"]
     assert (record["seeds"], record["published_seeds"], record["row"]) == (3, 5, "TFN")
-    (empty,) = as_records([Cell(published=published(0.5), verdict="not run")])
+    (empty,) = as_records([ReproducedNumber(published=published(0.5), verdict="not run")])
     assert (empty["ours"], empty["gap"], empty["suite"]) == (None, None, None)
     assert empty.keys() == record.keys()
     json.dumps([record, empty], allow_nan=False)

@@ -35,7 +35,7 @@ from mllm_eval.model.card import ModelCard
 from mllm_eval.prompt.prompt import Prompt, Rendered
 from mllm_eval.zero_shot.survey import Question
 
-__all__ = ["ITEMS", "Canary", "Finding", "Item", "clips", "made", "senses_of"]
+__all__ = ["ITEMS", "Canary", "CanaryFinding", "Item", "clips", "made", "senses_of"]
 
 DIFFERENT: Final = 0.10
 """Largest share of answers in which two engines may differ."""
@@ -52,7 +52,7 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class CanaryFinding:
     """What one check found.
 
     Args:
@@ -105,7 +105,7 @@ class Canary:
         self._prompt = prompt
         self._items = tuple(items)
 
-    def findings(self, answer: Callable[[Request], Answer] | None) -> list[Finding]:
+    def findings(self, answer: Callable[[Request], Answer] | None) -> list[CanaryFinding]:
         """All checks.
 
         Args:
@@ -195,13 +195,13 @@ class Canary:
             scores=np.array([np.nan if r.value is None else r.value for r in readings]),
         )
 
-    def _against(self, answer: Callable[[Request], Answer], served: _Pass) -> Finding:
+    def _against(self, answer: Callable[[Request], Answer], served: _Pass) -> CanaryFinding:
         other = self._pass([answer(request) for request in self._requests()])
         share, items = _differing(served, other)
         moved = _movement(served, other) * (_HIGH - _LOW)
         passed = share <= DIFFERENT
         told = "the same model" if passed else "another model, template or preprocessing"
-        return Finding(
+        return CanaryFinding(
             check="reference",
             measure="answers that differ from transformers",
             value=share,
@@ -211,7 +211,7 @@ class Canary:
             verdict=f"{told}; scores differ by {moved:.3f} on average",
         )
 
-    def _repeated(self, runs: Sequence[_Pass]) -> list[Finding]:
+    def _repeated(self, runs: Sequence[_Pass]) -> list[CanaryFinding]:
         texts = list(zip(*(run.texts for run in runs), strict=True))
         changing = float(np.mean([len(set(own)) > 1 for own in texts]))
         means = [_mean(run.scores) for run in runs]
@@ -219,7 +219,7 @@ class Canary:
         steady = not spread > SPREAD
         once = "one run is enough" if steady else "take the mean of three orders"
         return [
-            Finding(
+            CanaryFinding(
                 check="order",
                 measure=f"answers that change between {len(_ORDERS)} orders",
                 value=changing,
@@ -228,7 +228,7 @@ class Canary:
                 passed=changing <= DIFFERENT,
                 verdict="repeatable" if not changing else "depends on what shares a batch",
             ),
-            Finding(
+            CanaryFinding(
                 check="order",
                 measure="SD of the mean score between orders, share of the scale",
                 value=spread,
@@ -258,7 +258,7 @@ def _mean(values: Values) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def _reaction(sense: str, usual: _Pass, changed: _Pass, noise: float) -> Finding:
+def _reaction(sense: str, usual: _Pass, changed: _Pass, noise: float) -> CanaryFinding:
     moved = _movement(usual, changed)
     items = int(np.isfinite(usual.scores - changed.scores).sum())
     limit = max(_REACTS * noise, _LEAST) if items else _LEAST
@@ -266,7 +266,7 @@ def _reaction(sense: str, usual: _Pass, changed: _Pass, noise: float) -> Finding
     names = {"vision": "grey pictures", "audio": "silence", "text": "another transcript"}
     does = {"vision": "sees", "audio": "hears", "text": "reads"}[sense]
     verdict = f"{does} what is shown" if passed else f"does not react to {sense}: is it lost?"
-    return Finding(
+    return CanaryFinding(
         check=sense,
         measure=f"mean movement of scores under {names[sense]}, share of the scale",
         value=moved,

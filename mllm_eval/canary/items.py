@@ -125,7 +125,7 @@ def clips(
     split: Split,
     recordings: Path | None,
     senses: Senses,
-    frames: media.Sampling,
+    frames: media.FrameSampling,
     count: int = ITEMS,
 ) -> list[Item]:
     """Clips of a corpus; those with recordings where media are to be shown.
@@ -151,7 +151,7 @@ def clips(
     return [_of_clip(clip, senses, frames) for clip in shown[:count]]
 
 
-def _of_clip(clip: Clip, senses: Senses, frames: media.Sampling) -> Item:
+def _of_clip(clip: Clip, senses: Senses, frames: media.FrameSampling) -> Item:
     held = senses.intersection(media.shown(clip, "all"))
 
     def content(blank: Senses) -> list[Part]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from mllm_eval.client.ask import ask_all
 from mllm_eval.client.concurrency import Limits, Pace
 from mllm_eval.client.endpoint import Client
-from mllm_eval.client.requests import Prices, Request, Sampling
+from mllm_eval.client.requests import Prices, Request, TokenSampling
 from mllm_eval.client.served import Served, ask_served
 from mllm_eval.client.served_cache import recall, remember
 from mllm_eval.client.session import Session
@@ -24,9 +24,9 @@ __all__ = [
     "Pace",
     "Prices",
     "Request",
-    "Sampling",
     "Served",
     "Session",
+    "TokenSampling",
     "ask_all",
     "ask_served",
     "ask_settled",

@@ -9,13 +9,13 @@ from typing import Any
 from harness._util.canonical import Json, digest, dumps, plain
 from mllm_eval.client.journal import Answer
 
-__all__ = ["Messages", "Prices", "Request", "Sampling"]
+__all__ = ["Messages", "Prices", "Request", "TokenSampling"]
 
 Messages = Sequence[Mapping[str, Json]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
+class TokenSampling:
     """Every sampling field; all are sent, so that no server's default takes part.
 
     Args:
@@ -73,7 +73,7 @@ class Request:
     messages: Callable[[], Messages]
     prompt: str
     media: str = ""
-    sampling: Sampling = Sampling()
+    sampling: TokenSampling = TokenSampling()
     schema: Mapping[str, Json] | None = None
     extra: Mapping[str, Json] = field(default_factory=dict)
     about: str = ""

@@ -19,7 +19,7 @@ from mllm_eval.prompt.instruction import Language
 from mllm_eval.prompt.outcomes import Outcome
 from mllm_eval.prompt.parse import unread
 
-__all__ = ["Fate", "Rules", "Told", "read_fields", "read_note", "text_schema"]
+__all__ = ["CheckedText", "ExplanationRules", "Fate", "read_fields", "read_note", "text_schema"]
 
 _OPENING: Final = re.compile(r"[^.!?。！？]{0,80}")  # where refusals are
 _SENTENCE: Final = re.compile(r".*[.!?。！？](?=[\"'”’)）]*(?:\s|$)|(?<=[。！？]))", re.DOTALL)
@@ -83,7 +83,7 @@ _MEANINGS: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class CheckedText:
     """One explanation, or why there is none.
 
     Args:
@@ -96,7 +96,7 @@ class Told:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class ExplanationRules:
     """What a text must be.
 
     Args:
@@ -112,18 +112,18 @@ class Rules:
     longest: int = 800
     ratings: bool = False
 
-    def judge(self, text: str) -> Told:
+    def judge(self, text: str) -> CheckedText:
         """The text without outer white space if it can stand, else why not.
 
         Example:
-            >>> Rules(language="en").judge(" A calm, slow voice. ").text
+            >>> ExplanationRules(language="en").judge(" A calm, slow voice. ").text
             'A calm, slow voice.'
-            >>> Rules(language="en").judge("Sentiment score: 2.4").fate.value
+            >>> ExplanationRules(language="en").judge("Sentiment score: 2.4").fate.value
             'rating'
         """
         kept = text.strip()
         fate = self._fault(kept)
-        return Told(fate=fate, text=kept if fate is Fate.TOLD else "")
+        return CheckedText(fate=fate, text=kept if fate is Fate.TOLD else "")
 
     def _fault(self, text: str) -> Fate:
         if not text:
@@ -154,23 +154,25 @@ def _declines(text: str) -> bool:
     return unread(begins, "an explanation").outcome is Outcome.REFUSED
 
 
-def read_note(answer: Answer, rules: Rules) -> Told:
+def read_note(answer: Answer, rules: ExplanationRules) -> CheckedText:
     """The note in an answer; of one that was cut off, its whole sentences."""
     if answer.state != "answered":
-        return Told(fate=Fate(answer.state))
+        return CheckedText(fate=Fate(answer.state))
     text = answer.text
     if not answer.whole:
         whole = _SENTENCE.match(text)
         if whole is None:
-            return Told(fate=Fate.CUT)
+            return CheckedText(fate=Fate.CUT)
         text = whole[0]
     return rules.judge(text)
 
 
-def read_fields(answer: Answer, fields: Sequence[str], rules: Rules) -> dict[str, Told]:
+def read_fields(
+    answer: Answer, fields: Sequence[str], rules: ExplanationRules
+) -> dict[str, CheckedText]:
     """One text per field from an answer that is a JSON object of exactly these texts."""
     if answer.state != "answered":
-        return dict.fromkeys(fields, Told(fate=Fate(answer.state)))
+        return dict.fromkeys(fields, CheckedText(fate=Fate(answer.state)))
     try:
         found: object = json.loads(answer.text)
     except (ValueError, RecursionError):
@@ -180,7 +182,7 @@ def read_fields(answer: Answer, fields: Sequence[str], rules: Rules) -> dict[str
         or found.keys() != set(fields)
         or not all(isinstance(text, str) for text in found.values())
     ):
-        return dict.fromkeys(fields, Told(fate=Fate.UNPARSED if answer.whole else Fate.CUT))
+        return dict.fromkeys(fields, CheckedText(fate=Fate.UNPARSED if answer.whole else Fate.CUT))
     return {field: rules.judge(found[field]) for field in fields}
 
 

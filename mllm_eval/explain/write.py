@@ -29,9 +29,16 @@ from harness._util.seeds import derive
 from harness.data.corpus import EXPLANATIONS
 from harness.data.readers.explanations import Kind
 from harness.errors import DataError
-from mllm_eval.client import Client, Request, Sampling, ask_all, counting
+from mllm_eval.client import Client, Request, TokenSampling, ask_all, counting
 from mllm_eval.client.journal import Answer, Journal
-from mllm_eval.explain.validate import Fate, Rules, Told, read_fields, read_note, text_schema
+from mllm_eval.explain.validate import (
+    CheckedText,
+    ExplanationRules,
+    Fate,
+    read_fields,
+    read_note,
+    text_schema,
+)
 from mllm_eval.media import sampling as media
 from mllm_eval.media.clips import donors, media_identity
 from mllm_eval.media.content import show
@@ -44,7 +51,7 @@ __all__ = [
     "Control",
     "Explained",
     "Explainer",
-    "Stage",
+    "ExplanationStage",
     "shuffled",
 ]
 
@@ -71,7 +78,7 @@ class Explained:
         answers: Of all requests of both stages.
     """
 
-    told: Mapping[str, Mapping[str, Told]]
+    told: Mapping[str, Mapping[str, CheckedText]]
     answers: Sequence[Answer]
 
     @cached_property
@@ -105,7 +112,7 @@ class Explained:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class ExplanationStage:
     """Who answers the questions of a stage, and how.
 
     Args:
@@ -116,7 +123,7 @@ class Stage:
     """
 
     client: Client
-    sampling: Sampling
+    sampling: TokenSampling
     extra: Mapping[str, Json] = field(default_factory=dict)
     senses: frozenset[str] = media.SENSES
 
@@ -144,11 +151,11 @@ class Explainer:
         ratings: Whether a text may name a rating.
     """
 
-    notes: Stage
-    rewriting: Stage
+    notes: ExplanationStage
+    rewriting: ExplanationStage
     language: Language
     from_words: bool = False
-    frames: media.Sampling = field(default_factory=media.Sampling)
+    frames: media.FrameSampling = field(default_factory=media.FrameSampling)
     ratings: bool = False
 
     @property
@@ -157,9 +164,9 @@ class Explainer:
         return instructions("explain", self.language)
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> ExplanationRules:
         """What texts must be."""
-        return Rules(language=self.language, ratings=self.ratings)
+        return ExplanationRules(language=self.language, ratings=self.ratings)
 
     @property
     def kind(self) -> Kind:
@@ -180,15 +187,15 @@ class Explainer:
         held = media.shown(clip, "all", self.notes.senses)
         return tuple(sense for sense in _CLUE if sense in held)
 
-    def _unasked(self, clip: Clip) -> dict[str, Told]:
+    def _unasked(self, clip: Clip) -> dict[str, CheckedText]:
         """What is to be told before anything is asked: why there will be nothing."""
-        told = dict.fromkeys(EXPLANATIONS, Told(fate=Fate.ABSENT))
+        told = dict.fromkeys(EXPLANATIONS, CheckedText(fate=Fate.ABSENT))
         if self.from_words:
             return told
         withheld = media.SENSES - self.notes.senses
         held = withheld.intersection(media.shown(clip, "all"))
         clues = [clue for sense, clue in _CLUE.items() if sense in held]
-        return told | dict.fromkeys(clues, Told(fate=Fate.WITHHELD))
+        return told | dict.fromkeys(clues, CheckedText(fate=Fate.WITHHELD))
 
     def explain(
         self, clips: Sequence[Clip], journal: Journal, on_answer: Tell | None = None
@@ -283,5 +290,5 @@ def shuffled(texts: pd.DataFrame, clips: pd.DataFrame, seed: int = 0) -> pd.Data
     return mixed
 
 
-def _noted(fields: Mapping[str, Told]) -> dict[str, str]:
+def _noted(fields: Mapping[str, CheckedText]) -> dict[str, str]:
     return {name: told.text for name, told in fields.items() if told.fate is Fate.TOLD}

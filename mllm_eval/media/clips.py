@@ -14,7 +14,7 @@ from harness._util import canonical
 from harness._util.canonical import Json
 from harness.data.media.locate import NOWHERE, places
 from harness.errors import DataError
-from mllm_eval.media.sampling import Clip, Sampling
+from mllm_eval.media.sampling import Clip, FrameSampling
 
 __all__ = ["clips_of", "donors", "media_identity"]
 
@@ -37,7 +37,7 @@ def clips_of(table: pd.DataFrame, folder: Path | None) -> tuple[Clip, ...]:
     )
 
 
-def media_identity(clip: Clip, senses: Sequence[str], sampling: Sampling) -> str:
+def media_identity(clip: Clip, senses: Sequence[str], sampling: FrameSampling) -> str:
     """SHA-256 of what decides the media parts of a clip, found without decoding anything.
 
     It covers the recording's bytes, the cut, the sampling of frames and the version of the decoder.

@@ -12,7 +12,7 @@ from typing import Any, Final
 from harness._util import canonical
 from harness._util.canonical import Json
 from harness.errors import DataError
-from mllm_eval.client import Request, Sampling
+from mllm_eval.client import Request, TokenSampling
 from mllm_eval.prompt.prompt import Rendered
 
 __all__ = ["blanked", "grey", "show", "silence"]
@@ -25,7 +25,7 @@ _JPEG: Final = "data:image/jpeg;base64,"
 def show(
     words: Rendered,
     *,
-    sampling: Sampling,
+    sampling: TokenSampling,
     media: str = "",
     content: Callable[[], Sequence[Part]] = tuple,
     schema: Mapping[str, Json] | None = None,

@@ -30,7 +30,7 @@ __all__ = [
     "SENSES",
     "Clip",
     "Condition",
-    "Sampling",
+    "FrameSampling",
     "audio",
     "find_media",
     "frames",
@@ -53,7 +53,7 @@ _ORDER = ("vision", "audio", "text")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
+class FrameSampling:
     """Which frames are shown and how large; part of a run's identity.
 
     ``uniform-centre`` shows the middle of each of ``frames`` equal stretches; ``uniform-edges`` the
@@ -105,7 +105,7 @@ class Clip:
 
 
 def frames(
-    path: Path, sampling: Sampling, start: float | None = None, stop: float | None = None
+    path: Path, sampling: FrameSampling, start: float | None = None, stop: float | None = None
 ) -> list[bytes]:
     """JPEG frames of a recording, or of the segment from ``start`` to ``stop``, in order.
 
@@ -126,7 +126,7 @@ def frames(
     return recording.stills(path, begin, stop, partial(_moments, sampling), sampling.size)
 
 
-def _moments(sampling: Sampling, line: Timeline) -> list[float]:
+def _moments(sampling: FrameSampling, line: Timeline) -> list[float]:
     """Moments to show of a cut, seconds, ascending."""
     count = sampling.frames
     if sampling.rule == "uniform-edges":
@@ -199,7 +199,7 @@ def shown(clip: Clip, condition: Condition, senses: frozenset[str] = SENSES) -> 
 
 
 def parts(
-    clip: Clip, condition: Condition, sampling: Sampling, senses: frozenset[str] = SENSES
+    clip: Clip, condition: Condition, sampling: FrameSampling, senses: frozenset[str] = SENSES
 ) -> list[Part]:
     """Content parts of an OpenAI chat message that show the clip: frames, sound, transcript.
 
@@ -219,7 +219,7 @@ def parts(
 
 
 def _media_parts(
-    name: str, path: Path, sampling: Sampling, start: float | None, stop: float | None
+    name: str, path: Path, sampling: FrameSampling, start: float | None, stop: float | None
 ) -> list[Part]:
     if name == "audio":
         sound = {"data": _base64(audio(path, start, stop)), "format": "wav"}

@@ -18,7 +18,7 @@ from harness._util.documents import read_toml
 from harness._util.registry import TomlRegistry
 from harness._util.schema import JSON, Integer, Number, TableOf, parse
 from harness.errors import SpecError
-from mllm_eval.client import Sampling
+from mllm_eval.client import TokenSampling
 
 __all__ = ["Input", "ModelCard", "known", "models", "resolve"]
 
@@ -119,9 +119,9 @@ class ModelCard:
     def _media(self) -> Iterator[tuple[str, int]]:
         return ((kind, most) for kind, most in _MEDIA.items() if kind in self.inputs)
 
-    def sampling(self, **fields: Any) -> Sampling:  # noqa: ANN401  fields of Sampling
+    def sampling(self, **fields: Any) -> TokenSampling:  # noqa: ANN401  fields of Sampling
         """Sampling fields, without those that the server refuses."""
-        return Sampling(**{**fields, **{str(name): None for name in self.unsupported}})
+        return TokenSampling(**{**fields, **{str(name): None for name in self.unsupported}})
 
     @property
     def extra(self) -> dict[str, Json]:

@@ -19,13 +19,13 @@ from harness.errors import SubmissionError
 from harness.stats.distribution import Distribution
 from harness.stats.resample import counts
 
-__all__ = ["Estimate", "Finding", "mean_over_videos"]
+__all__ = ["ProbeEstimate", "ProbeFinding", "mean_over_videos"]
 
 DRAWS: Final = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class ProbeEstimate:
     """A mean over clips with its 95 % bootstrap interval over source videos."""
 
     value: float
@@ -47,7 +47,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class ProbeFinding:
     """What a probe found.
 
     Args:
@@ -61,7 +61,7 @@ class Finding:
 
     probe: str
     measure: str
-    estimate: Estimate
+    estimate: ProbeEstimate
     asked: int
     verdict: str
     facts: Mapping[str, Json] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Finding:
         }
 
 
-def mean_over_videos(values: ArrayLike, videos: Sequence[str], seed: int = 0) -> Estimate:
+def mean_over_videos(values: ArrayLike, videos: Sequence[str], seed: int = 0) -> ProbeEstimate:
     """The mean over clips, resampling source videos with all their clips.
 
     Args:
@@ -114,7 +114,7 @@ def mean_over_videos(values: ArrayLike, videos: Sequence[str], seed: int = 0) ->
         draws = (weights @ sums[0]) / (weights @ sums[1])
     spread = Distribution(draws)
     low, high = spread.interval()
-    return Estimate(
+    return ProbeEstimate(
         value=float(kept.mean()) if kept.size else math.nan,
         low=low,
         high=high,

@@ -32,7 +32,7 @@ from harness._util.canonical import Json
 from harness.metrics.base import Values
 from mllm_eval.explain.paraphrase import halves, overlap
 from mllm_eval.media.clips import donors
-from mllm_eval.probe.estimate import Finding, mean_over_videos
+from mllm_eval.probe.estimate import ProbeFinding, mean_over_videos
 from mllm_eval.probe.questions import Replies
 
 __all__ = ["NEAR", "PROBES", "findings", "hears"]
@@ -53,13 +53,13 @@ class _Words:
     unclear: str
     below: str
 
-    def of(self, values: Values, replies: Replies, facts: Mapping[str, Json]) -> Finding:
+    def of(self, values: Values, replies: Replies, facts: Mapping[str, Json]) -> ProbeFinding:
         """The finding for values per clip, NaN where an answer is missing."""
         estimate = mean_over_videos(values, replies.subject.videos)
         verdict = {1: self.above, 0: self.unclear, -1: self.below}[estimate.sign]
         if estimate.videos < 2:
             verdict = f"cannot be told from {estimate.clips} clips of {estimate.videos} videos"
-        return Finding(
+        return ProbeFinding(
             probe=self.probe,
             measure=self.measure,
             estimate=estimate,
@@ -69,7 +69,7 @@ class _Words:
         )
 
 
-def _completion(replies: Replies) -> list[Finding]:
+def _completion(replies: Replies) -> list[ProbeFinding]:
     clips = replies.subject.clips
     second = [halves(clip.text)[1] for clip in clips]
     answered = [i for i, text in enumerate(replies.completions) if text is not None]
@@ -97,7 +97,7 @@ def _completion(replies: Replies) -> list[Finding]:
     return [words.of(near, replies, facts)]
 
 
-def _recall(replies: Replies) -> list[Finding]:
+def _recall(replies: Replies) -> list[ProbeFinding]:
     truth, said = replies.subject.labels, replies.values["recall"]
     answered = [int(place) for place in np.flatnonzero(np.isfinite(said))]
     exchanged = np.full(len(said), np.nan)
@@ -128,7 +128,7 @@ def _recall(replies: Replies) -> list[Finding]:
     ]
 
 
-def _wording(replies: Replies) -> list[Finding]:
+def _wording(replies: Replies) -> list[ProbeFinding]:
     words = _Words(
         probe="wording",
         measure="absolute error of the reworded transcript less that of the transcript",
@@ -139,7 +139,7 @@ def _wording(replies: Replies) -> list[Finding]:
     return [_of_change(words, "text", "reworded", replies)]
 
 
-def _swap(replies: Replies) -> list[Finding]:
+def _swap(replies: Replies) -> list[ProbeFinding]:
     whole, swapped = replies.values["all"], replies.values["swapped"]
     others = [whole[j] if j is not None else math.nan for j in replies.subject.donors]
     to_media, to_words = abs(swapped - whole), abs(swapped - np.array(others))
@@ -154,7 +154,7 @@ def _swap(replies: Replies) -> list[Finding]:
     return [words.of(to_media - to_words, replies, facts)]
 
 
-def _blank(replies: Replies) -> list[Finding]:
+def _blank(replies: Replies) -> list[ProbeFinding]:
     found = []
     for sense, name in _NAMES.items():
         words = _Words(
@@ -168,7 +168,7 @@ def _blank(replies: Replies) -> list[Finding]:
     return found
 
 
-def _hearing(replies: Replies) -> list[Finding]:
+def _hearing(replies: Replies) -> list[ProbeFinding]:
     truth, values = replies.subject.labels, replies.values
     by_ear = _Words(
         probe="hearing",
@@ -193,7 +193,7 @@ def _hearing(replies: Replies) -> list[Finding]:
     ]
 
 
-PROBES: Final[Mapping[str, Callable[[Replies], list[Finding]]]] = {
+PROBES: Final[Mapping[str, Callable[[Replies], list[ProbeFinding]]]] = {
     "completion": _completion,
     "recall": _recall,
     "wording": _wording,
@@ -203,7 +203,7 @@ PROBES: Final[Mapping[str, Callable[[Replies], list[Finding]]]] = {
 }
 
 
-def findings(names: Sequence[str], replies: Replies) -> list[Finding]:
+def findings(names: Sequence[str], replies: Replies) -> list[ProbeFinding]:
     """What the probes of these names found, in their order.
 
     Args:
@@ -213,7 +213,7 @@ def findings(names: Sequence[str], replies: Replies) -> list[Finding]:
     return [found for name in names for found in PROBES[name](replies)]
 
 
-def hears(found: Sequence[Finding]) -> bool | None:
+def hears(found: Sequence[ProbeFinding]) -> bool | None:
     """Whether the claim stands that the model hears emotion; None when hearing was not probed.
 
     The sound alone has to beat the constant, and everything the transcript, each with an interval
@@ -223,7 +223,7 @@ def hears(found: Sequence[Finding]) -> bool | None:
     return all(sign > 0 for sign in parts) if parts else None
 
 
-def _of_change(words: _Words, before: str, after: str, replies: Replies) -> Finding:
+def _of_change(words: _Words, before: str, after: str, replies: Replies) -> ProbeFinding:
     """How much worse answers get from one series to another, and how many change."""
     truth, values = replies.subject.labels, replies.values
     moved = abs(values[after] - values[before])

@@ -21,7 +21,7 @@ from harness.data.corpus import Corpus
 from harness.data.datasets import Dataset
 from harness.errors import DataError, RunFailed, SpecError
 from harness.metrics.base import Values
-from mllm_eval.client import Client, Request, Sampling, ask_settled
+from mllm_eval.client import Client, Request, TokenSampling, ask_settled
 from mllm_eval.client.journal import Answer, Journal
 from mllm_eval.explain.paraphrase import halves, reworded, units
 from mllm_eval.media import sampling as media
@@ -32,7 +32,7 @@ from mllm_eval.prompt.instruction import Instructions, Language, instructions
 from mllm_eval.prompt.outcomes import Outcome, Reading
 from mllm_eval.prompt.parse import cut_off, read_number
 from mllm_eval.prompt.prompt import Prompt, Rendered
-from mllm_eval.zero_shot.survey import Question, Setting
+from mllm_eval.zero_shot.survey import Question, SurveySetting
 
 __all__ = ["NEEDS", "SHOWS", "Prober", "Replies", "Subject", "choose"]
 
@@ -177,8 +177,8 @@ class Prober:
     client: Client
     prompt: Prompt
     language: Language
-    frames: media.Sampling = field(default_factory=media.Sampling)
-    sampling: Sampling = field(default_factory=Sampling)
+    frames: media.FrameSampling = field(default_factory=media.FrameSampling)
+    sampling: TokenSampling = field(default_factory=TokenSampling)
     extra: Mapping[str, Json] = field(default_factory=dict)
     rewordings: Mapping[str, str] = field(default_factory=dict)
 
@@ -321,7 +321,7 @@ class Prober:
     def _show(self, words: Rendered, form: str, clip: Clip) -> Request:
         return show(words, sampling=self._up_to(form), extra=self.extra, about=clip.id)
 
-    def _up_to(self, form: str) -> Sampling:
+    def _up_to(self, form: str) -> TokenSampling:
         return dataclasses.replace(self.sampling, max_tokens=_LONGEST[form])
 
     def _item(self, subject: Subject, clip: Clip, condition: str) -> _Item:
@@ -333,7 +333,7 @@ class Prober:
             low=subject.dataset.low,
             high=subject.dataset.high,
         )
-        setting = Setting(
+        setting = SurveySetting(
             condition=cast("Condition", condition),
             senses=subject.senses,
             frames=self.frames,

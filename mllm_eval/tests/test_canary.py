@@ -196,11 +196,11 @@ def test_a_corpus_without_recordings_shows_no_media(tmp_path, monkeypatch):
     from harness.data.twins.generate import generate
     from harness.home import Home
     from mllm_eval.canary.check import clips
-    from mllm_eval.media.sampling import Sampling
+    from mllm_eval.media.sampling import FrameSampling
 
     corpus = CorpusStore(Home(tmp_path).corpora).add(generate("mosi-twin@compact-x5"))
-    items = clips(corpus.split("valid"), None, frozenset(), Sampling())
+    items = clips(corpus.split("valid"), None, frozenset(), FrameSampling())
     assert [item.content(frozenset()) for item in items] == [[]] * len(items)
     assert {item.text for item in items} <= set(corpus.split("valid").clips["text"])
     with pytest.raises(DataError, match="expected clips with recordings"):
-        clips(corpus.split("valid"), tmp_path, BOTH, Sampling())
+        clips(corpus.split("valid"), tmp_path, BOTH, FrameSampling())

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from harness.errors import RunFailed, SpecError
-from mllm_eval.client import Client, Limits, Pace, Prices, Request, Sampling, ask_all
+from mllm_eval.client import Client, Limits, Pace, Prices, Request, TokenSampling, ask_all
 from mllm_eval.client.journal import Journal, read_journal
 from mllm_eval.tests.fake_server import KEY, Handler, serving
 
@@ -99,7 +99,7 @@ def test_the_wait_a_server_asks_for_is_kept(server, tmp_path):
 
 def test_every_sampling_field_is_sent(server, tmp_path):
     schema = {"type": "object", "properties": {"score": {"type": "number"}}}
-    sampling = Sampling(temperature=0, max_tokens=5, seed=3, top_logprobs=4)
+    sampling = TokenSampling(temperature=0, max_tokens=5, seed=3, top_logprobs=4)
     extra = {"chat_template_kwargs": {"enable_thinking": False}, "temperature": 9}
     with Journal(tmp_path / "j") as journal:
         asked = question("echo", sampling=sampling, schema=schema, extra=extra)
@@ -124,7 +124,7 @@ def test_every_sampling_field_is_sent(server, tmp_path):
 
 
 def test_closed_endpoints_get_no_field_they_do_not_know():
-    fields = Sampling(top_k=None, repetition_penalty=None).fields()
+    fields = TokenSampling(top_k=None, repetition_penalty=None).fields()
     assert set(fields) == {"n", "temperature", "top_p", "max_tokens", "seed", "logprobs"}
 
 

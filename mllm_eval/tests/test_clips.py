@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.errors import DataError
 from mllm_eval.media.clips import clips_of, donors, media_identity
-from mllm_eval.media.sampling import Clip, Sampling
+from mllm_eval.media.sampling import Clip, FrameSampling
 
 TABLE = pd.DataFrame(
     {"id": ["a_1", "a_2", "b_1"], "video": ["a", "a", "b"], "clip": ["1", "2", "1"], "text": "xyz"}
@@ -63,7 +63,7 @@ def test_a_wrong_table_is_refused(tmp_path, text, message):
 def test_what_is_shown_and_only_that_changes_the_identity_of_media(tmp_path):
     one, same, other = (tmp_path / name for name in ("one", "same", "other"))
     one.write_bytes(b"film"), same.write_bytes(b"film"), other.write_bytes(b"film!")
-    eight, nine = Sampling(), Sampling(frames=9)
+    eight, nine = FrameSampling(), FrameSampling(frames=9)
 
     def identity(path=one, senses=("vision",), sampling=eight, **cut):
         return media_identity(Clip(id="x", text="t", media=path, **cut), senses, sampling)

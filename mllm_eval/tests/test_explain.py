@@ -16,11 +16,11 @@ from harness.errors import DataError
 from harness.home import Home
 from harness.runs.store import RunStore
 from harness.text.synthetic import write_encoder
-from mllm_eval.client import Client, Limits, Sampling
+from mllm_eval.client import Client, Limits, TokenSampling
 from mllm_eval.client.journal import Journal
-from mllm_eval.explain.write import Explainer, Stage, shuffled
+from mllm_eval.explain.write import Explainer, ExplanationStage, shuffled
 from mllm_eval.media.clips import clips_of
-from mllm_eval.media.sampling import Sampling as Frames
+from mllm_eval.media.sampling import TokenSampling as Frames
 
 IDS = ["a_1", "a_2", "b_1", "b_2"]
 TABLE = pd.DataFrame(
@@ -62,7 +62,7 @@ def client_of(server, revision="r"):
 
 
 def explainer_of(server, **changes):
-    stage = Stage(client=client_of(server), sampling=Sampling(max_tokens=64))
+    stage = ExplanationStage(client=client_of(server), sampling=TokenSampling(max_tokens=64))
     defaults = {"notes": stage, "rewriting": stage, "language": "en"}
     return Explainer(**{**defaults, "frames": Frames(frames=2, size=32), **changes})
 
@@ -180,7 +180,7 @@ def test_imagined_notes_come_from_the_words_alone(clips, tmp_path):
 
 def test_who_wrote_decides_the_kind():
     with serving(told) as server:
-        other = Stage(client=client_of(server, "other"), sampling=Sampling())
+        other = ExplanationStage(client=client_of(server, "other"), sampling=TokenSampling())
         assert explainer_of(server).kind == "video_mllm"
         assert explainer_of(server, rewriting=other).kind == "both"
         assert explainer_of(server, rewriting=other, from_words=True).kind == "transcript_llm"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.errors import SubmissionError
-from mllm_eval.probe.estimate import Finding, mean_over_videos
+from mllm_eval.probe.estimate import ProbeFinding, mean_over_videos
 
 
 def test_the_interval_is_that_of_videos_not_of_clips():
@@ -45,7 +45,7 @@ def test_too_few_videos_have_no_interval(values, videos, clips, value):
     assert found.clips == clips
     assert found.value == pytest.approx(value, nan_ok=True)
     assert math.isnan(found.low) and found.sign == 0
-    record = Finding(probe="p", measure="m", estimate=found, asked=3, verdict="v").record()
+    record = ProbeFinding(probe="p", measure="m", estimate=found, asked=3, verdict="v").record()
     assert record["low"] is None and record["p_value"] is None
     json.dumps(record, allow_nan=False)
 

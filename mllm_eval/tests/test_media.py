@@ -19,7 +19,7 @@ from harness.errors import DataError, MissingExtra, SpecError
 from harness.tests.research import research_data
 from mllm_eval.media.sampling import (
     Clip,
-    Sampling,
+    FrameSampling,
     audio,
     find_media,
     frames,
@@ -35,7 +35,7 @@ COLOURS = [
 ]
 TONES = [400, 600, 800, 1000, 1300, 1600, 2000, 2500]  # Hz, one a second
 WORDS = {"type": "text", "text": "what a film"}
-CENTRES = Sampling(frames=8, size=64)
+CENTRES = FrameSampling(frames=8, size=64)
 
 
 def encode(path, *, picture=True, tone=True, width=96, height=64, gap=0.0, options=None):
@@ -112,20 +112,30 @@ def pitch(samples):
     ("sampling", "start", "stop", "expected"),
     [
         (CENTRES, None, None, [0, 1, 2, 3, 4, 5, 6, 7]),
-        (Sampling(frames=4, size=64), None, None, [1, 3, 5, 7]),  # 1, 3, 5, 7 s begin a colour
-        (Sampling(frames=1, size=64), None, None, [4]),
-        (Sampling(frames=3, size=64), 2.0, 5.0, [2, 3, 4]),
-        (Sampling(frames=2, size=64), 6.0, 100.0, [6, 7]),  # a stop behind the end is the end
-        (Sampling(frames=2, size=64, rule="uniform-edges"), None, None, [0, 7]),
-        (Sampling(frames=3, size=64, rule="uniform-edges"), 2.0, 5.0, [2, 3, 4]),
-        (Sampling(frames=2, size=64, rule="uniform-edges"), 1.0, 3.0, [1, 2]),
-        (Sampling(frames=99, size=64, rule="fps", fps=1.0), None, None, [0, 1, 2, 3, 4, 5, 6, 7]),
-        (Sampling(frames=99, size=64, rule="fps", fps=2.0), 3.0, 5.0, [3, 3, 4, 4]),
-        (Sampling(frames=3, size=64, rule="fps", fps=2.0), 2.0, 5.0, [2, 3, 4]),  # at most three
-        (Sampling(frames=99, size=64, rule="fps", fps=0.1), 3.0, 4.0, [3]),  # at least one
-        (Sampling(frames=5, size=64), 3.0, 3.05, [3] * 5),  # one frame, shown again
-        (Sampling(frames=1, size=64), 2.951, 2.999, [2]),  # nothing begins within: what is on
-        (Sampling(frames=2, size=64, rule="uniform-edges"), 2.951, 2.999, [2, 2]),
+        (FrameSampling(frames=4, size=64), None, None, [1, 3, 5, 7]),  # 1, 3, 5, 7 s begin a colour
+        (FrameSampling(frames=1, size=64), None, None, [4]),
+        (FrameSampling(frames=3, size=64), 2.0, 5.0, [2, 3, 4]),
+        (FrameSampling(frames=2, size=64), 6.0, 100.0, [6, 7]),  # a stop behind the end is the end
+        (FrameSampling(frames=2, size=64, rule="uniform-edges"), None, None, [0, 7]),
+        (FrameSampling(frames=3, size=64, rule="uniform-edges"), 2.0, 5.0, [2, 3, 4]),
+        (FrameSampling(frames=2, size=64, rule="uniform-edges"), 1.0, 3.0, [1, 2]),
+        (
+            FrameSampling(frames=99, size=64, rule="fps", fps=1.0),
+            None,
+            None,
+            [0, 1, 2, 3, 4, 5, 6, 7],
+        ),
+        (FrameSampling(frames=99, size=64, rule="fps", fps=2.0), 3.0, 5.0, [3, 3, 4, 4]),
+        (
+            FrameSampling(frames=3, size=64, rule="fps", fps=2.0),
+            2.0,
+            5.0,
+            [2, 3, 4],
+        ),  # at most three
+        (FrameSampling(frames=99, size=64, rule="fps", fps=0.1), 3.0, 4.0, [3]),  # at least one
+        (FrameSampling(frames=5, size=64), 3.0, 3.05, [3] * 5),  # one frame, shown again
+        (FrameSampling(frames=1, size=64), 2.951, 2.999, [2]),  # nothing begins within: what is on
+        (FrameSampling(frames=2, size=64, rule="uniform-edges"), 2.951, 2.999, [2, 2]),
     ],
 )
 def test_frames_are_those_of_the_moments_asked_for(film, sampling, start, stop, expected):
@@ -135,7 +145,7 @@ def test_frames_are_those_of_the_moments_asked_for(film, sampling, start, stop, 
 @pytest.mark.parametrize("second", range(SECONDS))
 def test_a_segment_never_shows_its_neighbours(film, second):
     for rule in ("uniform-centre", "uniform-edges"):
-        pictures = frames(film, Sampling(frames=4, size=64, rule=rule), second, second + 1.0)
+        pictures = frames(film, FrameSampling(frames=4, size=64, rule=rule), second, second + 1.0)
         assert colours(pictures) == [second] * 4
 
 
@@ -150,7 +160,7 @@ def test_a_segment_never_shows_its_neighbours(film, second):
 )
 def test_the_longest_side_has_the_size_asked_for(tmp_path, width, height, size, expected):
     path = encode(tmp_path / "film.mp4", tone=False, width=width, height=height)
-    (picture,) = frames(path, Sampling(frames=1, size=size))
+    (picture,) = frames(path, FrameSampling(frames=1, size=size))
     assert seen(picture).shape == (*expected, 3)
 
 
@@ -324,7 +334,7 @@ def test_the_digest_is_of_the_media_and_their_order(film):
     everything = parts(clip, "all", CENTRES)
     assert media_digest(everything) == media_digest([*everything, WORDS])
     others = [
-        parts(clip, "all", Sampling(frames=7, size=64)),
+        parts(clip, "all", FrameSampling(frames=7, size=64)),
         parts(clip, "vision", CENTRES),
         parts(Clip(id="v_1", text="", media=film, stop=4.0), "all", CENTRES),
         everything[::-1],
@@ -333,9 +343,9 @@ def test_the_digest_is_of_the_media_and_their_order(film):
 
 
 def test_sampling_is_an_identity():
-    same, other = Sampling(frames=8, size=448), Sampling(frames=8, size=449)
-    assert digest(Sampling()) == digest(same) != digest(other)
-    assert same == Sampling() and len({same, Sampling(), other}) == 2
+    same, other = FrameSampling(frames=8, size=448), FrameSampling(frames=8, size=449)
+    assert digest(FrameSampling()) == digest(same) != digest(other)
+    assert same == FrameSampling() and len({same, FrameSampling(), other}) == 2
 
 
 @pytest.mark.parametrize(
@@ -348,7 +358,7 @@ def test_sampling_is_an_identity():
 )
 def test_sampling_that_cannot_be_is_refused(wrong):
     with pytest.raises(SpecError):
-        Sampling(**wrong)
+        FrameSampling(**wrong)
 
 
 @pytest.mark.parametrize(
@@ -391,7 +401,7 @@ def test_real_clips_are_shown_whole():
         times = [float(row[name]) if row[name] else None for name in ("start", "stop")]
         path = research_data("raw_media", row["file"])
         clip = Clip(id=row["id"], text=row["text"], media=path, start=times[0], stop=times[1])
-        content = parts(clip, "all", Sampling(frames=8, size=160))
+        content = parts(clip, "all", FrameSampling(frames=8, size=160))
         seeing = ["image_url"] * 8 if path.suffix == ".mp4" else []
         assert kinds(content) == [*seeing, "input_audio", "text"]
         samples = heard(base64.b64decode(content[-2]["input_audio"]["data"]))
@@ -413,6 +423,6 @@ def test_a_clip_published_on_its_own_is_found_by_its_name():
 def test_pyav_is_imported_only_when_there_is_media():
     program = (
         "import sys; from mllm_eval.media.sampling import *;"
-        "parts(Clip(id='v', text='x'), 'all', Sampling()); assert 'av' not in sys.modules"
+        "parts(Clip(id='v', text='x'), 'all', FrameSampling()); assert 'av' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])

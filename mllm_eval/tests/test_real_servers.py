@@ -28,7 +28,7 @@ from harness.errors import HarnessError, RunFailed
 from harness.tests.research import research_data
 from mllm_eval.canary.check import Canary
 from mllm_eval.canary.items import made
-from mllm_eval.client import Client, Limits, Request, Sampling, ask_all, ask_served
+from mllm_eval.client import Client, Limits, Request, TokenSampling, ask_all, ask_served
 from mllm_eval.client.journal import Journal, read_journal
 from mllm_eval.model.card import models
 from mllm_eval.model.revision import folder_digest
@@ -113,7 +113,7 @@ def client_of(run, **limits):
 
 
 def question(text, **fields):
-    sampling = Sampling(max_tokens=12, **fields)
+    sampling = TokenSampling(max_tokens=12, **fields)
     return Request.of([{"role": "user", "content": text}], sampling=sampling)
 
 
@@ -180,7 +180,7 @@ def test_an_answer_is_held_to_a_schema(smollm, tmp_path):
     asked = dataclasses.replace(
         question('Rate "it was fine" from -3 to 3 as {"score": number}.'),
         schema=score_schema(-3, 3),
-        sampling=Sampling(max_tokens=32),
+        sampling=TokenSampling(max_tokens=32),
     )
     (answer,) = ask(client_of(smollm), tmp_path / "j", asked)
     assert "score" in json.loads(answer.text)
@@ -219,7 +219,7 @@ def test_real_transcripts_are_answered(smollm, tmp_path):
                 {"role": "system", "content": words.system},
                 {"role": "user", "content": words.user},
             ],
-            sampling=Sampling(max_tokens=8),
+            sampling=TokenSampling(max_tokens=8),
         )
         for words in (prompt.render(text, -3, 3) for text in texts)
     ]
@@ -307,7 +307,7 @@ SHOWN = {
 
 def showing(parts, text="How does the speaker feel?"):
     content = [*parts, {"type": "text", "text": text}]
-    sampling = Sampling(max_tokens=4, top_logprobs=5)
+    sampling = TokenSampling(max_tokens=4, top_logprobs=5)
     return Request.of([{"role": "user", "content": content}], sampling=sampling)
 
 

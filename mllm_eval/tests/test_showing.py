@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import DataError
-from mllm_eval.client import Sampling
+from mllm_eval.client import TokenSampling
 from mllm_eval.media.content import blanked, grey, show, silence
 from mllm_eval.media.sampling import Clip, audio, parts
-from mllm_eval.media.sampling import Sampling as Frames
+from mllm_eval.media.sampling import TokenSampling as Frames
 from mllm_eval.prompt.prompt import Rendered
 
 
@@ -77,11 +77,11 @@ def test_a_request_shows_parts_then_words_and_is_made_when_its_turn_comes():
         return [{"type": "image_url", "image_url": {"url": "data:,"}}]
 
     words = Rendered(system="be exact", user="what?")
-    request = show(words, sampling=Sampling(), media="m", content=content, extra={"a": 1})
+    request = show(words, sampling=TokenSampling(), media="m", content=content, extra={"a": 1})
     assert not made
     system, user = request.messages()
     assert system == {"role": "system", "content": "be exact"}
     assert [part["type"] for part in user["content"]] == ["image_url", "text"]
-    silent = show(Rendered(system="", user="what?"), sampling=Sampling())
+    silent = show(Rendered(system="", user="what?"), sampling=TokenSampling())
     assert [message["role"] for message in silent.messages()] == ["user"]
     assert silent.prompt != request.prompt

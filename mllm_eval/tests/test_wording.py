@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mllm_eval.client.journal import Answer
-from mllm_eval.explain.validate import Fate, Rules, read_fields, read_note, text_schema
+from mllm_eval.explain.validate import ExplanationRules, Fate, read_fields, read_note, text_schema
 
-EN, ZH = Rules(language="en"), Rules(language="zh")
+EN, ZH = ExplanationRules(language="en"), ExplanationRules(language="zh")
 
 
 def answer(text, state="answered", reason="stop"):
@@ -53,7 +53,10 @@ def test_judgement(rules, text, fate):
 
 
 def test_ratings_can_be_allowed():
-    assert Rules(language="en", ratings=True).judge("About -1.4, I think.").fate is Fate.TOLD
+    assert (
+        ExplanationRules(language="en", ratings=True).judge("About -1.4, I think.").fate
+        is Fate.TOLD
+    )
 
 
 @given(st.text(max_size=300), st.sampled_from([EN, ZH]))

@@ -21,7 +21,7 @@ import filelock
 
 from harness._util.canonical import Json, digest
 from harness.data.corpus import Split
-from mllm_eval.client import Client, Request, Sampling, ask_settled
+from mllm_eval.client import Client, Request, TokenSampling, ask_settled
 from mllm_eval.client.journal import Answer, Journal
 from mllm_eval.media import sampling as media
 from mllm_eval.media.clips import clips_of, media_identity
@@ -31,7 +31,7 @@ from mllm_eval.prompt.outcomes import Outcome, Reading
 from mllm_eval.prompt.parse import score_schema, unread
 from mllm_eval.prompt.prompt import Prompt
 
-__all__ = ["Question", "Reply", "Setting", "Survey"]
+__all__ = ["Question", "Reply", "Survey", "SurveySetting"]
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _NUMBER = r"-?[0-9]\.[0-9]"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class SurveySetting:
     """How clips are shown and answers are asked for.
 
     Args:
@@ -59,12 +59,12 @@ class Setting:
 
     condition: Condition = "text"
     senses: frozenset[str] = media.SENSES
-    frames: media.Sampling = field(default_factory=media.Sampling)
+    frames: media.FrameSampling = field(default_factory=media.FrameSampling)
     folder: Path | None = None
     turns: int = 1
     constrained: bool = False
     system: str = ""
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: TokenSampling = field(default_factory=TokenSampling)
     extra: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -96,7 +96,7 @@ class Question:
         start, end = self.prompt.asked_scale(self.low, self.high)
         return Letters.permuted(start, end, clip=self.clip.id, turn=self.turn)
 
-    def request(self, setting: Setting, before: str | None = None) -> Request:
+    def request(self, setting: SurveySetting, before: str | None = None) -> Request:
         """The request that puts the question, or, after the unusable answer ``before``, again."""
         transcript = self.clip.text if "text" in self.shown else None
         words = self.prompt.render(transcript, self.low, self.high, self.letters)
@@ -124,7 +124,7 @@ class Question:
             about=self.clip.id,
         )
 
-    def _content(self, words: str, setting: Setting) -> str | list[media.Part]:
+    def _content(self, words: str, setting: SurveySetting) -> str | list[media.Part]:
         """Media first, then the words; the words alone where no media are shown."""
         if self.shown == ("text",):
             return words
@@ -132,17 +132,17 @@ class Question:
         seen_and_heard = [part for part in shown if part["type"] != "text"]
         return [*seen_and_heard, {"type": "text", "text": words}]
 
-    def _sampling(self, setting: Setting) -> Sampling:
+    def _sampling(self, setting: SurveySetting) -> TokenSampling:
         if self.letters is None:
             return setting.sampling
         return dataclasses.replace(setting.sampling, max_tokens=1, top_logprobs=_ALTERNATIVES)
 
-    def _schema(self, setting: Setting) -> Mapping[str, Json] | None:
+    def _schema(self, setting: SurveySetting) -> Mapping[str, Json] | None:
         if not setting.constrained or self.prompt.answer != "json":
             return None
         return score_schema(*self.prompt.asked_scale(self.low, self.high))
 
-    def _form(self, setting: Setting) -> Mapping[str, Json]:
+    def _form(self, setting: SurveySetting) -> Mapping[str, Json]:
         """Request fields that hold an answer to a number.
 
         Letters stay free: held to them, vLLM reports log-probabilities among them alone, and the
@@ -209,7 +209,7 @@ class Survey:
     """
 
     def __init__(
-        self, client: Client, prompts: Sequence[Prompt], setting: Setting, journal: Path
+        self, client: Client, prompts: Sequence[Prompt], setting: SurveySetting, journal: Path
     ) -> None:
         self._client = client
         self._prompts = tuple(prompts)

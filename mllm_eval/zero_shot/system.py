@@ -34,7 +34,7 @@ from mllm_eval.model.card import ModelCard, known
 from mllm_eval.prompt.outcomes import Outcome
 from mllm_eval.prompt.prompt import Prompt, prompts
 from mllm_eval.zero_shot.scores import Scores, scores, summary
-from mllm_eval.zero_shot.survey import Setting, Survey
+from mllm_eval.zero_shot.survey import Survey, SurveySetting
 
 __all__ = ["MLLM", "MLLMParams"]
 
@@ -80,13 +80,13 @@ class MLLMParams(Params):
         return (prompts[self.prompt],)
 
     @property
-    def setting(self) -> Setting:
+    def setting(self) -> SurveySetting:
         """How clips are shown and answers asked for."""
         card = self.card
-        return Setting(
+        return SurveySetting(
             condition=self.condition,  # type: ignore[arg-type]  # checked against CONDITIONS
             senses=card.senses,
-            frames=media.Sampling(frames=self.frames, size=self.size, rule=self.rule),  # type: ignore[arg-type]  # checked
+            frames=media.FrameSampling(frames=self.frames, size=self.size, rule=self.rule),  # type: ignore[arg-type]  # checked
             folder=Path(self.media) if self.media else None,
             turns=self.turns,
             constrained=self.constrained,

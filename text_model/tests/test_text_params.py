@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from harness.errors import SpecError
-from harness.system.params import Progress
+from harness.system.params import TrainingProgress
 from text_model.params import TextParams
 from text_model.text import TEXT, TEXT_PUBLISHED
 
@@ -17,7 +17,7 @@ def rates(system, dataset, epochs, **changes):
     """Learning rate of each epoch, from epoch 1; the planned number of epochs plays no part."""
     params = system.resolve(dataset, changes)
     return [
-        params.lr * params.lr_factor(Progress(step=7, steps=99, epoch=e, epochs=42))
+        params.lr * params.lr_factor(TrainingProgress(step=7, steps=99, epoch=e, epochs=42))
         for e in range(1, epochs + 1)
     ]
 

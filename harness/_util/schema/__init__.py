@@ -9,13 +9,13 @@ from __future__ import annotations
 from harness._util.schema.kinds import (
     JSON,
     SCALAR,
+    BooleanKind,
     Choice,
-    Flag,
     Integer,
     Kind,
     Number,
     Scalar,
-    Text,
+    TextKind,
     stated,
 )
 from harness._util.schema.nested import Either, ListOf, TableOf
@@ -25,9 +25,9 @@ from harness._util.schema.table import field_schemas, json_schema, kinds_of, par
 __all__ = [
     "JSON",
     "SCALAR",
+    "BooleanKind",
     "Choice",
     "Either",
-    "Flag",
     "Integer",
     "Kind",
     "ListOf",
@@ -35,7 +35,7 @@ __all__ = [
     "Place",
     "Scalar",
     "TableOf",
-    "Text",
+    "TextKind",
     "check_keys",
     "field_schemas",
     "json_schema",

@@ -16,13 +16,13 @@ from harness._util.schema.place import Place
 __all__ = [
     "JSON",
     "SCALAR",
+    "BooleanKind",
     "Choice",
-    "Flag",
     "Integer",
     "Kind",
     "Number",
     "Scalar",
-    "Text",
+    "TextKind",
     "stated",
 ]
 
@@ -49,7 +49,7 @@ class Kind(Protocol[T_co]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text:
+class TextKind:
     """Text.
 
     Args:
@@ -146,7 +146,7 @@ def _finite(value: float) -> bool:
 
 
 @dataclass(frozen=True)
-class Flag:
+class BooleanKind:
     """True or false."""
 
     expected: str = "true or false"

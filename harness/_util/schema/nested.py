@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from harness._util.canonical import Json
-from harness._util.schema.kinds import Kind, Text, stated
+from harness._util.schema.kinds import Kind, TextKind, stated
 from harness._util.schema.place import Place, check_keys
 
 __all__ = ["Either", "ListOf", "TableOf"]
@@ -58,7 +58,7 @@ class TableOf(Generic[T]):
     """A table whose keys are names of the writer's, or some of ``keys``, and values of one kind."""
 
     item: Kind[T]
-    key: Kind[str] = field(default_factory=Text)
+    key: Kind[str] = field(default_factory=TextKind)
     keys: tuple[str, ...] | None = None
     expected: str = "a table"
 

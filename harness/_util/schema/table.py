@@ -25,7 +25,16 @@ from typing import (
 )
 
 from harness._util.canonical import Json, plain
-from harness._util.schema.kinds import SCALAR, Choice, Flag, Integer, Kind, Number, Scalar, Text
+from harness._util.schema.kinds import (
+    SCALAR,
+    BooleanKind,
+    Choice,
+    Integer,
+    Kind,
+    Number,
+    Scalar,
+    TextKind,
+)
 from harness._util.schema.nested import ListOf, TableOf
 from harness._util.schema.place import Place, check_keys, located
 from harness.errors import HarnessError, SpecError
@@ -183,7 +192,12 @@ class _Member:
         return {"enum": [str(each) for each in self.cls]}
 
 
-_PLAIN: Mapping[type, Kind[Any]] = {str: Text(), int: Integer(), float: Number(), bool: Flag()}
+_PLAIN: Mapping[type, Kind[Any]] = {
+    str: TextKind(),
+    int: Integer(),
+    float: Number(),
+    bool: BooleanKind(),
+}
 
 
 def _kind(hint: Any) -> Kind[Any]:  # noqa: ANN401  a type, or a form of typing

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from harness._util.documents import read_json, read_toml
 from harness.errors import DataError, HarnessError, SpecError, SubmissionError
 from harness.spec import Suite
-from harness.submissions.manifest import Manifest
+from harness.submissions.manifest import SubmissionManifest
 
 READERS = {"toml": read_toml, "json": read_json}
 GOOD = {"toml": 'title = "café 好"\n', "json": '{"title": "café 好"}\n'}
@@ -192,7 +192,7 @@ def test_a_suite_in_another_encoding_says_where(tmp_path: Path) -> None:
 def test_manifests_may_begin_with_a_mark(tmp_path: Path, file: str, content: str) -> None:
     path = tmp_path / file
     path.write_bytes(codecs.BOM_UTF8 + content.encode())
-    read = Manifest.load(path, default="mine")
+    read = SubmissionManifest.load(path, default="mine")
     assert (read.name, read.title, read.seeds) == ("mine", "t", 3)
 
 
@@ -212,7 +212,7 @@ def test_a_manifest_that_cannot_be_read_is_one_submission_error(
     path = tmp_path / file
     path.write_bytes(content)
     with pytest.raises(SubmissionError, match=message) as caught:
-        Manifest.load(path, default="mine")
+        SubmissionManifest.load(path, default="mine")
     assert caught.value.exit_code == 2
 
 

@@ -16,7 +16,7 @@ from harness._util.schema import (
     ListOf,
     Scalar,
     TableOf,
-    Text,
+    TextKind,
     json_schema,
     kinds_of,
     parse,
@@ -53,7 +53,7 @@ class Bicycle:
     notes: Annotated[Mapping[str, Any], TableOf(item=JSON, keys=("a", "b"))] = field(
         default_factory=dict
     )
-    owner: Annotated[str | None, Text(longest=5, blank=False)] = None
+    owner: Annotated[str | None, TextKind(longest=5, blank=False)] = None
 
     def __post_init__(self) -> None:
         if self.bell and self.kind == "road":

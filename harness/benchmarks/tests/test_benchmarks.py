@@ -16,7 +16,7 @@ from harness.benchmarks import statistics
 from harness.benchmarks import store as storing
 from harness.benchmarks.gpu import _STUDIED, _Study, on_a_gpu
 from harness.benchmarks.loops import BareSteps, ready_loop
-from harness.benchmarks.measure import FULL, TINY, Row, alternate
+from harness.benchmarks.measure import FULL, TINY, BenchmarkRow, alternate
 from harness.benchmarks.references import SCORERS, SIMS_SCORERS
 from harness.benchmarks.report import conditions, render
 from harness.benchmarks.runs import SUITE, stored
@@ -29,7 +29,7 @@ from harness.metrics import score
 from harness.stats.resample import counts
 from harness.tests.compilers import needs_compiler
 
-ROW = Row(
+ROW = BenchmarkRow(
     what="Sorting",
     reference="bubbles",
     ours=(0.25, 2.0, 0.5),
@@ -108,7 +108,7 @@ def test_the_page_shows_ratio_range_medians_and_aim() -> None:
     ],
 )
 def test_values_are_spelled_with_a_fitting_unit(unit, value, shown) -> None:
-    row = Row(what="x", reference="y", ours=(value,), theirs=(value,), unit=unit)
+    row = BenchmarkRow(what="x", reference="y", ours=(value,), theirs=(value,), unit=unit)
     assert cells_of(render([row], {}))[2][4:6] == [shown, shown]
 
 

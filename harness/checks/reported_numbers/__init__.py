@@ -6,12 +6,12 @@ a number that was really measured is never called impossible.
 """
 
 from harness.checks.reported_numbers.constants import Constants, binary_constants, label_constants
-from harness.checks.reported_numbers.lint import Finding, lint
+from harness.checks.reported_numbers.lint import LintFinding, lint
 from harness.checks.reported_numbers.reported import Reported, canonical_name, canonical_names
 
 __all__ = [
     "Constants",
-    "Finding",
+    "LintFinding",
     "Reported",
     "binary_constants",
     "canonical_name",

@@ -14,7 +14,7 @@ from harness.checks.reported_numbers.reported import Reported
 from harness.data.datasets import Counts, Dataset
 from harness.metrics import metrics
 
-__all__ = ["Finding", "lint"]
+__all__ = ["LintFinding", "lint"]
 
 Verdict = Literal["impossible", "suspicious", "note"]
 Row: TypeAlias = Mapping[str, Reported]
@@ -28,7 +28,7 @@ _PRECISE = Fraction(1, 1000)
 
 
 @dataclass(frozen=True)
-class Finding:
+class LintFinding:
     """Something about the numbers of one row.
 
     Args:
@@ -52,7 +52,7 @@ def lint(
     split: str = "test",
     runs: int | None = None,
     constants: Constants | None = None,
-) -> list[Finding]:
+) -> list[LintFinding]:
     """Everything wrong or odd about the numbers reported for one system on one dataset.
 
     Args:
@@ -76,11 +76,11 @@ def lint(
 # One number
 
 
-def _ranges(row: Row) -> Iterator[Finding]:
+def _ranges(row: Row) -> Iterator[LintFinding]:
     for name, number in row.items():
         metric = metrics[name]
         if number.high < metric.low or number.low > metric.high:
-            yield Finding(
+            yield LintFinding(
                 "range",
                 "impossible",
                 (name,),
@@ -100,7 +100,7 @@ def _has_multiple(low: Fraction, high: Fraction, n: int) -> bool:
     return math.ceil(low * n) <= math.floor(high * n)
 
 
-def _accuracies(row: Row, counts: Counts, runs: int | None) -> Iterator[Finding]:
+def _accuracies(row: Row, counts: Counts, runs: int | None) -> Iterator[LintFinding]:
     sized = [(name, number, n) for name, number in row.items() if (n := _clips(name, counts))]
     if runs is None or runs == 1:
         yield from _singles(sized, runs)
@@ -111,25 +111,25 @@ def _accuracies(row: Row, counts: Counts, runs: int | None) -> Iterator[Finding]
         yield from _like_one_run(single, runs)
 
 
-def _singles(sized: list[_Sized], runs: int | None) -> Iterator[Finding]:
+def _singles(sized: list[_Sized], runs: int | None) -> Iterator[LintFinding]:
     off = []
     for name, number, n in sized:
         if _has_multiple(number.low, number.high, n):
             continue
         if _has_multiple(number.value, number.value + number.step, n):
             text = f"{_shown(name, number)} is a count out of {n} only if cut off, not rounded"
-            yield Finding("truncated", "note", (name,), text)
+            yield LintFinding("truncated", "note", (name,), text)
         elif runs == 1:
             text = f"{_shown(name, number)} is no count out of {n} clips"
-            yield Finding("count", "impossible", (name,), text)
+            yield LintFinding("count", "impossible", (name,), text)
         else:
             off.append(name)
     if off:
         text = f"{_titles(off)}: no counts of test clips, so not one run on all of them"
-        yield Finding("count", "note", tuple(off), text)
+        yield LintFinding("count", "note", tuple(off), text)
 
 
-def _means(sized: list[_Sized], runs: int) -> Iterator[Finding]:
+def _means(sized: list[_Sized], runs: int) -> Iterator[LintFinding]:
     blunt = []
     for name, number, n in sized:
         wide = number.widened()
@@ -137,13 +137,13 @@ def _means(sized: list[_Sized], runs: int) -> Iterator[Finding]:
             blunt.append(name)
         elif not _has_multiple(wide.low, wide.high, n * runs):
             text = f"{_shown(name, number)} is no mean of {runs} counts out of {n} clips"
-            yield Finding("count", "impossible", (name,), text)
+            yield LintFinding("count", "impossible", (name,), text)
     if blunt:
         text = f"{_titles(blunt)}: means of {runs} runs can take any value at this precision"
-        yield Finding("not-checkable", "note", tuple(blunt), text)
+        yield LintFinding("not-checkable", "note", tuple(blunt), text)
 
 
-def _like_one_run(single: list[_Sized], runs: int | None) -> Iterator[Finding]:
+def _like_one_run(single: list[_Sized], runs: int | None) -> Iterator[LintFinding]:
     chance = math.prod(min(1.0, float(number.step * n)) for _, number, n in single)
     if chance > _RARE:
         return
@@ -152,7 +152,7 @@ def _like_one_run(single: list[_Sized], runs: int | None) -> Iterator[Finding]:
         f"all {len(names)} accuracies are counts out of the test clips, as of one run"
         f" (by chance 1 in {round(1 / chance):,})"
     )
-    yield Finding("one-run", "note" if runs is None else "suspicious", names, text)
+    yield LintFinding("one-run", "note" if runs is None else "suspicious", names, text)
 
 
 # Two numbers of the same predictions
@@ -189,7 +189,7 @@ def _known_orders(dataset: Dataset, counts: Counts) -> Iterator[_Order]:
             yield _Order("acc2", "acc3", -zero, n)
 
 
-def _orders(row: Row, dataset: Dataset, counts: Counts, runs: int | None) -> Iterator[Finding]:
+def _orders(row: Row, dataset: Dataset, counts: Counts, runs: int | None) -> Iterator[LintFinding]:
     for order in _known_orders(dataset, counts):
         if order.a in row and order.b in row:
             low_a, high_a = _right(order.a, row, counts, runs)
@@ -205,9 +205,9 @@ def _right(name: str, row: Row, counts: Counts, runs: int | None) -> tuple[Fract
     return number.low * n, number.high * n
 
 
-def _contradiction(order: _Order, row: Row, low: Fraction, high: Fraction) -> Finding:
+def _contradiction(order: _Order, row: Row, low: Fraction, high: Fraction) -> LintFinding:
     most = math.ceil(high) if high < order.least else math.floor(low)
-    return Finding(
+    return LintFinding(
         "order",
         "suspicious" if order.but else "impossible",
         (order.a, order.b),
@@ -220,7 +220,9 @@ def _contradiction(order: _Order, row: Row, low: Fraction, high: Fraction) -> Fi
 # Accuracy and F1
 
 
-def _f1_scores(row: Row, dataset: Dataset, counts: Counts, runs: int | None) -> Iterator[Finding]:
+def _f1_scores(
+    row: Row, dataset: Dataset, counts: Counts, runs: int | None
+) -> Iterator[LintFinding]:
     for accuracy, f1, positive, negative in binary_tasks(dataset, counts):
         if accuracy in row and f1 in row:
             correct, swapped = (
@@ -231,17 +233,17 @@ def _f1_scores(row: Row, dataset: Dataset, counts: Counts, runs: int | None) -> 
                 yield _wrong_f1(accuracy, f1, row, swapped=swapped)
 
 
-def _wrong_f1(accuracy: str, f1: str, row: Row, *, swapped: bool) -> Finding:
+def _wrong_f1(accuracy: str, f1: str, row: Row, *, swapped: bool) -> LintFinding:
     text = f"{_shown(f1, row[f1])} cannot go with {_shown(accuracy, row[accuracy])}"
     if swapped:
         text += " when weighted by label support; it can with its arguments swapped"
-    return Finding("f1", "suspicious" if swapped else "impossible", (accuracy, f1), text)
+    return LintFinding("f1", "suspicious" if swapped else "impossible", (accuracy, f1), text)
 
 
 # Constant predictors
 
 
-def _constant(row: Row, constants: Constants) -> Iterator[Finding]:
+def _constant(row: Row, constants: Constants) -> Iterator[LintFinding]:
     for name, number in row.items():
         same = [
             predictor
@@ -252,7 +254,7 @@ def _constant(row: Row, constants: Constants) -> Iterator[Finding]:
         ]
         if same:
             text = f"{_shown(name, number)} is that of predicting {same[0]}"
-            yield Finding("constant", "suspicious", (name,), text)
+            yield LintFinding("constant", "suspicious", (name,), text)
 
 
 def _shown(name: str, number: Reported) -> str:

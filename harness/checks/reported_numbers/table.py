@@ -12,7 +12,7 @@ import pandas as pd
 
 from harness._util.printed import read_numbers
 from harness.checks.reported_numbers.constants import Constants, binary_constants, label_constants
-from harness.checks.reported_numbers.lint import Finding, lint
+from harness.checks.reported_numbers.lint import LintFinding, lint
 from harness.checks.reported_numbers.reported import Reported, canonical_names
 from harness.data.datasets import Dataset, datasets
 from harness.data.known_labels import official_clips
@@ -22,7 +22,7 @@ from harness.errors import SubmissionError
 from harness.home import Home
 from harness.submissions.tables.rows import refuse_twice
 
-__all__ = ["Line", "Linted", "Reading", "counted", "lint_table"]
+__all__ = ["Linted", "ReportedLine", "ReportedReading", "counted", "lint_table"]
 
 _COLUMNS = ("system", "metric", "value")
 _NOT_A_ROW = (*_COLUMNS, "dataset", "note", "runs")
@@ -31,7 +31,7 @@ _NAMED = 10
 
 
 @dataclass(frozen=True)
-class Line:
+class ReportedLine:
     """One system's numbers, as far as one table row goes.
 
     Args:
@@ -46,7 +46,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReportedReading:
     """What was read of a table, and what was not.
 
     Args:
@@ -57,7 +57,7 @@ class Reading:
             or does not say which.
     """
 
-    lines: list[Line] = field(default_factory=list)
+    lines: list[ReportedLine] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
@@ -77,9 +77,9 @@ class Linted:
 
     name: str
     dataset: Dataset
-    rows: list[tuple[Line, list[Finding]]]
+    rows: list[tuple[ReportedLine, list[LintFinding]]]
     cells: int
-    reading: Reading
+    reading: ReportedReading
 
     @property
     def understood(self) -> int:
@@ -167,9 +167,9 @@ def _plain_dataset(name: str) -> str:
     return re.sub(r"(?<=v2)s$", "", re.sub(r"^(cmu|ch)(?=mos|sims)", "", letters))
 
 
-def _lines(cells: pd.DataFrame, dataset: Dataset, runs: int | None) -> Reading:
+def _lines(cells: pd.DataFrame, dataset: Dataset, runs: int | None) -> ReportedReading:
     """Rows of the printed table: neighbouring numbers of one system, until a metric recurs."""
-    read = Reading()
+    read = ReportedReading()
     key: list[str] | None = None
     others = [name for name in cells if name not in _NOT_A_ROW]
     records = cells.to_dict("records")
@@ -184,14 +184,14 @@ def _lines(cells: pd.DataFrame, dataset: Dataset, runs: int | None) -> Reading:
         here = [cell["system"].strip(), *(cell[other].strip() for other in others)]
         if here != key or any(name in read.lines[-1].values for name in names):
             key = here
-            read.lines.append(Line(", ".join(filter(None, here)), _runs(cell, runs, place)))
+            read.lines.append(ReportedLine(", ".join(filter(None, here)), _runs(cell, runs, place)))
         read.lines[-1].values.update(numbers)
     read.lines[:] = [line for line in read.lines if line.values]
     return read
 
 
 def _numbers(
-    names: tuple[str, ...], text: str, where: str, read: Reading, *, hundredfold: bool
+    names: tuple[str, ...], text: str, where: str, read: ReportedReading, *, hundredfold: bool
 ) -> dict[str, Reported]:
     """The numbers of one cell by metric; what there is not is noted in ``read``."""
     try:
@@ -208,7 +208,7 @@ def _numbers(
     }
 
 
-def _check_some(read: Reading, name: str, dataset: Dataset) -> None:
+def _check_some(read: ReportedReading, name: str, dataset: Dataset) -> None:
     """Raise ``SubmissionError`` when not one number was read."""
     if read.lines:
         return
@@ -224,7 +224,7 @@ def _check_some(read: Reading, name: str, dataset: Dataset) -> None:
     )
 
 
-def _check_all(read: Reading, name: str) -> None:
+def _check_all(read: ReportedReading, name: str) -> None:
     """Raise ``SubmissionError`` naming the cells that were not understood."""
     if not read.refused:
         return

@@ -16,12 +16,12 @@ from baselines.ef_lstm import EF_LSTM
 from baselines.lf_dnn import LF_DNN
 from baselines.tfn import TFN
 from harness import data
-from harness.checks.conformance import CHECKS, Finding
+from harness.checks.conformance import CHECKS, ConformanceFinding
 from harness.checks.fidelity import (
     TWINS,
     ByHeart,
-    Checked,
-    Size,
+    CheckedSystem,
+    SystemSize,
     conform,
     learn_by_heart,
     measure_size,
@@ -29,7 +29,7 @@ from harness.checks.fidelity import (
     twin_for,
 )
 from harness.cli import app
-from harness.cli.study._fidelity_report import Report, SizeCell, facts, page, summary
+from harness.cli.study._fidelity_report import FidelityReport, SizeCell, facts, page, summary
 from harness.data.datasets import datasets
 from harness.home import Home
 from harness.system import Card, Network, Output, System, TrainingParams, param, systems
@@ -175,23 +175,23 @@ def test_a_network_that_refuses_the_twin_is_not_called_broken(encoder, home):
 
 def a_report():
     count = next(one for one in parameter_counts() if one.system == "tfn")
-    equal = Size(dataset="mosi", quirk="published", parameters=count.parameters)
+    equal = SystemSize(dataset="mosi", quirk="published", parameters=count.parameters)
     kuda = next(one for one in parameter_counts() if one.indicative)
-    more = Size(dataset="mosei", quirk="published", parameters=kuda.parameters + 1234)
-    nowhere = Size(dataset="sims", quirk="published", parameters=None, reason="no labels")
+    more = SystemSize(dataset="mosei", quirk="published", parameters=kuda.parameters + 1234)
+    nowhere = SystemSize(dataset="sims", quirk="published", parameters=None, reason="no labels")
     findings = (
-        Finding(check="shape", outcome="passed"),
-        Finding(check="padding", outcome="declared", detail="reads |padding|"),
-        Finding(check="seed", outcome="failed", detail="same"),
+        ConformanceFinding(check="shape", outcome="passed"),
+        ConformanceFinding(check="padding", outcome="declared", detail="reads |padding|"),
+        ConformanceFinding(check="seed", outcome="failed", detail="same"),
     )
-    return Report(
+    return FidelityReport(
         system=TFN,
         sizes=(
             SizeCell(ours=equal, published=count),
             SizeCell(ours=more, published=kuda),
             SizeCell(ours=nowhere, published=None),
         ),
-        checked=(Checked(quirk="published", findings=findings),),
+        checked=(CheckedSystem(quirk="published", findings=findings),),
         by_heart=ByHeart(loss_fall=0.25, error_fall=0.1, epochs=300),
         twins=(
             TwinResult(
@@ -218,7 +218,7 @@ def test_the_summary_says_what_holds_and_what_does_not():
         "twins, reached": "50 %",
         "published": "2 of 3 reproduced",
     }
-    assert set(summary(Report(system=TFN)).values()) == {"tfn", ""}
+    assert set(summary(FidelityReport(system=TFN)).values()) == {"tfn", ""}
 
 
 def test_the_page_shows_every_cell():
@@ -234,7 +234,7 @@ def test_the_page_shows_every_cell():
 
 
 def test_what_was_not_asked_for_has_no_section():
-    shown = page([Report(system=TFN)])
+    shown = page([FidelityReport(system=TFN)])
     assert "## Summary" in shown
     assert not any(f"## {part}" in shown for part in ("Size", "Conformance", "By heart", "Twins"))
 
@@ -244,7 +244,7 @@ def test_records_are_json_with_stable_keys():
     assert list(record) == ["system", "sizes", "conformance", "by_heart", "twins", "published"]
     assert record["sizes"][1]["difference"] == 1234
     assert record["twins"][0]["reached"] == pytest.approx(0.5)
-    assert facts(Report(system=TFN))["by_heart"] is None
+    assert facts(FidelityReport(system=TFN))["by_heart"] is None
 
 
 def test_a_result_as_good_as_the_ceiling_has_reached_it_all():

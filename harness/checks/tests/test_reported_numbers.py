@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
 from harness.checks.reported_numbers import (
-    Finding,
+    LintFinding,
     Reported,
     binary_constants,
     canonical_name,
@@ -29,12 +29,12 @@ from harness.metrics import metrics, score
 MOSI, MOSEI, SIMS = datasets["mosi"], datasets["mosei"], datasets["sims"]
 
 
-def linted(dataset: Dataset, runs: int | None = 1, **printed: str) -> list[Finding]:
+def linted(dataset: Dataset, runs: int | None = 1, **printed: str) -> list[LintFinding]:
     row = {name: Reported.parse(name, text) for name, text in printed.items()}
     return lint(row, dataset, runs=runs)
 
 
-def brief(findings: list[Finding]) -> list[tuple[str, str]]:
+def brief(findings: list[LintFinding]) -> list[tuple[str, str]]:
     return [(finding.kind, finding.verdict) for finding in findings]
 
 

@@ -24,7 +24,7 @@ from harness.cli.mllm._asking import (
 
 if TYPE_CHECKING:
     from harness.home import Home
-    from mllm_eval.canary.check import Canary, Finding, Item
+    from mllm_eval.canary.check import Canary, CanaryFinding, Item
     from mllm_eval.model.card import ModelCard
 
 __all__ = ["register"]
@@ -56,14 +56,14 @@ def _canary(
 ) -> None:
     """Check a served model on 32 items: against another engine, other orders, blanked media."""
     from mllm_eval.canary.check import Canary
-    from mllm_eval.media.sampling import SENSES, Sampling
+    from mllm_eval.media.sampling import SENSES, FrameSampling
     from mllm_eval.model.card import resolve
     from mllm_eval.prompt.prompt import prompts
 
     home, card = home_of(context), resolve(model)
     if media is not None:
         card.check_senses(SENSES, f"--media with prompt {prompt}")
-    items = _items(card, corpus, media, Sampling(frames=frames, size=size), count, home)
+    items = _items(card, corpus, media, FrameSampling(frames=frames, size=size), count, home)
     client = connect(server, card.name, revision, key_variable or card.key_variable)
     canary = Canary(client, card, prompts[prompt], items)
     found = _found(canary, card, home, reference if not card.hosted else "none")
@@ -82,17 +82,17 @@ def _items(
 ) -> Sequence[Item]:
     from harness import data
     from mllm_eval.canary.check import clips, made, senses_of
-    from mllm_eval.media.sampling import Sampling
+    from mllm_eval.media.sampling import FrameSampling
 
     senses = senses_of(card)
     if corpus is None:
         return made(senses, count)
-    assert isinstance(frames, Sampling)
+    assert isinstance(frames, FrameSampling)
     shown = senses if media is not None else frozenset()
     return clips(data.load(corpus, home).split("valid"), media, shown, frames, count)
 
 
-def _found(canary: Canary, card: ModelCard, home: Home, engine: str) -> list[Finding]:
+def _found(canary: Canary, card: ModelCard, home: Home, engine: str) -> list[CanaryFinding]:
     from mllm_eval.server.reference import reference
 
     if engine == "none":
@@ -101,7 +101,7 @@ def _found(canary: Canary, card: ModelCard, home: Home, engine: str) -> list[Fin
         return canary.findings(other.answer)
 
 
-def _tell(found: Sequence[Finding]) -> None:
+def _tell(found: Sequence[CanaryFinding]) -> None:
     rows = [
         {
             "check": one.check,

@@ -30,7 +30,7 @@ from harness.errors import DataError, RunFailed, SpecError
 if TYPE_CHECKING:
     from harness.data.corpus import Corpus
     from mllm_eval.client import Client
-    from mllm_eval.explain.write import Control, Explained, Explainer, Stage
+    from mllm_eval.explain.write import Control, Explained, Explainer, ExplanationStage
     from mllm_eval.media.sampling import Clip
 
 __all__ = ["register"]
@@ -88,7 +88,7 @@ def _explain(
     from harness.data.store import CorpusStore
     from mllm_eval.client.journal import Journal
     from mllm_eval.explain.write import LONGEST_NOTE, LONGEST_REWRITING, Explainer, shuffled
-    from mllm_eval.media.sampling import SENSES, Sampling
+    from mllm_eval.media.sampling import SENSES, FrameSampling
 
     home = home_of(context)
     known = data.load(corpus, home)
@@ -112,7 +112,7 @@ def _explain(
         rewriting=_stage(rewriter, LONGEST_REWRITING),
         language=spoken,
         from_words=chosen == "transcript",
-        frames=Sampling(frames=frames, size=size),
+        frames=FrameSampling(frames=frames, size=size),
         ratings=ratings,
     )
     clips = _clips(known, media, explainer)
@@ -147,14 +147,14 @@ def _control(name: str, media: Path | None) -> Control:
     return cast("Control", name)
 
 
-def _stage(client: Client, longest: int) -> Stage:
-    from mllm_eval.client import Sampling
-    from mllm_eval.explain.write import Stage
+def _stage(client: Client, longest: int) -> ExplanationStage:
+    from mllm_eval.client import TokenSampling
+    from mllm_eval.explain.write import ExplanationStage
 
     card = card_of(client.model)
     if card is None:
-        return Stage(client=client, sampling=Sampling(max_tokens=longest))
-    return Stage(
+        return ExplanationStage(client=client, sampling=TokenSampling(max_tokens=longest))
+    return ExplanationStage(
         client=client,
         sampling=card.sampling(max_tokens=longest),
         extra=card.extra,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from harness.data.corpus import Corpus
     from harness.home import Home
     from mllm_eval.model.card import ModelCard
-    from mllm_eval.probe.estimate import Finding
+    from mllm_eval.probe.estimate import ProbeFinding
     from mllm_eval.probe.questions import Prober, Replies
 
 __all__ = ["register"]
@@ -77,10 +77,10 @@ def _probe(
     on. What was answered is never asked again.
     """
     from harness import data
-    from mllm_eval.client import Sampling
+    from mllm_eval.client import TokenSampling
     from mllm_eval.client.journal import Journal
     from mllm_eval.media.sampling import SENSES
-    from mllm_eval.media.sampling import Sampling as Frames
+    from mllm_eval.media.sampling import FrameSampling as Frames
     from mllm_eval.probe.probes import PROBES, findings
     from mllm_eval.probe.questions import Prober, choose
     from mllm_eval.prompt.prompt import prompts
@@ -97,7 +97,7 @@ def _probe(
         prompt=asked,
         language=spoken,
         frames=Frames(frames=frames, size=size),
-        sampling=card.sampling() if card else Sampling(),
+        sampling=card.sampling() if card else TokenSampling(),
         extra=card.extra if card else {},
         rewordings=_reworded(rewordings),
     )
@@ -145,7 +145,7 @@ def _reworded(path: Path | None) -> Mapping[str, str]:
 
 
 def _facts(
-    corpus: Corpus, split: str, prober: Prober, replies: Replies, found: Sequence[Finding]
+    corpus: Corpus, split: str, prober: Prober, replies: Replies, found: Sequence[ProbeFinding]
 ) -> dict[str, Json]:
     from mllm_eval.probe.probes import hears
 
@@ -175,7 +175,7 @@ def _store(home: Home, facts: Mapping[str, Json]) -> Path:
 
 def _tell(
     facts: Mapping[str, Json],
-    found: Sequence[Finding],
+    found: Sequence[ProbeFinding],
     outcomes: Mapping[str, Mapping[str, int]],
     stored: Path,
 ) -> None:
@@ -191,7 +191,7 @@ def _tell(
     typer.echo(f"written: {stored}")
 
 
-def _row(one: Finding) -> dict[str, object]:
+def _row(one: ProbeFinding) -> dict[str, object]:
     estimate = one.estimate
     return {
         "probe": one.probe,

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.checks.conformance import CHECKS
-from harness.checks.fidelity import FALL, ByHeart, Checked, Size
+from harness.checks.fidelity import FALL, ByHeart, CheckedSystem, SystemSize
 from harness.data.datasets import datasets
 from harness.system import System
 from leaderboards.literature import ParameterCount
 from leaderboards.studies.fidelity import TwinResult
 
-__all__ = ["Report", "SizeCell", "facts", "page", "summary"]
+__all__ = ["FidelityReport", "SizeCell", "facts", "page", "summary"]
 
 Row = dict[str, str]
 
@@ -41,7 +41,7 @@ Made by `msa study fidelity`; nothing here needs the papers' data.
 class SizeCell:
     """Our size of a network and, where there is one, the published size."""
 
-    ours: Size
+    ours: SystemSize
     published: ParameterCount | None
 
     @property
@@ -53,18 +53,18 @@ class SizeCell:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Report:
+class FidelityReport:
     """All that was found of one system; what was not asked for is empty."""
 
     system: System
     sizes: tuple[SizeCell, ...] = ()
-    checked: tuple[Checked, ...] = ()
+    checked: tuple[CheckedSystem, ...] = ()
     by_heart: ByHeart | None = None
     twins: tuple[TwinResult, ...] = ()
     published: Mapping[str, int] = field(default_factory=dict)
 
 
-def facts(report: Report) -> dict[str, object]:
+def facts(report: FidelityReport) -> dict[str, object]:
     """The report with stable keys and unrounded numbers."""
     heart = report.by_heart
     return {
@@ -85,7 +85,7 @@ def facts(report: Report) -> dict[str, object]:
     }
 
 
-def summary(report: Report) -> Row:
+def summary(report: FidelityReport) -> Row:
     """The system on one line."""
     compared = [cell for cell in report.sizes if cell.difference is not None]
     equal = sum(cell.difference == 0 for cell in compared)
@@ -122,7 +122,7 @@ def _percent(share: float) -> str:
     return "undefined" if math.isnan(share) else f"{100 * share:z.0f} %"
 
 
-def page(reports: Sequence[Report]) -> str:
+def page(reports: Sequence[FidelityReport]) -> str:
     """The whole report as Markdown, ending in a newline."""
     sections: tuple[tuple[str, Sequence[Row], Iterable[str]], ...] = (
         ("Summary", [summary(report) for report in reports], ()),
@@ -148,7 +148,7 @@ def _table(rows: Sequence[Row]) -> str:
     return tabulate(shown, headers="keys", tablefmt="pipe", disable_numparse=True)
 
 
-def _sizes(report: Report) -> Row:
+def _sizes(report: FidelityReport) -> Row:
     by_dataset = {cell.ours.dataset: _size(cell) for cell in report.sizes}
     cells = {known.title: by_dataset.get(name, "") for name, known in datasets.items()}
     return {"system": report.system.name, **cells}
@@ -162,7 +162,7 @@ def _size(cell: SizeCell) -> str:
     return f"{cell.ours.parameters:,}{mark}"
 
 
-def _size_notes(reports: Sequence[Report]) -> Iterator[str]:
+def _size_notes(reports: Sequence[FidelityReport]) -> Iterator[str]:
     for report in reports:
         notes: dict[str, None] = {}
         for cell in report.sizes:
@@ -173,7 +173,7 @@ def _size_notes(reports: Sequence[Report]) -> Iterator[str]:
         yield from (f"- {report.system.name}: {note}" for note in notes)
 
 
-def _conformance(reports: Sequence[Report]) -> Iterator[Row]:
+def _conformance(reports: Sequence[FidelityReport]) -> Iterator[Row]:
     for report in reports:
         for checked in report.checked:
             outcomes = {finding.check: _MARKS[finding.outcome] for finding in checked.findings}
@@ -184,7 +184,7 @@ def _conformance(reports: Sequence[Report]) -> Iterator[Row]:
             }
 
 
-def _finding_notes(reports: Sequence[Report]) -> Iterator[str]:
+def _finding_notes(reports: Sequence[FidelityReport]) -> Iterator[str]:
     for report in reports:
         for checked in report.checked:
             said: dict[str, list[str]] = {}
@@ -197,11 +197,11 @@ def _finding_notes(reports: Sequence[Report]) -> Iterator[str]:
                 yield f"- {_place(report, checked)}, {', '.join(checks)} {words}"
 
 
-def _place(report: Report, checked: Checked) -> str:
+def _place(report: FidelityReport, checked: CheckedSystem) -> str:
     return f"{report.system.name} ({checked.quirk})" if checked.quirk else report.system.name
 
 
-def _heart(report: Report) -> Row:
+def _heart(report: FidelityReport) -> Row:
     heart = report.by_heart
     assert heart is not None
     nothing = math.isnan(heart.loss_fall)
@@ -229,6 +229,6 @@ def _twin(twin: TwinResult) -> Row:
     }
 
 
-def _published(report: Report) -> Row:
+def _published(report: FidelityReport) -> Row:
     counts = {verdict: str(count) for verdict, count in report.published.items()}
     return {"system": report.system.name, **counts}

@@ -14,7 +14,7 @@ from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import StoreError
 
 if TYPE_CHECKING:
-    from harness.stats.calibration import Finding, Scenario
+    from harness.stats.calibration import CalibrationFinding, Scenario
 
 __all__ = ["register"]
 
@@ -83,10 +83,10 @@ def _calibration(
         echo_table([_printed(finding) for finding in findings])
 
 
-def _findings(replicates: int, draws: int, seed: int) -> list[Finding]:
+def _findings(replicates: int, draws: int, seed: int) -> list[CalibrationFinding]:
     from harness.stats.calibration import SCENARIOS, study
 
-    findings: list[Finding] = []
+    findings: list[CalibrationFinding] = []
     for number, scenario in enumerate(SCENARIOS, 1):
         began = time.perf_counter()
         findings += study(scenario, replicates=replicates, draws=draws, seed=seed)
@@ -96,7 +96,7 @@ def _findings(replicates: int, draws: int, seed: int) -> list[Finding]:
     return findings
 
 
-def _facts(finding: Finding) -> dict[str, object]:
+def _facts(finding: CalibrationFinding) -> dict[str, object]:
     scenario = finding.scenario
     return {
         "design": scenario.title,
@@ -114,7 +114,7 @@ def _facts(finding: Finding) -> dict[str, object]:
     }
 
 
-def _printed(finding: Finding) -> dict[str, object]:
+def _printed(finding: CalibrationFinding) -> dict[str, object]:
     from harness.stats.calibration import LARGEST_RATE, TESTS
 
     rate, error = finding.false_positives, finding.monte_carlo_error
@@ -135,12 +135,12 @@ def _percent(share: float) -> str:
     return "" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
-def _named(finding: Finding) -> str:
+def _named(finding: CalibrationFinding) -> str:
     a, b = finding.scenario.seeds
     return f"{finding.scenario.title}, {a} and {b} seeds"
 
 
-def _page(findings: Sequence[Finding], replicates: int, draws: int, seed: int) -> str:
+def _page(findings: Sequence[CalibrationFinding], replicates: int, draws: int, seed: int) -> str:
     """The study as Markdown; its bytes depend on the arguments alone."""
     command = f"msa study calibration --replicates {replicates} --draws {draws} --seed {seed}"
     scenarios = {finding.scenario.title: finding.scenario for finding in findings}

@@ -15,8 +15,8 @@ from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
-    from harness.checks.fidelity import ByHeart, Checked
-    from harness.cli.study._fidelity_report import Report, SizeCell
+    from harness.checks.fidelity import ByHeart, CheckedSystem
+    from harness.cli.study._fidelity_report import FidelityReport, SizeCell
     from harness.data.datasets import Dataset
     from harness.home import Home
     from harness.system import System
@@ -72,9 +72,9 @@ def _chosen_systems(names: str | None) -> list[System]:
     return [systems[name] for name in wanted]
 
 
-def _reports(chosen: Sequence[System], parts: frozenset[str], home: Home) -> list[Report]:
+def _reports(chosen: Sequence[System], parts: frozenset[str], home: Home) -> list[FidelityReport]:
     """One report per system, in their order."""
-    from harness.cli.study._fidelity_report import Report
+    from harness.cli.study._fidelity_report import FidelityReport
 
     names = [system.name for system in chosen]
     twins, published = _stored(names, parts, home)
@@ -82,7 +82,7 @@ def _reports(chosen: Sequence[System], parts: frozenset[str], home: Home) -> lis
     for number, system in enumerate(chosen, 1):
         with _timed(f"[{number:{len(str(len(chosen)))}}/{len(chosen)}] {system.name}"):
             reports.append(
-                Report(
+                FidelityReport(
                     system=system,
                     sizes=tuple(_sizes(system)) if "sizes" in parts else (),
                     checked=tuple(_checked(system, home)) if "conformance" in parts else (),
@@ -129,7 +129,7 @@ def _widest(dataset: Dataset) -> str:
     return next(name for name in dataset.shapes if name.startswith("unaligned"))
 
 
-def _checked(system: System, home: Home) -> Iterator[Checked]:
+def _checked(system: System, home: Home) -> Iterator[CheckedSystem]:
     from harness import data
     from harness.checks.fidelity import conform, twin_for
     from harness.text.synthetic import twin_encoder

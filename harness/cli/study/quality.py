@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from harness.data.corpus import Split
     from harness.home import Home
     from harness.runs.store import RunStore
-    from harness.stats.quality import Estimate
-    from leaderboards.studies.quality import CorpusQuality, RowQuality, Score, Swap
+    from harness.stats.quality import QualityEstimate
+    from leaderboards.studies.quality import CorpusQuality, QualityScore, RowQuality, Swap
 
 __all__ = ["register"]
 
@@ -155,7 +155,7 @@ def _swap_line(row: RowQuality, swap: Swap, metric: str) -> dict[str, object]:
     }
 
 
-def _said(estimate: Estimate | None, digits: int = 2) -> str:
+def _said(estimate: QualityEstimate | None, digits: int = 2) -> str:
     if estimate is None:
         return ""
     if math.isnan(estimate.value):
@@ -183,7 +183,7 @@ def _facts(study: CorpusQuality) -> dict[str, object]:
     }
 
 
-def _score_facts(score: Score) -> dict[str, object]:
+def _score_facts(score: QualityScore) -> dict[str, object]:
     return {
         "judgement": score.judgement,
         "of": score.of,
@@ -194,5 +194,5 @@ def _score_facts(score: Score) -> dict[str, object]:
     }
 
 
-def _all(estimates: Mapping[str, Estimate]) -> dict[str, object]:
+def _all(estimates: Mapping[str, QualityEstimate]) -> dict[str, object]:
     return {name: dataclasses.asdict(estimate) for name, estimate in estimates.items()}

@@ -31,7 +31,7 @@ from harness.corruption import (
     write_masks,
 )
 from harness.corruption.draws import ONE, mix
-from harness.corruption.laws import Drawing, damage_of
+from harness.corruption.laws import LawDraws, damage_of
 from harness.data.batching import Batch, BatchSource, Sequence, Tokens
 from harness.data.corpus import STREAMS, Corpus
 from harness.errors import DataError
@@ -423,7 +423,7 @@ def test_published_masks_of_equal_streams_are_equal_and_ours_are_not(split, corr
 
 @pytest.mark.parametrize("law", ["spectrum", "lnln"])
 def test_half_of_the_clips_stay_clean(law):
-    damage = laws[law].damage(Drawing(made(4000)))
+    damage = laws[law].damage(LawDraws(made(4000)))
     rates = torch.stack([*damage.noise.values(), *damage.missing.values()])
     gone = torch.stack([*damage.gone.values(), torch.zeros(4000, dtype=torch.bool)])
     clean = (rates == 0).all(0) & ~gone.any(0)
@@ -433,7 +433,7 @@ def test_half_of_the_clips_stay_clean(law):
 
 
 def test_spectrum_hits_modalities_by_themselves_and_leaves_one():
-    damage = laws["spectrum"].damage(Drawing(made(4000)))
+    damage = laws["spectrum"].damage(LawDraws(made(4000)))
     hit = damage.noise["text"] > 0
     found = np.corrcoef([damage.noise[name][hit].numpy() for name in MODALITIES])
     assert np.abs(np.triu(found, 1)).max() < 0.1
@@ -443,7 +443,7 @@ def test_spectrum_hits_modalities_by_themselves_and_leaves_one():
 
 
 def test_the_released_configuration_of_qa_moe():
-    damage = laws["code"].damage(Drawing(made(20_000)))
+    damage = laws["code"].damage(LawDraws(made(20_000)))
     assert all((rate == 0.1).all() for rate in damage.noise.values())
     dropped = torch.stack([damage.gone[name] for name in MODALITIES])
     assert abs(float(dropped.any(0).double().mean()) - 0.1) < 0.01

@@ -19,10 +19,10 @@ from typing import Any
 import pandas as pd
 
 from harness.data.media.decode import find_media, find_video
-from harness.data.readers.tables import Table, read_table
+from harness.data.readers.tables import InputTable, read_table
 from harness.errors import DataError
 
-__all__ = ["NOWHERE", "Place", "places"]
+__all__ = ["NOWHERE", "Recording", "places"]
 
 _TABLE = "manifest.csv"
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Recording:
     """Where one clip is.
 
     Args:
@@ -46,11 +46,11 @@ class Place:
     problem: str = ""
 
 
-NOWHERE = Place()
+NOWHERE = Recording()
 """Of a clip without a recording."""
 
 
-def places(clips: pd.DataFrame, folder: Path, *, whole: bool = False) -> list[Place]:
+def places(clips: pd.DataFrame, folder: Path, *, whole: bool = False) -> list[Recording]:
     """One place per clip, in the order of the table.
 
     Args:
@@ -75,7 +75,7 @@ def places(clips: pd.DataFrame, folder: Path, *, whole: bool = False) -> list[Pl
     return [_place(row, folder) for row in clips.to_dict("records")]
 
 
-def _listed(folder: Path) -> dict[str, Place]:
+def _listed(folder: Path) -> dict[str, Recording]:
     """Clip id -> place, from the folder's table."""
     path = folder / _TABLE
     try:
@@ -91,12 +91,12 @@ def _listed(folder: Path) -> dict[str, Place]:
             hint="paths are relative to the folder and stay in it",
         )
     return {
-        clip: Place(media=folder / file, start=start, stop=stop)
+        clip: Recording(media=folder / file, start=start, stop=stop)
         for clip, (file, start, stop) in found.items()
     }
 
 
-def _segments(table: Table) -> dict[str, tuple[str, float | None, float | None]]:
+def _segments(table: InputTable) -> dict[str, tuple[str, float | None, float | None]]:
     """Clip id -> file, start, stop."""
     if "file" not in table.frame:
         found = ", ".join(map(str, table.frame.columns))
@@ -143,7 +143,7 @@ def _report_unknown(ids: Sequence[str]) -> None:
         log.warning("%s names %d clips that the corpus has not: %s", _TABLE, len(ids), some)
 
 
-def _place(row: Mapping[Any, Any], folder: Path) -> Place:
+def _place(row: Mapping[Any, Any], folder: Path) -> Recording:
     named = row.get("file")
     if isinstance(named, str) and named:
         path = folder / named
@@ -152,7 +152,7 @@ def _place(row: Mapping[Any, Any], folder: Path) -> Place:
         return _segment(row, path)
     own = find_media(folder, str(row["video"]), str(row["clip"]))
     if own is not None:
-        return Place(media=own)
+        return Recording(media=own)
     whole = find_video(folder, str(row["video"]))
     if whole is None:
         return NOWHERE
@@ -165,11 +165,11 @@ def _place(row: Mapping[Any, Any], folder: Path) -> Place:
     return _segment(row, whole)
 
 
-def _segment(row: Mapping[Any, Any], media: Path) -> Place:
+def _segment(row: Mapping[Any, Any], media: Path) -> Recording:
     """The clip's segment of a recording by the corpus's own times."""
     start, stop = _second(row, "start"), _second(row, "stop")
     problem = _fault(str(row["id"]), start, stop, both={"start", "stop"} <= set(row))
-    return Place(problem=problem) if problem else Place(media=media, start=start, stop=stop)
+    return Recording(problem=problem) if problem else Recording(media=media, start=start, stop=stop)
 
 
 def _is_in(folder: Path, name: str) -> bool:

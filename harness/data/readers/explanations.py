@@ -18,7 +18,7 @@ from harness.data.readers.tables import read_table
 from harness.data.store import Draft, corpus_name
 from harness.errors import DataError
 
-__all__ = ["Kind", "Told", "check_bare", "explain", "explained_name", "read"]
+__all__ = ["ExplanationTexts", "Kind", "check_bare", "explain", "explained_name", "read"]
 
 Kind = Literal["transcript_llm", "video_mllm", "both"]
 """Who wrote them from what: a language model from the transcript, a multimodal one from the clip,
@@ -26,7 +26,7 @@ or one of each. ``Protocol.side_info`` has the same values."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Told:
+class ExplanationTexts:
     """Explanations as a file has them.
 
     Args:
@@ -38,7 +38,7 @@ class Told:
     source: dict[str, Json]
 
 
-def read(path: Path, corpus: Corpus, *, encoding: str | None = None) -> Told:
+def read(path: Path, corpus: Corpus, *, encoding: str | None = None) -> ExplanationTexts:
     """Explanations by clip id.
 
     Args:
@@ -69,7 +69,7 @@ def read(path: Path, corpus: Corpus, *, encoding: str | None = None) -> Told:
     source: dict[str, Json] = {"name": path.name, "sha256": file_digest(path)}
     if table.encoding:
         source["encoding"] = table.encoding
-    return Told(texts=texts, source=source)
+    return ExplanationTexts(texts=texts, source=source)
 
 
 def explain(
@@ -79,7 +79,7 @@ def explain(
 
     Args:
         corpus: A stored corpus.
-        texts: As ``Told.texts``.
+        texts: As ``ExplanationTexts.texts``.
         feature_set: Name of the new feature set.
         kind: Recorded, and compared with what a protocol allows.
         source: Recorded: where the texts come from.

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.data.readers.tables import Table, read_table
+from harness.data.readers.tables import InputTable, read_table
 from harness.data.spellings import explain
 from harness.errors import SubmissionError
 
@@ -66,7 +66,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     return check_predictions(read_predictions_table(path))
 
 
-def read_predictions_table(path: Path) -> Table:
+def read_predictions_table(path: Path) -> InputTable:
     """A table of predictions of any columns, cells as the file has them.
 
     Raises:
@@ -80,7 +80,7 @@ def read_predictions_table(path: Path) -> Table:
     )
 
 
-def check_predictions(table: Table) -> pd.DataFrame:
+def check_predictions(table: InputTable) -> pd.DataFrame:
     """Check a table of predictions as read; see ``read_predictions`` for what comes back.
 
     Raises:
@@ -151,7 +151,7 @@ def refuse_misspelt(predicted: Collection[str], labelled: Iterable[str], where: 
         )
 
 
-def _seeds(table: Table, ids: list[str]) -> NDArray[np.int64]:
+def _seeds(table: InputTable, ids: list[str]) -> NDArray[np.int64]:
     values = table.numbers("seed", ids, hint="a seed is an integer from 0, on every row")
     broken = np.flatnonzero((values < 0) | (values > _LARGEST_SEED) | (values % 1 != 0))
     if broken.size:

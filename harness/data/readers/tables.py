@@ -2,8 +2,8 @@
 
 Everything with one row per clip comes through here: label files, predictions, late-fusion inputs,
 explanations, rewordings, recordings. ``read_table`` settles the file (format, encoding, quotes,
-columns), the methods of ``Table`` settle its cells (ids, numbers, texts). What is wrong is said
-with file, clip or line, and what was expected there.
+columns), the methods of ``InputTable`` settle its cells (ids, numbers, texts). What is wrong is
+said with file, clip or line, and what was expected there.
 """
 
 from __future__ import annotations
@@ -34,7 +34,15 @@ from harness.errors import DataError, HarnessError
 if TYPE_CHECKING:
     from harness.data.datasets import Dataset
 
-__all__ = ["FORMATS", "Rows", "Table", "not_of_a_text", "number_advice", "parse_csv", "read_table"]
+__all__ = [
+    "FORMATS",
+    "InputTable",
+    "Rows",
+    "not_of_a_text",
+    "number_advice",
+    "parse_csv",
+    "read_table",
+]
 
 FORMATS = (".csv", ".parquet", ".jsonl")
 
@@ -70,7 +78,7 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Table:
+class InputTable:
     """A table with one row per clip (or per clip and run).
 
     Args:
@@ -253,7 +261,7 @@ def read_table(
     hint: str | None = None,
     language: str | None = None,
     encoding: str | None = None,
-) -> Table:
+) -> InputTable:
     """Any table in one of the three formats, cells as the file has them (text in CSV).
 
     Args:
@@ -293,7 +301,7 @@ def read_table(
     if len(twice):
         raise error(f"{path.name} has two columns {twice[0]}")
     read_as = f"{decoded.encoding}: {decoded.evidence}" if decoded.evidence else decoded.encoding
-    return Table(name=path.name, frame=frame, encoding=read_as, error=error)
+    return InputTable(name=path.name, frame=frame, encoding=read_as, error=error)
 
 
 # CSV

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data.media.locate import NOWHERE, Place, places
+from harness.data.media.locate import NOWHERE, Recording, places
 from harness.errors import DataError
 
 CLIPS = pd.DataFrame(
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     return media
 
 
-def listed(folder: Path, text: str | bytes) -> list[Place]:
+def listed(folder: Path, text: str | bytes) -> list[Recording]:
     content = text.encode() if isinstance(text, str) else text
     (folder / "manifest.csv").write_bytes(content)
     return places(CLIPS, folder)
@@ -48,7 +48,7 @@ def listed(folder: Path, text: str | bytes) -> list[Place]:
 )
 def test_one_clip_in_many_spellings(folder: Path, text: str) -> None:
     first, *others = listed(folder, text)
-    assert first == Place(media=folder / "long.mp4", start=1.5, stop=4.0)
+    assert first == Recording(media=folder / "long.mp4", start=1.5, stop=4.0)
     assert others == [NOWHERE, NOWHERE]
 
 
@@ -59,7 +59,7 @@ def test_leading_zeros_belong_to_an_id(folder: Path) -> None:
 
 def test_times_may_be_left_out(folder: Path) -> None:
     for text in ("id,file\nv_2,片.mp4\n", "id,file,start,stop\nv_2,片.mp4,,\n"):
-        assert listed(folder, text)[1] == Place(media=folder / "片.mp4")
+        assert listed(folder, text)[1] == Recording(media=folder / "片.mp4")
     assert listed(folder, "id,file,start\nv_2,long.mp4,3\n")[1].start == 3.0
 
 

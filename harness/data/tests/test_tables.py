@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.datasets import datasets
-from harness.data.readers.tables import Table, parse_csv, read_table
+from harness.data.readers.tables import InputTable, parse_csv, read_table
 from harness.errors import DataError, SubmissionError
 
 CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12)
 
 
-def table(**columns: list[object]) -> Table:
-    return Table(
+def table(**columns: list[object]) -> InputTable:
+    return InputTable(
         name="t.parquet", frame=pd.DataFrame(columns, dtype=object), encoding="", error=DataError
     )
 

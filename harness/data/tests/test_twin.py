@@ -25,10 +25,10 @@ from harness import data
 from harness.data.datasets import SPLITS, datasets
 from harness.data.store import CorpusStore, Draft, fingerprint
 from harness.data.twins import generate as twin
-from harness.data.twins.law import CONFLICTS, VIEWS, Law, posterior
-from harness.data.twins.recipe import Recipe, story_of
+from harness.data.twins.law import CONFLICTS, VIEWS, TwinLaw, posterior
+from harness.data.twins.recipe import TwinRecipe, story_of
 from harness.data.twins.texts import speak
-from harness.data.twins.truth import Truth, tell
+from harness.data.twins.truth import TwinTruth, tell
 from harness.data.twins.words import CLUES, ENGLISH, MANDARIN
 from harness.errors import SpecError
 from harness.home import Home
@@ -38,13 +38,13 @@ TINY = "mosi-twin@compact-x1"
 GOLDEN = "03993b6f18d03f116099bf5b903a0e01bd910381be6b942d16e7d32241e4fd6c"
 
 
-def recipe_of(dataset: str, seed: int = 0) -> Recipe:
+def recipe_of(dataset: str, seed: int = 0) -> TwinRecipe:
     suffix = f"-s{seed}" if seed else ""
     return twin.recipe_of(f"{dataset}-twin@compact{suffix}")
 
 
 @cache
-def truth_of(dataset: str, seed: int = 0) -> Truth:
+def truth_of(dataset: str, seed: int = 0) -> TwinTruth:
     return tell(recipe_of(dataset, seed))
 
 
@@ -377,7 +377,7 @@ def test_shapes_render_the_same_clips():
 @pytest.mark.parametrize("dataset", ["mosi", "sims"])
 def test_posterior_mean_is_calibrated(dataset):
     truth, spec = truth_of(dataset), datasets[dataset]
-    law = Law(spec, story_of(spec), spec.splits["train"])
+    law = TwinLaw(spec, story_of(spec), spec.splits["train"])
     rows = truth.rows("train")
     mean, median = posterior(law, truth.signals[rows])
     labels = truth.labels[rows]
@@ -401,7 +401,7 @@ def test_an_oracle_fitted_to_the_signals_reaches_the_ceiling_but_not_beyond(data
         loss="absolute_error", max_iter=60, min_samples_leaf=100, random_state=0
     ).fit(signals, labels)
     ours = np.abs(oracle.predict(seen[:, columns]) - wanted)
-    _, median = posterior(Law(spec, story_of(spec), spec.splits["test"]), seen, columns)
+    _, median = posterior(TwinLaw(spec, story_of(spec), spec.splits["test"]), seen, columns)
     bound = np.abs(median - wanted)
     stated = draft_of(f"{dataset}-twin@compact").manifest["ceilings"]["test"][view]
     assert bound.mean() == pytest.approx(stated["mae"], abs=1e-4)

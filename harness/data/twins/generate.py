@@ -65,11 +65,11 @@ from harness._util.canonical import Json
 from harness.data.corpus import LABELS
 from harness.data.datasets import Dataset, datasets
 from harness.data.store import Draft
-from harness.data.twins.law import CONFLICTS, Law, ceilings
-from harness.data.twins.recipe import Recipe, shift_of, story_of
+from harness.data.twins.law import CONFLICTS, TwinLaw, ceilings
+from harness.data.twins.recipe import TwinRecipe, shift_of, story_of
 from harness.data.twins.streams import render
 from harness.data.twins.texts import Utterance, explain, speak
-from harness.data.twins.truth import Truth, keep, tell
+from harness.data.twins.truth import TwinTruth, keep, tell
 from harness.errors import SpecError
 
 __all__ = ["generate", "is_twin", "recipe_of"]
@@ -123,7 +123,7 @@ def generate(name: str) -> Draft:
     )
 
 
-def recipe_of(name: str) -> Recipe:
+def recipe_of(name: str) -> TwinRecipe:
     """The settings that a twin's name stands for, its sizes among them; nothing is drawn.
 
     Raises:
@@ -137,7 +137,7 @@ def recipe_of(name: str) -> Recipe:
         )
     dataset = datasets[parts["dataset"]]
     shape = parts["shape"]
-    return Recipe(
+    return TwinRecipe(
         dataset=dataset,
         shapes=_shapes(dataset, shape),
         aligned=shape.startswith("aligned"),
@@ -158,18 +158,18 @@ def _shapes(dataset: Dataset, shape: str) -> dict[str, tuple[int, int]]:
     return dict(known[shape])
 
 
-def _clips(recipe: Recipe, truth: Truth, utterances: list[Utterance]) -> pd.DataFrame:
+def _clips(recipe: TwinRecipe, truth: TwinTruth, utterances: list[Utterance]) -> pd.DataFrame:
     clips = truth.clips.assign(text=[said.text for said in utterances], label=truth.labels)
     if recipe.dataset.unimodal_labels:
-        law = Law(recipe.dataset, recipe.story, recipe.dataset.splits["train"])
+        law = TwinLaw(recipe.dataset, recipe.story, recipe.dataset.splits["train"])
         clips[list(LABELS[1:])] = law.label(recipe.story.spread * truth.signals)
     conflict = pd.Series(np.array(CONFLICTS)[truth.conflict], name="conflict")
     return pd.concat([clips, explain(recipe, truth), conflict], axis=1)
 
 
-def _manifest(recipe: Recipe, truth: Truth) -> dict[str, Json]:
+def _manifest(recipe: TwinRecipe, truth: TwinTruth) -> dict[str, Json]:
     train, test = truth.rows("train"), truth.rows("test")
-    law = Law(recipe.dataset, recipe.story, recipe.dataset.splits["test"])
+    law = TwinLaw(recipe.dataset, recipe.story, recipe.dataset.splits["test"])
     mean = float(truth.labels[train].mean())
     seen = None if truth.nuisance is None else truth.nuisance[test]
     best = ceilings(

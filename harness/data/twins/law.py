@@ -16,7 +16,7 @@ from harness.data.corpus import STREAMS
 from harness.data.datasets import Counts, Dataset
 from harness.data.twins.recipe import Shift, Story
 
-__all__ = ["CONFLICTS", "Law", "ceilings", "nuisance", "posterior"]
+__all__ = ["CONFLICTS", "TwinLaw", "ceilings", "nuisance", "posterior"]
 
 CONFLICTS = ("none", *STREAMS)
 """Which modality contradicts the latent sentiment; at most one per clip."""
@@ -26,7 +26,7 @@ VIEWS = {"text": (0,), "audio": (1,), "vision": (2,), "all": (0, 1, 2)}
 
 
 @dataclass(frozen=True)
-class Law:
+class TwinLaw:
     """The distribution of latent sentiment, label and signals in one split.
 
     Splits differ in their shares of negative, zero and positive clips and in nothing else.
@@ -101,7 +101,7 @@ def nuisance(
 
 
 def posterior(
-    law: Law,
+    law: TwinLaw,
     signals: NDArray[np.float64],
     view: Sequence[int] = VIEWS["all"],
     *,
@@ -132,7 +132,7 @@ def posterior(
 
 
 def _likelihood(
-    law: Law, signals: NDArray[np.float64], latent: NDArray[np.float64], view: Sequence[int]
+    law: TwinLaw, signals: NDArray[np.float64], latent: NDArray[np.float64], view: Sequence[int]
 ) -> NDArray[np.float64]:
     """(N, POINTS) density of the seen signals up to a constant, mixed over conflicts."""
     whiten = np.linalg.inv(np.linalg.cholesky(law.error_covariance[np.ix_(view, view)]))
@@ -146,7 +146,7 @@ def _likelihood(
 
 
 def ceilings(
-    law: Law,
+    law: TwinLaw,
     signals: NDArray[np.float64],
     labels: NDArray[np.float64],
     train_mean: float,

@@ -11,7 +11,16 @@ from harness._util.canonical import Json, plain
 from harness._util.seeds import derive
 from harness.data.datasets import Dataset
 
-__all__ = ["Nuisance", "Planting", "Recipe", "Shift", "Story", "Telling", "shift_of", "story_of"]
+__all__ = [
+    "Nuisance",
+    "Planting",
+    "Shift",
+    "Story",
+    "Telling",
+    "TwinRecipe",
+    "shift_of",
+    "story_of",
+]
 
 VERSION = 1
 """Of the generator: grows when the same name begins to give other content."""
@@ -106,7 +115,7 @@ class Shift:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class TwinRecipe:
     """One twin: the dataset imitated, its size and seed, and all settings."""
 
     dataset: Dataset

@@ -10,14 +10,16 @@ from scipy.signal import lfilter
 
 from harness._util.seeds import derive
 from harness.data.corpus import Stream
-from harness.data.twins.recipe import Nuisance, Recipe
+from harness.data.twins.recipe import Nuisance, TwinRecipe
 from harness.data.twins.texts import Utterance
-from harness.data.twins.truth import Truth
+from harness.data.twins.truth import TwinTruth
 
 __all__ = ["render"]
 
 
-def render(recipe: Recipe, truth: Truth, utterances: Sequence[Utterance]) -> dict[str, Stream]:
+def render(
+    recipe: TwinRecipe, truth: TwinTruth, utterances: Sequence[Utterance]
+) -> dict[str, Stream]:
     """The text, audio and vision streams of all clips."""
     words = np.array([len(utterance.words) for utterance in utterances])
     return {
@@ -27,7 +29,7 @@ def render(recipe: Recipe, truth: Truth, utterances: Sequence[Utterance]) -> dic
     }
 
 
-def _text(recipe: Recipe, truth: Truth, utterances: Sequence[Utterance]) -> Stream:
+def _text(recipe: TwinRecipe, truth: TwinTruth, utterances: Sequence[Utterance]) -> Stream:
     """One frame per word: its embedding, what it and the whole utterance express, and noise."""
     frames, dim = recipe.shapes["text"]
     direction, planting = _direction("text", dim), recipe.planting
@@ -46,9 +48,9 @@ def _text(recipe: Recipe, truth: Truth, utterances: Sequence[Utterance]) -> Stre
 
 
 def _frames(
-    recipe: Recipe,
+    recipe: TwinRecipe,
     name: str,
-    truth: Truth,
+    truth: TwinTruth,
     signals: NDArray[np.float64],
     words: NDArray[np.int64],
 ) -> Stream:
@@ -73,7 +75,7 @@ def _frames(
     return Stream(values, lengths)
 
 
-def _offsets(recipe: Recipe, name: str, truth: Truth) -> NDArray[np.float64] | None:
+def _offsets(recipe: TwinRecipe, name: str, truth: TwinTruth) -> NDArray[np.float64] | None:
     """(N, D) what the nuisance adds to every frame of a clip; None without one."""
     if recipe.shift is None or truth.nuisance is None:
         return None
@@ -94,7 +96,7 @@ def background(
 
 
 def _lengths(
-    recipe: Recipe, name: str, truth: Truth, words: NDArray[np.int64]
+    recipe: TwinRecipe, name: str, truth: TwinTruth, words: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """(N,) frames per clip: one per word, or in proportion to the words, at a varying pace."""
     frames = recipe.shapes[name][0]

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.data.twins.recipe import Recipe, Telling
-from harness.data.twins.truth import Truth
+from harness.data.twins.recipe import Telling, TwinRecipe
+from harness.data.twins.truth import TwinTruth
 from harness.data.twins.words import CLUES, ENGLISH, MANDARIN, Lexicon
 
 __all__ = ["Utterance", "explain", "speak"]
@@ -32,7 +32,7 @@ class _Clause(NamedTuple):
     valences: tuple[float, ...]
 
 
-def speak(recipe: Recipe, truth: Truth) -> list[Utterance]:
+def speak(recipe: TwinRecipe, truth: TwinTruth) -> list[Utterance]:
     """One utterance per clip, saying what the clip's text signal shows."""
     lexicon = MANDARIN if recipe.dataset.language == "zh" else ENGLISH
     return [
@@ -41,7 +41,9 @@ def speak(recipe: Recipe, truth: Truth) -> list[Utterance]:
     ]
 
 
-def _utter(recipe: Recipe, lexicon: Lexicon, signal: float, rng: np.random.Generator) -> Utterance:
+def _utter(
+    recipe: TwinRecipe, lexicon: Lexicon, signal: float, rng: np.random.Generator
+) -> Utterance:
     (median, spread), telling = recipe.story.length, recipe.telling
     length = max(1, round(median * np.exp(np.clip(spread * rng.standard_normal(), -2, 2))))
     aim = telling.unit * signal + telling.slip * rng.standard_normal()
@@ -125,7 +127,7 @@ def _pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
     return options[int(rng.integers(len(options)))]
 
 
-def explain(recipe: Recipe, truth: Truth) -> pd.DataFrame:
+def explain(recipe: TwinRecipe, truth: TwinTruth) -> pd.DataFrame:
     """Explanation columns: clues to the audio and the vision signal, a summary of all three."""
     shown = np.column_stack([truth.signals[:, 1:], truth.signals.mean(axis=1)])
     rows = []

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from harness._util.seeds import derive
 from harness.data.datasets import SPLITS
-from harness.data.twins.law import Law, nuisance
-from harness.data.twins.recipe import Recipe
+from harness.data.twins.law import TwinLaw, nuisance
+from harness.data.twins.recipe import TwinRecipe
 
-__all__ = ["Truth", "keep", "tell"]
+__all__ = ["TwinTruth", "keep", "tell"]
 
 FEWEST_CLIPS = 20
 FEWEST_VIDEOS = 5
@@ -27,7 +27,7 @@ FEWEST_VIDEOS = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class TwinTruth:
     """What is true of N clips, before anything is rendered.
 
     Args:
@@ -44,24 +44,26 @@ class Truth:
     conflict: NDArray[np.int64]
     nuisance: NDArray[np.float64] | None = None
 
-    def __getitem__(self, rows: NDArray[np.bool_]) -> Truth:
+    def __getitem__(self, rows: NDArray[np.bool_]) -> TwinTruth:
         clips = self.clips[rows].reset_index(drop=True)
         nuisance = None if self.nuisance is None else self.nuisance[rows]
-        return Truth(clips, self.labels[rows], self.signals[rows], self.conflict[rows], nuisance)
+        return TwinTruth(
+            clips, self.labels[rows], self.signals[rows], self.conflict[rows], nuisance
+        )
 
     def rows(self, split: str) -> NDArray[np.bool_]:
         """(N,) which clips are of one split."""
         return (self.clips["split"] == split).to_numpy()
 
 
-def tell(recipe: Recipe) -> Truth:
+def tell(recipe: TwinRecipe) -> TwinTruth:
     """Every clip of the twin at official size."""
     clips, story = _layout(recipe), recipe.story
     draws = np.array([_draw(recipe.rng(clip, "story")) for clip in clips["id"]])
     effects = {v: recipe.rng(v, "effect").standard_normal() for v in clips["video"].unique()}
     score = np.sqrt(story.icc) * clips["video"].map(effects).to_numpy(dtype=np.float64)
     score += np.sqrt(1 - story.icc) * draws[:, 0]
-    truth = Truth(
+    truth = TwinTruth(
         clips,
         labels=np.empty(len(clips)),
         signals=np.empty((len(clips), 3)),
@@ -69,7 +71,7 @@ def tell(recipe: Recipe) -> Truth:
         nuisance=None if recipe.shift is None else np.empty(len(clips)),
     )
     for split in SPLITS:
-        law, rows = Law(recipe.dataset, story, recipe.dataset.splits[split]), truth.rows(split)
+        law, rows = TwinLaw(recipe.dataset, story, recipe.dataset.splits[split]), truth.rows(split)
         latent = law.latent(_uniform_ranks(score[rows]))
         bounds = law.conflict_shares[:-1].cumsum()
         conflict = np.searchsorted(bounds, draws[rows, 1], side="right")
@@ -94,7 +96,7 @@ def _uniform_ranks(score: NDArray[np.float64]) -> NDArray[np.float64]:
     return (ranks + 0.5) / len(score)
 
 
-def _layout(recipe: Recipe) -> pd.DataFrame:
+def _layout(recipe: TwinRecipe) -> pd.DataFrame:
     """Which clips exist: official counts of clips and videos per split."""
     numbers: Counter[str] = Counter()
     rows = []
@@ -107,7 +109,7 @@ def _layout(recipe: Recipe) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["id", "video", "clip", "split"])
 
 
-def _videos(recipe: Recipe, split: str) -> Iterator[tuple[str, int]]:
+def _videos(recipe: TwinRecipe, split: str) -> Iterator[tuple[str, int]]:
     """Videos of a split with their numbers of clips: log-normal shares, at least one each."""
     counts = recipe.dataset.splits[split]
     normals = recipe.rng(split, "videos").standard_normal(counts.videos)
@@ -118,7 +120,7 @@ def _videos(recipe: Recipe, split: str) -> Iterator[tuple[str, int]]:
         yield f"{recipe.dataset.name}-twin-{first + i:04d}", 1 + extra
 
 
-def _first_video(recipe: Recipe, split: str) -> int:
+def _first_video(recipe: TwinRecipe, split: str) -> int:
     """Where a split begins in the dataset's row of videos."""
     train, valid, test = (recipe.dataset.splits[name].videos for name in SPLITS)
     if not recipe.dataset.splits_share_videos:
@@ -126,7 +128,7 @@ def _first_video(recipe: Recipe, split: str) -> int:
     return max(0, train - round(recipe.story.shared * test)) if split == "test" else 0
 
 
-def keep(truth: Truth, recipe: Recipe) -> Truth:
+def keep(truth: TwinTruth, recipe: TwinRecipe) -> TwinTruth:
     """The recipe's percentage of each split: whole videos, or thinned ones where they are few.
 
     All splits choose videos in one order, so that videos shared between splits tend to stay shared.

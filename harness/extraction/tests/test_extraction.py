@@ -18,7 +18,7 @@ from harness.data.readers import label_csv, mmsa_pickle
 from harness.data.store import CorpusStore
 from harness.data.twins import generate as twin
 from harness.errors import DataError, RunFailed, SpecError
-from harness.extraction import Cut, Recipe, extractors
+from harness.extraction import Cut, ExtractionRecipe, extractors
 from harness.extraction.assemble import extract
 from harness.extraction.cuts import cuts
 from harness.extraction.tools import _face
@@ -112,14 +112,14 @@ def run(corpus, media, tables, tmp_path, **changes):
         "cache": tmp_path / "cache",
         "scratch": tmp_path,
     }
-    recipe = changes.pop("recipe", Recipe(audio="none", vision="openface"))
+    recipe = changes.pop("recipe", ExtractionRecipe(audio="none", vision="openface"))
     return extract(corpus, cuts(corpus, media, tables), recipe, **{**options, **changes})
 
 
 def test_every_clip_keeps_its_place_and_every_problem_its_reason(
     corpus, media, tables, loudness, tmp_path
 ):
-    recipe = Recipe(audio="loudness", vision="openface")
+    recipe = ExtractionRecipe(audio="loudness", vision="openface")
     made = run(corpus, media, tables, tmp_path, recipe=recipe)
     stored = CorpusStore(tmp_path / "corpora").add(made.draft)
     assert stored.clips["id"].tolist() == corpus.clips["id"].tolist()
@@ -139,7 +139,7 @@ def test_an_interrupted_extraction_takes_up_what_was_kept(
     corpus, media, tables, loudness, tmp_path
 ):
     seen = []
-    recipe = Recipe(audio="loudness", vision="none")
+    recipe = ExtractionRecipe(audio="loudness", vision="none")
     first = run(corpus, media, tables, tmp_path, recipe=recipe, on_piece=seen.append)
     again = run(corpus, media, tables, tmp_path, recipe=recipe, on_piece=seen.append)
     assert [piece.kept for piece in seen] == [False] * 4 + [True] * 3 + [False]  # one is broken
@@ -152,14 +152,16 @@ def test_the_feature_space_is_that_of_the_recipe_not_of_the_clips(
     def space(**changes):
         return run(corpus, media, tables, tmp_path, **changes).draft.manifest["space"]
 
-    openface = Recipe(audio="none", vision="openface")
+    openface = ExtractionRecipe(audio="none", vision="openface")
     assert space(recipe=openface) == space(recipe=openface, feature_set="other")
-    assert space(recipe=openface) != space(recipe=Recipe(audio="loudness", vision="openface"))
+    assert space(recipe=openface) != space(
+        recipe=ExtractionRecipe(audio="loudness", vision="openface")
+    )
     assert space(recipe=openface) != space(recipe=replace(openface, max_tokens=9))
 
 
 def test_only_the_first_seconds_are_read(corpus, media, tables, loudness, tmp_path):
-    recipe = Recipe(audio="loudness", vision="openface", seconds=0.3)
+    recipe = ExtractionRecipe(audio="loudness", vision="openface", seconds=0.3)
     made = run(corpus, media, tables, tmp_path, recipe=recipe)
     assert made.draft.streams["audio"].lengths.tolist() == [3, 3, 3, 1]
     assert made.draft.streams["vision"].lengths.tolist() == [3, 3, 1, 1]
@@ -169,16 +171,16 @@ def test_a_folder_without_anything_is_one_error(corpus, tmp_path, loudness):
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(RunFailed, match="nothing in any of 4 clips; the first: no recording of"):
-        run(corpus, empty, None, tmp_path, recipe=Recipe(audio="loudness", vision="none"))
+        run(corpus, empty, None, tmp_path, recipe=ExtractionRecipe(audio="loudness", vision="none"))
 
 
 def test_recipes_are_checked():
     with pytest.raises(SpecError, match="egemaps makes audio, not vision"):
-        Recipe(vision="egemaps")
+        ExtractionRecipe(vision="egemaps")
     with pytest.raises(SpecError, match="unknown extractor 'egemap'"):
-        Recipe(audio="egemap")
+        ExtractionRecipe(audio="egemap")
     with pytest.raises(SpecError, match="0 < seconds"):
-        Recipe(seconds=0)
+        ExtractionRecipe(seconds=0)
 
 
 # Cuts

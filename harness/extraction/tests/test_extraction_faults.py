@@ -21,7 +21,7 @@ from harness.data.media import decode as recording
 from harness.data.readers import label_csv
 from harness.data.store import CorpusStore
 from harness.errors import DataError, MissingExtra, RunFailed, SpecError, StoreError
-from harness.extraction import Cut, Extractor, Recipe, extractors
+from harness.extraction import Cut, ExtractionRecipe, Extractor, extractors
 from harness.extraction.assemble import Extraction, extract
 from harness.extraction.cuts import cuts
 from harness.extraction.tools.openface import OPENFACE
@@ -48,7 +48,7 @@ def run(corpus: Corpus, tmp_path: Path) -> Runner:
     for clip in IDS:
         (media / f"{clip}.wav").write_text(clip)
 
-    def go(recipe: Recipe, tables: Path | None = None, **options: Any) -> Extraction:
+    def go(recipe: ExtractionRecipe, tables: Path | None = None, **options: Any) -> Extraction:
         return extract(
             corpus,
             options.pop("cuts", None) or cuts(corpus, media, tables),
@@ -156,7 +156,7 @@ def test_a_broken_table_is_the_clips_problem(
     written(tables / "v_1.csv", table())
     (tables / "v_2.csv").write_bytes(content)
     written(tables / "w_1.csv", table())
-    made = run(Recipe(audio="none", vision="openface"), tables)
+    made = run(ExtractionRecipe(audio="none", vision="openface"), tables)
     (problem,) = made.problems["vision"].items()
     assert problem[0] == "v_2"
     assert message.replace("t.csv", "v_2.csv") in problem[1]
@@ -171,7 +171,7 @@ def test_tables_that_are_all_broken_are_said_once(run: Runner, tmp_path: Path) -
     with pytest.raises(
         RunFailed, match=r"openface found nothing in any of 3 clips; the first"
     ) as f:
-        run(Recipe(audio="none", vision="openface"), tmp_path / "of")
+        run(ExtractionRecipe(audio="none", vision="openface"), tmp_path / "of")
     assert "--openface" in str(f.value.hint)
 
 
@@ -190,13 +190,13 @@ def test_any_cell_is_a_number_or_a_problem(
 # Any extractor
 
 
-def failing(monkeypatch: pytest.MonkeyPatch, how: Callable[[Cut], Any]) -> Recipe:
+def failing(monkeypatch: pytest.MonkeyPatch, how: Callable[[Cut], Any]) -> ExtractionRecipe:
     """A recipe with an extractor that does this."""
     own: Extractor = replace(
         extractors["acoustic-33"], name="own", package=None, features=("x",), extract=how
     )
     monkeypatch.setitem(extractors.__dict__, "_all", {**dict(extractors), "own": own})
-    return Recipe(audio="own", vision="none")
+    return ExtractionRecipe(audio="own", vision="none")
 
 
 class LibraryError(Exception):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from harness.errors import DataError
-from harness.extraction import Cut, NothingThere, Recipe, extractors
+from harness.extraction import Cut, ExtractionRecipe, NothingThere, extractors
 from harness.extraction.words import Ear
 from harness.tests.research import research_data
 
@@ -170,7 +170,7 @@ def real_cuts():
 
 
 def test_every_real_clip_is_extracted_or_says_why():
-    recipe, problems, seen = Recipe(), {}, 0
+    recipe, problems, seen = ExtractionRecipe(), {}, 0
     for cut in real_cuts():
         for tool in recipe.chosen:
             try:

@@ -29,7 +29,7 @@ from harness.runs.cell import Job, limit_threads
 from harness.runs.costs import Cost, cost_of
 from harness.runs.executors import Done
 from harness.runs.executors.guard import Answer, answer, measured
-from harness.runs.executors.ray_inputs import Parcels, Post, settle
+from harness.runs.executors.ray_inputs import RayInputs, RayInputStore, settle
 from harness.runs.executors.resources import Demand, Measured, kind_of
 from harness.runs.identity import code_of
 from harness.runs.record import RunRecord
@@ -72,7 +72,7 @@ class RayExecutor:
     def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
         """Carry out ``jobs``; see ``Executor``."""
         with _connected(self.address, self.workers):
-            flights = _Flights(Post(self.home), Measured(self.costs), self.patience)
+            flights = _Flights(RayInputStore(self.home), Measured(self.costs), self.patience)
             try:
                 yield from flights.carry_out(jobs)
             finally:
@@ -135,7 +135,7 @@ class _Flight:
 class _Flights:
     """What is under way, and what waits for the first of its kind to tell its size."""
 
-    post: Post
+    post: RayInputStore
     measured: Measured
     patience: float
     _aloft: dict[ray.ObjectRef[Answer], _Flight] = field(default_factory=dict)
@@ -240,13 +240,13 @@ class _Flights:
 
 
 @ray.remote(max_retries=0)
-def _carry_out(job: Job, parcels: Parcels) -> Answer:
+def _carry_out(job: Job, parcels: RayInputs) -> Answer:
     """A cell, on a node."""
     limit_threads()
     return answer(partial(_on_this_node, job, parcels))
 
 
-def _on_this_node(job: Job, parcels: Parcels) -> RunRecord:
+def _on_this_node(job: Job, parcels: RayInputs) -> RunRecord:
     here = code_of(job.spec.system, job.spec.params, job.spec.protocol)
     if here != job.spec.code:
         raise RunFailed(

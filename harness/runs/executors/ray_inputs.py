@@ -24,17 +24,17 @@ from harness.home import Home
 from harness.runs.cell import Job
 from harness.text import find_encoder
 
-__all__ = ["Parcel", "Parcels", "Post", "node_folder", "settle"]
+__all__ = ["RayInput", "RayInputStore", "RayInputs", "node_folder", "settle"]
 
 _BLOCK = 64 * 2**20  # bytes
 _SENT = {".json", ".npy", ".parquet", ".txt", ".model", ".safetensors"}  # never a pickle
 
-Parcels = Mapping[str, "Parcel"]
+RayInputs = Mapping[str, "RayInput"]
 """Role (``corpus``, ``knowledge``, ``encoder``) -> what to fetch."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parcel:
+class RayInput:
     """A folder's content: name, digest, and the blocks of each of its files."""
 
     name: str
@@ -42,7 +42,7 @@ class Parcel:
     files: Mapping[str, tuple[ray.ObjectRef[bytes], ...]]
 
 
-class Post:
+class RayInputStore:
     """The driver's side: each content enters the object store once a session.
 
     Args:
@@ -51,9 +51,9 @@ class Post:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._packed: dict[str, Parcel] = {}
+        self._packed: dict[str, RayInput] = {}
 
-    def parcels(self, job: Job) -> dict[str, Parcel]:
+    def parcels(self, job: Job) -> dict[str, RayInput]:
         """What a node needs for a job.
 
         Raises:
@@ -65,7 +65,7 @@ class Post:
                 wanted[role] = (job.names[role], job.spec.artifacts[role])
         return {role: self._parcel(role, *item) for role, item in wanted.items()}
 
-    def _parcel(self, role: str, name: str, digest: str) -> Parcel:
+    def _parcel(self, role: str, name: str, digest: str) -> RayInput:
         if digest not in self._packed:
             folder = self._home.corpora / name
             if role == "encoder":
@@ -75,7 +75,7 @@ class Post:
         return self._packed[digest]
 
 
-def _pack(name: str, digest: str, folder: Path) -> Parcel:
+def _pack(name: str, digest: str, folder: Path) -> RayInput:
     try:
         files = {
             path.name: tuple(ray.put(block) for block in _blocks(path))
@@ -84,7 +84,7 @@ def _pack(name: str, digest: str, folder: Path) -> Parcel:
         }
     except OSError as error:
         raise DataError(f"{name} cannot be sent to the cluster: {error}") from error
-    return Parcel(name=name, digest=digest, files=files)
+    return RayInput(name=name, digest=digest, files=files)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -108,7 +108,7 @@ def node_folder() -> Path:
     return folder
 
 
-def settle(job: Job, parcels: Parcels) -> Job:
+def settle(job: Job, parcels: RayInputs) -> Job:
     """The job as a node carries it out, its inputs unpacked here.
 
     Args:
@@ -124,7 +124,7 @@ def settle(job: Job, parcels: Parcels) -> Job:
     return replace(job, home=_home(root, corpora), names=names)
 
 
-def _unpack(parcel: Parcel, root: Path) -> Path:
+def _unpack(parcel: RayInput, root: Path) -> Path:
     target = root / "content" / parcel.digest
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.is_dir():

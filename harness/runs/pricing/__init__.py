@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.runs.pricing.estimates import Estimate
+from harness.runs.pricing.estimates import CostEstimate
 from harness.runs.pricing.quotes import Price, Quote, quote
 
-__all__ = ["Estimate", "Price", "Quote", "quote"]
+__all__ = ["CostEstimate", "Price", "Quote", "quote"]

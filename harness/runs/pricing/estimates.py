@@ -27,7 +27,7 @@ from harness.runs.pricing.standins import AtHand, is_absent, stored_encoder
 from harness.system import System, systems
 from harness.text import Encoder
 
-__all__ = ["UNMEASURED", "Estimate", "Target", "estimate", "expected_epochs"]
+__all__ = ["UNMEASURED", "CostEstimate", "Target", "estimate", "expected_epochs"]
 
 UNMEASURED: Final = "not yet measured"
 """Basis of a cell whose like was never run."""
@@ -37,7 +37,7 @@ USUAL_EPOCHS: Final = 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class CostEstimate:
     """What one cell takes.
 
     Args:
@@ -140,14 +140,14 @@ def _need(role: str, name: str) -> str:
     return f"{'makes' if is_twin(name) else 'needs'} {noun} {name}"
 
 
-def estimate(target: Target, costs: Sequence[Cost]) -> Estimate:
+def estimate(target: Target, costs: Sequence[Cost]) -> CostEstimate:
     """The best estimate of one cell.
 
     Args:
         target: The cell.
         costs: Stored runs on the same kind of device.
     """
-    return _recorded(target, costs) or _scaled(target, costs) or Estimate()
+    return _recorded(target, costs) or _scaled(target, costs) or CostEstimate()
 
 
 def expected_epochs(own: int, protocol_epochs: int) -> int:
@@ -155,12 +155,12 @@ def expected_epochs(own: int, protocol_epochs: int) -> int:
     return min(own or USUAL_EPOCHS, protocol_epochs)
 
 
-def _recorded(target: Target, costs: Sequence[Cost]) -> Estimate | None:
+def _recorded(target: Target, costs: Sequence[Cost]) -> CostEstimate | None:
     same = [cost for cost in costs if target.repeats(cost)]
     return _median("recorded", same, [cost.seconds for cost in same], _runs(same))
 
 
-def _scaled(target: Target, costs: Sequence[Cost]) -> Estimate | None:
+def _scaled(target: Target, costs: Sequence[Cost]) -> CostEstimate | None:
     alike = [cost for cost in costs if target.resembles(cost)]
     nearest = max(map(target.nearness, alike), default=None)
     alike = [cost for cost in alike if target.nearness(cost) == nearest]
@@ -172,11 +172,13 @@ def _scaled(target: Target, costs: Sequence[Cost]) -> Estimate | None:
 
 def _median(
     basis: str, costs: Sequence[Cost], seconds: Sequence[float], detail: str
-) -> Estimate | None:
+) -> CostEstimate | None:
     if not costs:
         return None
     memory = max(cost.memory for cost in costs)
-    return Estimate(seconds=statistics.median(seconds), memory=memory, basis=basis, detail=detail)
+    return CostEstimate(
+        seconds=statistics.median(seconds), memory=memory, basis=basis, detail=detail
+    )
 
 
 def _runs(costs: Sequence[Cost]) -> str:

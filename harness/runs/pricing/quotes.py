@@ -13,7 +13,7 @@ from harness.home import Home
 from harness.runs.costs import costs_of
 from harness.runs.driver import select_cells
 from harness.runs.plan import Cell, make_plan
-from harness.runs.pricing.estimates import Estimate, Target, estimate
+from harness.runs.pricing.estimates import CostEstimate, Target, estimate
 from harness.runs.pricing.standins import AtHand
 from harness.runs.store import RunStore
 from harness.spec import Suite
@@ -21,7 +21,7 @@ from harness.spec import Suite
 __all__ = ["Price", "Quote", "quote"]
 
 _COUNTS = ("cells", "stored", "failed", "missing", "to_run")
-_UNKNOWN = Estimate()
+_UNKNOWN = CostEstimate()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Price:
     stored: int = 0
     failed: int = 0
     missing: int = 0
-    each: Estimate = _UNKNOWN
+    each: CostEstimate = _UNKNOWN
     needs: tuple[str, ...] = ()
     reason: str | None = None
 

@@ -293,7 +293,7 @@ def test_a_node_folder_of_somebody_else_is_refused(tmp_path, monkeypatch) -> Non
 
 @pytest.mark.parametrize("name", ["../evil.npy", "/etc/evil.npy", "a/b.npy"])
 def test_a_parcel_cannot_leave_its_folder(tmp_path, monkeypatch, name: str) -> None:
-    parcel = parcels.Parcel(name="mosi@a", digest="0" * 64, files={name: ()})
+    parcel = parcels.RayInput(name="mosi@a", digest="0" * 64, files={name: ()})
     with pytest.raises(parcels.DataError, match="plain name"):
         parcels._unpack(parcel, tmp_path)
     assert not list(tmp_path.parent.rglob("evil.npy"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from harness._util.registry import Registry
 
 if TYPE_CHECKING:
-    from harness.corruption.laws import Drawing
+    from harness.corruption.laws import LawDraws
     from harness.corruption.operators import Damage
 
 __all__ = ["Law", "laws"]
@@ -37,7 +37,7 @@ class Law:
 
     name: str
     about: str
-    damage: Callable[[Drawing], Damage] | None
+    damage: Callable[[LawDraws], Damage] | None
     seen: frozenset[str] = frozenset()
     static: bool = False
     raw: bool = False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.spec.laws import Law
 
 if TYPE_CHECKING:
-    from harness.corruption.laws import Drawing
+    from harness.corruption.laws import LawDraws
     from harness.corruption.operators import Damage
 
 _NOISE = 0.1
@@ -21,7 +21,7 @@ _SETS = (
 """What is dropped, in the code's order; all three never."""
 
 
-def _damage(draw: Drawing) -> Damage:
+def _damage(draw: LawDraws) -> Damage:
     drops = draw.share("clip", "drop") < _DROP
     chosen = draw.choice("clip", "set", len(_SETS))
     gone = {}

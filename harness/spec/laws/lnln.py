@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from harness.spec.laws import Law
 
 if TYPE_CHECKING:
-    from harness.corruption.laws import Drawing
+    from harness.corruption.laws import LawDraws
     from harness.corruption.operators import Damage
 
 _SEEN = frozenset({"lnln", "lnln@published", "element"})
 
 
-def _damage(draw: Drawing) -> Damage:
+def _damage(draw: LawDraws) -> Damage:
     return draw.lnln(draw.in_half(draw.uniform("η")))
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from harness.spec.laws import Law
 
 if TYPE_CHECKING:
-    from harness.corruption.laws import Drawing
+    from harness.corruption.laws import LawDraws
     from harness.corruption.operators import Damage
 
 
-def _damage(draw: Drawing) -> Damage:
+def _damage(draw: LawDraws) -> Damage:
     noise = draw.in_half(draw.uniform("λ"))
     eta = draw.in_half(draw.uniform("η"))
     whole = draw.share("clip", "how") < 0.5

@@ -19,7 +19,7 @@ from harness.stats.calibration import (
     SCENARIOS,
     TESTS,
     AccuracyDesign,
-    Finding,
+    CalibrationFinding,
     calibrate,
     study,
 )
@@ -132,7 +132,7 @@ def test_accuracies_have_the_declared_difference_and_spread() -> None:
 )
 def test_verdicts(rates, verdict: str) -> None:
     false_positives, coverage, power = rates
-    found = Finding(
+    found = CalibrationFinding(
         scenario=SCENARIOS[0],
         test="bca",
         false_positives=false_positives,

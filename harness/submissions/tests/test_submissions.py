@@ -19,8 +19,8 @@ from harness.submissions import (
     NOT_STATED,
     Badge,
     Gold,
-    Manifest,
-    Record,
+    SubmissionManifest,
+    SubmissionRecord,
     SubmissionStore,
     check,
     read_submission,
@@ -48,18 +48,18 @@ def gold_of(dataset: str, split: str = "test") -> Gold:
 
 
 SIMS = gold_of("sims")
-MINE = Manifest(name="mine", selection="validation")
+MINE = SubmissionManifest(name="mine", selection="validation")
 
 
-def kinds(table: pd.DataFrame, manifest: Manifest = MINE, gold: Gold = SIMS) -> list[str]:
+def kinds(table: pd.DataFrame, manifest: SubmissionManifest = MINE, gold: Gold = SIMS) -> list[str]:
     return [flag.kind for flag in check(table, gold, manifest).flags]
 
 
 # Manifests
 
 
-def manifest(**keys: object) -> Manifest:
-    return Manifest.parse({"name": "mine", **keys}, where="m.toml")
+def manifest(**keys: object) -> SubmissionManifest:
+    return SubmissionManifest.parse({"name": "mine", **keys}, where="m.toml")
 
 
 def test_everything_but_the_name_may_be_left_out() -> None:
@@ -102,11 +102,11 @@ def test_a_manifest_survives_writing_and_reading(tmp_path: Path, suffix: str) ->
         for name in _TABLES
     ]
     path.write_text(json.dumps(FULL) if suffix == ".json" else "\n".join([*lines, *sections]))
-    read = Manifest.load(path, default="other")
+    read = SubmissionManifest.load(path, default="other")
     assert read.table() == FULL
-    assert Manifest.parse(read.table(), where="again") == read
+    assert SubmissionManifest.parse(read.table(), where="again") == read
     assert read.stated_runs == 2
-    assert Manifest.load(path, name="given", default="other").name == "given"
+    assert SubmissionManifest.load(path, name="given", default="other").name == "given"
 
 
 _TABLES = ("columns", "where", "values")
@@ -168,7 +168,7 @@ def test_a_broken_manifest_file_is_one_error(tmp_path: Path) -> None:
     ):
         (tmp_path / name).write_text(content)
         with pytest.raises(SubmissionError, match=message):
-            Manifest.load(tmp_path / name, default="x")
+            SubmissionManifest.load(tmp_path / name, default="x")
 
 
 @given(st.text(max_size=30))
@@ -340,14 +340,16 @@ def test_one_collapsed_run_among_good_ones_is_named() -> None:
 @pytest.mark.parametrize(
     ("stated", "kind"),
     [
-        (Manifest(name="m"), "selection-not-stated"),
-        (Manifest(name="m", selection="test"), "selected-on-test"),
-        (Manifest(name="m", seeds=5), "runs"),
-        (Manifest(name="m", seeds=(1, 2)), "runs"),
+        (SubmissionManifest(name="m"), "selection-not-stated"),
+        (SubmissionManifest(name="m", selection="test"), "selected-on-test"),
+        (SubmissionManifest(name="m", seeds=5), "runs"),
+        (SubmissionManifest(name="m", seeds=(1, 2)), "runs"),
     ],
 )
-def test_what_is_stated_or_not_is_flagged(stated: Manifest, kind: str) -> None:
-    assert kind not in kinds(predictions_for("sims"), Manifest(name="m", selection="validation"))
+def test_what_is_stated_or_not_is_flagged(stated: SubmissionManifest, kind: str) -> None:
+    assert kind not in kinds(
+        predictions_for("sims"), SubmissionManifest(name="m", selection="validation")
+    )
     assert kind in kinds(predictions_for("sims"), stated)
 
 
@@ -375,10 +377,12 @@ def store(tmp_path: Path) -> SubmissionStore:
 
 
 def put(store: SubmissionStore, table: pd.DataFrame, *, replace: bool = False, name: str = "mine"):
-    how = Manifest(name=name, title="<b>Mine</b> | [x](y)", selection="validation", scale=1.0)
+    how = SubmissionManifest(
+        name=name, title="<b>Mine</b> | [x](y)", selection="validation", scale=1.0
+    )
     checked = check(table, SIMS, how)
     source = str(int(table["pred"].sum() * 1e6))
-    record = Record.of(checked, how, dataset="sims", split="test", source=source)
+    record = SubmissionRecord.of(checked, how, dataset="sims", split="test", source=source)
     return store.put(record, checked.predictions, replace=replace), record, checked
 
 
@@ -492,7 +496,7 @@ def test_damaged_predictions_are_one_error(store: SubmissionStore) -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_example_manifests_are_valid_and_named_like_their_files(path: Path) -> None:
-    read = Manifest.load(path, default="other")
+    read = SubmissionManifest.load(path, default="other")
     assert read.name == path.stem
     assert read.table() == tomllib.loads(path.read_text("utf-8"))
     assert read.url is not None
@@ -524,7 +528,7 @@ def real_gold(dataset: str) -> Gold:
 def test_published_predictions_score_as_known(
     file: str, name: str, dataset: str, clips: int, known: dict[str, float]
 ) -> None:
-    how = Manifest.load(EXAMPLES / f"{name}.toml", default=name)
+    how = SubmissionManifest.load(EXAMPLES / f"{name}.toml", default=name)
     table = read_submission(research_data("predictions", f"{file}.csv"), how)
     checked = check(table, real_gold(dataset), how)
     (scores,) = score_runs(

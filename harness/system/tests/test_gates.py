@@ -13,7 +13,7 @@ from harness.data.batching import BatchSource
 from harness.data.corpus import Corpus, Stream
 from harness.data.store import CorpusStore, Draft
 from harness.system.diagnostics import MIXED, swapped
-from harness.system.gates import Judgement, collected, judgements, replaced
+from harness.system.gates import Gate, collected, gates_of, replaced
 from harness.system.network import Network, Output
 from harness.training.gate_swap import swap, swaps
 
@@ -50,7 +50,7 @@ class Judging(Network):
     def __init__(self, weight: float = 1000.0) -> None:
         super().__init__()
         self.weight = weight
-        self.inner = nn.ModuleDict({"judgement": Judgement("trust", of=("audio",))})
+        self.inner = nn.ModuleDict({"judgement": Gate("trust", of=("audio",))})
 
     def forward(self, batch):
         number = batch.audio.values[:, 0, 0]
@@ -62,15 +62,15 @@ def source_of(corpus, split="test"):
 
 
 def test_judgements_are_found_wherever_they_are():
-    (place,) = judgements(Judging())
+    (place,) = gates_of(Judging())
     assert (place.name, place.of) == ("trust", ("audio",))
-    assert not judgements(nn.Linear(2, 2))
+    assert not gates_of(nn.Linear(2, 2))
     assert not list(place.parameters())
 
 
 def test_a_judgement_passes_values_through():
     values = torch.randn(3, 2, requires_grad=True)
-    assert Judgement("trust", of=("audio", "text"))(values) is values
+    assert Gate("trust", of=("audio", "text"))(values) is values
 
 
 def test_values_are_collected_while_asked_for(corpus):

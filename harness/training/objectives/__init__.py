@@ -7,7 +7,7 @@ Search of Lost Domain Generalization. ICLR 2021) but for what each module says.
 """
 
 from harness.system.objectives import objectives
-from harness.training.objectives.base import Evidence, Objective, Setting, Term
+from harness.training.objectives.base import Evidence, Objective, ObjectiveSetting, Term
 from harness.training.objectives.generalising import Generalising
 
-__all__ = ["Evidence", "Generalising", "Objective", "Setting", "Term", "objectives"]
+__all__ = ["Evidence", "Generalising", "Objective", "ObjectiveSetting", "Term", "objectives"]

@@ -16,7 +16,7 @@ from harness.system.objectives import Objective
 __all__ = [
     "Evidence",
     "Objective",
-    "Setting",
+    "ObjectiveSetting",
     "Term",
     "domain_means",
     "membership",
@@ -25,7 +25,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class ObjectiveSetting:
     """What a term is made for.
 
     Args:

@@ -13,7 +13,13 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from harness.training.objectives.base import Evidence, Objective, Setting, Term, domain_means
+from harness.training.objectives.base import (
+    Evidence,
+    Objective,
+    ObjectiveSetting,
+    Term,
+    domain_means,
+)
 
 __all__ = ["CORAL", "moment_distance"]
 
@@ -44,7 +50,7 @@ def moment_distance(representation: Tensor, members: Tensor) -> Tensor:
 
 
 class _Alignment(Term):
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: ObjectiveSetting) -> None:
         super().__init__()
         self.weight = setting.penalty
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from harness.training.objectives.base import Evidence, Objective, Setting, Term
+from harness.training.objectives.base import Evidence, Objective, ObjectiveSetting, Term
 
 __all__ = ["DANN", "HIDDEN", "reversed_gradient"]
 
@@ -28,7 +28,7 @@ class _Adversary(Term):
     descends the network climbs, ``penalty`` times as steeply.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: ObjectiveSetting) -> None:
         super().__init__()
         self.weight = setting.penalty
         self.discriminator = nn.Sequential(

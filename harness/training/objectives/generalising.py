@@ -18,7 +18,7 @@ from harness.system.params import TrainingParams
 from harness.training.objectives.base import (
     Evidence,
     Objective,
-    Setting,
+    ObjectiveSetting,
     Term,
     domain_means,
     membership,
@@ -62,7 +62,7 @@ class Generalising(Network):
         self.register_buffer("domains", domains)
         assert self.objective.term is not None
         size = self._size(train) if self.objective.represents else 0
-        setting = Setting(domains=len(domains), size=size, penalty=params.penalty)
+        setting = ObjectiveSetting(domains=len(domains), size=size, penalty=params.penalty)
         self.term: Term = self.objective.term(setting).to(domains.device)
 
     def _check(self, domains: int, batch_size: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.training.objectives.base import Evidence, Objective, Setting, Term
+from harness.training.objectives.base import Evidence, Objective, ObjectiveSetting, Term
 
 __all__ = ["GROUP_DRO", "STEP"]
 
@@ -26,7 +26,7 @@ class _Worst(Term):
 
     q: Tensor
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: ObjectiveSetting) -> None:
         super().__init__()
         self.step = STEP * setting.penalty
         self.register_buffer("q", torch.full((setting.domains,), 1 / setting.domains))

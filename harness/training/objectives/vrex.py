@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from harness.training.objectives.base import Evidence, Objective, Setting, Term
+from harness.training.objectives.base import Evidence, Objective, ObjectiveSetting, Term
 
 __all__ = ["VREX", "WARM_UP", "risk_variance"]
 
@@ -21,7 +21,7 @@ def risk_variance(risks: Tensor) -> Tensor:
 
 
 class _Extrapolation(Term):
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: ObjectiveSetting) -> None:
         super().__init__()
         self.weight = setting.penalty
 

@@ -21,7 +21,7 @@ from harness.spec.protocols import protocols
 from harness.system import Card, Dims, Network, Output, Pass, Stage, System, Task, TrainingParams
 from harness.training import checkpoint as resume
 from harness.training import clip_losses, fit_network, loop_of, total_loss
-from harness.training.objectives import Evidence, Generalising, Setting, objectives
+from harness.training.objectives import Evidence, Generalising, ObjectiveSetting, objectives
 from harness.training.objectives.base import domain_means, membership
 from harness.training.objectives.capture import Capture
 from harness.training.objectives.coral import moment_distance
@@ -88,7 +88,7 @@ def system(build=TwoLayers, params=TrainingParams) -> System:
 def term(name: str, *, domains: int = 3, size: int = 0, penalty: float = 1.0) -> nn.Module:
     made = objectives[name].term
     assert made is not None
-    return made(Setting(domains=domains, size=size, penalty=penalty))
+    return made(ObjectiveSetting(domains=domains, size=size, penalty=penalty))
 
 
 def evidence(risks=(0.0, 0.0, 0.0), representation=None, domains=DOMAINS, epoch=99) -> Evidence:

@@ -32,7 +32,7 @@ from harness.system import (
     Task,
     TrainingParams,
 )
-from harness.system.params import ClueParams, Progress, TokenParams
+from harness.system.params import ClueParams, TokenParams, TrainingProgress
 from harness.text import Encoder
 from harness.training import batches_of, fit_network, loop_of, total_loss
 from harness.training import checkpoint as resume
@@ -89,7 +89,7 @@ def fit(task: Task, build: type[Network], params: TrainingParams | None = None) 
 
 def factors(params: TrainingParams, steps: int) -> list[float]:
     return [
-        params.lr_factor(Progress(step=step, steps=steps, epoch=1, epochs=1))
+        params.lr_factor(TrainingProgress(step=step, steps=steps, epoch=1, epochs=1))
         for step in range(steps)
     ]
 

@@ -4,8 +4,8 @@
 board, once.
 """
 
-from leaderboards.sections.transfer.analysis import Contest, contests, contests_of
+from leaderboards.sections.transfer.analysis import TransferContest, contests, contests_of
 from leaderboards.sections.transfer.picks import Transfers, collect
 from leaderboards.sections.transfer.section import SECTION
 
-__all__ = ["SECTION", "Contest", "Transfers", "collect", "contests", "contests_of"]
+__all__ = ["SECTION", "TransferContest", "Transfers", "collect", "contests", "contests_of"]

@@ -22,14 +22,14 @@ from harness.stats.ranks import Field
 from leaderboards.model import DRAWS, Board, Grid, Track, has_transfers, once, plain_first
 from leaderboards.sections.transfer.picks import RULES, Family, Pick, Rule, Transfers, collect
 
-__all__ = ["Contest", "Estimate", "Standing", "Versus", "contests", "contests_of"]
+__all__ = ["Standing", "TransferContest", "TransferEstimate", "Versus", "contests", "contests_of"]
 
 _MAE = metrics["mae"]
 _VALIDATED = RULES[0]
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
+class TransferEstimate:
     """A mean over seeds with its bootstrap draws.
 
     Args:
@@ -45,8 +45,8 @@ class Estimate:
         """95 % interval."""
         return Distribution(self.drawn).interval()
 
-    def __sub__(self, other: Estimate) -> Estimate:
-        return Estimate(self.value - other.value, self.drawn - other.drawn)
+    def __sub__(self, other: TransferEstimate) -> TransferEstimate:
+        return TransferEstimate(self.value - other.value, self.drawn - other.drawn)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,10 +67,10 @@ class Standing:
 
     algorithm: str
     pick: Pick
-    by_transfer: Mapping[str, Estimate]
-    recalibrated: Mapping[str, Estimate]
-    mean: Estimate | None
-    worst: Estimate | None
+    by_transfer: Mapping[str, TransferEstimate]
+    recalibrated: Mapping[str, TransferEstimate]
+    mean: TransferEstimate | None
+    worst: TransferEstimate | None
     worst_target: str
     by_rule: Mapping[Rule, float]
     ranked: bool
@@ -87,15 +87,15 @@ class Versus:
 
     algorithm: str
     baseline: str
-    by_transfer: Mapping[str, Estimate]
-    mean: Estimate
-    worst: Estimate
+    by_transfer: Mapping[str, TransferEstimate]
+    mean: TransferEstimate
+    worst: TransferEstimate
     p_holm: float
     """Of the mean, adjusted for all algorithms of the family."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Contest:
+class TransferContest:
     """A family with its standings.
 
     Args:
@@ -115,19 +115,19 @@ class Contest:
 
 
 @once
-def contests_of(board: Board) -> tuple[Contest, ...]:
+def contests_of(board: Board) -> tuple[TransferContest, ...]:
     """Transfers compared; seconds. Empty on any other board."""
     if not has_transfers(board):
         return ()
     return contests(collect(board.store, board.grids))
 
 
-def contests(transfers: Transfers, draws: int = DRAWS) -> tuple[Contest, ...]:
+def contests(transfers: Transfers, draws: int = DRAWS) -> tuple[TransferContest, ...]:
     """Analyse every family; seconds each."""
     return tuple(_contest(transfers, family, draws) for family in transfers.families)
 
 
-def _contest(transfers: Transfers, family: Family, draws: int) -> Contest:
+def _contest(transfers: Transfers, family: Family, draws: int) -> TransferContest:
     estimates = _Estimates(transfers, family, draws)
     bounds = tuple(family.bounds[t] for t in family.targets if t in family.bounds)
     found = {grid.corpus.name: transfers.picks[grid.corpus.name] for grid in family.grids}
@@ -135,7 +135,7 @@ def _contest(transfers: Transfers, family: Family, draws: int) -> Contest:
     standings = sorted((estimates.standing(n, family.grids) for n in names), key=_place)
     ranked = [standing for standing in standings if standing.ranked]
     contestants = [s for s in standings if not s.pick.row.reference]
-    return Contest(
+    return TransferContest(
         family=family,
         standings=tuple(standings),
         bounds=tuple(estimates.standing(s.algorithm, bounds) for s in contestants if bounds),
@@ -162,7 +162,7 @@ class _Estimates:
 
     def __init__(self, transfers: Transfers, family: Family, draws: int) -> None:
         self._transfers, self._family = transfers, family
-        self._found: dict[tuple[str, str, bool], Estimate] = {}
+        self._found: dict[tuple[str, str, bool], TransferEstimate] = {}
         for target in family.targets:
             grids = [g for g in family.grids if g.corpus.dataset.target == target]
             self._add(target, [*grids, *filter(None, [family.bounds.get(target)])], draws)
@@ -192,7 +192,7 @@ class _Estimates:
             dataset=f"{target}-to-{target}",
         )["mae"]
         for label, value, row in zip(drawn.names, drawn.values, drawn.drawn, strict=True):
-            self._found[keys[label]] = Estimate(float(value), row)
+            self._found[keys[label]] = TransferEstimate(float(value), row)
 
     def standing(self, algorithm: str, grids: Sequence[Grid]) -> Standing:
         """The algorithm over some transfers, or over some bounds."""
@@ -221,14 +221,16 @@ class _Estimates:
         )
 
 
-def _mean(estimates: Sequence[Estimate]) -> Estimate:
-    return Estimate(
+def _mean(estimates: Sequence[TransferEstimate]) -> TransferEstimate:
+    return TransferEstimate(
         float(np.mean([e.value for e in estimates])), np.mean([e.drawn for e in estimates], axis=0)
     )
 
 
-def _highest(estimates: Sequence[Estimate]) -> Estimate:
-    return Estimate(max(e.value for e in estimates), np.max([e.drawn for e in estimates], axis=0))
+def _highest(estimates: Sequence[TransferEstimate]) -> TransferEstimate:
+    return TransferEstimate(
+        max(e.value for e in estimates), np.max([e.drawn for e in estimates], axis=0)
+    )
 
 
 def _by_rule(picks: Mapping[str, Pick], grids: Sequence[Grid]) -> dict[Rule, float]:

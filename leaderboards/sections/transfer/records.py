@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from harness._util.canonical import Json
 from leaderboards.model import Board
 from leaderboards.sections.transfer.analysis import (
-    Contest,
-    Estimate,
     Standing,
+    TransferContest,
+    TransferEstimate,
     Versus,
     contests_of,
 )
@@ -27,7 +27,7 @@ def records(board: Board) -> list[dict[str, Json]]:
     ]
 
 
-def _record(contest: Contest, standing: Standing, *, bound: bool) -> dict[str, Json]:
+def _record(contest: TransferContest, standing: Standing, *, bound: bool) -> dict[str, Json]:
     ranking = None if bound else contest.rankings.get(standing.track)
     ranked = ranking is not None and standing.algorithm in ranking.names
     versus = {} if bound else {found.algorithm: found for found in contest.versus}
@@ -60,11 +60,11 @@ def _versus(found: Versus | None) -> Json:
     }
 
 
-def _estimates(found: Mapping[str, Estimate]) -> dict[str, Json]:
+def _estimates(found: Mapping[str, TransferEstimate]) -> dict[str, Json]:
     return {corpus: _estimate(estimate) for corpus, estimate in found.items()}
 
 
-def _estimate(estimate: Estimate | None) -> Json:
+def _estimate(estimate: TransferEstimate | None) -> Json:
     if estimate is None:
         return None
     low, high = estimate.interval

@@ -9,7 +9,7 @@ from leaderboards.document import Block, Heading, PerFormat, Table, text
 from leaderboards.model import DRAWS, Board, plain_first
 from leaderboards.sections.contract import BoardSection
 from leaderboards.sections.transfer import tables
-from leaderboards.sections.transfer.analysis import Contest, contests_of
+from leaderboards.sections.transfer.analysis import TransferContest, contests_of
 from leaderboards.sections.transfer.records import records
 
 __all__ = ["SECTION"]
@@ -54,7 +54,7 @@ def _blocks(board: Board) -> Iterator[Block]:
     yield text(_NEUTRAL)
 
 
-def _of_contest(contest: Contest, settings: int) -> Iterator[Block]:
+def _of_contest(contest: TransferContest, settings: int) -> Iterator[Block]:
     tracks = plain_first(s.track for s in contest.standings if not s.pick.row.reference)
     for track in tracks:
         if len(tracks) > 1:

@@ -14,7 +14,7 @@ from leaderboards.document import Table, left, right
 from leaderboards.model import Track
 from leaderboards.numbers import EMPTY, UNDEFINED, bounds, number, rank_set
 from leaderboards.sections._rows import encoded, seeds
-from leaderboards.sections.transfer.analysis import Contest, Estimate, Standing
+from leaderboards.sections.transfer.analysis import Standing, TransferContest, TransferEstimate
 from leaderboards.sections.transfer.picks import RULES
 
 __all__ = ["recalibrated", "rules", "standings", "versus"]
@@ -22,7 +22,7 @@ __all__ = ["recalibrated", "rules", "standings", "versus"]
 _MAE = metrics["mae"]
 
 
-def standings(contest: Contest, track: Track) -> Table:
+def standings(contest: TransferContest, track: Track) -> Table:
     """The algorithms that knew the same, with the constants and the in-domain bounds.
 
     Bounds have no rank: they saw the target's training clips.
@@ -54,7 +54,7 @@ def _standing(standing: Standing, name: str, rank: str, places: Sequence[str]) -
     return (name, encoded(row), seeds(row), rank, _estimate(standing.mean), worst, *cells)
 
 
-def _rank(contest: Contest, standing: Standing) -> str:
+def _rank(contest: TransferContest, standing: Standing) -> str:
     """Rank set in the mean over targets."""
     ranking = contest.rankings.get(standing.track)
     if ranking is None or standing.algorithm not in ranking.names:
@@ -62,7 +62,7 @@ def _rank(contest: Contest, standing: Standing) -> str:
     return rank_set(ranking.rank_of(standing.algorithm))
 
 
-def versus(contest: Contest) -> Table:
+def versus(contest: TransferContest) -> Table:
     """Every algorithm less ERM: below 0 is better than plain training."""
     return Table(
         columns=(
@@ -82,7 +82,7 @@ def versus(contest: Contest) -> Table:
     )
 
 
-def recalibrated(contest: Contest) -> Table:
+def recalibrated(contest: TransferContest) -> Table:
     """MAE as predicted, and through the line that fits the sources' validation clips."""
     return Table(
         columns=(*left("Algorithm"), *right(*_titles(contest))),
@@ -104,7 +104,7 @@ def _recalibrated(standing: Standing, corpus: str) -> str:
     return f"{number(before, _MAE)} → {number(after, _MAE)}"
 
 
-def rules(contest: Contest) -> Table:
+def rules(contest: TransferContest) -> Table:
     """Mean over targets under each rule of selection; the oracle saw the test labels."""
     return Table(
         columns=(*left("Algorithm"), *right("Settings tried", *map(str.capitalize, RULES))),
@@ -123,19 +123,19 @@ def rules(contest: Contest) -> Table:
     )
 
 
-def _titles(contest: Contest) -> tuple[str, ...]:
+def _titles(contest: TransferContest) -> tuple[str, ...]:
     """Transfers as headings: the sources short, the target in full."""
     found = (grid.corpus.dataset for grid in contest.family.grids)
     return tuple(f"{'+'.join(d.sources)} → {datasets[d.target].title} ↓" for d in found)
 
 
-def _estimate(estimate: Estimate | None) -> str:
+def _estimate(estimate: TransferEstimate | None) -> str:
     if estimate is None:
         return EMPTY
     return f"{number(estimate.value, _MAE)} {bounds(*estimate.interval, _MAE)}"
 
 
-def _difference(estimate: Estimate) -> str:
+def _difference(estimate: TransferEstimate) -> str:
     interval = bounds(*estimate.interval, _MAE, signed=True)
     return f"{number(estimate.value, _MAE, signed=True)} {interval}"
 
