@@ -231,13 +231,13 @@ def test_real_transcripts_are_answered(smollm, tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from mllm_eval.client import Client, Limits, Request, Sampling, ask_all
+from mllm_eval.client import Client, Limits, Request, TokenSampling, ask_all
 from mllm_eval.client.journal import Journal
 base_url, model, revision, engine, path = sys.argv[1:]
 client = Client(base_url=base_url, model=model, revision=revision, engine=engine,
                 limits=Limits(start=4, most=4))
 requests = [Request.of([{"role": "user", "content": f"Tell me about the number {i}."}],
-                       sampling=Sampling(max_tokens=12)) for i in range(80)]
+                       sampling=TokenSampling(max_tokens=12)) for i in range(80)]
 with Journal(Path(path)) as journal:
     ask_all(requests, client, journal)
 """
