@@ -56,11 +56,11 @@ def test_a_wheel_holds_every_module_and_data_file_and_no_test(wheel: Path) -> No
         str(path)
         for path in ours
         if path.suffix in DATA | {".py"}
-        and not {"tests", "__pycache__"} & set(path.parts)
+        and not {"tests", "benchmarks", "__pycache__"} & set(path.parts)
         and PUBLISHED not in path.parents
     }
     assert wanted - inside == set()
-    assert not [name for name in inside if "/tests/" in name]
+    assert not [name for name in inside if "/tests/" in name or "/benchmarks/" in name]
 
 
 @pytest.mark.slow
