@@ -20,7 +20,7 @@ from mllm_eval.client import Client, Limits, TokenSampling
 from mllm_eval.client.journal import Journal
 from mllm_eval.explain.write import Explainer, ExplanationStage, shuffled
 from mllm_eval.media.clips import clips_of
-from mllm_eval.media.sampling import TokenSampling as Frames
+from mllm_eval.media.sampling import FrameSampling as Frames
 
 IDS = ["a_1", "a_2", "b_1", "b_2"]
 TABLE = pd.DataFrame(

@@ -17,7 +17,7 @@ from harness.errors import DataError, SpecError
 from mllm_eval.client import Client, Limits
 from mllm_eval.client.journal import Journal
 from mllm_eval.explain.paraphrase import halves
-from mllm_eval.media.sampling import Sampling as Frames
+from mllm_eval.media.sampling import FrameSampling as Frames
 from mllm_eval.media.sampling import parts
 from mllm_eval.probe.probes import PROBES, findings, hears
 from mllm_eval.probe.questions import NEEDS, Prober, choose

@@ -16,7 +16,7 @@ from harness.errors import DataError
 from mllm_eval.client import TokenSampling
 from mllm_eval.media.content import blanked, grey, show, silence
 from mllm_eval.media.sampling import Clip, audio, parts
-from mllm_eval.media.sampling import TokenSampling as Frames
+from mllm_eval.media.sampling import FrameSampling as Frames
 from mllm_eval.prompt.prompt import Rendered
 
 
