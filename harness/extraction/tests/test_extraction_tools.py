@@ -171,7 +171,8 @@ def real_cuts():
 
 def test_every_real_clip_is_extracted_or_says_why():
     recipe, problems, seen = ExtractionRecipe(), {}, 0
-    for cut in real_cuts():
+    cuts = list(real_cuts())
+    for cut in cuts:
         for tool in recipe.chosen:
             try:
                 values = tool.extract(cut)
@@ -184,7 +185,7 @@ def test_every_real_clip_is_extracted_or_says_why():
             if cut.stop is not None:
                 expected = (cut.stop - cut.start) * tool.rate
                 assert len(values) == pytest.approx(expected, abs=2)
-    assert seen == 41
+    assert seen == len(cuts) * len(recipe.chosen) - len(problems) > 40
     assert list(problems) == [("03bSnISJMiM_1", "vision")]  # a sound without pictures
 
 
