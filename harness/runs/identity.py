@@ -27,7 +27,7 @@ INERT = (
     "harness.home",
     "harness._util",  # but for seeds
     "harness.spec",  # values, which enter the key as such; but for conditions
-    "harness.data.datasets",  # likewise: label range and metric family
+    "harness.data.datasets",  # likewise: label range, metric family, language
     "harness.data.identifiers",
     "harness.data.media",
     "harness.data.readers",
@@ -198,9 +198,7 @@ def _definer(package: str, name: str) -> str:
     file = _file(package)
     if file is not None and file.name == "__init__.py":
         for node in ast.walk(_tree(package)):
-            if isinstance(node, ast.ImportFrom) and name in {
-                a.asname or a.name for a in node.names
-            }:
+            if isinstance(node, ast.ImportFrom) and name in _bound(node):
                 source = _absolute(node, package)
                 return _definer(source, name) if _is_ours(source, package) else package
     return package

@@ -295,7 +295,12 @@ class _CellMaker:
             protocol=protocol,
             system=system.name,
             params=values,
-            labels={"low": dataset.low, "high": dataset.high, "family": dataset.family},
+            labels={
+                "low": dataset.low,
+                "high": dataset.high,
+                "family": dataset.family,
+                "language": dataset.language,
+            },
             artifacts={
                 **{role: self._content(role, names[role]) for role in _INPUTS if role in names},
                 **pinned,

@@ -32,7 +32,8 @@ class RunSpec:
         protocol: The protocol.
         system: Registered name of the system.
         params: Every resolved hyper-parameter, defaults included.
-        labels: What the system is told of the labels: ``low``, ``high``, metric ``family``.
+        labels: What a system is told of the dataset: ``low`` and ``high`` label, metric ``family``,
+            ``language``.
         artifacts: Role -> content digest of external inputs (text encoder weights).
         seed: Training seed; 0 for systems without randomness.
         code: Fingerprint of the source that can change the result.

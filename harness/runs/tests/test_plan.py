@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from collections.abc import Callable
 
@@ -112,6 +113,14 @@ def test_each_cell_has_its_own_identity_and_its_parameters_resolved(plan: Planne
     assert {**slow.params, "lr": plain.params["lr"]} == plain.params
     assert slow.protocol.max_epochs == 2
     assert plan(START + PROTOCOL + SYSTEMS).jobs.keys() == made.jobs.keys()
+
+
+def test_what_systems_are_told_of_a_dataset_is_in_the_key(plan: Planner) -> None:
+    """TF-IDF reads words or characters by it, and the dataset's own file enters no fingerprint."""
+    (spec, *_) = [job.spec for job in plan(START + PROTOCOL + SYSTEMS).jobs.values()]
+    assert set(spec.labels) == {"low", "high", "family", "language"}
+    other = dataclasses.replace(spec, labels={**spec.labels, "language": "another"})
+    assert other.key != spec.key
 
 
 def test_where_a_system_does_not_apply_the_cell_stays_with_the_reason(plan: Planner) -> None:
