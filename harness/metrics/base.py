@@ -29,16 +29,22 @@ __all__ = [
     "metrics_for",
     "prepare",
     "score",
+    "six_decimals",
 ]
 
 Family: TypeAlias = str
 """What a dataset calls the metric definitions that apply to it."""
 Values: TypeAlias = NDArray[np.float64]
 Score: TypeAlias = Callable[[Values, Values], float]
-"""(pred (N,), truth (N,)) -> value, NaN when undefined."""
+"""(pred (N,), truth (N,)) -> value, NaN when undefined.
+
+Predictions come as they are. A score with edges, signs or classes passes them through
+``six_decimals`` first.
+"""
 
 _DECIMALS = 6
 _LARGEST = float(np.finfo(np.float32).max)  # beyond it, rounding and squares overflow float64
+_SMALLEST = float(np.finfo(np.float32).smallest_subnormal)  # far below it, squares underflow
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -175,10 +181,11 @@ def score(
 def prepare(
     pred: ArrayLike, truth: ArrayLike, dataset: Dataset | None = None
 ) -> tuple[Values, Values]:
-    """Predictions and labels as metrics want them: float64, rounded to 6 decimals.
+    """Predictions and labels as metrics want them: float64 within float32's range.
 
-    Rounding makes bins independent of where a value came from: a float32 0.1 cast to float64 is
-    larger than 0.1 and would fall into the next bin.
+    Predictions are not rounded: a correlation of predictions that hardly differ would be one of
+    rounding errors. What float32 cannot tell from zero is zero. Labels are rounded to 6 decimals,
+    with which datasets are stored, so that a float32 label is the label it stands for.
 
     Args:
         pred: (N,) predictions.
@@ -189,10 +196,11 @@ def prepare(
         SubmissionError: When the two are not N > 0 finite numbers each, or labels leave the scale.
 
     Example:
-        >>> prepare(np.float32([0.1, -0.7]), [0.0, -0.6])[0].tolist()
-        [0.1, -0.7]
+        >>> pred, labels = prepare([0.12345678, 1e-50], np.float32([0.1, -0.7]))
+        >>> pred.tolist(), labels.tolist()
+        ([0.12345678, 0.0], [0.1, -0.7])
     """
-    values, labels = _vector("predictions", pred), _vector("labels", truth)
+    values, labels = _vector("predictions", pred), six_decimals(_vector("labels", truth))
     if values.size != labels.size:
         raise SubmissionError(
             f"expected one prediction per label, found {values.size} predictions"
@@ -227,6 +235,20 @@ def _vector(what: str, given: ArrayLike) -> Values:
             f" the first is {values[bad[0]]} at position {bad[0]}",
             hint="give every clip a value, or leave out the clips without one and say so",
         )
+    values[np.abs(values) < _SMALLEST] = 0.0
+    return values
+
+
+def six_decimals(values: Values) -> Values:
+    """Values as the edges of classes meet them: rounded to 6 decimals.
+
+    Rounding makes classes independent of where a value came from: a float32 0.1 cast to float64 is
+    larger than 0.1 and would fall into the next bin.
+
+    Example:
+        >>> six_decimals(np.float32([0.1, 2 / 3]).astype(np.float64)).tolist()
+        [0.1, 0.666667]
+    """
     return values.round(_DECIMALS)
 
 

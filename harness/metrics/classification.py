@@ -1,7 +1,8 @@
 """Metrics of the class a prediction falls into: a code, a rate and the clips that count.
 
 A *code* turns values into classes 0, 1, …; a *rate* compares predicted with true classes; ``keep``
-picks clips by their label. Every Acc-k and F1 in print is some ``ClassScore`` of these parts.
+picks clips by their label; ``seen`` is how exactly values meet the edges between classes. Every
+Acc-k and F1 in print is some ``ClassScore`` of these parts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics.base import Metric, Values
+from harness.metrics.base import Metric, Values, six_decimals
 from harness.metrics.sums import Parts, class_terms, ratio, read_macro_f1, read_weighted_f1
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Code",
     "Keep",
     "Rate",
+    "Seen",
     "accuracy",
     "binned",
     "macro_f1",
@@ -39,6 +41,7 @@ Classes: TypeAlias = NDArray[np.intp]
 Code: TypeAlias = Callable[[Values], Classes]
 Rate: TypeAlias = Callable[[Classes, Classes], float]
 Keep: TypeAlias = Callable[[Values], NDArray[np.bool_]]
+Seen: TypeAlias = Callable[[Values], Values]
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class ClassScore:
         rate: ``accuracy``, ``weighted_f1``, …
         code: Values to classes, applied to predictions and labels alike.
         keep: Which clips count, judged by their label; all when None.
+        seen: Predictions and labels as ``code`` and ``keep`` see them.
 
     Example:
         >>> zero_is_negative = ClassScore(accuracy, positive)
@@ -59,9 +63,11 @@ class ClassScore:
     rate: Rate
     code: Code
     keep: Keep | None = None
+    seen: Seen = six_decimals
 
     def __call__(self, pred: Values, truth: Values) -> float:
         """The rate for predictions and labels, both (N,)."""
+        pred, truth = self.seen(pred), self.seen(truth)
         if self.keep is not None:
             kept = self.keep(truth)
             pred, truth = pred[kept], truth[kept]
@@ -72,6 +78,7 @@ class ClassScore:
         readers = {accuracy: ratio, weighted_f1: read_weighted_f1, macro_f1: read_macro_f1}
         if self.rate not in readers:
             return None
+        pred, truth = self.seen(pred), self.seen(truth)
         kept = np.ones(truth.shape) if self.keep is None else self.keep(truth).astype(np.float64)
         labelled = self.code(truth)
         predicted = np.stack([self.code(run) for run in pred])

@@ -5,28 +5,30 @@ whether F1 is weighted by labels or (arguments swapped) by predictions, whether 
 zero-labelled clips, and which metrics are reported at all. A ``Convention`` states these points, so
 that a printed number can be compared with stored predictions scored the same way.
 
-Rounding to 6 decimals is the canonical rule alone. Repositories score what their networks return: a
-prediction of -4e-7 is negative there, and zero here.
+Rounding to 6 decimals before classes are told apart is the canonical rule alone. Repositories
+compare what their networks return: a prediction of -4e-7 is negative there, and zero here. Errors
+and correlations are of unrounded predictions everywhere.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from harness.data.datasets import Dataset, datasets
-from harness.metrics.base import Family, Score, Values, metrics_for, prepare
+from harness.metrics.base import Family, Score, Values, metrics_for, prepare, six_decimals
 from harness.metrics.classification import (
     Classes,
     ClassScore,
     Code,
     Keep,
     Rate,
+    Seen,
     accuracy,
     non_negative,
     non_zero,
@@ -39,39 +41,27 @@ __all__ = [
     "Convention",
     "ConventionRules",
     "Row",
+    "in_float32",
     "score_conventions",
     "swapped_f1",
-    "unrounded",
 ]
 
 Row: TypeAlias = dict[str, str | int | float | None]
-_SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
-_View: TypeAlias = Callable[[ArrayLike, ArrayLike], tuple[Values, Values]]
 
 
-def unrounded(pred: ArrayLike, truth: ArrayLike) -> tuple[Values, Values]:
-    """Predictions and labels as a repository's code sees them: float64, predictions not rounded.
+def in_float32(values: Values) -> Values:
+    """Values as the comparisons of a repository's code see them, not rounded.
 
     Repositories compare in float32. A value that is some number of 6 decimals in float32 is taken
     for that number, so that it falls into the bin it falls into there: a float32 0.1 into the one
-    that 0.1 closes. What float32 cannot tell from zero is zero. Labels are those of ``prepare``,
-    for datasets are stored with 6 decimals.
-
-    Args:
-        pred: (N,) predictions.
-        truth: (N,) labels.
-
-    Raises:
-        SubmissionError: As ``harness.metrics.prepare``.
+    that 0.1 closes.
 
     Example:
-        >>> unrounded([-4e-7, np.float32(0.1)], [0.0, 0.1])[0].tolist()
+        >>> in_float32(np.array([-4e-7, np.float32(0.1)])).tolist()
         [-4e-07, 0.1]
     """
-    nearest, labels = prepare(pred, truth)
-    values = np.asarray(pred, dtype=np.float64)
-    same = (values == nearest.astype(np.float32)) | (np.abs(values) < _SMALLEST)
-    return np.where(same, nearest, values), labels
+    nearest = six_decimals(values)
+    return np.where(values == nearest.astype(np.float32), nearest, values)
 
 
 def swapped_f1(pred: Classes, truth: Classes) -> float:
@@ -118,8 +108,8 @@ class Convention:
     """One entry per dataset family that the repository scores."""
     note: str
     """What sets it apart, short enough for a table."""
-    view: _View = unrounded
-    """Predictions and labels as its code sees them."""
+    seen: Seen = in_float32
+    """Predictions and labels as its comparisons see them."""
 
     def functions(self, dataset: Dataset) -> dict[str, Score]:
         """Column -> function of predictions and labels as they come, for a family in ``rules``.
@@ -129,25 +119,32 @@ class Convention:
         """
         rules = self.rules[dataset.family]
         canonical = {metric.name: metric.on(dataset) for metric in metrics_for(dataset)}
-        others = {name: _among(rules.others_keep, canonical[name]) for name in rules.others}
-        every = dict(_binary(rules, dataset.family)) | others
-        return {name: functools.partial(_seen, self.view, every[name]) for name in every}
+        others = {
+            name: _among(rules.others_keep, _as_seen(self.seen, canonical[name]))
+            for name in rules.others
+        }
+        every = dict(_binary(rules, dataset.family, self.seen)) | others
+        return {name: functools.partial(_prepared, every[name]) for name in every}
 
 
-def _seen(view: _View, function: Score, pred: Values, truth: Values) -> float:
-    return function(*view(pred, truth))
+def _prepared(function: Score, pred: Values, truth: Values) -> float:
+    return function(*prepare(pred, truth))
 
 
-def _binary(rules: ConventionRules, family: Family) -> Iterator[tuple[str, Score]]:
+def _as_seen(seen: Seen, function: Score) -> Score:
+    return replace(function, seen=seen) if isinstance(function, ClassScore) else function
+
+
+def _binary(rules: ConventionRules, family: Family, seen: Seen) -> Iterator[tuple[str, Score]]:
     everything = "_has0" if family == "mosi" else ""
     for suffix, code, keep in (
         (everything, rules.all_clips, None),
         ("_non0", rules.non_zero_clips, non_zero),
     ):
         if code is not None:
-            yield f"acc2{suffix}", ClassScore(accuracy, code, keep)
+            yield f"acc2{suffix}", ClassScore(accuracy, code, keep, seen)
         if code is not None and rules.f1 is not None:
-            yield f"f1{suffix}", ClassScore(rules.f1, code, keep)
+            yield f"f1{suffix}", ClassScore(rules.f1, code, keep, seen)
 
 
 def _among(keep: Keep | None, function: Score) -> Score:
@@ -186,7 +183,7 @@ CANONICAL = Convention(
         ),
     },
     note="the definitions of this harness",
-    view=prepare,
+    seen=six_decimals,
 )
 
 MMSA = Convention(

@@ -2,7 +2,7 @@
 
 On the CH-SIMS family predictions and labels are first clipped to [-1, 1], as its authors do; on
 MOSI and MOSEI and on transfers nothing is clipped. Sums of squares are over deviations from the
-mean.
+mean. Nothing is rounded: what differs at all varies, and ties are equal values.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from harness.metrics.sums import (
     Additive,
     Parts,
     Summed,
+    about_the_middle,
     errors,
     moments,
     moments_and_errors,
@@ -80,13 +81,13 @@ def corr(pred: Values, truth: Values) -> float:
     """
     if _is_constant(pred) or _is_constant(truth):
         return math.nan
-    dp, dy = pred - pred.mean(), truth - truth.mean()
+    (dp, _), (dy, _) = _in_units(pred), _in_units(truth)
     value = float(dp @ dy) / math.sqrt(float(dp @ dp) * float(dy @ dy))
     return max(-1.0, min(1.0, value))  # rounding can overshoot by one unit in the last place
 
 
 def spearman(pred: Values, truth: Values) -> float:
-    """Spearman correlation: Pearson correlation of average ranks.
+    """Spearman correlation: Pearson correlation of average ranks, those of equal values averaged.
 
     Args:
         pred: (N,) predictions.
@@ -126,7 +127,7 @@ def ccc(pred: Values, truth: Values) -> float:
     """
     if _is_constant(truth):
         return math.nan
-    dp, dy = pred - pred.mean(), truth - truth.mean()
+    dp, dy = _deviations(pred), _deviations(truth)
     shift = float(pred.mean() - truth.mean())
     spread = float(dp @ dp) + float(dy @ dy) + truth.size * shift**2
     return 2.0 * float(dp @ dy) / spread
@@ -151,7 +152,7 @@ def r2(pred: Values, truth: Values) -> float:
     """
     if _is_constant(truth):
         return math.nan
-    error, dy = truth - pred, truth - truth.mean()
+    error, dy = truth - pred, _deviations(truth)
     return 1.0 - float(error @ error) / float(dy @ dy)
 
 
@@ -176,8 +177,8 @@ def calibration_slope(pred: Values, truth: Values) -> float:
     """
     if _is_constant(pred):
         return math.nan
-    dp, dy = pred - pred.mean(), truth - truth.mean()
-    return float(dp @ dy) / float(dp @ dp)
+    (dp, unit_p), (dy, unit_y) = _in_units(pred), _in_units(truth)
+    return float(dp @ dy) / float(dp @ dp) * (unit_y / unit_p)
 
 
 def constant(pred: Values, truth: Values) -> float:
@@ -243,6 +244,19 @@ def _parts(function: Score, pred: Values, truth: Values) -> Parts | None:
 
 def _is_constant(values: Values) -> bool:
     return not values.size or bool(values.min() == values.max())
+
+
+def _deviations(values: Values) -> Values:
+    """From the mean, exactly zero for constants."""
+    away = about_the_middle(values)
+    return np.asarray(away - away.mean())
+
+
+def _in_units(values: Values) -> tuple[Values, float]:
+    """Deviations in units of the largest, whose squares neither vanish nor overflow; that unit."""
+    away = _deviations(values)
+    unit = float(np.abs(away).max()) or 1.0
+    return away / unit, unit
 
 
 def _ranks(values: Values) -> Values:

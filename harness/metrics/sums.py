@@ -24,6 +24,7 @@ __all__ = [
     "Read",
     "Summed",
     "Terms",
+    "about_the_middle",
     "class_terms",
     "divide",
     "errors",
@@ -45,7 +46,7 @@ Read: TypeAlias = Callable[[Values], Values]
 """(..., K) sums of the terms -> (...) values, NaN where undefined."""
 Parts: TypeAlias = tuple[Terms, Read]
 
-_NO_SPREAD = 1e-12  # share of a sum of squares that cancellation may leave behind
+_NO_SPREAD = 1e-12  # share of a sum of squares that cancellation may leave behind in a draw
 
 
 @runtime_checkable
@@ -112,13 +113,27 @@ def errors(pred: Values, truth: Values) -> Terms:
     return np.abs(pred - truth), np.ones_like(pred)
 
 
+def about_the_middle(values: Values) -> Values:
+    """Differences to the one value that is nearest to the mean, (..., N) both.
+
+    It lies within one standard deviation of the mean, so that at most half of the sum of squares
+    cancels, and constants become exactly zero, at any scale and offset.
+
+    Example:
+        >>> about_the_middle(np.array([0.1, 0.5, 1.1])).tolist()
+        [-0.4, 0.0, 0.6000000000000001]
+    """
+    nearest = np.abs(values - values.mean(axis=-1, keepdims=True)).argmin(axis=-1, keepdims=True)
+    return np.asarray(values - np.take_along_axis(values, nearest, axis=-1))
+
+
 def moments(pred: Values, truth: Values) -> Terms:
     """Terms of variances and the covariance, about points near the means: little cancels.
 
-    Those points have 6 decimals like the values: a constant becomes exactly zero.
+    Of values that are drawn a spread below a millionth of their distance to that point is lost in
+    the sums and reads as none.
     """
-    p = pred - pred.mean(axis=1, keepdims=True).round(6)
-    y = np.broadcast_to(truth - truth.mean().round(6), p.shape)
+    p, y = about_the_middle(pred), np.broadcast_to(about_the_middle(truth), pred.shape)
     return np.ones_like(p), p, y, p * p, y * y, p * y
 
 

@@ -118,7 +118,7 @@ def sample(
 def _cells(pred: Values, metric: Metric, among: Sample, times: Values) -> tuple[Values, Values]:
     """(c,) observed and (c, D) drawn means over seeds of some conditions."""
     seeds, cells, clips = pred.shape
-    runs = pred.reshape(seeds * cells, clips).astype(np.float64).round(6)  # (S*c, N)
+    runs = pred.reshape(seeds * cells, clips).astype(np.float64)  # (S*c, N)
     sums = sums_of(runs, among.truth, among.clusters, metric.on(among.dataset))
     if sums is None:
         raise SpecError(

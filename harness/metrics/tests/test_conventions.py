@@ -181,10 +181,11 @@ def test_mmsa_on_sims_is_its_own_code_in_float32(pairs):
 
 
 @given(st.lists(st.floats(-3, 3), min_size=3, max_size=30))
-def test_canonical_numbers_are_of_rounded_predictions(pred):
+def test_canonical_classes_are_of_rounded_predictions_and_all_else_of_them_as_they_are(pred):
     truth = np.linspace(-3, 3, len(pred)).round(1)
     row = score_conventions(pred, truth, "mosi")[0]
-    for name, value in score(np.round(pred, 6), truth, "mosi").items():
+    rounded, given = (score(values, truth, "mosi") for values in (np.round(pred, 6), pred))
+    for name, value in (rounded | {name: given[name] for name in ("mae", "corr")}).items():
         assert row[name] == pytest.approx(value, nan_ok=True, abs=0)
 
 

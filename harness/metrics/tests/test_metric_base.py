@@ -160,12 +160,15 @@ class TestBadInput:
 
 
 class TestPrepare:
-    def test_returns_rounded_float64_and_leaves_the_input_alone(self):
-        given = np.array([0.1, -0.7, 2 / 3], dtype=np.float32)
-        pred, truth = prepare(given, [1, 0, -1])
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_returns_float64_and_leaves_the_input_alone(self, dtype):
+        given = np.array([0.1, -0.7, 2 / 3, 1e-50], dtype=dtype)
+        before = given.copy()
+        pred, truth = prepare(given, given)
         assert pred.dtype == truth.dtype == np.float64
-        assert pred.tolist() == [0.1, -0.7, 0.666667]
-        assert given.dtype == np.float32
+        assert pred.tolist() == [*given[:3].astype(np.float64), 0.0]  # as they are
+        assert truth.tolist() == [0.1, -0.7, 0.666667, 0.0]  # as datasets are stored
+        assert given.dtype == dtype and (given == before).all()
 
     def test_huge_finite_predictions_are_scored(self):
         scores = score(np.array([3e38, -3e38, 1.0], dtype=np.float32), [1.0, -1.0, 0.2], "mosi")

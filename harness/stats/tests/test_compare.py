@@ -51,7 +51,7 @@ def test_every_metric_equals_a_naive_loop(dataset: str, name: str) -> None:
     weights = counts(12, 40, np.random.default_rng(1))
     weights[0] = [2.0] * 6 + [0.0] * 6
     metric = metrics[name]
-    found = evaluator(a.round(6), truth.round(6), groups, metric.on(datasets[dataset]))(weights)
+    found = evaluator(a, truth.round(6), groups, metric.on(datasets[dataset]))(weights)
     expected = naive(a, truth, groups, weights, metric, dataset)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
 
