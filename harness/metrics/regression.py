@@ -87,7 +87,7 @@ def corr(pred: Values, truth: Values) -> float:
 
 
 def spearman(pred: Values, truth: Values) -> float:
-    """Spearman correlation: Pearson correlation of average ranks, those of equal values averaged.
+    """Spearman correlation: Pearson correlation of ranks; equal values share their average rank.
 
     Args:
         pred: (N,) predictions.

@@ -57,7 +57,7 @@ def write_table(table: pd.DataFrame, path: Path) -> Path:
     if path.suffix == ".parquet":
         table.to_parquet(path, index=False)
     elif path.suffix == ".jsonl":
-        table.to_json(path, orient="records", lines=True)
+        table.to_json(path, orient="records", lines=True, double_precision=15)
     else:
         table.to_csv(path, index=False)
     return path

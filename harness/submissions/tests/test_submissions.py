@@ -255,6 +255,24 @@ def test_predictions_are_kept_as_they_are() -> None:
     assert [flag.kind for flag in checked.flags] == ["one-run"]
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_digits_beyond_the_sixth_count(tmp_path: Path, store: SubmissionStore, suffix: str) -> None:
+    table = predictions_for("sims", by=0.4)
+    table["pred"] = 0.1234567 + 1e-7 * table["pred"]  # a network that has all but collapsed
+    _, _, checked = put(store, read_submission(write_table(table, tmp_path / f"p{suffix}"), MINE))
+    stored = store.get("sims", "mine").predictions()
+    found = score_runs(stored, SIMS.labels, SIMS.dataset)[0]["corr"]
+    truth = table["id"].map(SIMS.labels)
+    assert found == pytest.approx(np.corrcoef(table["pred"], truth)[0, 1], rel=1e-6)
+    assert "near-constant" in [flag.kind for flag in checked.flags]
+
+
+@pytest.mark.parametrize("factor", [1e-100, 1e-200, 1e-310])
+def test_numbers_whose_squares_are_none_are_flagged(factor: float) -> None:
+    table = predictions_for("sims")
+    assert "near-constant" in kinds(table.assign(pred=factor * table["pred"]))
+
+
 def test_scores_are_those_of_the_clips_each_run_covers() -> None:
     table = pd.concat(
         [
