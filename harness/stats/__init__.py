@@ -1,10 +1,9 @@
 """Statistics: is one system better than another, by how much, and could we have seen it?
 
-``compare`` is the test to use; ``crossed_t`` is its analytic check. ``holm`` goes with declared
-families, ``benjamini_hochberg`` with exploration, ``tost`` with claims of no difference.
+``compare`` is the test to use, ``rank`` its answer for all systems of a table. ``holm`` goes with
+declared families, ``benjamini_hochberg`` with exploration, ``tost`` with claims of no difference.
 """
 
-from harness.stats.analytic import TTest, crossed_t, crossed_variance_t
 from harness.stats.compare import Comparison, Verdict, compare
 from harness.stats.conditional import (
     Conditional,
@@ -29,7 +28,7 @@ from harness.stats.ranks import (
     Ranking,
     Standing,
     average_ranks,
-    draw_fields,
+    fields_of,
     rank,
 )
 
@@ -42,15 +41,12 @@ __all__ = [
     "Pairing",
     "Ranking",
     "Standing",
-    "TTest",
     "Verdict",
     "average_ranks",
     "benjamini_hochberg",
     "compare",
-    "crossed_t",
-    "crossed_variance_t",
     "declared_margin",
-    "draw_fields",
+    "fields_of",
     "holm",
     "mcnemar",
     "paired_t_over_seeds",

@@ -54,8 +54,8 @@ def tost(comparison: Comparison, margin: float | None = None, alpha: float = 0.0
             f"{comparison.dataset} declares no equivalence margin for {comparison.metric}",
             hint="give one, decided before looking at the result",
         )
-    p_value = comparison.distribution.p_equivalence(margin)
-    low, high = comparison.distribution.interval(1.0 - 2.0 * alpha)
+    p_value = comparison.reference.p_equivalence(margin)
+    low, high = comparison.reference.interval(1.0 - 2.0 * alpha)
     return Equivalence(
         margin=margin, p_value=p_value, low=low, high=high, equivalent=p_value < alpha
     )

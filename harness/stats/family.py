@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from harness.data.datasets import Dataset
 from harness.metrics.base import metrics, metrics_for
-from harness.stats.compare import Comparison, Interval, compare
+from harness.stats.compare import Comparison, compare
 from harness.stats.multiple import holm
 
 __all__ = ["adjusted", "compare_metrics", "confirmatory", "main_acc2"]
@@ -44,10 +44,6 @@ def compare_metrics(
     truth: ArrayLike,
     clusters: ArrayLike,
     dataset: Dataset,
-    *,
-    draws: int = 10_000,
-    seed: int = 0,
-    interval: Interval = "percentile",
 ) -> list[Comparison]:
     """``compare`` in every primary metric of a dataset, in the order of tables.
 
@@ -57,9 +53,6 @@ def compare_metrics(
         truth: (N,) labels.
         clusters: (N,) source video of each clip.
         dataset: Which metrics apply.
-        draws: Bootstrap draws, at least 100.
-        seed: Of the resampling; all metrics see the same draws of seeds and videos.
-        interval: ``percentile`` or ``bca``.
 
     Raises:
         SubmissionError: As ``compare``.
@@ -67,7 +60,7 @@ def compare_metrics(
     """
     systems = (pred_a, pred_b, truth, clusters)
     return [
-        compare(*systems, metric, draws, seed, dataset=dataset, interval=interval)
+        compare(*systems, metric, dataset=dataset)
         for metric in metrics_for(dataset, primary=True)
     ]
 
