@@ -16,9 +16,9 @@ from __future__ import annotations
 import numpy as np
 
 from harness.metrics.base import Score, Values
-from harness.stats.sums import Clusters, sums_of
+from harness.stats.sums import Clusters, Sums, sums_of
 
-__all__ = ["values_and_pseudo_values"]
+__all__ = ["pseudo_values_of", "values_and_pseudo_values"]
 
 
 def values_and_pseudo_values(
@@ -37,22 +37,25 @@ def values_and_pseudo_values(
         run's pseudo-values is its value but for a bias of order 1 / V, which they correct and the
         value keeps.
     """
-    values, without = _left_out(pred, truth, clusters, function)
-    videos = without.shape[1]
-    return values, videos * values[:, None] - (videos - 1) * without
-
-
-def _left_out(
-    pred: Values, truth: Values, clusters: Clusters, function: Score
-) -> tuple[Values, Values]:
-    """(S,) metric of every run and (S, V) the same without each video."""
     sums = sums_of(pred, truth, clusters, function)
     if sums is not None:
-        whole = sums.cells.sum(axis=1)  # (S, K)
-        return sums.read(whole), sums.read(whole[:, None] - sums.cells)
+        return pseudo_values_of(sums)
     values = np.array([function(run, truth) for run in pred], dtype=np.float64)
     without = np.empty((len(pred), int(clusters.max()) + 1))
     for video in range(without.shape[1]):
         kept = clusters != video
         without[:, video] = [function(run[kept], truth[kept]) for run in pred]
-    return values, without
+    return values, _pseudo(values, without)
+
+
+def pseudo_values_of(sums: Sums) -> tuple[Values, Values]:
+    """The same of a metric that is read off sums: all videos are left out at once."""
+    whole = sums.cells.sum(axis=1)  # (S, K)
+    values = sums.read(whole)
+    return values, _pseudo(values, sums.read(whole[:, None] - sums.cells))
+
+
+def _pseudo(values: Values, without: Values) -> Values:
+    """(S, V) from (S,) values and (S, V) values without each video."""
+    videos = without.shape[1]
+    return np.asarray(videos * values[:, None] - (videos - 1) * without)

@@ -1,7 +1,8 @@
-"""One metric under many conditions: every cell, areas, the worst cell, resampled together.
+"""One metric under many conditions: every cell, areas, the worst cell.
 
-In a draw, all conditions see the same source videos and, for one system, the same seeds: the runs
-of a seed answer every cell from one checkpoint. An area is a mean over cells, draw by draw.
+The runs of a seed answer every cell from one checkpoint, on the same source videos: an area, which
+is a mean over cells, is estimated from pseudo-values averaged over its cells, run by run and video
+by video. What varies with the cells drops out of an area as far as it does.
 
 Shapes: S seeds, C conditions, N clips, V source videos, D draws.
 """
@@ -13,37 +14,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike
+from scipy.special import ndtr
 
 from harness._util.seeds import derive
-from harness.data.datasets import Dataset
+from harness.data.split_labels import SplitLabels
 from harness.errors import SpecError
 from harness.metrics.base import Metric, Values, prepare
-from harness.stats.distribution import Distribution
-from harness.stats.resample import Clusters, counts, sums_of
+from harness.stats.estimate import Estimate, estimate
+from harness.stats.jackknife import pseudo_values_of
+from harness.stats.sums import Clusters, sums_of
 
 __all__ = ["Extreme", "Sample", "Surface", "largest", "sample"]
 
-_CELLS = 16  # conditions whose draws are in memory at once, before they are averaged over seeds
+_DRAWS = 10_000
+_TEST = "test"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
-    """The labels of a split and the draws of its videos, shared by every system.
+    """The labels of a split and its source videos, shared by every system.
 
     Args:
-        truth: (N,) labels.
+        truth: Of N clips.
         clusters: (N,) source video of each clip, 0 to V - 1.
-        videos: (D, V) how often each was drawn.
-        dataset: Whose metrics apply.
-        seed: Of the resampling.
+        sizes: (V,) clips of each video.
     """
 
-    truth: Values
+    truth: SplitLabels
     clusters: Clusters
-    videos: Values = field(repr=False)
-    dataset: Dataset
-    seed: int
+    sizes: Values
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,16 +50,20 @@ class Surface:
     """A system in one metric.
 
     Args:
-        values: (C,) mean over seeds, NaN where undefined.
-        drawn: (C, D) the same of each draw.
+        name: Of the system.
+        runs: (S, C) the metric of every run under every condition, NaN where undefined.
+        pseudo: (S, C, V) its pseudo-values.
+        sizes: (V,) clips of each video.
     """
 
-    values: Values
-    drawn: Values = field(repr=False)
+    name: str
+    runs: Values
+    pseudo: Values = field(repr=False)
+    sizes: Values = field(repr=False)
 
     @classmethod
     def of(cls, name: str, pred: Values, metric: Metric, among: Sample) -> Surface:
-        """The surface of one system; what is drawn for it does not depend on the others.
+        """The surface of one system.
 
         Args:
             name: Of the system.
@@ -71,69 +74,60 @@ class Surface:
         Raises:
             SpecError: For a metric of ranks.
         """
-        seeds, cells, _ = pred.shape
-        child = derive(among.seed, "surface", name.replace("\x1f", " "))
-        times = counts(seeds, len(among.videos), np.random.default_rng(child)) / seeds  # (D, S)
-        starts = range(0, cells, _CELLS)
-        parts = [_cells(pred[:, at : at + _CELLS], metric, among, times) for at in starts]
+        seeds, cells, clips = pred.shape
+        truth = among.truth
+        flat = pred.reshape(seeds * cells, clips).astype(np.float64)  # (S*C, N)
+        sums = sums_of(flat, truth.labels, among.clusters, metric.on(truth.dataset))
+        if sums is None:
+            raise SpecError(
+                f"{metric.name} is no function of sums over clips: nothing leaves out videos under"
+                " hundreds of conditions",
+                hint="--metric mae",
+            )
+        values, pseudo = pseudo_values_of(sums)  # (S*C,), (S*C, V)
         return cls(
-            values=np.concatenate([values for values, _ in parts]),
-            drawn=np.concatenate([drawn for _, drawn in parts]),
+            name=name,
+            runs=values.reshape(seeds, cells),
+            pseudo=pseudo.reshape(seeds, cells, -1),
+            sizes=among.sizes,
         )
 
-    def area(self, places: Sequence[int]) -> tuple[float, Values]:
-        """Mean over cells: observed, and (D,) of each draw; NaN where any cell is undefined."""
+    @property
+    def values(self) -> Values:
+        """(C,) mean over seeds, NaN where undefined."""
+        return np.asarray(self.runs.mean(axis=0))
+
+    def area(self, places: Sequence[int]) -> Estimate:
+        """Mean over cells; undefined where any cell is."""
         chosen = list(places)
-        return float(self.values[chosen].mean()), np.asarray(self.drawn[chosen].mean(axis=0))
+        return estimate(
+            self.runs[:, chosen].mean(axis=1),
+            self.pseudo[:, chosen].mean(axis=1),
+            self.sizes,
+            runs=self.name,
+            videos=_TEST,
+        )
 
-    def interval(self, places: Sequence[int]) -> tuple[float, float]:
-        """95 % interval of an area."""
-        return Distribution(_defined(self.area(places)[1])).interval()
+    def only(self, places: Sequence[int]) -> Surface:
+        """These cells alone."""
+        chosen = list(places)
+        return Surface(
+            name=self.name,
+            runs=self.runs[:, chosen],
+            pseudo=self.pseudo[:, chosen],
+            sizes=self.sizes,
+        )
 
 
-def sample(
-    truth: ArrayLike, videos: ArrayLike, dataset: Dataset, draws: int = 10_000, seed: int = 0
-) -> Sample:
+def sample(truth: SplitLabels) -> Sample:
     """Prepare a split for surfaces.
 
-    Args:
-        truth: (N,) labels.
-        videos: (N,) source video of each clip.
-        dataset: Whose labels they are.
-        draws: D.
-        seed: Of the resampling.
+    Raises:
+        SubmissionError: When labels leave the dataset's scale.
     """
-    labels, _ = prepare(truth, truth, dataset)
-    names, clusters = np.unique(np.asarray(videos), return_inverse=True)  # (V,), (N,)
-    generator = np.random.default_rng(derive(seed, "surface videos", dataset.name))
-    return Sample(
-        truth=labels,
-        clusters=clusters,
-        videos=counts(names.size, draws, generator),
-        dataset=dataset,
-        seed=seed,
-    )
-
-
-def _cells(pred: Values, metric: Metric, among: Sample, times: Values) -> tuple[Values, Values]:
-    """(c,) observed and (c, D) drawn means over seeds of some conditions."""
-    seeds, cells, clips = pred.shape
-    runs = pred.reshape(seeds * cells, clips).astype(np.float64)  # (S*c, N)
-    sums = sums_of(runs, among.truth, among.clusters, metric.on(among.dataset))
-    if sums is None:
-        raise SpecError(
-            f"{metric.name} is no function of sums over clips: nothing resamples it under"
-            " hundreds of conditions",
-            hint="--metric mae",
-        )
-    everything = np.ones((1, among.videos.shape[1]))  # (1, V): the videos as observed
-    values = sums(everything).reshape(seeds, cells).mean(axis=0)  # (c,)
-    drawn = sums(among.videos).reshape(-1, seeds, cells)  # (D, S, c)
-    return values, np.einsum("ds,dsc->cd", times, drawn)  # draw d's mean over its own seeds
-
-
-def _defined(draws: Values) -> Values:
-    return draws[np.isfinite(draws)]
+    prepare(truth.labels, truth.labels, truth.dataset)
+    _, clusters, sizes = np.unique(truth.videos, return_inverse=True, return_counts=True)
+    return Sample(truth=truth, clusters=clusters, sizes=sizes.astype(np.float64))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,39 +141,51 @@ class Extreme:
     high: float
 
 
-def largest(values: Values, drawn: Values, alpha: float = 0.05) -> Extreme:
-    """The largest of C quantities that were resampled together.
+def largest(estimates: Sequence[Estimate], alpha: float = 0.05, seed: int = 0) -> Extreme:
+    """The largest of C quantities that share runs, or videos, or both.
 
-    The percentiles of the largest drawn value would not do: it is too large on average. Instead
-    all C quantities get one simultaneous band, value ± q times standard error, with q the 1 - alpha
-    quantile of the largest studentised deviation; the largest true quantity then lies between the
-    largest lower and the largest upper end with probability 1 - alpha at least.
+    The interval of the largest observed one would not do: it is too large on average. Instead all
+    C quantities get a band each, together at level 1 - alpha: the level of a single interval is
+    raised until Gaussian draws with the estimates' covariance all lie inside theirs often enough.
+    The largest true quantity then lies between the largest lower and the largest upper end.
 
     Args:
-        values: (C,) observed.
-        drawn: (C, D) of each draw.
-        alpha: Probability of missing it.
+        estimates: C of them.
+        alpha: Probability of missing the largest true one.
+        seed: Of what is drawn.
 
     Returns:
         NaN all over when any quantity is undefined.
-
-    Example:
-        >>> drawn = np.random.default_rng(0).normal(size=(3, 4000))
-        >>> found = largest(np.array([0.0, 5.0, 1.0]), drawn + [[0.0], [5.0], [1.0]])
-        >>> found.place, found.low < 5.0 < found.high
-        (1, True)
     """
+    values = np.array([one.value for one in estimates])  # (C,)
     if not np.isfinite(values).all():
         return Extreme(place=0, value=math.nan, low=math.nan, high=math.nan)
-    drawn = drawn[:, np.isfinite(drawn).all(axis=0)]  # draws in which all are defined
-    error = drawn.std(axis=1)  # (C,)
-    away = np.abs(drawn - values[:, None])  # (C, D)
-    scaled = np.divide(away, error[:, None], out=np.zeros_like(away), where=error[:, None] > 0)
-    reach = float(np.quantile(scaled.max(axis=0), 1 - alpha))  # q, one for all C
+    level = _single_level(estimates, alpha, seed)
+    reach = np.array([one.reference.reach(level) for one in estimates])
     place = int(np.argmax(values))
     return Extreme(
         place=place,
         value=float(values[place]),
-        low=float((values - reach * error).max()),
-        high=float((values + reach * error).max()),
+        low=float((values - reach).max()),
+        high=float((values + reach).max()),
     )
+
+
+def _single_level(estimates: Sequence[Estimate], alpha: float, seed: int) -> float:
+    """Level of single intervals that all hold at once with probability 1 - alpha."""
+    parts = [
+        {("runs", name): part.deviation for name, part in one.runs.items()}
+        | {("videos", name): part.influence for name, part in one.videos.items()}
+        for one in estimates
+    ]
+    drawn = np.zeros((_DRAWS, len(estimates)))  # (D, C)
+    for key in dict.fromkeys(key for own in parts for key in own):
+        size = max(own[key].size for own in parts if key in own)
+        weights = np.random.default_rng(derive(seed, "largest", *key)).normal(size=(_DRAWS, size))
+        for column, own in zip(drawn.T, parts, strict=True):
+            if key in own and own[key].size:
+                column += weights @ own[key]
+    spread = drawn.std(axis=0)
+    scaled = np.divide(np.abs(drawn), spread, out=np.zeros_like(drawn), where=spread > 0)
+    reach = float(np.quantile(scaled.max(axis=1), 1.0 - alpha))
+    return max(1.0 - alpha, 1.0 - 2.0 * float(ndtr(-reach)))
