@@ -16,7 +16,8 @@ from harness.benchmarks.measure import BenchmarkRow, Measure, Scale, alternate, 
 from harness.benchmarks.references import SCORERS
 from harness.benchmarks.runs import SUITE, copies, key_of, stored
 from harness.data.datasets import datasets
-from harness.runs.labels import Truth
+from harness.data.split_labels import SplitLabels
+from harness.runs.labels import predictions_of, stored_labels
 from harness.runs.record import RunRecord
 from harness.runs.store import RunStore
 from harness.tracking import export as tracking
@@ -117,7 +118,7 @@ def board(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """A board of many runs against scoring the same predictions with scikit-learn and SciPy."""
     store = stored(folder, folder / "boarded", scale.share, scale.board_runs)
     truth = _test_labels(store)
-    predictions = [truth.predictions(run) for run in store]
+    predictions = [predictions_of(run, truth) for run in store]
     ours, theirs = alternate(
         wall(lambda: leaderboards.render(store, SUITE)),
         wall(lambda: _score_elsewhere(predictions, truth.labels)),
@@ -134,8 +135,8 @@ def board(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     return [row]
 
 
-def _test_labels(store: RunStore) -> Truth:
-    return Truth.load(store, store.plan(SUITE).corpora[0].data, datasets["mosi"])
+def _test_labels(store: RunStore) -> SplitLabels:
+    return stored_labels(store, store.plan(SUITE).corpora[0].data, datasets["mosi"])
 
 
 def _score_elsewhere(

@@ -8,27 +8,28 @@ label a clip, they are compared (``harness.data.labels``).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
 
+from harness.data.corpus import Corpus
 from harness.data.datasets import Dataset
 from harness.data.labels import LabelNotice, OwnLabels, contradiction, gather, judge, judge_rows
 from harness.data.readers import label_csv
-from harness.data.store import CorpusStore
+from harness.data.split_labels import SplitLabels
+from harness.data.store import CorpusStore, assemble
 from harness.errors import SpecError, SubmissionError
 
 __all__ = [
-    "Annotated",
-    "Labels",
-    "annotated",
+    "KnownLabels",
+    "LabelSource",
     "find_labels",
+    "find_source",
     "no_labels",
-    "of_clips",
-    "official_clips",
+    "official_source",
     "own_labels",
     "refuse_unknown_split",
     "verified",
@@ -40,58 +41,48 @@ be used without being asked for: releases of one dataset differ by single clips.
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Annotated:
-    """All clips of a dataset with their labels, from one place.
+class LabelSource:
+    """A file or corpus that labels the clips of a dataset.
 
     Args:
-        dataset: The dataset.
-        clips: Columns ``id, video, split, label``.
-        name: The file or corpus.
+        corpus: The clips; of a file, as they would be stored.
+        name: What it is called: the file or the corpus.
     """
 
-    dataset: Dataset
-    clips: pd.DataFrame
+    corpus: Corpus
     name: str
 
-    def split(self, name: str) -> pd.DataFrame:
-        """The clips of one split."""
-        return self.clips[self.clips["split"] == name]
-
-    @property
-    def gap(self) -> str:
-        """What differs from the official split, such as ``1 of 1,284 train clips``; else empty."""
-        counts = [
-            f"{len(self.split(name)):,} of {official.clips:,} {name}"
-            for name, official in self.dataset.splits.items()
-            if len(self.split(name)) != official.clips
-        ]
-        return f"{', '.join(counts)} clips" if counts else ""
+    def of(self, split: str) -> SplitLabels:
+        """The labels of one split, none where it has none of it."""
+        return SplitLabels.of_table(self.corpus.clips, self.corpus.dataset, split)
 
     def is_near(self, split: str) -> bool:
         """Whether it has about as many clips of a split as there are officially."""
-        official = self.dataset.splits[split].clips
-        return abs(len(self.split(split)) - official) <= NEAR * official
+        return self.distance(split) <= NEAR * self.corpus.dataset.sizes[split]
+
+    def distance(self, split: str) -> int:
+        """How many clips of a split it has more or less than there are officially."""
+        return abs(len(self.corpus.split(split)) - self.corpus.dataset.sizes[split])
 
     @property
     def origin(self) -> str:
-        """Its name, and what it lacks."""
-        return f"{self.name} ({self.gap}; not the official split)" if self.gap else self.name
+        """Its name, and how it differs from the official split."""
+        difference = self.corpus.differs_from_official
+        return f"{self.name} ({difference}; not the official split)" if difference else self.name
 
 
-@dataclass(frozen=True, kw_only=True)
-class Labels:
-    """Labels of one split.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class KnownLabels:
+    """The labels of a split that predictions are scored against, and where they are from.
 
     Args:
-        truth: Clip id -> label.
-        videos: Clip id -> source video.
-        origin: Where the labels came from.
+        truth: The labels.
+        origin: Where they came from.
         videos_origin: Where the source videos came from.
         notices: What contradicts them in single clips.
     """
 
-    truth: Mapping[str, float]
-    videos: Mapping[str, str]
+    truth: SplitLabels
     origin: str
     videos_origin: str
     notices: tuple[LabelNotice, ...] = ()
@@ -110,7 +101,7 @@ def find_labels(
     *,
     file: Path | None = None,
     corpus: str | None = None,
-) -> Labels:
+) -> KnownLabels:
     """The labels to score against, compared with every other label of these clips at hand.
 
     Args:
@@ -127,24 +118,24 @@ def find_labels(
         DataError: For a label file or corpus that cannot be read.
     """
     refuse_unknown_split(dataset, split)
-    found = annotated(dataset, split, store, file=file, corpus=corpus)
+    found = find_source(dataset, split, store, file=file, corpus=corpus)
     if found is not None:
         asked = file is not None or corpus is not None
         known = _of_split(found, split, found.name if file is not None else found.origin)
         others = _stored(dataset, store) if asked else ()
         return verified(_compared(known, others, split), own)
-    if not own:
+    if not any(one.labels or one.disputed for one in own):
         raise no_labels(dataset, split, store)
-    known = _of_files(own)
+    known = _of_files(own, dataset, split)
     for other in _stored(dataset, store):
-        truth = _truth(other.split(split))
+        truth = other.of(split)
         for one in own:
-            clash = contradiction(one.labels, truth, source=one.source, against=other.name)
+            clash = contradiction(one.labels, truth.by_id, source=one.source, against=other.name)
             known = dataclasses.replace(known, notices=(*known.notices, *judge(clash)))
     return known
 
 
-def verified(known: Labels, own: Sequence[OwnLabels]) -> Labels:
+def verified(known: KnownLabels, own: Sequence[OwnLabels]) -> KnownLabels:
     """The labels with a notice of every single clip that a file labels otherwise.
 
     Raises:
@@ -152,11 +143,14 @@ def verified(known: Labels, own: Sequence[OwnLabels]) -> Labels:
     """
     notices = [notice for one in own for notice in judge_rows(one)]
     for one in own:
-        clash = contradiction(one.labels, known.truth, source=one.source, against=known.origin)
+        clash = contradiction(
+            one.labels, known.truth.by_id, source=one.source, against=known.origin
+        )
         notices += judge(clash)
+    labelled = known.truth.by_id
     beyond = [
         dataclasses.replace(
-            one, labels={c: label for c, label in one.labels.items() if c not in known.truth}
+            one, labels={c: label for c, label in one.labels.items() if c not in labelled}
         )
         for one in own
     ]
@@ -164,15 +158,15 @@ def verified(known: Labels, own: Sequence[OwnLabels]) -> Labels:
     return dataclasses.replace(known, notices=(*known.notices, *notices))
 
 
-def annotated(
+def find_source(
     dataset: Dataset,
     split: str,
     store: CorpusStore,
     *,
     file: Path | None = None,
     corpus: str | None = None,
-) -> Annotated | None:
-    """The clips of a file or corpus asked for, else of the stored corpus nearest to official.
+) -> LabelSource | None:
+    """The file or corpus asked for, else the stored corpus nearest to official.
 
     Returns:
         None when nothing was asked for and no stored corpus has about the split's official clips.
@@ -184,7 +178,7 @@ def annotated(
     if file is not None and corpus is not None:
         raise SpecError("labels come from one place: --labels or --corpus, not both")
     if file is not None:
-        return Annotated(dataset=dataset, clips=label_csv.read(file, dataset).clips, name=file.name)
+        return LabelSource(corpus=assemble(label_csv.read(file, dataset)), name=file.name)
     if corpus is not None:
         found = store.load(corpus)
         if corpus not in _names(dataset, store):
@@ -192,17 +186,18 @@ def annotated(
                 f"corpus {corpus} does not hold the labels of {dataset.title}",
                 hint=f"one of {', '.join(_names(dataset, store)) or 'none stored'}",
             )
-        return Annotated(dataset=dataset, clips=found.clips, name=corpus)
-    official = official_clips(dataset, store)
+        return LabelSource(corpus=found, name=corpus)
+    official = official_source(dataset, store)
     if official is not None:
         return official
     near = [found for found in _stored(dataset, store) if found.is_near(split)]
-    return max(near, key=lambda found: _closeness(found, split), default=None)
+    return min(near, key=lambda found: _remoteness(found, split), default=None)
 
 
-def official_clips(dataset: Dataset, store: CorpusStore) -> Annotated | None:
+def official_source(dataset: Dataset, store: CorpusStore) -> LabelSource | None:
     """The first stored corpus that is the whole dataset in its official split, None without one."""
-    return next((found for found in _stored(dataset, store) if not found.gap), None)
+    found = _stored(dataset, store)
+    return next((one for one in found if not one.corpus.differs_from_official), None)
 
 
 def no_labels(
@@ -221,7 +216,8 @@ def no_labels(
             ways = "--labels LABEL.CSV" if only else f"--labels LABEL.CSV, or --corpus {found.name}"
             return SubmissionError(
                 f"the stored corpus {found.name} is not the official split of {dataset.title}"
-                f" ({found.gap}), so its {split} labels are not taken for the official ones",
+                f" ({found.corpus.differs_from_official}), so its {split} labels are not taken for"
+                " the official ones",
                 hint=ways,
             )
     return SubmissionError(
@@ -236,16 +232,6 @@ def refuse_unknown_split(dataset: Dataset, split: str) -> None:
         raise SpecError(f"--split takes {', '.join(dataset.splits)}; found {split!r}")
 
 
-def of_clips(clips: pd.DataFrame, origin: str) -> Labels:
-    """Labels of a table with columns ``id, video, label``."""
-    return Labels(
-        truth=_truth(clips),
-        videos=dict(zip(clips["id"], clips["video"], strict=True)),
-        origin=origin,
-        videos_origin=origin,
-    )
-
-
 # What is stored
 
 
@@ -254,43 +240,37 @@ def _names(dataset: Dataset, store: CorpusStore) -> list[str]:
     return [name for name in store.names() if name.partition("@")[0] == dataset.name]
 
 
-def _stored(dataset: Dataset, store: CorpusStore) -> Iterator[Annotated]:
+def _stored(dataset: Dataset, store: CorpusStore) -> Iterator[LabelSource]:
     for name in _names(dataset, store):
-        yield Annotated(dataset=dataset, clips=store.load(name).clips, name=name)
+        yield LabelSource(corpus=store.load(name), name=name)
 
 
-def _closeness(found: Annotated, split: str) -> tuple[int, int]:
-    """Larger is nearer to the official split, which decides, then to the whole dataset."""
-    here = abs(len(found.split(split)) - found.dataset.splits[split].clips)
-    return -here, -abs(len(found.clips) - found.dataset.clips)
+def _remoteness(found: LabelSource, split: str) -> tuple[int, int]:
+    """Smaller is nearer to the official split, which decides, then to the whole dataset."""
+    corpus = found.corpus
+    return found.distance(split), abs(len(corpus.clips) - corpus.dataset.clips)
 
 
-def _of_split(found: Annotated, split: str, origin: str) -> Labels:
-    clips = found.split(split)
-    if clips.empty:
-        counts = found.clips["split"].value_counts()
-        has = ", ".join(
-            f"{counts[name]:,} {name}" for name in found.dataset.splits if name in counts
-        )
+def _of_split(found: LabelSource, split: str, origin: str) -> KnownLabels:
+    truth = found.of(split)
+    if not len(truth):
+        counts = {name: len(part) for name, part in found.corpus.splits.items()}
+        has = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
         raise SubmissionError(
             f"{found.name} has no {split} clips (it has {has or 'none at all'})",
             hint="check --split, or take labels that have it",
         )
-    return of_clips(clips, origin)
-
-
-def _truth(clips: pd.DataFrame) -> dict[str, float]:
-    return dict(zip(clips["id"], clips["label"].astype(float).round(6), strict=True))
+    return KnownLabels(truth=truth, origin=origin, videos_origin=origin)
 
 
 # What contradicts
 
 
-def _compared(known: Labels, others: Iterable[Annotated], split: str) -> Labels:
+def _compared(known: KnownLabels, others: Iterable[LabelSource], split: str) -> KnownLabels:
     """Labels that were asked for, with a notice of each stored corpus that contradicts them."""
     clashes = (
         contradiction(
-            known.truth, _truth(other.split(split)), source=known.origin, against=other.name
+            known.truth.by_id, other.of(split).by_id, source=known.origin, against=other.name
         )
         for other in others
         if not known.origin.startswith(other.name)
@@ -307,21 +287,21 @@ def _between(own: Sequence[OwnLabels]) -> list[LabelNotice]:
     return [notice for clash in clashes for notice in judge(clash)]
 
 
-def _of_files(own: Sequence[OwnLabels]) -> Labels:
+def _of_files(own: Sequence[OwnLabels], dataset: Dataset, split: str) -> KnownLabels:
     """The labels of the files, without the clips on which they do not agree."""
     notices = [notice for one in own for notice in judge_rows(one)] + _between(own)
     ids = [clip for one in own for clip in one.labels]
     both = gather("the files", ids, [label for one in own for label in one.labels.values()])
     disputed = {clip for one in own for clip in one.disputed}
     order = sorted(both.labels) if len(own) > 1 else both.labels  # either file may come first
-    truth = {clip: both.labels[clip] for clip in order if clip not in disputed}
+    labels = {clip: both.labels[clip] for clip in order if clip not in disputed}
+    videos = {clip: clip.rpartition("_")[0] or clip for clip in labels}
     if len(own) == 1:
         origin = "the file's own label column (unverified)"
     else:
         origin = "the files' own label columns (unverified)"
-    return Labels(
-        truth=truth,
-        videos={clip: clip.rpartition("_")[0] or clip for clip in truth},
+    return KnownLabels(
+        truth=SplitLabels.of_clips(labels, videos, dataset, split),
         origin=origin,
         videos_origin="the part of the clip id before the last underscore",
         notices=tuple(notices),

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from harness._util.canonical import Json
 from harness.data.label_causes import cause_of, same_labels
+from harness.data.rounding import rounded
 from harness.errors import SubmissionError
 
 __all__ = [
@@ -148,7 +149,8 @@ def finest(labels: Iterable[float]) -> float:
         >>> finest([0.667, 0.666667])
         0.666667
     """
-    return max((round(label, 6) for label in labels), key=lambda label: (len(repr(label)), label))
+    found: list[float] = rounded(list(labels)).tolist()
+    return max(found, key=lambda label: (len(repr(label)), label))
 
 
 def contradiction(

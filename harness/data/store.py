@@ -22,9 +22,10 @@ from harness._util.atomic import commit_folder
 from harness._util.canonical import Json
 from harness.data.corpus import LABELS, Corpus, Stream
 from harness.data.datasets import SPLITS, Dataset, datasets
+from harness.data.rounding import rounded
 from harness.errors import DataError
 
-__all__ = ["CorpusStore", "Draft", "corpus_name", "fingerprint"]
+__all__ = ["CorpusStore", "Draft", "assemble", "corpus_name", "fingerprint"]
 
 FORMAT = 1
 _REQUIRED = ("id", "video", "clip", "split", "text", "label")
@@ -105,7 +106,7 @@ class CorpusStore:
         )
 
     def add(self, draft: Draft) -> Corpus:
-        """Validate, order by split, fingerprint and store a draft.
+        """Assemble and store a draft.
 
         Storing the same content again is a no-op.
 
@@ -113,39 +114,56 @@ class CorpusStore:
             DataError: For a draft that breaks the corpus contract, or a stored corpus of that name
                 with other content.
         """
-        _check_clips(draft)
-        _check_arrays(draft)
-        ordered = _ordered(draft)
-        mark = fingerprint(ordered.clips, ordered.streams, ordered.tokens)
-        if draft.name in self:
-            stored = self.load(draft.name)
-            if stored.fingerprint != mark:
+        corpus = assemble(draft)
+        if corpus.name in self:
+            stored = self.load(corpus.name)
+            if stored.fingerprint != corpus.fingerprint:
                 raise DataError(
-                    f"corpus {draft.name!r} is already stored with other content"
-                    f" ({stored.fingerprint[:12]}, new {mark[:12]})",
+                    f"corpus {corpus.name!r} is already stored with other content"
+                    f" ({stored.fingerprint[:12]}, new {corpus.fingerprint[:12]})",
                     hint="choose another --feature-set, or delete the stored corpus first",
                 )
             return stored
-        with commit_folder(self.root / draft.name) as folder:
-            self._write(ordered, mark, folder)
-        return self.load(draft.name)
+        with commit_folder(self.root / corpus.name) as folder:
+            self._write(corpus, folder)
+        return self.load(corpus.name)
 
-    def _write(self, draft: Draft, mark: str, folder: Path) -> None:
-        for name, stream in draft.streams.items():
+    def _write(self, corpus: Corpus, folder: Path) -> None:
+        for name, stream in corpus.streams.items():
             np.save(folder / f"{name}.npy", np.ascontiguousarray(stream.values, dtype=np.float32))
             np.save(folder / f"{name}_lengths.npy", stream.lengths.astype(np.int64))
-        if draft.tokens is not None:
-            np.save(folder / "tokens.npy", np.ascontiguousarray(draft.tokens, dtype=np.int32))
-        draft.clips.to_parquet(folder / "clips.parquet", index=False)
+        if corpus.tokens is not None:
+            np.save(folder / "tokens.npy", np.ascontiguousarray(corpus.tokens, dtype=np.int32))
+        corpus.clips.to_parquet(folder / "clips.parquet", index=False)
         record = {
             "format": FORMAT,
-            "dataset": _dataset_name(draft.name),
-            "fingerprint": mark,
-            "streams": list(draft.streams),
-            "tokens": draft.tokens is not None,
-            "manifest": draft.manifest,
+            "dataset": corpus.dataset.name,
+            "fingerprint": corpus.fingerprint,
+            "streams": list(corpus.streams),
+            "tokens": corpus.tokens is not None,
+            "manifest": corpus.manifest,
         }
         (folder / "manifest.json").write_text(canonical.dumps(record, indent=1), "utf-8")
+
+
+def assemble(draft: Draft) -> Corpus:
+    """Validate a draft, order it by split and mark it with its fingerprint; nothing is stored.
+
+    Raises:
+        DataError: For a draft that breaks the corpus contract.
+    """
+    _check_clips(draft)
+    _check_arrays(draft)
+    ordered = _ordered(draft)
+    return Corpus(
+        name=ordered.name,
+        dataset=datasets[_dataset_name(ordered.name)],
+        fingerprint=fingerprint(ordered.clips, ordered.streams, ordered.tokens),
+        clips=ordered.clips,
+        streams=ordered.streams,
+        tokens=ordered.tokens,
+        manifest=ordered.manifest,
+    )
 
 
 def corpus_name(dataset: Dataset, feature_set: str) -> str:
@@ -205,7 +223,7 @@ def _ordered(draft: Draft) -> Draft:
     order = np.argsort(rank.to_numpy(), kind="stable")
     clips = draft.clips.iloc[order].reset_index(drop=True)
     labels = [name for name in LABELS if name in clips]
-    clips = clips.assign(**{name: clips[name].astype("float64").round(6) for name in labels})
+    clips = clips.assign(**{name: rounded(clips[name].astype("float64")) for name in labels})
     if np.array_equal(order, np.arange(len(order))):
         return Draft(
             name=draft.name,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.datasets import Dataset, datasets
-from harness.data.known_labels import Labels
+from harness.data.known_labels import KnownLabels
 from harness.data.labels import LabelNotice, copied
 from harness.data.store import CorpusStore
 from harness.errors import SpecError
@@ -42,7 +42,7 @@ class Compared:
     """
 
     dataset: Dataset
-    labels: Labels
+    labels: KnownLabels
     sides: tuple[Side, Side]
     comparisons: tuple[Comparison, ...]
     p_holm: dict[str, float]
@@ -101,15 +101,18 @@ def compare(
     found = labels_of(contenders, known, split, store, file=labels, corpus=corpus)
     ids, sides = common(contenders, found)
     runs_a, runs_b = (matrix(contender.predictions, ids) for contender in contenders)
-    truth = np.array([found.truth[clip] for clip in ids])
-    notices = (*found.notices, *_copied("A", runs_a, truth), *_copied("B", runs_b, truth))
+    truth = found.truth.only(ids)
+    copies = (*_copied("A", runs_a, truth.labels), *_copied("B", runs_b, truth.labels))
+    notices = (*found.notices, *copies)
     on_notices(notices)
-    videos = [found.videos[clip] for clip in ids]
     given = _interval(interval)
     comparisons = compare_metrics(
-        runs_a, runs_b, truth, videos, known, draws=draws, seed=seed, interval=given
+        *(runs_a, runs_b, truth.labels, truth.videos, known),
+        draws=draws,
+        seed=seed,
+        interval=given,
     )
-    tests = narrower_tests(runs_a, runs_b, truth, known) if narrower else []
+    tests = narrower_tests(runs_a, runs_b, truth.labels, known) if narrower else []
     return Compared(
         dataset=known,
         labels=found,

@@ -12,10 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from harness.data.datasets import Dataset, datasets
-from harness.data.known_labels import Labels, of_clips
+from harness.data.known_labels import KnownLabels
 from harness.data.readers.predictions import read_predictions
 from harness.errors import SpecError, SubmissionError
 from harness.home import Home
+from harness.runs.labels import stored_labels
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedCorpus
 from harness.submissions.store import SubmissionStore
@@ -37,7 +38,7 @@ class Contender:
     name: str
     dataset: Dataset | None
     predictions: pd.DataFrame
-    labels: Labels | None = None
+    labels: KnownLabels | None = None
 
 
 def find_contender(text: str, dataset: Dataset | None, split: str, home: Home) -> Contender:
@@ -120,6 +121,6 @@ def _predictions(store: RunStore, keys: list[str | None], split: str, name: str)
     return pd.concat(parts, ignore_index=True)
 
 
-def _labels(store: RunStore, corpus: PlannedCorpus, split: str) -> Labels:
-    clips = store.truth(corpus.data)
-    return of_clips(clips[clips["split"] == split], corpus.name)
+def _labels(store: RunStore, corpus: PlannedCorpus, split: str) -> KnownLabels:
+    truth = stored_labels(store, corpus.data, datasets[corpus.dataset], split)
+    return KnownLabels(truth=truth, origin=corpus.name, videos_origin=corpus.name)

@@ -7,108 +7,95 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.datasets import Dataset
+from harness.data.split_labels import SplitLabels
 from harness.errors import StoreError, SubmissionError
 from harness.metrics import score
 from harness.runs.store import RunStore, StoredRun
 
-__all__ = ["Truth"]
+__all__ = ["predictions_of", "predictions_under", "scores_of", "stored_labels"]
+
+_AGAIN = "delete that run folder and run the suite again"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Truth:
-    """The labels of one split, as the runs on it saw the data.
+def stored_labels(store: RunStore, data: str, dataset: Dataset, split: str = "test") -> SplitLabels:
+    """The labels of the corpus with fingerprint ``data``, as the runs on it saw them.
 
     Args:
+        store: Where the runs are.
+        data: Content fingerprint of their corpus.
         dataset: Which dataset's metrics apply.
         split: ``valid`` or ``test``.
-        ids: N clip ids, in the order of the corpus.
-        videos: (N,) source video of each clip.
-        labels: (N,) float64 labels.
+
+    Raises:
+        StoreError: When no run on that corpus was stored.
     """
+    return SplitLabels.of_table(store.truth(data), dataset, split)
 
-    dataset: Dataset
-    split: str
-    ids: tuple[str, ...]
-    videos: NDArray[np.object_]
-    labels: NDArray[np.float64]
 
-    @classmethod
-    def load(cls, store: RunStore, data: str, dataset: Dataset, split: str = "test") -> Truth:
-        """The stored labels of the corpus with fingerprint ``data``.
+def predictions_of(
+    run: StoredRun, truth: SplitLabels, condition: str = "clean"
+) -> NDArray[np.float64]:
+    """(N,) predictions of a run for exactly the labelled clips, in their order.
 
-        Raises:
-            StoreError: When no run on that corpus was stored.
-        """
-        clips = store.truth(data)
-        clips = clips[clips["split"] == split]
-        return cls(
-            dataset=dataset,
-            split=split,
-            ids=tuple(clips["id"]),
-            videos=clips["video"].to_numpy(dtype=object),
-            labels=clips["label"].to_numpy(dtype=np.float64),
+    Raises:
+        StoreError: When the run predicted other clips, fewer, more, or in another order.
+    """
+    found = run.predictions(truth.split, condition)
+    ids = tuple(found.index.tolist())
+    if ids != truth.ids:
+        raise StoreError(
+            f"run {run.key} does not fit the {truth.split} labels: {_difference(truth.ids, ids)}",
+            hint=_AGAIN,
         )
+    return found.to_numpy(dtype=np.float64)
 
-    def predictions(self, run: StoredRun, condition: str = "clean") -> NDArray[np.float64]:
-        """(N,) predictions of a run for exactly these clips, in this order.
 
-        Raises:
-            StoreError: When the run predicted other clips, fewer, more, or in another order.
-        """
-        found = run.predictions(self.split, condition)
-        ids = tuple(found.index.tolist())
-        if ids != self.ids:
-            raise StoreError(
-                f"run {run.key} does not fit the {self.split} labels: {self._difference(ids)}",
-                hint="delete that run folder and run the suite again",
-            )
-        return found.to_numpy(dtype=np.float64)
+def predictions_under(
+    run: StoredRun, truth: SplitLabels, conditions: Sequence[str]
+) -> NDArray[np.float64]:
+    """(C, N) predictions of a run for the labelled clips under each of C conditions.
 
-    def under(self, run: StoredRun, conditions: Sequence[str]) -> NDArray[np.float64]:
-        """(C, N) predictions of a run for these clips under each of C conditions.
+    Raises:
+        StoreError: When the run lacks a condition, or a clip under one.
+    """
+    table = run.under(truth.split)
+    lacking = [name for name in conditions if name not in table]
+    table = table.reindex(index=list(truth.ids), columns=list(conditions))
+    found = table.to_numpy(dtype=np.float64).T
+    if lacking or np.isnan(found).any():
+        what = f"condition {lacking[0]}" if lacking else "a clip under some condition"
+        raise StoreError(
+            f"run {run.key} has no {truth.split} prediction for {what}",
+            hint=_AGAIN,
+        )
+    return found
 
-        Raises:
-            StoreError: When the run lacks a condition, or a clip under one.
-        """
-        table = run.under(self.split)
-        lacking = [name for name in conditions if name not in table]
-        table = table.reindex(index=list(self.ids), columns=list(conditions))
-        found = table.to_numpy(dtype=np.float64).T
-        if lacking or np.isnan(found).any():
-            what = f"condition {lacking[0]}" if lacking else "a clip under some condition"
-            raise StoreError(
-                f"run {run.key} has no {self.split} prediction for {what}",
-                hint="delete that run folder and run the suite again",
-            )
-        return found
 
-    def _difference(self, ids: tuple[str, ...]) -> str:
-        expected, found = Counter(self.ids), Counter(ids)
-        if expected == found:
-            return "the clips are in another order"
-        lacking, extra = (expected - found).total(), (found - expected).total()
-        return f"{lacking} of {len(self.ids)} clips lack a prediction, {extra} are not expected"
+def scores_of(run: StoredRun, truth: SplitLabels, pred: NDArray[np.float64]) -> dict[str, float]:
+    """Every metric of the dataset, secondary ones included; NaN where undefined.
 
-    def score(self, run: StoredRun, pred: NDArray[np.float64]) -> dict[str, float]:
-        """Every metric of the dataset, secondary ones included; NaN where undefined.
+    Args:
+        run: Whose predictions they are, for messages.
+        truth: The labels.
+        pred: (N,) its ``predictions_of``.
 
-        Args:
-            run: Whose predictions they are, for messages.
-            pred: (N,) its ``predictions``.
+    Raises:
+        StoreError: When they cannot be scored (not finite).
+    """
+    try:
+        return score(pred, truth.labels, truth.dataset, secondary=True)
+    except SubmissionError as error:
+        raise StoreError(f"run {run.key} cannot be scored: {error}", hint=_AGAIN) from error
 
-        Raises:
-            StoreError: When they cannot be scored (not finite).
-        """
-        try:
-            return score(pred, self.labels, self.dataset, secondary=True)
-        except SubmissionError as error:
-            raise StoreError(
-                f"run {run.key} cannot be scored: {error}",
-                hint="delete that run folder and run the suite again",
-            ) from error
+
+def _difference(expected: Sequence[str], found: Sequence[str]) -> str:
+    labelled, predicted = Counter(expected), Counter(found)
+    if labelled == predicted:
+        return "the clips are in another order"
+    lacking, extra = (labelled - predicted).total(), (predicted - labelled).total()
+    return f"{lacking} of {len(expected)} clips lack a prediction, {extra} are not expected"

@@ -12,9 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.data.datasets import Dataset
-from harness.data.known_labels import Labels, find_labels, own_labels, verified
+from harness.data.known_labels import KnownLabels, find_labels, own_labels, verified
 from harness.data.labels import OwnLabels, contradiction
 from harness.data.readers.predictions import refuse_misspelt
+from harness.data.split_labels import SplitLabels
 from harness.data.store import CorpusStore
 from harness.errors import SpecError, SubmissionError
 from harness.runs.contenders import Contender
@@ -54,22 +55,24 @@ def labels_of(
     *,
     file: Path | None,
     corpus: str | None,
-) -> Labels:
+) -> KnownLabels:
     """Labels that were asked for, else those the stored systems were run on, else as for files."""
     own = [one for found in contenders for one in own_labels(found.predictions, found.name)]
     stored = [found.labels for found in contenders if found.labels is not None]
     if file is None and corpus is None and stored:
         return verified(_run_on(stored), own)
     asked = find_labels(own, dataset, split, store, file=file, corpus=corpus)
-    run_on = [OwnLabels(source=f"the runs on {s.origin}", labels=s.truth) for s in stored]
+    run_on = [OwnLabels(source=f"the runs on {s.origin}", labels=s.truth.by_id) for s in stored]
     return verified(asked, run_on)
 
 
-def _run_on(stored: Sequence[Labels]) -> Labels:
+def _run_on(stored: Sequence[KnownLabels]) -> KnownLabels:
     """The labels that stored systems were run on: all that one of them has."""
     first = stored[0]
     for other in stored[1:]:
-        clash = contradiction(other.truth, first.truth, source=other.origin, against=first.origin)
+        clash = contradiction(
+            *(other.truth.by_id, first.truth.by_id), source=other.origin, against=first.origin
+        )
         if clash is not None:
             raise SubmissionError(
                 f"the two systems were run on different labels: {clash.text}",
@@ -77,11 +80,16 @@ def _run_on(stored: Sequence[Labels]) -> Labels:
             )
         first = dataclasses.replace(
             first,
-            truth={**other.truth, **first.truth},
-            videos={**other.videos, **first.videos},
+            truth=_joined(other.truth, first.truth),
             origin=first.origin if other.origin == first.origin else "those of both suites' runs",
         )
     return first
+
+
+def _joined(a: SplitLabels, b: SplitLabels) -> SplitLabels:
+    """The clips of both; where both have one, with the label and video of ``b``."""
+    labels, videos = {**a.by_id, **b.by_id}, {**a.video_of, **b.video_of}
+    return SplitLabels.of_clips(labels, videos, b.dataset, b.split)
 
 
 def _runs(table: pd.DataFrame) -> list[pd.Series[float]]:
@@ -90,11 +98,11 @@ def _runs(table: pd.DataFrame) -> list[pd.Series[float]]:
     return [part.set_index("id")["pred"] for part in parts]
 
 
-def common(contenders: Sequence[Contender], found: Labels) -> tuple[list[str], list[Side]]:
+def common(contenders: Sequence[Contender], found: KnownLabels) -> tuple[list[str], list[Side]]:
     """Labelled clips that every run of both systems predicts, and what each system's lack."""
     sides = [_side(contender, found) for contender in contenders]
     lacking = {clip for side in sides for clip in side.missing}
-    shared = [clip for clip in found.truth if clip not in lacking]
+    shared = [clip for clip in found.truth.ids if clip not in lacking]
     if not shared:
         raise SubmissionError(
             "no labelled clip is predicted by every run of both systems",
@@ -103,13 +111,13 @@ def common(contenders: Sequence[Contender], found: Labels) -> tuple[list[str], l
     return shared, sides
 
 
-def _side(contender: Contender, found: Labels) -> Side:
+def _side(contender: Contender, found: KnownLabels) -> Side:
     runs = [set(run.index) for run in _runs(contender.predictions)]
     predicted = list(dict.fromkeys(contender.predictions["id"]))
-    refuse_misspelt(predicted, found.truth, contender.name)
+    refuse_misspelt(predicted, found.truth.ids, contender.name)
     return Side(
-        missing=[clip for clip in found.truth if not all(clip in run for run in runs)],
-        extra=[clip for clip in predicted if clip not in found.truth],
+        missing=[clip for clip in found.truth.ids if not all(clip in run for run in runs)],
+        extra=[clip for clip in predicted if clip not in found.truth.by_id],
     )
 
 

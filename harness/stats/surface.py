@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from harness._util.seeds import derive
-from harness.data.datasets import Dataset
+from harness.data.split_labels import SplitLabels
 from harness.errors import SpecError
 from harness.metrics.base import Metric, Values, prepare
 from harness.stats.distribution import Distribution
@@ -32,17 +31,15 @@ class Sample:
     """The labels of a split and the draws of its videos, shared by every system.
 
     Args:
-        truth: (N,) labels.
+        truth: Of N clips.
         clusters: (N,) source video of each clip, 0 to V - 1.
         videos: (D, V) how often each was drawn.
-        dataset: Whose metrics apply.
         seed: Of the resampling.
     """
 
-    truth: Values
+    truth: SplitLabels
     clusters: Clusters
     videos: Values = field(repr=False)
-    dataset: Dataset
     seed: int
 
 
@@ -91,26 +88,24 @@ class Surface:
         return Distribution(_defined(self.area(places)[1])).interval()
 
 
-def sample(
-    truth: ArrayLike, videos: ArrayLike, dataset: Dataset, draws: int = 10_000, seed: int = 0
-) -> Sample:
+def sample(truth: SplitLabels, draws: int = 10_000, seed: int = 0) -> Sample:
     """Prepare a split for surfaces.
 
     Args:
-        truth: (N,) labels.
-        videos: (N,) source video of each clip.
-        dataset: Whose labels they are.
+        truth: Its labels.
         draws: D.
         seed: Of the resampling.
+
+    Raises:
+        SubmissionError: When labels leave the dataset's scale.
     """
-    labels, _ = prepare(truth, truth, dataset)
-    names, clusters = np.unique(np.asarray(videos), return_inverse=True)  # (V,), (N,)
-    generator = np.random.default_rng(derive(seed, "surface videos", dataset.name))
+    prepare(truth.labels, truth.labels, truth.dataset)
+    names, clusters = np.unique(truth.videos, return_inverse=True)  # (V,), (N,)
+    generator = np.random.default_rng(derive(seed, "surface videos", truth.dataset.name))
     return Sample(
-        truth=labels,
+        truth=truth,
         clusters=clusters,
         videos=counts(names.size, draws, generator),
-        dataset=dataset,
         seed=seed,
     )
 
@@ -119,7 +114,8 @@ def _cells(pred: Values, metric: Metric, among: Sample, times: Values) -> tuple[
     """(c,) observed and (c, D) drawn means over seeds of some conditions."""
     seeds, cells, clips = pred.shape
     runs = pred.reshape(seeds * cells, clips).astype(np.float64)  # (S*c, N)
-    sums = sums_of(runs, among.truth, among.clusters, metric.on(among.dataset))
+    truth = among.truth
+    sums = sums_of(runs, truth.labels, among.clusters, metric.on(truth.dataset))
     if sums is None:
         raise SpecError(
             f"{metric.name} is no function of sums over clips: nothing resamples it under"

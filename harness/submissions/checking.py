@@ -60,22 +60,22 @@ def check(
             contradict the stored ones, and predictions that are the labels.
     """
     _refuse_unknown_ids(table["id"], gold)
-    here = table[table["id"].isin(list(gold.labels))]
+    here = table[table["id"].isin(list(gold.truth.ids))]
     if here.empty:
         raise _another_split(table, gold)
-    _refuse_other_scales(here, gold.dataset)
+    _refuse_other_scales(here, gold.truth.dataset)
     predictions = pd.DataFrame(
         {
             "id": here["id"].to_numpy(dtype=object),
             "seed": here["seed"].to_numpy(dtype=np.int64) if "seed" in here else 0,
             "pred": here["pred"].to_numpy(dtype=np.float64),
-            "split": gold.split,
+            "split": gold.truth.split,
         }
     ).sort_values(["seed", "id"], ignore_index=True)
     covered = _covered(predictions, gold, partial=partial)
     label_flags = _compare_labels(here, gold)
     _refuse_labels_as_predictions(predictions, gold)
-    runs = runs_of(predictions, gold.labels)
+    runs = runs_of(predictions, gold.truth.by_id)
     return Checked(
         predictions=predictions,
         seeds=tuple(run.seed for run in runs) if "seed" in here else (),
@@ -98,7 +98,7 @@ def _refuse_unknown_ids(ids: pd.Series, gold: Gold) -> None:
     unknown = [clip for clip in ids.unique() if clip not in known]
     if not unknown:
         return
-    total, title = ids.nunique(), gold.dataset.title
+    total, title = ids.nunique(), gold.truth.dataset.title
     where = Counter(gold.elsewhere[clip][0] for clip in unknown if clip in gold.elsewhere)
     if where and 2 * where.total() > len(unknown):
         other = where.most_common(1)[0][0]
@@ -121,8 +121,8 @@ def _another_split(table: pd.DataFrame, gold: Gold) -> SubmissionError:
     found = Counter(gold.elsewhere[c][1] for c in table["id"].unique() if c in gold.elsewhere)
     where = " and ".join(sorted(found))
     return SubmissionError(
-        f"all {found.total()} clips are of the {where} split of {gold.dataset.title},"
-        f" none of {gold.split}",
+        f"all {found.total()} clips are of the {where} split of {gold.truth.dataset.title},"
+        f" none of {gold.truth.split}",
         hint=f"boards show the test split; --split {found.most_common(1)[0][0]} scores this one",
     )
 
@@ -154,8 +154,8 @@ def _covered(predictions: pd.DataFrame, gold: Gold, *, partial: bool) -> int:
     if not partial and fewest < _LEAST_COVERAGE * gold.expected:
         which = "" if len(runs) == 1 else f" by run {runs.map(len).idxmin()}"
         raise SubmissionError(
-            f"{fewest} of {gold.expected} {gold.split} clips of {gold.dataset.title} are"
-            f" predicted{which}, at least {_LEAST_COVERAGE:.0%} are expected",
+            f"{fewest} of {gold.expected} {gold.truth.split} clips of {gold.truth.dataset.title}"
+            f" are predicted{which}, at least {_LEAST_COVERAGE:.0%} are expected",
             hint="--partial accepts them; the board then shows the coverage",
         )
     return covered
@@ -165,12 +165,12 @@ def _compare_labels(table: pd.DataFrame, gold: Gold) -> tuple[Flag, ...]:
     if "label" not in table:
         return ()
     own = gather("the file", table["id"], table["label"])
-    clash = contradiction(own.labels, gold.labels, source=own.source, against=gold.origin)
+    clash = contradiction(own.labels, gold.truth.by_id, source=own.source, against=gold.origin)
     return tuple(Flag(found.kind, found.text) for found in (*judge_rows(own), *judge(clash)))
 
 
 def _refuse_labels_as_predictions(predictions: pd.DataFrame, gold: Gold) -> None:
-    equal = copied(predictions["pred"], predictions["id"].map(gold.labels))
+    equal = copied(predictions["pred"], predictions["id"].map(gold.truth.by_id))
     if equal:
         raise SubmissionError(
             f"{equal} of {len(predictions)} predictions equal their label:"

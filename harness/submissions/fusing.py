@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.datasets import Dataset, datasets
-from harness.data.known_labels import Labels, find_labels
+from harness.data.known_labels import KnownLabels, find_labels
 from harness.data.labels import LabelNotice, OwnLabels, copied, gather
 from harness.data.readers.predictions import read_predictions_table, refuse_misspelt
 from harness.data.readers.tables import InputTable
@@ -44,8 +44,8 @@ class Input:
 
     names: list[str]
     predictions: dict[str, NDArray[np.float64]]
-    valid: Labels
-    test: Labels
+    valid: KnownLabels
+    test: KnownLabels
     extra: list[str]
 
     @property
@@ -53,10 +53,10 @@ class Input:
         """What contradicts the labels, of both splits."""
         return list(dict.fromkeys((*self.valid.notices, *self.test.notices)))
 
-    def of(self, labels: Labels) -> NDArray[np.float64]:
+    def of(self, labels: KnownLabels) -> NDArray[np.float64]:
         """(n, m) predictions of the labelled clips, NaN where there is none."""
         nothing = np.full(len(self.names), np.nan)
-        return np.stack([self.predictions.get(clip, nothing) for clip in labels.truth])
+        return np.stack([self.predictions.get(clip, nothing) for clip in labels.truth.ids])
 
     def fitted(self) -> NDArray[np.float64]:
         """(n, m) predictions of the valid clips; a constant column is zero.
@@ -68,14 +68,15 @@ class Input:
         constant = np.nanmax(given, axis=0) == np.nanmin(given, axis=0)
         return np.where(np.isfinite(given) & constant, 0.0, given)
 
-    def predicted(self, labels: Labels) -> int:
+    def predicted(self, labels: KnownLabels) -> int:
         """Number of labelled clips that some system predicts."""
         return sum(bool(np.isfinite(row).any()) for row in self.of(labels))
 
     def without(self, name: str) -> list[str]:
         """Test clips that a system does not predict."""
         column = self.of(self.test)[:, self.names.index(name)]
-        return [clip for clip, value in zip(self.test.truth, column, strict=True) if value != value]
+        clips = zip(self.test.truth.ids, column, strict=True)
+        return [clip for clip, value in clips if value != value]
 
 
 class FusedFile(Protocol):
@@ -164,8 +165,8 @@ def fuse_file(
     known = datasets[dataset] if isinstance(dataset, str) else dataset
     store = CorpusStore((home or Home.default()).corpora)
     table = read_input(Path(path), columns, known, store, labels=labels, corpus=corpus)
-    truth = np.array(list(table.test.truth.values()))
-    fusion = fit(table.fitted(), np.array(list(table.valid.truth.values())))
+    truth = table.test.truth.labels
+    fusion = fit(table.fitted(), table.valid.truth.labels)
     given = table.of(table.test)
     fused = fusion(given)
     parts = [
@@ -176,7 +177,7 @@ def fuse_file(
     return Fused(
         table=table,
         parts=parts,
-        predictions=dict(zip(table.test.truth, fused.tolist(), strict=True)),
+        predictions=dict(zip(table.test.truth.ids, fused.tolist(), strict=True)),
         notices=[*table.notices, *_unidentified(table), *_copied(parts)],
     )
 
@@ -211,12 +212,13 @@ def read_input(
     splits = {}
     for split in ("valid", "test"):
         splits[split] = find_labels(own, dataset, split, store, file=labels, corpus=corpus)
-    if splits["valid"].truth.keys() & splits["test"].truth.keys():
+    valid, test = (set(known.truth.ids) for known in splits.values())
+    if valid & test:
         raise SubmissionError(
             f"the labels of {file.name} do not say which clips are valid and which are test",
             hint=f"msa data add LABEL.CSV --dataset {dataset.name}, or --labels LABEL.CSV",
         )
-    labelled = {**splits["valid"].truth, **splits["test"].truth}
+    labelled = valid | test
     refuse_misspelt(ids, labelled, file.name)
     found = Input(
         names=names,
@@ -323,10 +325,10 @@ def _own_labels(table: InputTable, ids: list[str]) -> OwnLabels:
     return gather(table.name, [c for c, has in zip(ids, there, strict=True) if has], values[there])
 
 
-def _refuse_holes(table: Input, known: Labels, split: str, name: str) -> None:
+def _refuse_holes(table: Input, known: KnownLabels, split: str, name: str) -> None:
     there = np.isfinite(table.of(known))
     if not there.any():
-        ours, theirs = next(iter(known.truth)), next(iter(table.predictions))
+        ours, theirs = known.truth.ids[0], next(iter(table.predictions))
         raise SubmissionError(
             f"{name} predicts none of the {len(known.truth)} labelled {split} clips",
             hint=f"its clips are called like {theirs}, the labelled ones like {ours}",

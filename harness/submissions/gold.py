@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.data.datasets import Dataset, datasets
-from harness.data.known_labels import annotated, no_labels, official_clips, refuse_unknown_split
+from harness.data.known_labels import (
+    LabelSource,
+    find_source,
+    no_labels,
+    official_source,
+    refuse_unknown_split,
+)
+from harness.data.split_labels import SplitLabels
 from harness.data.store import CorpusStore
 
 __all__ = ["Gold", "find_gold"]
@@ -18,17 +25,13 @@ class Gold:
     """The labels of one split, and where other clip ids belong.
 
     Args:
-        dataset: The dataset.
-        split: train, valid or test.
-        labels: Clip id -> label.
+        truth: The labels.
         elsewhere: Clip id -> (dataset, split) of every other clip known.
         origin: What the labels are called in messages.
         gap: What the labels lack of the official split, or have in addition; empty for nothing.
     """
 
-    dataset: Dataset
-    split: str
-    labels: Mapping[str, float]
+    truth: SplitLabels
     elsewhere: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     origin: str = "the stored ones"
     gap: str = ""
@@ -36,18 +39,21 @@ class Gold:
     @property
     def expected(self) -> int:
         """Official number of clips of the split."""
-        return self.dataset.splits[self.split].clips
+        return self.truth.dataset.sizes[self.truth.split]
 
     @property
     def ids(self) -> set[str]:
         """Every known clip of the dataset."""
-        there = (clip for clip, (name, _) in self.elsewhere.items() if name == self.dataset.name)
-        return {*self.labels, *there}
+        own = self.truth.dataset.name
+        return {
+            *self.truth.ids,
+            *(clip for clip, (name, _) in self.elsewhere.items() if name == own),
+        }
 
     @property
     def lacking(self) -> int:
         """Number of official clips of the split that have no label here."""
-        return max(0, self.expected - len(self.labels))
+        return max(0, self.expected - len(self.truth))
 
 
 def find_gold(
@@ -73,23 +79,15 @@ def find_gold(
         DataError: For a label file or corpus that cannot be read.
     """
     refuse_unknown_split(dataset, split)
-    found = annotated(dataset, split, store, file=file, corpus=corpus)
+    found = find_source(dataset, split, store, file=file, corpus=corpus)
     if found is None or (corpus is not None and not found.is_near(split)):
         raise no_labels(dataset, split, store, only=corpus)
-    here = found.split(split)
-    labels = dict(zip(here["id"], here["label"].astype(float).round(6), strict=True))
-    elsewhere = {
-        clip: (dataset.name, other)
-        for clip, other in zip(found.clips["id"], found.clips["split"], strict=True)
-        if clip not in labels
-    }
+    elsewhere = {clip: where for clip, where in _places(found) if where != (dataset.name, split)}
     gold = Gold(
-        dataset=dataset,
-        split=split,
-        labels=labels,
+        truth=found.of(split),
         elsewhere={**_other_datasets(dataset, store), **elsewhere},
         origin=f"those of {found.name}",
-        gap=found.gap,
+        gap=found.corpus.differs_from_official or "",
     )
     return gold, found.origin if file is None else found.name
 
@@ -97,9 +95,12 @@ def find_gold(
 def _other_datasets(dataset: Dataset, store: CorpusStore) -> dict[str, tuple[str, str]]:
     """Clip id -> (dataset, split) of the stored corpora of other datasets."""
     others = [other for other in datasets.values() if other.name != dataset.name]
-    stored = [found for other in others if (found := official_clips(other, store))]
-    return {
-        clip: (found.dataset.name, split)
-        for found in stored
-        for clip, split in zip(found.clips["id"], found.clips["split"], strict=True)
-    }
+    stored = [found for other in others if (found := official_source(other, store))]
+    return {clip: where for found in stored for clip, where in _places(found)}
+
+
+def _places(found: LabelSource) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Every clip of a source, with its (dataset, split)."""
+    clips, dataset = found.corpus.clips, found.corpus.dataset.name
+    for clip, split in zip(clips["id"], clips["split"], strict=True):
+        yield clip, (dataset, split)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.data.datasets import Dataset, datasets
-from harness.data.known_labels import Labels, find_labels, own_labels
+from harness.data.known_labels import KnownLabels, find_labels, own_labels
 from harness.data.labels import LabelNotice, copied
 from harness.data.readers.predictions import Aligned, align, read_predictions
 from harness.data.store import CorpusStore
@@ -90,25 +90,29 @@ def _runs(table: pd.DataFrame) -> Iterator[tuple[int | None, pd.DataFrame]]:
         yield seed, table[table["seed"] == seed]
 
 
-def _scored(seed: int | None, table: pd.DataFrame, found: Labels, dataset: Dataset) -> ScoredFile:
+def _scored(
+    seed: int | None, table: pd.DataFrame, found: KnownLabels, dataset: Dataset
+) -> ScoredFile:
     aligned = align(dict(zip(table["id"], table["pred"], strict=True)), found.truth)
     return ScoredFile(
         seed=seed,
-        clips=len(aligned.ids),
+        clips=len(aligned.truth),
         missing=aligned.missing,
         extra=aligned.extra,
         labels=found.origin,
         notices=[*found.notices, *_copied(aligned, seed)],
-        scores=score_arrays(aligned.pred, aligned.truth, dataset, secondary=True),
-        conventions=score_conventions(aligned.pred, aligned.truth, dataset),
+        scores=score_arrays(aligned.pred, aligned.truth.labels, dataset, secondary=True),
+        conventions=score_conventions(aligned.pred, aligned.truth.labels, dataset),
     )
 
 
 def _copied(aligned: Aligned, seed: int | None) -> list[LabelNotice]:
     """A warning when the predictions are the labels."""
-    equal = copied(aligned.pred, aligned.truth)
+    equal = copied(aligned.pred, aligned.truth.labels)
     if not equal:
         return []
     run = "" if seed is None else f" of seed {seed}"
-    text = f"{equal} of {len(aligned.ids)} predictions{run} equal their label: these are the labels"
+    text = (
+        f"{equal} of {len(aligned.truth)} predictions{run} equal their label: these are the labels"
+    )
     return [LabelNotice("labels-copied", text)]

@@ -94,7 +94,7 @@ def submit(
         record=record,
         dataset=known,
         labels=origin,
-        scores=score_runs(checked.predictions, gold.labels, known),
+        scores=score_runs(checked.predictions, gold.truth.by_id, known),
         outcome=outcome,
     )
 

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 from harness._util import canonical
 from harness.data.datasets import datasets
-from harness.runs.labels import Truth
+from harness.data.split_labels import SplitLabels
+from harness.runs.labels import predictions_of, scores_of, stored_labels
 from harness.runs.manifest import Manifest
 from harness.runs.store import RunStore, StoredRun
 from harness.spec import RunSpec
@@ -67,8 +68,8 @@ class Tracker:
         self._labels = dict(_labels(store))
 
         @functools.cache
-        def truth(data: str, dataset: str, split: str) -> Truth:
-            return Truth.load(store, data, datasets[dataset], split)
+        def truth(data: str, dataset: str, split: str) -> SplitLabels:
+            return stored_labels(store, data, datasets[dataset], split)
 
         self._truth = truth
 
@@ -116,7 +117,7 @@ class Tracker:
         dataset = spec.corpus.partition("@")[0].removesuffix("-twin")
         for split in ("test", "valid"):
             truth = self._truth(spec.data, dataset, split)
-            for metric, value in truth.score(run, truth.predictions(run)).items():
+            for metric, value in scores_of(run, truth, predictions_of(run, truth)).items():
                 yield f"{split}/{metric}", value, 0
 
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from harness._util.canonical import Json
 from harness.data.datasets import Dataset
+from harness.data.split_labels import SplitLabels
 from harness.metrics import Metric
-from harness.runs.labels import Truth
 from harness.runs.store import RunStore
 from harness.submissions import Badge
 from leaderboards.model.memo import once
@@ -224,7 +224,7 @@ class Grid:
 
     corpus: CorpusFacts
     selection: Metric
-    truth: Truth
+    truth: SplitLabels
     rows: tuple[Row, ...]
     submissions: tuple[Row, ...]
     whole: Grid | None = None

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.datasets import datasets
+from harness.data.split_labels import SplitLabels
 from harness.errors import StoreError
 from harness.metrics import metrics
-from harness.runs.labels import Truth
+from harness.runs.labels import predictions_of, predictions_under, scores_of, stored_labels
 from harness.runs.store import RunStore, StoredRun
 from harness.spec.conditions import grid
 from harness.submissions import flags
@@ -65,7 +66,7 @@ def _grid(store: RunStore, plan: _Record, record: _Record) -> Grid:
         videos=record["videos"],
         ceilings=(record["ceilings"] or {}).get("test", {}),
     )
-    truth = Truth.load(store, corpus.data, corpus.dataset)
+    truth = stored_labels(store, corpus.data, corpus.dataset)
     cells: dict[str, list[_Record]] = {}
     for cell in plan["cells"]:
         if cell["corpus"] == corpus.name:
@@ -91,7 +92,7 @@ def _grid(store: RunStore, plan: _Record, record: _Record) -> Grid:
 
 
 def _reader(
-    store: RunStore, truth: Truth, corruption: str
+    store: RunStore, truth: SplitLabels, corruption: str
 ) -> Callable[[Row], NDArray[np.float64]] | None:
     """What reads a row's predictions (S, C, N) under a grid; None where there is no grid."""
     if corruption == "none":
@@ -99,13 +100,13 @@ def _reader(
     names = [condition.name for condition in grid(corruption)]
 
     def read(row: Row) -> NDArray[np.float64]:
-        return np.stack([truth.under(store.get(run.key), names) for run in row.runs])
+        return np.stack([predictions_under(store.get(run.key), truth, names) for run in row.runs])
 
     return read
 
 
 def _row(
-    store: RunStore, truth: Truth, record: _Record, cells: list[_Record], present: set[str]
+    store: RunStore, truth: SplitLabels, record: _Record, cells: list[_Record], present: set[str]
 ) -> Row:
     outcomes = [_outcome(store, truth, cell) for cell in cells]
     runs = tuple(outcome for outcome in outcomes if isinstance(outcome, Run))
@@ -128,7 +129,7 @@ def _row(
     )
 
 
-def _outcome(store: RunStore, truth: Truth, cell: _Record) -> Run | MissingRun:
+def _outcome(store: RunStore, truth: SplitLabels, cell: _Record) -> Run | MissingRun:
     """The run in a cell, scored, or why there is none; a damaged one is never scored."""
     if cell["key"] is None or cell["key"] not in store:
         return _missing(store, cell)
@@ -144,19 +145,19 @@ def _outcome(store: RunStore, truth: Truth, cell: _Record) -> Run | MissingRun:
     return MissingRun(seed=cell["seed"], state="damaged", reason=reason)
 
 
-def _run(truth: Truth, stored: StoredRun, seed: int) -> Run:
-    pred = truth.predictions(stored)
+def _run(truth: SplitLabels, stored: StoredRun, seed: int) -> Run:
+    pred = predictions_of(stored, truth)
     return Run(
         seed=seed,
         key=stored.key,
         pred=pred,
-        scores=truth.score(stored, pred),
+        scores=scores_of(stored, truth, pred),
         facts=_facts(stored.manifest.json()),
         variants=_variants(truth, stored),
     )
 
 
-def _variants(truth: Truth, stored: StoredRun) -> dict[str, NDArray[np.float64]]:
+def _variants(truth: SplitLabels, stored: StoredRun) -> dict[str, NDArray[np.float64]]:
     """What a model that was asked predicts under other policies, and by single prompts."""
     asked = stored.manifest.result.zero_shot
     if asked is None:
@@ -170,7 +171,7 @@ def _variants(truth: Truth, stored: StoredRun) -> dict[str, NDArray[np.float64]]
     }
 
 
-def _flags(runs: tuple[Run, ...], truth: Truth) -> tuple[str, ...]:
+def _flags(runs: tuple[Run, ...], truth: SplitLabels) -> tuple[str, ...]:
     """What a reader must know of a row's predictions: that they collapsed."""
     given = [
         flags.SubmittedRun(seed=run.seed, ids=truth.ids, pred=run.pred, truth=truth.labels)

@@ -117,7 +117,7 @@ def _fields(grid: Grid, labels: Sequence[str]) -> Mapping[str, Field]:
         return draw_fields(
             preds,
             truth.labels,
-            truth.videos.astype(str),
+            truth.videos,
             share,
             draws_for(len(labels)),
             dataset=dataset,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from harness.data.split_labels import SplitLabels
 from harness.errors import StoreError
 from harness.metrics import score
-from harness.runs.labels import Truth
 from harness.runs.store import RunStore
 from harness.submissions import NOT_STATED, StoredSubmission, SubmissionRecord, SubmissionStore
 from leaderboards.model.board import CorpusFacts, Row, Run
@@ -19,7 +19,9 @@ __all__ = ["entries"]
 _BY_VALIDATION = ("validation", "none (no training)")
 
 
-def entries(store: RunStore, corpus: CorpusFacts, truth: Truth, protocol: str) -> Iterator[Row]:
+def entries(
+    store: RunStore, corpus: CorpusFacts, truth: SplitLabels, protocol: str
+) -> Iterator[Row]:
     """The rows of every submission that predicts these clips; none for twins and own splits.
 
     Args:
@@ -38,7 +40,7 @@ def entries(store: RunStore, corpus: CorpusFacts, truth: Truth, protocol: str) -
             yield _row(submission, truth, protocol)
 
 
-def _row(submission: StoredSubmission, truth: Truth, protocol: str) -> Row:
+def _row(submission: StoredSubmission, truth: SplitLabels, protocol: str) -> Row:
     record = submission.manifest
     return Row(
         label=record.stated.display,
@@ -60,7 +62,7 @@ def _row(submission: StoredSubmission, truth: Truth, protocol: str) -> Row:
     )
 
 
-def _runs(submission: StoredSubmission, truth: Truth) -> Iterator[Run]:
+def _runs(submission: StoredSubmission, truth: SplitLabels) -> Iterator[Run]:
     for seed, part in submission.predictions().groupby("seed"):
         pred = _aligned(part, truth, submission.name)
         there = np.isfinite(pred)
@@ -73,7 +75,7 @@ def _runs(submission: StoredSubmission, truth: Truth) -> Iterator[Run]:
         )
 
 
-def _aligned(part: pd.DataFrame, truth: Truth, name: str) -> np.ndarray:
+def _aligned(part: pd.DataFrame, truth: SplitLabels, name: str) -> np.ndarray:
     """(N,) predictions in the order of the labels, NaN where there is none."""
     given = part.set_index("id")["pred"]
     unknown = given.index.difference(pd.Index(truth.ids))

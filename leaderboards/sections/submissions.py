@@ -58,7 +58,7 @@ def table(grid: Grid) -> Table:
     for row in grid.submissions:
         name = row.label + numbered(row.flags, notes)
         stated = (row.badge, row.text, ", ".join(row.inputs) or EMPTY, row.side_info, row.selection)
-        counts = (f"{row.clips}/{len(grid.truth.ids)}", str(len(row.runs)))
+        counts = (f"{row.clips}/{len(grid.truth)}", str(len(row.runs)))
         scores = (score(row, metric, notes) for metric in shown)
         rows.append((name, *stated, *counts, *scores, row.outside))
     stated_columns = ("Submission", "Badge", "Text", "Inputs", "Side information", "Selection")

@@ -18,10 +18,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness.data.split_labels import SplitLabels
 from harness.errors import SpecError, StoreError
 from harness.metrics import Metric
 from harness.metrics.base import Values
-from harness.runs.labels import Truth
+from harness.runs.labels import predictions_of
 from harness.runs.store import RunStore, StoredRun
 from harness.spec.conditions import CLEAN, MODALITIES, Condition
 from harness.stats.quality import QualityEstimate, auroc, change, spearman
@@ -197,7 +198,7 @@ class _Told:
         StoreError: When a run tells of other clips.
     """
 
-    def __init__(self, runs: Sequence[StoredRun], truth: Truth) -> None:
+    def __init__(self, runs: Sequence[StoredRun], truth: SplitLabels) -> None:
         self._tables = [run.told(truth.split) for run in runs]
         self.videos = truth.videos
         for run, tables in zip(runs, self._tables, strict=True):
@@ -219,7 +220,7 @@ class _Told:
 
     def with_clean(
         self, conditions: Sequence[Condition], column: str
-    ) -> tuple[Values, Values, NDArray[np.object_]]:
+    ) -> tuple[Values, Values, NDArray[np.str_]]:
         """Values (S, M) of the clean condition and these, strengths (M,) and videos (M,)."""
         cells = (CLEAN, *conditions)
         values = np.concatenate([self.under(cell, column) for cell in cells], axis=1)
@@ -258,12 +259,12 @@ def _score(
 
 
 def _telling(
-    values: Values, strengths: Values, videos: NDArray[np.object_], by: _Options
+    values: Values, strengths: Values, videos: NDArray[np.str_], by: _Options
 ) -> QualityEstimate:
     return auroc(values, strengths == 0, videos, **by)
 
 
-def _natural(truth: Truth, facts: pd.DataFrame | None) -> dict[str, Values]:
+def _natural(truth: SplitLabels, facts: pd.DataFrame | None) -> dict[str, Values]:
     """Fact -> (N,) of the clean test clips; a modality's own begin with its name.
 
     Raises:
@@ -277,13 +278,17 @@ def _natural(truth: Truth, facts: pd.DataFrame | None) -> dict[str, Values]:
     return found | {str(name): column.to_numpy(np.float64) for name, column in facts.items()}
 
 
-def _swaps(runs: Sequence[StoredRun], truth: Truth, metric: Metric, by: _Options) -> Iterator[Swap]:
+def _swaps(
+    runs: Sequence[StoredRun], truth: SplitLabels, metric: Metric, by: _Options
+) -> Iterator[Swap]:
     function = metric.on(truth.dataset)
     for condition in ("clean", MIXED):
         names = (condition, swapped(condition))
         if any(run.predictions(truth.split, name).empty for run in runs for name in names):
             continue  # stored before judgements were swapped
-        before, after = (np.stack([truth.predictions(run, name) for run in runs]) for name in names)
+        before, after = (
+            np.stack([predictions_of(run, truth, name) for run in runs]) for name in names
+        )
         yield Swap(
             condition=condition,
             before=float(np.mean([function(run, truth.labels) for run in before])),

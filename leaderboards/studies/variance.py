@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.split_labels import SplitLabels
 from harness.errors import SpecError, StoreError
 from harness.metrics import Metric, metrics, metrics_for
 from harness.metrics.base import Values
-from harness.runs.labels import Truth
 from harness.runs.store import RunStore
 from harness.stats import declared_margin
 from harness.stats.selection import Selection, best_of_k, epoch_scores, selection
@@ -150,14 +150,14 @@ def _left_out(row: Row) -> str:
     return ""
 
 
-def _scores(row: Row, truth: Truth, metric: Metric) -> tuple[Values, NDArray[np.object_]]:
+def _scores(row: Row, truth: SplitLabels, metric: Metric) -> tuple[Values, NDArray[np.str_]]:
     """(S, M) scores and (M,) videos of the clips that count."""
     pred = np.stack([run.pred for run in row.runs])
     scores, counted = clip_scores(pred, truth.labels, metric, truth.dataset)
     return scores, truth.videos[counted]
 
 
-def _selections(store: RunStore, row: Row, truth: Truth) -> dict[str, dict[int, Selection]]:
+def _selections(store: RunStore, row: Row, truth: SplitLabels) -> dict[str, dict[int, Selection]]:
     found: dict[str, dict[int, Selection]] = {}
     for run in row.runs:
         facts = run.facts
@@ -166,7 +166,7 @@ def _selections(store: RunStore, row: Row, truth: Truth) -> dict[str, dict[int, 
         curve = store.get(run.key).curve("test")
         if curve is None:
             continue
-        _check_curve(run.key, curve.shape, (facts.epochs, len(truth.ids)))
+        _check_curve(run.key, curve.shape, (facts.epochs, len(truth)))
         for name, values in epoch_scores(curve, truth.labels, truth.dataset).items():
             chosen = selection(values, facts.selected_epoch, metrics[name])
             found.setdefault(name, {})[run.seed] = chosen
@@ -182,7 +182,7 @@ def _check_curve(key: str, shape: tuple[int, ...], expected: tuple[int, int]) ->
         )
 
 
-def _best_of(row: Row, truth: Truth) -> dict[str, dict[int, float]]:
+def _best_of(row: Row, truth: SplitLabels) -> dict[str, dict[int, float]]:
     return {
         metric.name: {
             k: best_of_k(row.values(metric.name), k, metric) for k in BEST_OF if k <= len(row.runs)

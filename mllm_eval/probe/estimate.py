@@ -6,7 +6,7 @@ Shapes: n clips, V source videos, D draws.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -86,7 +86,7 @@ class ProbeFinding:
         }
 
 
-def mean_over_videos(values: ArrayLike, videos: Sequence[str], seed: int = 0) -> ProbeEstimate:
+def mean_over_videos(values: ArrayLike, videos: ArrayLike, seed: int = 0) -> ProbeEstimate:
     """The mean over clips, resampling source videos with all their clips.
 
     Args:

@@ -55,7 +55,7 @@ class _Words:
 
     def of(self, values: Values, replies: Replies, facts: Mapping[str, Json]) -> ProbeFinding:
         """The finding for values per clip, NaN where an answer is missing."""
-        estimate = mean_over_videos(values, replies.subject.videos)
+        estimate = mean_over_videos(values, replies.subject.truth.videos)
         verdict = {1: self.above, 0: self.unclear, -1: self.below}[estimate.sign]
         if estimate.videos < 2:
             verdict = f"cannot be told from {estimate.clips} clips of {estimate.videos} videos"
@@ -98,7 +98,7 @@ def _completion(replies: Replies) -> list[ProbeFinding]:
 
 
 def _recall(replies: Replies) -> list[ProbeFinding]:
-    truth, said = replies.subject.labels, replies.values["recall"]
+    truth, said = replies.subject.truth.labels, replies.values["recall"]
     answered = [int(place) for place in np.flatnonzero(np.isfinite(said))]
     exchanged = np.full(len(said), np.nan)
     exchanged[answered] = said[_exchanged(answered, replies)]
@@ -169,7 +169,7 @@ def _blank(replies: Replies) -> list[ProbeFinding]:
 
 
 def _hearing(replies: Replies) -> list[ProbeFinding]:
-    truth, values = replies.subject.labels, replies.values
+    truth, values = replies.subject.truth.labels, replies.values
     by_ear = _Words(
         probe="hearing",
         measure="absolute error of the constant less that of the sound alone",
@@ -225,7 +225,7 @@ def hears(found: Sequence[ProbeFinding]) -> bool | None:
 
 def _of_change(words: _Words, before: str, after: str, replies: Replies) -> ProbeFinding:
     """How much worse answers get from one series to another, and how many change."""
-    truth, values = replies.subject.labels, replies.values
+    truth, values = replies.subject.truth.labels, replies.values
     moved = abs(values[after] - values[before])
     facts: dict[str, Json] = {"changed": int((moved > 0).sum()), "mean_change": _mean(moved)}
     cost = abs(truth - values[after]) - abs(truth - values[before])
@@ -236,7 +236,7 @@ def _exchanged(places: Sequence[int], replies: Replies) -> list[int]:
     """For each of some clips another of them, of another source video where possible."""
     if len(places) < 2:
         return list(places)
-    videos = [replies.subject.videos[place] for place in places]
+    videos = replies.subject.truth.videos[list(places)].tolist()
     return [places[donor] for donor in donors(videos, np.random.default_rng(0))]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from harness._util.canonical import Json, digest, plain
 from harness._util.seeds import derive
 from harness.data.corpus import Corpus
-from harness.data.datasets import Dataset
+from harness.data.split_labels import SplitLabels
 from harness.errors import DataError, RunFailed, SpecError
 from harness.metrics.base import Values
 from mllm_eval.client import Client, Request, TokenSampling, ask_settled
@@ -62,18 +62,14 @@ class Subject:
     """The clips that a model is probed with.
 
     Args:
-        dataset: Whose they are.
         clips: N clips.
-        videos: (N,) their source videos.
-        labels: (N,) their labels.
+        truth: Their labels.
         constant: Median training label.
         senses: Which of ``vision`` and ``audio`` the model takes.
     """
 
-    dataset: Dataset
     clips: Sequence[Clip]
-    videos: Sequence[str]
-    labels: Values
+    truth: SplitLabels
     constant: float
     senses: frozenset[str] = media.SENSES
 
@@ -89,7 +85,7 @@ class Subject:
         found: list[int | None] = [None] * len(self.clips)
         if len(places) > 1:
             generator = np.random.default_rng(derive(_SEED, "swapped transcripts"))
-            order = donors([self.videos[place] for place in places], generator)
+            order = donors(self.truth.videos[places].tolist(), generator)
             for place, donor in zip(places, order, strict=True):
                 found[place] = places[donor]
         return found
@@ -124,10 +120,8 @@ def choose(
     ranked = sorted(order.tolist(), key=lambda place: clips[place].media is None)
     places = sorted(ranked[:most])
     return Subject(
-        dataset=corpus.dataset,
         clips=[clips[place] for place in places],
-        videos=table["video"].iloc[places].astype(str).tolist(),
-        labels=table["label"].to_numpy(dtype=np.float64)[places],
+        truth=SplitLabels.of_table(table.iloc[places], corpus.dataset, split),
         constant=float(np.median(training)),
         senses=senses,
     )
@@ -279,14 +273,16 @@ class Prober:
         first, second = halves(subject.clips[i].text)
         if len(units(second)) < _SHORTEST:
             return None
-        words = self.questions["complete"].render(dataset=subject.dataset.title, beginning=first)
+        words = self.questions["complete"].render(
+            dataset=subject.truth.dataset.title, beginning=first
+        )
         request = self._show(words, "completion", subject.clips[i])
         return request, lambda answer: Reading(outcome=Outcome.ANSWERED, value=0.0)
 
     def _recall(self, subject: Subject, i: int) -> _Item:
-        low, high = subject.dataset.low, subject.dataset.high
+        low, high = subject.truth.dataset.low, subject.truth.dataset.high
         words = self.questions["recall"].render(
-            dataset=subject.dataset.title,
+            dataset=subject.truth.dataset.title,
             clip=subject.clips[i].id,
             low=f"{low:g}",
             high=f"{high:g}",
@@ -330,8 +326,8 @@ class Prober:
             clip=clip,
             shown=shown,
             prompt=self.prompt,
-            low=subject.dataset.low,
-            high=subject.dataset.high,
+            low=subject.truth.dataset.low,
+            high=subject.truth.dataset.high,
         )
         setting = SurveySetting(
             condition=cast("Condition", condition),

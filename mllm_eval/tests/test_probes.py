@@ -87,7 +87,9 @@ class Reciter:
     """Has read the test set by heart, understands nothing, sees and hears nothing."""
 
     def __init__(self, subject):
-        self.clips = {c.id: (c.text, y) for c, y in zip(subject.clips, subject.labels, strict=True)}
+        self.clips = {
+            c.id: (c.text, y) for c, y in zip(subject.clips, subject.truth.labels, strict=True)
+        }
 
     def __call__(self, body):
         asked = Asked(body)
@@ -108,7 +110,7 @@ class Listener:
     def __init__(self, subject):
         self.sounds = {
             next(p for p in parts(c, "audio", FRAMES))["input_audio"]["data"]: y
-            for c, y in zip(subject.clips, subject.labels, strict=True)
+            for c, y in zip(subject.clips, subject.truth.labels, strict=True)
         }
 
     def __call__(self, body):
@@ -183,7 +185,7 @@ def test_a_model_that_listens_and_has_read_nothing(subject, tmp_path):
 def test_measures_are_what_they_say(subject, tmp_path):
     """The listener halves what it reads, so every number is known."""
     found, _, _ = probed(Listener(subject), subject, tmp_path / "j", ["blank", "hearing"])
-    size = np.abs(subject.labels).mean()
+    size = np.abs(subject.truth.labels).mean()
     no_frames, no_sound, by_ear, by_all = (one.estimate.value for one in found)
     assert no_frames == 0.0
     assert no_sound == pytest.approx(size / 2)

@@ -15,7 +15,7 @@ from harness.checks.reported_numbers.constants import Constants, binary_constant
 from harness.checks.reported_numbers.lint import LintFinding, lint
 from harness.checks.reported_numbers.reported import Reported, canonical_names
 from harness.data.datasets import Dataset, datasets
-from harness.data.known_labels import official_clips
+from harness.data.known_labels import official_source
 from harness.data.readers.predictions import read_predictions_table
 from harness.data.store import CorpusStore
 from harness.errors import SubmissionError
@@ -250,10 +250,8 @@ def _runs(cell: Mapping[Hashable, str], given: int | None, place: int) -> int | 
 
 
 def _constants(dataset: Dataset, home: Home) -> Constants:
-    store = CorpusStore(home.corpora)
-    found = official_clips(dataset, store)
+    found = official_source(dataset, CorpusStore(home.corpora))
     if found is None:
         return binary_constants(dataset)
-    corpus = store.load(found.name)
-    train, test = corpus.split("train").labels, corpus.split("test").labels
+    train, test = found.of("train").labels, found.of("test").labels
     return {**binary_constants(dataset), **label_constants(train, test, dataset)}

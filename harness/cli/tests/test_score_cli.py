@@ -175,7 +175,7 @@ def test_a_corpus_of_single_clips_is_named_and_taken_only_when_asked_for(
     code, _, errors = msa("score", file, "--dataset", "mosi")
     assert code == 2
     assert "the stored corpus mosi@label-csv is not the official split of CMU-MOSI" in errors
-    assert "0 of 1,284 train, 0 of 229 valid, 40 of 686 test clips" in errors
+    assert "0 of 1,284 train, 0 of 229 valid and 40 of 686 test clips" in errors
     assert "next: --labels LABEL.CSV, or --corpus mosi@label-csv" in errors
     (row,) = scored(msa, file, "--corpus", "mosi@label-csv")
     assert row["clips"] == 40

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from harness.data.readers.tables import InputTable, read_table
 from harness.data.spellings import explain
+from harness.data.split_labels import SplitLabels
 from harness.errors import SubmissionError
 
 __all__ = [
@@ -36,16 +37,14 @@ class Aligned:
     """Predictions beside labels, one clip per place.
 
     Args:
-        ids: The scored clips, in the order of the labels.
+        truth: The labels of the n scored clips, in the order of all labels.
         pred: (n,) float64.
-        truth: (n,) float64.
         missing: Labelled clips without a prediction.
         extra: Predicted clips that carry no label.
     """
 
-    ids: list[str]
+    truth: SplitLabels
     pred: NDArray[np.float64]
-    truth: NDArray[np.float64]
     missing: list[str]
     extra: list[str]
 
@@ -104,28 +103,27 @@ def check_predictions(table: InputTable) -> pd.DataFrame:
     return checked
 
 
-def align(pred: Mapping[str, float], truth: Mapping[str, float]) -> Aligned:
-    """Put predictions beside labels by clip id.
+def align(pred: Mapping[str, float], truth: SplitLabels) -> Aligned:
+    """Put predictions, clip id -> value, beside labels by clip id.
 
     Raises:
         SubmissionError: When not one id is known, or an unknown one is a labelled clip's in another
             spelling.
     """
-    refuse_misspelt(pred, truth)
-    ids = [clip for clip in truth if clip in pred]
+    refuse_misspelt(pred, truth.ids)
+    ids = [clip for clip in truth.ids if clip in pred]
     if not ids:
-        ours, theirs = next(iter(truth), "none"), next(iter(pred), "none")
+        ours, theirs = next(iter(truth.ids), "none"), next(iter(pred), "none")
         raise SubmissionError(
             f"no clip id of the predictions is among the labels (labels: {ours!r},"
             f" predictions: {theirs!r})",
             hint="ids are video and clip joined by an underscore; check --dataset and --split",
         )
     return Aligned(
-        ids=ids,
+        truth=truth.only(ids),
         pred=np.array([pred[clip] for clip in ids], dtype=np.float64),
-        truth=np.array([truth[clip] for clip in ids], dtype=np.float64),
-        missing=[clip for clip in truth if clip not in pred],
-        extra=[clip for clip in pred if clip not in truth],
+        missing=[clip for clip in truth.ids if clip not in pred],
+        extra=[clip for clip in pred if clip not in truth.by_id],
     )
 
 

@@ -16,7 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.data.datasets import datasets
 from harness.data.readers.predictions import align, read_predictions
+from harness.data.split_labels import SplitLabels
 from harness.errors import SubmissionError
 
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -392,11 +394,15 @@ def test_what_a_foreign_writer_left_for_pandas_is_ignored(tmp_path: Path, metada
 # Alignment
 
 
+def labelled(labels: dict[str, float]) -> SplitLabels:
+    return SplitLabels.of_clips(labels, dict.fromkeys(labels, "v"), datasets["mosi"], "test")
+
+
 def test_alignment_follows_the_labels_and_accounts_for_every_clip() -> None:
-    aligned = align({"c": 3.0, "a": 1.0, "x": 9.0}, {"a": 0.5, "b": 0.0, "c": -1.0})
-    assert aligned.ids == ["a", "c"]
+    aligned = align({"c": 3.0, "a": 1.0, "x": 9.0}, labelled({"a": 0.5, "b": 0.0, "c": -1.0}))
+    assert aligned.truth.ids == ("a", "c")
     assert aligned.pred.tolist() == [1.0, 3.0]
-    assert aligned.truth.tolist() == [0.5, -1.0]
+    assert aligned.truth.labels.tolist() == [0.5, -1.0]
     assert (aligned.missing, aligned.extra) == (["b"], ["x"])
 
 
@@ -409,19 +415,20 @@ def test_alignment_loses_and_invents_nothing(
 ) -> None:
     if not set(pred) & set(truth):
         with pytest.raises(SubmissionError, match="no clip id of the predictions"):
-            align(pred, truth)
+            align(pred, labelled(truth))
         return
-    aligned = align(pred, truth)
-    assert {*aligned.ids, *aligned.missing} == set(truth)
-    assert {*aligned.ids, *aligned.extra} == set(pred)
-    assert len(aligned.ids) + len(aligned.missing) == len(truth)
-    assert [*aligned.pred] == [pred[clip] for clip in aligned.ids]
-    assert [*aligned.truth] == [truth[clip] for clip in aligned.ids]
+    aligned = align(pred, labelled(truth))
+    ids = aligned.truth.ids
+    assert {*ids, *aligned.missing} == set(truth)
+    assert {*ids, *aligned.extra} == set(pred)
+    assert len(ids) + len(aligned.missing) == len(truth)
+    assert [*aligned.pred] == [pred[clip] for clip in ids]
+    assert [*aligned.truth.labels] == [round(truth[clip], 6) for clip in ids]
 
 
 def test_predictions_of_other_clips_are_refused_with_an_example_of_each() -> None:
     with pytest.raises(SubmissionError, match="labels: 'v_1', predictions: 'w_7'") as caught:
-        align({"w_7": 1.0}, {"v_1": 1.0})
+        align({"w_7": 1.0}, labelled({"v_1": 1.0}))
     assert "--dataset" in str(caught.value.hint)
 
 
@@ -439,11 +446,11 @@ def test_predictions_of_other_clips_are_refused_with_an_example_of_each() -> Non
 def test_one_misspelt_id_among_good_ones_is_named(theirs: str, cause: str) -> None:
     truth = {"v_0001": 1.0, "v_0002": 2.0, "w_0001": 0.0}
     with pytest.raises(SubmissionError, match=f"1 of 2 ids are no clips of the labels: .*{cause}"):
-        align({"v_0002": 1.0, theirs: 1.0}, truth)
+        align({"v_0002": 1.0, theirs: 1.0}, labelled(truth))
 
 
 def test_an_unknown_id_that_resembles_a_predicted_clip_is_of_other_data() -> None:
-    assert align({"v_0001": 1.0, "v_1": 2.0}, {"v_0001": 1.0}).extra == ["v_1"]
+    assert align({"v_0001": 1.0, "v_1": 2.0}, labelled({"v_0001": 1.0})).extra == ["v_1"]
 
 
 SPELLINGS = ["{}$_${}", "{}[{}]", "{}/{}", " {}_{} ", "{} _ {}", "{}_{}\u00a0"]

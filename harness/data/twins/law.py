@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from harness._util.canonical import Json
 from harness.data.corpus import STREAMS
 from harness.data.datasets import Counts, Dataset
+from harness.data.rounding import rounded
 from harness.data.twins.recipe import Shift, Story
 
 __all__ = ["CONFLICTS", "TwinLaw", "ceilings", "nuisance", "posterior"]
@@ -58,7 +59,7 @@ class TwinLaw:
         """``latent`` rounded to the label grid, within the label range."""
         steps = np.floor(latent / self.story.grid + 0.5)
         inside = np.clip(steps * self.story.grid, self.dataset.low, self.dataset.high)
-        return np.round(inside, 6) + 0.0  # no negative zero
+        return rounded(inside) + 0.0  # no negative zero
 
     def shown(
         self, latent: NDArray[np.float64], conflict: NDArray[np.int64]

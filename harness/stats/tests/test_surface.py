@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from harness.data.datasets import datasets
+from harness.data.split_labels import SplitLabels
 from harness.errors import SpecError
 from harness.metrics import metrics
 from harness.stats import draw_fields
@@ -13,6 +14,16 @@ from harness.stats.surface import Surface, largest, sample
 
 DATASET = datasets["mosi"]
 NAMES = ("mae", "corr", "acc2_non0", "f1_non0")
+
+
+def labelled(truth, videos):
+    return SplitLabels(
+        dataset=DATASET,
+        split="test",
+        ids=tuple(map(str, range(len(truth)))),
+        videos=videos.astype(str),
+        labels=truth,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +37,7 @@ def clips():
 @pytest.mark.parametrize("name", NAMES)
 def test_values_are_those_of_the_metric(clips, name):
     pred, truth, videos = clips
-    surface = Surface.of("x", pred, metrics[name], sample(truth, videos, DATASET, draws=100))
+    surface = Surface.of("x", pred, metrics[name], sample(labelled(truth, videos), draws=100))
     expected = [
         np.mean([metrics[name](run[cell], truth, DATASET) for run in pred]) for cell in range(20)
     ]
@@ -39,7 +50,7 @@ def test_values_are_those_of_the_metric(clips, name):
 @pytest.mark.parametrize("name", ["mae", "acc2_non0"])
 def test_draws_of_a_cell_are_spread_like_those_of_the_usual_bootstrap(clips, name):
     pred, truth, videos = clips
-    surface = Surface.of("x", pred, metrics[name], sample(truth, videos, DATASET, draws=4000))
+    surface = Surface.of("x", pred, metrics[name], sample(labelled(truth, videos), draws=4000))
     usual = draw_fields({"x": pred[:, 4]}, truth, videos, [name], 4000, dataset=DATASET)[name]
     assert surface.drawn[4].mean() == pytest.approx(usual.drawn[0].mean(), abs=0.01)
     assert surface.drawn[4].std() == pytest.approx(usual.drawn[0].std(), rel=0.08)
@@ -49,7 +60,7 @@ def test_cells_see_the_same_videos_and_seeds(clips):
     """Two equal cells differ in no draw, far apart as they may be."""
     pred, truth, videos = clips
     twice = np.concatenate([pred, pred], axis=1)
-    surface = Surface.of("x", twice, metrics["mae"], sample(truth, videos, DATASET, draws=200))
+    surface = Surface.of("x", twice, metrics["mae"], sample(labelled(truth, videos), draws=200))
     np.testing.assert_allclose(surface.drawn[:20], surface.drawn[20:], rtol=1e-12)
 
 
@@ -58,7 +69,7 @@ def test_a_metric_of_ranks_is_refused(clips):
     ranks = [m for m in metrics.values() if m.name in ("spearman", "kendall")]
     for metric in ranks:
         with pytest.raises(SpecError, match="no function of sums"):
-            Surface.of("x", pred, metric, sample(truth, videos, DATASET, draws=100))
+            Surface.of("x", pred, metric, sample(labelled(truth, videos), draws=100))
     assert ranks
 
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.datasets import datasets
+from harness.data.split_labels import SplitLabels
 from harness.errors import StoreError, SubmissionError
 from harness.submissions import (
     NOT_STATED,
@@ -33,17 +34,24 @@ EXAMPLES = Path(__file__).parents[3] / "leaderboards" / "submissions"
 
 
 def gold_of(dataset: str, split: str = "test") -> Gold:
-    clips = clips_of(dataset)
-    ids = clips["video_id"] + "_" + clips["clip_id"]
-    here = clips["mode"] == split
+    clips = labelled(clips_of(dataset))
+    others = clips[clips["split"] != split]
     return Gold(
-        dataset=datasets[dataset],
-        split=split,
-        labels=dict(zip(ids[here], clips["label"][here], strict=True)),
+        truth=SplitLabels.of_table(clips, datasets[dataset], split),
         elsewhere={
-            clip: (dataset, mode)
-            for clip, mode in zip(ids[~here], clips["mode"][~here], strict=True)
+            clip: (dataset, mode) for clip, mode in zip(others["id"], others["split"], strict=True)
         },
+    )
+
+
+def labelled(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "id": table["video_id"] + "_" + table["clip_id"],
+            "video": table["video_id"],
+            "split": table["mode"],
+            "label": table["label"].astype(float),
+        }
     )
 
 
@@ -281,9 +289,9 @@ def test_scores_are_those_of_the_clips_each_run_covers() -> None:
         ]
     )
     checked = check(table, SIMS, MINE)
-    scores = score_runs(checked.predictions, SIMS.labels, SIMS.dataset)
+    scores = score_runs(checked.predictions, SIMS.truth.by_id, SIMS.truth.dataset)
     for seed, part in table.groupby("seed"):
-        truth = part["id"].map(SIMS.labels)
+        truth = part["id"].map(SIMS.truth.by_id)
         clipped = part["pred"].clip(-1, 1)
         assert scores[seed]["mae"] == pytest.approx((clipped - truth).abs().mean(), abs=1e-9)
     assert checked.clips == 400
@@ -312,7 +320,7 @@ def test_few_clips_are_accepted_when_asked_for() -> None:
 def spread_to(share: float) -> pd.DataFrame:
     """Predictions whose standard deviation is this share of the labels'."""
     table = predictions_for("sims")
-    truth = table["id"].map(SIMS.labels)
+    truth = table["id"].map(SIMS.truth.by_id)
     standard = (table["pred"] - table["pred"].mean()) / table["pred"].std(ddof=0)
     return table.assign(pred=standard * truth.std(ddof=0) * share)
 
@@ -373,7 +381,7 @@ def test_what_is_stated_or_not_is_flagged(stated: SubmissionManifest, kind: str)
 
 def test_a_few_contradicting_labels_are_flagged_and_many_refused() -> None:
     table = predictions_for("sims")
-    table = table.assign(label=table["id"].map(SIMS.labels) + 1e-7)
+    table = table.assign(label=table["id"].map(SIMS.truth.by_id) + 1e-7)
     assert "labels-differ" not in kinds(table)
     few = table.copy()
     few.loc[:4, "label"] += 0.2
@@ -533,10 +541,7 @@ REAL = [
 
 def real_gold(dataset: str) -> Gold:
     table = pd.read_csv(research_data(dataset, "label.csv"), dtype=str)
-    table = table[table["mode"] == "test"]
-    ids = table["video_id"] + "_" + table["clip_id"]
-    labels = table["label"].astype(float).round(6)
-    return Gold(dataset=datasets[dataset], split="test", labels=dict(zip(ids, labels, strict=True)))
+    return Gold(truth=SplitLabels.of_table(labelled(table), datasets[dataset], "test"))
 
 
 @pytest.mark.data
@@ -550,7 +555,7 @@ def test_published_predictions_score_as_known(
     table = read_submission(research_data("predictions", f"{file}.csv"), how)
     checked = check(table, real_gold(dataset), how)
     (scores,) = score_runs(
-        checked.predictions, real_gold(dataset).labels, datasets[dataset]
+        checked.predictions, real_gold(dataset).truth.by_id, datasets[dataset]
     ).values()
     assert checked.clips == clips
     assert {metric: round(scores[metric], 4) for metric in known} == known

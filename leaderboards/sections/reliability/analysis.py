@@ -211,7 +211,7 @@ def study(board: Grid, metric: Metric, draws: int = DRAWS) -> Reliability | None
     if board.under is None:
         return None
     conditions = tuple(condition.name for condition in grid(board.corruption))
-    among = sample(board.truth.labels, board.truth.videos.astype(str), board.corpus.dataset, draws)
+    among = sample(board.truth, draws)
     areas = areas_of(conditions)
     ranked_by = next(iter(areas), "clean")
     found, drawn, cells = [], dict[str, Values](), dict[str, Surface]()
@@ -323,7 +323,7 @@ def _field(
 ) -> Field:
     return Field(
         metric=metric,
-        dataset=among.dataset.name,
+        dataset=among.truth.dataset.name,
         names=tuple(one.row.label for one in rows),
         values=np.array([one.areas[area].value if one.areas else one.clean for one in rows]),
         drawn=np.stack([drawn[one.row.label].round(12) for one in rows]),

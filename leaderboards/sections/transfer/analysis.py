@@ -186,7 +186,7 @@ class _Estimates:
         drawn = draw_fields(
             {label: preds[key] for label, key in keys.items()},
             truth.labels,
-            truth.videos.astype(str),
+            truth.videos,
             [_MAE],
             draws,
             dataset=f"{target}-to-{target}",

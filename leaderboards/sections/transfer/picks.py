@@ -26,9 +26,10 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.split_labels import SplitLabels
 from harness.metrics import metrics
 from harness.metrics.transfer import recalibrated
-from harness.runs.labels import Truth
+from harness.runs.labels import predictions_of, stored_labels
 from harness.runs.store import RunStore
 from harness.spec import algorithm_of
 from leaderboards.model import Grid, Row, Run
@@ -161,7 +162,7 @@ _HeldOut: TypeAlias = Mapping[tuple[str, str, int], float]
 
 
 def _pick(store: RunStore, grid: Grid, rows: Sequence[Row], held_out: _HeldOut) -> Pick:
-    valid = Truth.load(store, grid.corpus.data, grid.corpus.dataset, "valid")
+    valid = stored_labels(store, grid.corpus.data, grid.corpus.dataset, "valid")
     tries: dict[int, list[_Try]] = {}
     for row in rows:
         for run in row.runs:
@@ -186,9 +187,9 @@ def _pick(store: RunStore, grid: Grid, rows: Sequence[Row], held_out: _HeldOut) 
     )
 
 
-def _try(store: RunStore, valid: Truth, label: str, run: Run) -> _Try:
+def _try(store: RunStore, valid: SplitLabels, label: str, run: Run) -> _Try:
     stored = store.get(run.key)
-    fitted_on = valid.predictions(stored)
+    fitted_on = predictions_of(stored, valid)
     score = _MAE(fitted_on, valid.labels, valid.dataset)
     return _Try(label, run, fitted_on, score, stored.curve("test"))
 
@@ -198,7 +199,7 @@ def _best_held_out(grid: Grid, tried: Sequence[_Try], held_out: _HeldOut) -> _Tr
     return None if any(map(math.isnan, scores)) else tried[int(np.argmin(scores))]
 
 
-def _oracle(truth: Truth, tried: Sequence[_Try]) -> NDArray[np.float64]:
+def _oracle(truth: SplitLabels, tried: Sequence[_Try]) -> NDArray[np.float64]:
     """(N,) predictions of the run and epoch that fit the test labels best."""
     seen = np.concatenate(
         [t.run.pred[None] if t.curve is None else t.curve.astype(np.float64) for t in tried]
