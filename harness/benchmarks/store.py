@@ -16,6 +16,7 @@ from harness.benchmarks.measure import BenchmarkRow, Measure, Scale, alternate, 
 from harness.benchmarks.references import SCORERS
 from harness.benchmarks.runs import SUITE, copies, key_of, stored
 from harness.data.datasets import datasets
+from harness.data.split_labels import SplitLabels
 from harness.runs.labels import predictions_of, stored_labels
 from harness.runs.record import RunRecord
 from harness.runs.store import RunStore
@@ -116,7 +117,7 @@ def _write(contents: Sequence[Mapping[str, bytes]], target: Path) -> None:
 def board(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """A board of many runs against scoring the same predictions with scikit-learn and SciPy."""
     store = stored(folder, folder / "boarded", scale.share, scale.board_runs)
-    truth = stored_labels(store, store.plan(SUITE).corpora[0].data, datasets["mosi"])
+    truth = _test_labels(store)
     predictions = [predictions_of(run, truth) for run in store]
     ours, theirs = alternate(
         wall(lambda: leaderboards.render(store, SUITE)),
@@ -132,6 +133,10 @@ def board(folder: Path, scale: Scale) -> list[BenchmarkRow]:
         note=f"{len(truth.labels)} clips, {len(SCORERS)} metrics; ours also reads every run",
     )
     return [row]
+
+
+def _test_labels(store: RunStore) -> SplitLabels:
+    return stored_labels(store, store.plan(SUITE).corpora[0].data, datasets["mosi"])
 
 
 def _score_elsewhere(

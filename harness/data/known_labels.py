@@ -124,7 +124,7 @@ def find_labels(
         known = _of_split(found, split, found.name if file is not None else found.origin)
         others = _stored(dataset, store) if asked else ()
         return verified(_compared(known, others, split), own)
-    if not own:
+    if not any(one.labels or one.disputed for one in own):
         raise no_labels(dataset, split, store)
     known = _of_files(own, dataset, split)
     for other in _stored(dataset, store):

@@ -65,6 +65,10 @@ class Pairs:
 class _Videos:
     """One test set: influences of all systems on it.
 
+    How differences go together is estimated from V videos, badly where M systems are not far fewer:
+    pairs would then seem to depend on each other more than they do. A share M / (M + V - 1) of
+    what is drawn is therefore each system's own, and each pair keeps its own variance.
+
     Args:
         name: Of the test set.
         influence: (M, V).
@@ -77,14 +81,17 @@ class _Videos:
 
     def of_pairs(self, pairs: Pairs) -> Values:
         """(P,) mean squares of the differences."""
-        gram = self.influence @ self.influence.T  # (M, M)
-        own = np.diag(gram)
-        squares = own[pairs.i] + own[pairs.j] - 2.0 * gram[pairs.i, pairs.j]
-        return np.asarray(squares.clip(min=0.0))  # equal systems cancel to a little below zero
+        return _between(self.influence @ self.influence.T, pairs)
 
-    def drawn(self, draws: int, generator: np.random.Generator) -> Values:
-        """(D, M) Gaussian draws with the influences' covariance; those of a system are its own."""
-        return generator.standard_normal((draws, self.influence.shape[1])) @ self.influence.T
+    def mixed(self, pairs: Pairs) -> tuple[Values, Values]:
+        """(M, V + M) influences to draw from, and (P,) what a pair's drawn variance is short by."""
+        systems, videos = self.influence.shape
+        own = systems / (systems + videos - 1.0)
+        observed = self.of_pairs(pairs)
+        each = math.sqrt(own * float(observed.mean()) / 2.0) * np.eye(systems)
+        found = np.hstack([math.sqrt(1.0 - own) * self.influence, each])
+        drawn = _between(found @ found.T, pairs)
+        return found, np.divide(observed, drawn, out=np.zeros_like(drawn), where=drawn > 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +99,12 @@ class _Drawn:
     """D draws of what would be observed of equal systems.
 
     Args:
-        values: (D, M) estimates about their truth.
+        gap: (D, P) differences.
         total: (D, P) mean squares of pairs, summed.
         squares: (D, P) the same squared over degrees of freedom, summed.
     """
 
-    values: Values = field(repr=False)
+    gap: Values = field(repr=False)
     total: Values = field(repr=False)
     squares: Values = field(repr=False)
 
@@ -179,8 +186,7 @@ class Joint:
         step = max(1, _BLOCK // max(1, self.pairs.i.size))
         for start in range(0, draws, step):
             drawn = self._draw(min(step, draws - start), start)
-            gap = drawn.values[:, self.pairs.i] - drawn.values[:, self.pairs.j]  # (d, P)
-            yield gap, _p_values(np.abs(gap), drawn, self.rests)
+            yield drawn.gap, _p_values(drawn, self.rests)
 
     def _draw(self, draws: int, start: int) -> _Drawn:
         values = np.zeros((draws, self._values.size))  # (d, M)
@@ -196,31 +202,32 @@ class Joint:
                 anew = square * generator.chisquare(part.degrees, draws) / part.degrees
                 own[:, place] += anew
                 own_squares[:, place] += anew**2 / part.degrees
-        total = own[:, self.pairs.i] + own[:, self.pairs.j]  # (d, P)
-        squares = own_squares[:, self.pairs.i] + own_squares[:, self.pairs.j]
+        i, j = self.pairs.i, self.pairs.j
+        gap, total = values[:, i] - values[:, j], own[:, i] + own[:, j]  # (d, P)
+        squares = own_squares[:, i] + own_squares[:, j]
         for test, between in zip(self._videos, self._squares, strict=True):
             generator = self._generator("videos", test.name, start)
-            values += test.drawn(draws, generator)
-            anew = self._squares_anew(test, between, draws, generator)
+            influence, short = test.mixed(self.pairs)
+            noise = _normal((draws,), influence, generator)  # (d, M)
+            gap += (noise[:, i] - noise[:, j]) * np.sqrt(short)
+            if test.influence.shape[1] > _FEW:  # their mean squares hardly vary, and alike
+                anew = between * generator.chisquare(test.degrees, (draws, 1)) / test.degrees
+            else:
+                anew = short * self._squares_anew(influence, test.degrees, draws, generator)
             total += anew
             squares += anew**2 / test.degrees
-        return _Drawn(values, total, squares)
+        return _Drawn(gap, total, squares)
 
     def _generator(self, kind: str, name: str, start: int) -> np.random.Generator:
         return np.random.default_rng(derive(self._seed, kind, name.replace("\x1f", " "), start))
 
     def _squares_anew(
-        self, test: _Videos, between: Values, draws: int, generator: np.random.Generator
+        self, influence: Values, degrees: float, draws: int, generator: np.random.Generator
     ) -> Values:
-        """(d, P) mean squares of pairs between videos."""
-        if test.influence.shape[1] > _FEW:  # they hardly vary, and alike
-            return between * generator.chisquare(test.degrees, (draws, 1)) / test.degrees
-        rows = max(1, round(test.degrees))
-        sample = test.drawn(draws * rows, generator).reshape(draws, rows, -1)
-        gram = sample.transpose(0, 2, 1) @ sample / rows  # (d, M, M): Wishart
-        own = np.diagonal(gram, axis1=1, axis2=2)  # (d, M)
-        i, j = self.pairs.i, self.pairs.j
-        return np.asarray((own[:, i] + own[:, j] - 2.0 * gram[:, i, j]).clip(min=0.0))
+        """(d, P) mean squares of pairs between few videos: Wishart."""
+        rows = max(1, round(degrees))
+        sample = _normal((draws, rows), influence, generator)  # (d, rows, M)
+        return _between(sample.transpose(0, 2, 1) @ sample / rows, self.pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,13 +247,27 @@ class Family:
     not_highest: Values
 
 
-def _p_values(distance: Values, drawn: _Drawn, rest: Values) -> Values:
+def _normal(
+    shape: tuple[int, ...], influence: Values, generator: np.random.Generator
+) -> Values:
+    """(*shape, M) Gaussian draws with the influences' covariance."""
+    return np.asarray(generator.standard_normal((*shape, influence.shape[1])) @ influence.T)
+
+
+def _between(gram: Values, pairs: Pairs) -> Values:
+    """(..., P) squared distances from (..., M, M) inner products."""
+    own = np.diagonal(gram, axis1=-2, axis2=-1)
+    squares = own[..., pairs.i] + own[..., pairs.j] - 2.0 * gram[..., pairs.i, pairs.j]
+    return np.asarray(squares.clip(min=0.0))  # equal systems cancel to a little below zero
+
+
+def _p_values(drawn: _Drawn, rest: Values) -> Values:
     """(d, P) two-sided p-values, exact where they may be small.
 
-    Seven in eight differences of equal systems are smaller than 1.5 standard errors: the Gaussian
-    tail, some .1 too small with two degrees of freedom and never above an exact one that matters,
-    does for them at an eighth of the time.
+    Seven in eight differences of equal systems are smaller than 1.5 standard errors. The Gaussian
+    tail does for them, at an eighth of the time: it is never below .13.
     """
+    distance = np.abs(drawn.gap)
     z = distance / np.sqrt(np.maximum(np.maximum(drawn.total - rest, rest), _TINY))
     p = np.asarray(2.0 * ndtr(-z))
     far = z > _NEAR

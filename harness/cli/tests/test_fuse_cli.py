@@ -260,3 +260,12 @@ def test_the_fused_predictions_go_beside_json_and_never_over_the_table(msa, file
     assert code == 2
     assert "would replace the table itself" in error
     assert files[0].read_bytes() == before
+
+
+def test_a_label_column_without_a_label_is_no_source_of_labels(msa, files):
+    table = pd.read_csv(files[0]).assign(label="")
+    table.to_csv(files[0], index=False)
+    code, _, errors = msa("fuse", files[0], "--dataset", "sims", "--columns", "a,b")
+    assert code == 2
+    assert "no labels of sims at hand to score against" in errors
+    assert "next: msa data add LABEL.CSV --dataset sims" in errors
