@@ -107,6 +107,7 @@ def _row(c: Comparison, found: Compared) -> dict[str, object]:
         "detectable": c.reference.detectable(),
         "margin": declared_margin(found.dataset.name, c.metric),
         "verdict": found.verdict(c),
+        "seeds_needed": found.seeds_needed(c),
     }
 
 
@@ -156,7 +157,7 @@ def _show(rows: list[dict[str, object]], found: Compared, split: str) -> None:
     typer.echo(f"labels: {found.labels.origin}; source videos: {found.labels.videos_origin}")
     typer.echo(f"{METHOD}; differences are A - B")
     if found.single:
-        typer.echo(_of_checkpoints(found.single))
+        typer.echo(_of_checkpoints(found))
     typer.echo()
     echo_table([_printed(row) for row in rows], right=frozenset(("A", "B", "A - B", "p", "Holm p")))
     for reason in _undefined(found.comparisons):
@@ -176,13 +177,29 @@ def _show_side(name: str, side: Side) -> None:
         )
 
 
-def _of_checkpoints(single: Sequence[str]) -> str:
+def _of_checkpoints(found: Compared) -> str:
     """What a comparison with a single run is about, and how to say more."""
-    sides = " and of ".join(side.upper() for side in single)
-    options = " ".join(f"--deterministic {side}" for side in single)
+    sides = " and of ".join(side.upper() for side in found.single)
+    options = " ".join(f"--deterministic {side}" for side in found.single)
     return (
-        f"conditional on one run of {sides}: this compares these checkpoints, not the systems, for how"
-        f" much another seed differs is unseen\ngive more runs, or say {options} where no seed changes the result"
+        f"conditional on one run of {sides}: this compares these checkpoints, not the systems, for"
+        f" how much another seed differs is unseen\n{_seeds(found)}\nwhere no seed changes the"
+        f" result, say {options}"
+    )
+
+
+def _seeds(found: Compared) -> str:
+    """How many runs a claim about the systems would take."""
+    if not found.seeds_seen:
+        return (
+            "give two runs of either at least: how many a claim about the systems takes is unseen"
+        )
+    needed = {c.metric: found.seeds_needed(c) for c in found.comparisons}
+    said = ", ".join(f"{m} {seeds}" for m, seeds in needed.items() if seeds is not None)
+    if not said:
+        return "no number of runs is enough for a claim about the systems: the clips leave too much"
+    return (
+        f"runs of each that a claim about the systems would take: {said}; other metrics: more clips"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from harness.runs.pairing import Side, common, dataset_of, labels_of, matrix
 from harness.stats import Comparison, Conditional, declared_margin
 from harness.stats.family import adjusted, compare_metrics
 from harness.stats.narrower import narrower as narrower_tests
+from harness.stats.power import seeds_needed
 
 __all__ = ["About", "Compared", "compare"]
 
@@ -75,6 +77,31 @@ class Compared:
         margin = declared_margin(self.dataset.name, comparison.metric)
         found = comparison.verdict(margin=margin)
         return _OF_CHECKPOINTS.get(found, found) if self.single else found
+
+    @property
+    def seeds_seen(self) -> bool:
+        """Whether a side shows how much seeds change: it has several runs."""
+        return max(self.comparisons[0].seeds) > 1
+
+    def seeds_needed(self, comparison: Comparison) -> int | None:
+        """Runs of every side that seeds change with which such a difference would be found.
+
+        A side with one run is taken to vary as much as the other one.
+
+        Returns:
+            2 or more; None where no number is enough, for the source videos alone leave too much,
+            and where no side shows how much seeds change.
+        """
+        if not self.seeds_seen:
+            return None
+        still = {
+            side.upper()
+            for side, runs in zip("ab", comparison.seeds, strict=True)
+            if runs == 1 and side not in self.single
+        }
+        every = comparison.difference
+        varying = {name: part for name, part in every.runs.items() if name not in still}
+        return seeds_needed(dataclasses.replace(every, runs=varying))
 
 
 def compare(

@@ -106,7 +106,7 @@ def test_mean_over_targets_and_worst_target(store, several, label, mean, worst, 
     assert standing.mean.value == pytest.approx(mean)
     assert standing.worst.value == pytest.approx(worst)
     assert standing.worst_target == target
-    low, high = standing.mean.interval
+    low, high = standing.mean.reference.interval()
     assert low <= mean + 1e-9 and high >= mean - 1e-9
 
 

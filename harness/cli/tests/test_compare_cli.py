@@ -128,6 +128,31 @@ def test_one_run_of_a_system_that_seeds_change_speaks_of_checkpoints(
     assert verdict in text
 
 
+def test_how_many_runs_would_allow_a_claim_is_said_where_it_can_be_told(msa, tmp_path) -> None:
+    once, often = write(tmp_path / "a.csv", 0.4, 1), write(tmp_path / "b.csv", 1.2, 4)
+    _, text, _ = msa("compare", once, often, "--dataset", "mosi")
+    assert "runs of each that a claim about the systems would take: mae 2" in text
+    _, text, _ = msa("compare", once, often, "--dataset", "mosi", "--json")
+    needed = {row["metric"]: row["seeds_needed"] for row in json.loads(text)["metrics"]}
+    assert needed["mae"] == 2
+    assert all(seeds is None or seeds >= 2 for seeds in needed.values())
+    near = write(tmp_path / "c.csv", 1.201, 1)
+    _, text, _ = msa("compare", near, often, "--dataset", "mosi", "--json")
+    (mae, *_) = json.loads(text)["metrics"]
+    assert mae["seeds_needed"] is None, "the clips alone leave too much"
+    _, text, _ = msa("compare", once, once, "--dataset", "mosi")
+    assert "give two runs of either at least" in text
+
+
+def test_a_side_that_no_seed_changes_is_given_no_spread(msa, tmp_path) -> None:
+    once, often = write(tmp_path / "a.csv", 0.8, 1), write(tmp_path / "b.csv", 1.2, 4)
+    needed = []
+    for options in ((), ("--deterministic", "a")):
+        _, text, _ = msa("compare", once, often, "--dataset", "mosi", *options, "--json")
+        needed.append(json.loads(text)["metrics"][0]["seeds_needed"])
+    assert needed[1] <= needed[0]
+
+
 @pytest.mark.parametrize(
     ("label", "extra", "message"),
     [
