@@ -269,8 +269,8 @@ def test_digits_beyond_the_sixth_count(tmp_path: Path, store: SubmissionStore, s
     table["pred"] = 0.1234567 + 1e-7 * table["pred"]  # a network that has all but collapsed
     _, _, checked = put(store, read_submission(write_table(table, tmp_path / f"p{suffix}"), MINE))
     stored = store.get("sims", "mine").predictions()
-    found = score_runs(stored, SIMS.labels, SIMS.dataset)[0]["corr"]
-    truth = table["id"].map(SIMS.labels)
+    found = score_runs(stored, SIMS.truth.by_id, SIMS.truth.dataset)[0]["corr"]
+    truth = table["id"].map(SIMS.truth.by_id)
     assert found == pytest.approx(np.corrcoef(table["pred"], truth)[0, 1], rel=1e-6)
     assert "near-constant" in [flag.kind for flag in checked.flags]
 
