@@ -16,6 +16,8 @@ from harness.data.datasets import Dataset
 from harness.errors import StoreError, SubmissionError
 from harness.metrics import score
 from harness.runs.store import RunStore, StoredRun
+from harness.spec import PredictionCell
+from harness.spec.prediction_cell import COUNTED
 
 __all__ = ["Truth"]
 
@@ -55,13 +57,13 @@ class Truth:
             labels=clips["label"].to_numpy(dtype=np.float64),
         )
 
-    def predictions(self, run: StoredRun, condition: str = "clean") -> NDArray[np.float64]:
+    def predictions(self, run: StoredRun, cell: PredictionCell = COUNTED) -> NDArray[np.float64]:
         """(N,) predictions of a run for exactly these clips, in this order.
 
         Raises:
             StoreError: When the run predicted other clips, fewer, more, or in another order.
         """
-        found = run.predictions(self.split, condition)
+        found = run.predictions(self.split, cell)
         ids = tuple(found.index.tolist())
         if ids != self.ids:
             raise StoreError(
@@ -71,7 +73,7 @@ class Truth:
         return found.to_numpy(dtype=np.float64)
 
     def under(self, run: StoredRun, conditions: Sequence[str]) -> NDArray[np.float64]:
-        """(C, N) predictions of a run for these clips under each of C conditions.
+        """(C, N) plain predictions of a run for these clips under each of C conditions.
 
         Raises:
             StoreError: When the run lacks a condition, or a clip under one.
