@@ -137,7 +137,7 @@ def cells_of(table: InputTable) -> list[PredictionCell]:
 
 
 def _cell(told: Mapping[str, str]) -> PredictionCell:
-    stated = {column: text for column, text in told.items() if text.strip()}
+    stated = {column: text.strip() for column, text in told.items() if text.strip()}
     if stated and "variant" not in told:
         return PredictionCell.named(stated["condition"])
     return PredictionCell(**stated)

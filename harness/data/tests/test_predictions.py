@@ -478,7 +478,7 @@ def test_numbers_of_any_kind_are_read_as_they_are(tmp_path: Path) -> None:
 MANY: dict[str, list[Any]] = {
     "id": ["a_1", "a_2", "a_1", "a_1", "a_2"],
     "pred": [1.0, 2.0, 3.0, 4.0, 5.0],
-    "condition": ["clean", "", "noise=0.5", "clean", "mixed"],
+    "condition": ["clean", "", "noise=0.5 ", " clean", "mixed"],
     "variant": ["plain", "", "", "excluded", "judgements swapped"],
 }
 
