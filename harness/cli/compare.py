@@ -10,11 +10,14 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._labels import (
+    ConditionOption,
     CorpusOption,
     LabelsOption,
     SplitOption,
+    VariantOption,
     examples,
     missing_and_extra,
+    said,
     tell,
 )
 from harness.cli._output import JsonFlag, echo_json, echo_table
@@ -48,6 +51,8 @@ def _compare(
     labels: LabelsOption = None,
     corpus: CorpusOption = None,
     split: SplitOption = "test",
+    condition: ConditionOption = "clean",
+    variant: VariantOption = "plain",
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     interval: Annotated[str, typer.Option(help="percentile or bca.")] = "percentile",
@@ -61,12 +66,15 @@ def _compare(
 ) -> None:
     """Compare two systems: A - B with interval and p over seeds and source videos."""
     import harness
+    from harness.spec import PredictionCell
 
+    cell = PredictionCell(condition=condition, variant=variant)
     found = harness.compare(
         *(a, b, dataset),
         labels=labels,
         corpus=corpus,
         split=split,
+        cell=cell,
         draws=draws,
         seed=seed,
         interval=interval,
@@ -78,10 +86,11 @@ def _compare(
     tests = [_test(metric, test) for metric, test in found.narrower]
     if as_json:
         warnings = {"warnings": [notice.record() for notice in found.notices]}
-        facts = _facts(found) | warnings | {"metrics": rows}
+        under = {"condition": cell.condition, "variant": cell.variant}
+        facts = _facts(found) | under | warnings | {"metrics": rows}
         echo_json(facts | ({"narrower": tests} if narrow else {}))
         return
-    _show(rows, found, split)
+    _show(rows, found, f"{split}{said(cell)}")
     if narrow:
         typer.echo("\nnarrower questions, none of which is the one above:")
         echo_table(tests, right=frozenset({"p"}))

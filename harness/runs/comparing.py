@@ -17,6 +17,8 @@ from harness.errors import SpecError
 from harness.home import Home
 from harness.runs.contenders import find_contender
 from harness.runs.pairing import Side, common, dataset_of, labels_of, matrix
+from harness.spec import PredictionCell
+from harness.spec.prediction_cell import COUNTED
 from harness.stats import Comparison, Conditional
 from harness.stats.compare import Interval
 from harness.stats.family import adjusted, compare_metrics
@@ -63,6 +65,7 @@ def compare(
     labels: Path | None = None,
     corpus: str | None = None,
     split: str = "test",
+    cell: PredictionCell = COUNTED,
     draws: int = 10_000,
     seed: int = 0,
     interval: str = "percentile",
@@ -81,6 +84,8 @@ def compare(
             else the files' own labels.
         corpus: The stored corpus whose labels to take.
         split: train, valid or test.
+        cell: Under which condition, and which variant, of stored rows and of files that tell them
+            apart.
         draws: Bootstrap draws, at least 100.
         seed: Of the bootstrap.
         interval: ``percentile``, or ``bca``: corrected for bias and skewness.
@@ -96,14 +101,15 @@ def compare(
     """
     home = home or Home.default()
     asked = datasets[dataset] if isinstance(dataset, str) else dataset
-    contenders = [find_contender(str(name), asked, split, home) for name in (a, b)]
+    contenders = [find_contender(str(name), asked, split, home, cell) for name in (a, b)]
     known, store = dataset_of(contenders), CorpusStore(home.corpora)
     found = labels_of(contenders, known, split, store, file=labels, corpus=corpus)
     ids, sides = common(contenders, found)
     runs_a, runs_b = (matrix(contender.predictions, ids) for contender in contenders)
     truth = found.truth.only(ids)
+    left_out = [notice for contender in contenders for notice in contender.notices]
     copies = (*_copied("A", runs_a, truth.labels), *_copied("B", runs_b, truth.labels))
-    notices = (*found.notices, *copies)
+    notices = (*found.notices, *left_out, *copies)
     on_notices(notices)
     given = _interval(interval)
     comparisons = compare_metrics(
