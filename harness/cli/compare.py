@@ -10,11 +10,14 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._labels import (
+    ConditionOption,
     CorpusOption,
     LabelsOption,
     SplitOption,
+    VariantOption,
     examples,
     missing_and_extra,
+    said,
     tell,
 )
 from harness.cli._output import JsonFlag, echo_json, echo_table
@@ -48,6 +51,8 @@ def _compare(
     labels: LabelsOption = None,
     corpus: CorpusOption = None,
     split: SplitOption = "test",
+    condition: ConditionOption = "clean",
+    variant: VariantOption = "plain",
     deterministic: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,12 +70,15 @@ def _compare(
 ) -> None:
     """Compare two systems: A - B with interval and p, for new seeds and new source videos."""
     import harness
+    from harness.spec import PredictionCell
 
+    cell = PredictionCell(condition=condition, variant=variant)
     found = harness.compare(
         *(a, b, dataset),
         labels=labels,
         corpus=corpus,
         split=split,
+        cell=cell,
         deterministic=deterministic or (),
         narrower=narrow,
         home=home_of(context),
@@ -80,10 +88,11 @@ def _compare(
     tests = [_test(metric, test) for metric, test in found.narrower]
     if as_json:
         warnings = {"warnings": [notice.record() for notice in found.notices]}
-        facts = _facts(found) | warnings | {"metrics": rows}
+        under = {"condition": cell.condition, "variant": cell.variant}
+        facts = _facts(found) | under | warnings | {"metrics": rows}
         echo_json(facts | ({"narrower": tests} if narrow else {}))
         return
-    _show(rows, found, split)
+    _show(rows, found, f"{split}{said(cell)}")
     if narrow:
         typer.echo("\nnarrower questions, none of which is the one above:")
         echo_table(tests, right=frozenset({"p"}))

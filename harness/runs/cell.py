@@ -23,7 +23,8 @@ from harness.home import Home
 from harness.runs import provenance
 from harness.runs.manifest import Costs, Manifest, Provenance, Result
 from harness.runs.record import RunRecord
-from harness.spec import RunSpec
+from harness.spec import PredictionCell, RunSpec
+from harness.spec.prediction_cell import COUNTED, PLAIN
 from harness.system import Fitted, Params, System, Task, TrainingParams, systems
 from harness.system.diagnostics import by_sentiment, columns
 from harness.text import Encoder, find_encoder
@@ -97,7 +98,9 @@ def execute(job: Job) -> RunRecord:
             provenance=_provenance(job),
             cost=Costs.of(cost | ({} if under is None else under.cost), "the costs of a run"),
         ),
-        predictions=predictions if under is None else _with(predictions, under.predictions),
+        predictions=predictions
+        if under is None
+        else _with(predictions, under.predictions.assign(variant=PLAIN)),
         history=tuple(dataclasses.asdict(epoch) for epoch in fitted.history),
         curves={name: _curve_table(curve) for name, curve in fitted.curves.items()},
         diagnostics=told if told is None or under is None else _with(told, under.diagnostics),
@@ -177,16 +180,25 @@ def _predict(fitted: Fitted, split: Split) -> pd.DataFrame:
             f" found {len(values)} of which {broken} are not finite"
         )
     told = {} if fitted.variants is None else fitted.variants(split)
-    return pd.concat(
-        [_table(split, name, pred) for name, pred in {"clean": values, **told}.items()],
-        ignore_index=True,
-    )
+    cells = {COUNTED: values} | {PredictionCell.named(name): pred for name, pred in told.items()}
+    if len(cells) <= len(told):
+        raise RunFailed(
+            f"further predictions have names of their own, none of them {COUNTED} or {PLAIN};"
+            f" found {', '.join(told)}"
+        )
+    return pd.concat([_table(split, cell, pred) for cell, pred in cells.items()], ignore_index=True)
 
 
-def _table(split: Split, condition: str, pred: NDArray[np.float64]) -> pd.DataFrame:
-    """Predictions under one name; NaN is a clip without one."""
+def _table(split: Split, cell: PredictionCell, pred: NDArray[np.float64]) -> pd.DataFrame:
+    """Predictions of one cell; NaN is a clip without one."""
     table = pd.DataFrame(
-        {"id": split.ids, "split": split.name, "condition": condition, "pred": pred}
+        {
+            "id": split.ids,
+            "split": split.name,
+            "condition": cell.condition,
+            "variant": cell.variant,
+            "pred": pred,
+        }
     )
     return table.dropna(subset="pred")
 
@@ -213,7 +225,7 @@ def _under(
 
 def _with(clean: pd.DataFrame, under: pd.DataFrame | None) -> pd.DataFrame:
     """Rows of the clean condition, then those of the others."""
-    named = clean if "condition" in clean else clean.assign(condition="clean")
+    named = clean if "condition" in clean else clean.assign(condition=COUNTED.condition)
     return pd.concat([named, under], ignore_index=True)
 
 

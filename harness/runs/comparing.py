@@ -19,6 +19,8 @@ from harness.errors import SpecError
 from harness.home import Home
 from harness.runs.contenders import Contender, find_contender
 from harness.runs.pairing import Side, common, dataset_of, labels_of, matrix
+from harness.spec import PredictionCell
+from harness.spec.prediction_cell import COUNTED
 from harness.stats import Comparison, Conditional, declared_margin
 from harness.stats.family import adjusted, compare_metrics
 from harness.stats.narrower import narrower as narrower_tests
@@ -112,6 +114,7 @@ def compare(
     labels: Path | None = None,
     corpus: str | None = None,
     split: str = "test",
+    cell: PredictionCell = COUNTED,
     deterministic: Collection[str] = (),
     narrower: bool = False,
     home: Home | None = None,
@@ -128,6 +131,8 @@ def compare(
             else the files' own labels.
         corpus: The stored corpus whose labels to take.
         split: train, valid or test.
+        cell: Under which condition, and which variant, of stored rows and of files that tell them
+            apart.
         deterministic: Which of ``a`` and ``b`` no seed changes. Stored rows and manifests say so
             themselves; of files one run is taken as one draw among many.
         narrower: Whether to add tests over seeds, or of two checkpoints, with their verdicts.
@@ -142,14 +147,15 @@ def compare(
     """
     home = home or Home.default()
     asked = datasets[dataset] if isinstance(dataset, str) else dataset
-    contenders = [find_contender(str(name), asked, split, home) for name in (a, b)]
+    contenders = [find_contender(str(name), asked, split, home, cell) for name in (a, b)]
     known, store = dataset_of(contenders), CorpusStore(home.corpora)
     found = labels_of(contenders, known, split, store, file=labels, corpus=corpus)
     ids, sides = common(contenders, found)
     runs_a, runs_b = (matrix(contender.predictions, ids) for contender in contenders)
     truth = found.truth.only(ids)
+    left_out = [notice for contender in contenders for notice in contender.notices]
     copies = (*_copied("A", runs_a, truth.labels), *_copied("B", runs_b, truth.labels))
-    notices = (*found.notices, *copies)
+    notices = (*found.notices, *left_out, *copies)
     on_notices(notices)
     comparisons = compare_metrics(runs_a, runs_b, truth.labels, truth.videos, known)
     tests = narrower_tests(runs_a, runs_b, truth.labels, known) if narrower else []

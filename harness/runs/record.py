@@ -20,7 +20,7 @@ class RunRecord:
     Args:
         key: The run's identity.
         manifest: Spec, result, provenance and cost.
-        predictions: Columns ``id, split, condition, pred`` (float64).
+        predictions: Columns ``id, split, condition, variant, pred`` (float64).
         history: One mapping per epoch.
         curves: Split -> table of one float32 column per epoch, rows in the order of the split.
         diagnostics: Columns ``id, split``, under a grid ``condition``, and one float32 column per

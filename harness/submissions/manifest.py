@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 _SELECTIONS = ("validation", "test", "none (no training)", NOT_STATED)
 _INPUTS = ("text", "audio", "vision")
-_COLUMNS = ("id", "video_id", "clip_id", "pred", "seed", "label")
+_COLUMNS = ("id", "video_id", "clip_id", "pred", "seed", "label", "condition", "variant")
 _URL = r"https?://[A-Za-z0-9._~:/?#@!$&*+,;=%-]+"
 _LONGEST_NAME = 80
 _LONGEST_LIST = 50

@@ -1,7 +1,8 @@
 """Accepted submissions on disk: one folder each, there only when it is whole.
 
 ``<dataset>/<name>/manifest.json`` holds what the authors state and what was found, without a time,
-host or path; ``predictions.parquet`` holds ``id, seed, pred, split``.
+host or path; ``predictions.parquet`` holds ``id, seed, pred, split``: one prediction of a clip by
+each run, of clean clips unless the manifest's ``where`` says otherwise.
 """
 
 from __future__ import annotations

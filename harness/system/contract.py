@@ -116,7 +116,8 @@ class Fitted:
             about corrupted splits one by one.
         diagnose_under: The same of ``diagnose``, one mapping per condition.
         variants: Split -> further predictions of its clips by name, (n,), NaN where one has none.
-            They are stored as conditions, beside the predictions that count.
+            They are stored beside the predictions that count, in the cell that
+            ``PredictionCell.named`` makes of the name: a variant, a condition, or both.
         answers: What a model outside said, one row per question; see ``StoredRun.answers``.
         report: What else the manifest keeps of the run, by name.
     """

@@ -18,7 +18,10 @@ that law of ``harness.spec.laws``."""
 
 
 def swapped(condition: str) -> str:
-    """The condition under which clips also swapped what a network judged of them."""
+    """The name of predictions under a condition whose clips swapped what a network judged of them.
+
+    ``harness.spec.PredictionCell.named`` takes it apart into condition and variant.
+    """
     return f"{condition}, judgements swapped"
 
 

@@ -20,6 +20,7 @@ from harness.data.datasets import Dataset
 from harness.data.split_labels import SplitLabels
 from harness.metrics import Metric
 from harness.runs.store import RunStore
+from harness.spec import PredictionCell
 from harness.submissions import Badge
 from leaderboards.model.memo import once
 from leaderboards.model.tracks import PLAIN, Track, plain_first
@@ -78,7 +79,7 @@ class Run:
         scores: Metric -> value, unrounded, NaN where undefined.
         facts: Its manifest; None for a submission.
         variants: For a model that was asked, its predictions under other policies and of single
-            prompts: name -> (N,), NaN where there is none.
+            prompts: cell -> (N,), NaN where there is none.
     """
 
     seed: int
@@ -86,7 +87,7 @@ class Run:
     pred: NDArray[np.float64]
     scores: Mapping[str, float]
     facts: Facts | None
-    variants: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    variants: Mapping[PredictionCell, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

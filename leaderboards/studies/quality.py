@@ -24,9 +24,10 @@ from harness.metrics import Metric
 from harness.metrics.base import Values
 from harness.runs.labels import predictions_of
 from harness.runs.store import RunStore, StoredRun
+from harness.spec import PredictionCell
 from harness.spec.conditions import CLEAN, MODALITIES, Condition
+from harness.spec.prediction_cell import MIXED, PLAIN, SWAPPED
 from harness.stats.quality import QualityEstimate, auroc, change, spearman
-from harness.system.diagnostics import MIXED, swapped
 from leaderboards.model import CorpusFacts, Grid, Row, gather
 
 __all__ = ["ANY", "CorpusQuality", "QualityScore", "RowQuality", "Swap", "study_quality"]
@@ -282,12 +283,12 @@ def _swaps(
     runs: Sequence[StoredRun], truth: SplitLabels, metric: Metric, by: _Options
 ) -> Iterator[Swap]:
     function = metric.on(truth.dataset)
-    for condition in ("clean", MIXED):
-        names = (condition, swapped(condition))
-        if any(run.predictions(truth.split, name).empty for run in runs for name in names):
+    for condition in (CLEAN.name, MIXED):
+        cells = tuple(PredictionCell(condition=condition, variant=v) for v in (PLAIN, SWAPPED))
+        if any(run.predictions(truth.split, cell).empty for run in runs for cell in cells):
             continue  # stored before judgements were swapped
         before, after = (
-            np.stack([predictions_of(run, truth, name) for run in runs]) for name in names
+            np.stack([predictions_of(run, truth, cell) for run in runs]) for cell in cells
         )
         yield Swap(
             condition=condition,

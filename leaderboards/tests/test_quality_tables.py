@@ -11,7 +11,7 @@ import pytest
 from harness.errors import SpecError, StoreError
 from harness.metrics import metrics
 from harness.spec.conditions import grid, told
-from harness.system.diagnostics import MIXED, swapped
+from harness.spec.prediction_cell import MIXED, PLAIN, SWAPPED
 from harness.tests.stores import (
     Constant,
     NotRun,
@@ -45,12 +45,14 @@ def record_of(corpus, seed):
     test = corpus.split("test")
     labels = test.labels
     near, far = (labels + off * np.sign(labels + 0.01) for off in (0.5, 1.0))
-    values = {swapped("clean"): near, MIXED: near, swapped(MIXED): far}
+    values = {("clean", SWAPPED): near, (MIXED, PLAIN): near, (MIXED, SWAPPED): far}
     clean = record.predictions.query("condition == 'clean'").assign(pred=lambda t: t["pred"])
     clean.loc[clean["split"] == "test", "pred"] = near
     further = [
-        pd.DataFrame({"id": test.ids, "split": "test", "condition": name, "pred": pred})
-        for name, pred in values.items()
+        pd.DataFrame({"id": test.ids, "split": "test", "pred": pred}).assign(
+            condition=condition, variant=variant
+        )
+        for (condition, variant), pred in values.items()
     ]
     tables = [
         pd.DataFrame(
@@ -159,7 +161,7 @@ def test_runs_without_swaps_are_left_out(tmp_path):
     corpus = make_corpus(clips=(8, 6, 60))
     made = make_store(tmp_path, ROWS, [corpus])
     record = record_of(corpus, SEEDS[0])
-    clean = record.predictions.query("condition == 'clean'")
+    clean = record.predictions.query("condition == 'clean' and variant == 'plain'")
     made.commit(dataclasses.replace(record, predictions=clean))
     (found,) = study_quality(made, "small", metrics["mae"], known={}, draws=100)
     assert found.rows[0].swaps == ()

@@ -46,7 +46,7 @@ def predictions(corpus, error, seed):
         signs = np.where((np.arange(len(split)) + seed) % 2, 1.0, -1.0)
         pred = split.labels + error[split.name] * signs
         parts.append(pd.DataFrame({"id": split.ids, "split": split.name, "pred": pred}))
-    return pd.concat(parts, ignore_index=True).assign(condition="clean")
+    return pd.concat(parts, ignore_index=True).assign(condition="clean", variant="plain")
 
 
 def store_of(root, rows, errors, corpora=EVERY, curves=None):
@@ -238,7 +238,7 @@ def test_the_line_is_fitted_on_source_validation(tmp_path, monkeypatch):
             pd.DataFrame({"id": s.ids, "split": s.name, "pred": 3 * s.labels})
             for s in map(corpus.split, SPLITS)
         ]
-        return pd.concat(parts, ignore_index=True).assign(condition="clean")
+        return pd.concat(parts, ignore_index=True).assign(condition="clean", variant="plain")
 
     monkeypatch.setitem(globals(), "predictions", tripled)
     (standing,) = found(store_of(tmp_path, [row("ERM")], lambda *_: (0, 0))).standings

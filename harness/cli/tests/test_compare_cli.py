@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import pandas as pd
 import pytest
 
 from harness.home import Home
+from harness.runs.store import RunStore
+from harness.runs.tests.test_prediction_cells import BEFORE
+from harness.spec import PredictionCell
 from harness.tests.official_labels import write_table
 from harness.tests.research import research_data
 from harness.tests.stores import NotRun, Off, Row, make_corpus, make_store
@@ -385,3 +389,67 @@ def test_what_cannot_be_compared_says_so(stored, arguments, message: str) -> Non
     code, _, error = stored("compare", *arguments)
     assert code in (1, 2)
     assert message in error
+
+
+@pytest.fixture
+def gridded(home: Home) -> RunStore:
+    """Runs under a grid of conditions, of a network and a constant."""
+    shutil.copytree(BEFORE, home.store)
+    return RunStore(home.store)
+
+
+def test_stored_rows_are_compared_under_a_condition(msa, gridded: RunStore) -> None:
+    rows = ("compare", "judged:qa_moe", "judged:train_mean", "--draws", 100)
+    records = {}
+    for condition in ("clean", "only:audio"):
+        code, text, error = msa(*rows, "--condition", condition, "--json")
+        assert code == 0, error
+        records[condition] = json.loads(text)
+        assert (records[condition]["condition"], records[condition]["variant"]) == (
+            condition,
+            "plain",
+        )
+    clean, audio = (found["metrics"][0] for found in records.values())
+    assert clean["a"] != audio["a"] and clean["b"] == audio["b"]
+    assert msa(*rows, "--json")[1] == msa(*rows, "--condition", "clean", "--json")[1]
+    code, text, _ = msa(*rows, "--condition", "only:audio")
+    assert code == 0 and "test under only:audio, plain: 6 clips" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--condition", "noise=0.4"),
+            "no predictions for 'test' under condition noise=0.4, plain",
+        ),
+        (("--variant", "excluded"), "no predictions for 'test' under condition clean, excluded"),
+        (("--condition", "excluded"), "no condition is called 'excluded'"),
+        (("--condition", "only:text", "--split", "valid"), "no predictions for 'valid'"),
+    ],
+)
+def test_rows_without_such_predictions_are_refused(msa, gridded, options, said) -> None:
+    code, _, error = msa("compare", "judged:train_mean", "judged:zero", *options)
+    assert code == 2 and said in error
+
+
+def test_files_are_compared_in_the_variant_asked_for(msa, gridded, tmp_path: Path) -> None:
+    """The same from the table of a run as from the store; what is left out is said."""
+    (run,) = (run for run in gridded if run.manifest.spec.system == "mllm")
+    labels = gridded.truth(run.manifest.spec.data).set_index("id")["label"]
+    table = run.table().query("split == 'test'").drop(columns="split")
+    table = table.assign(label=table["id"].map(labels))
+    file = write_table(table, tmp_path / "asked.csv")
+    options = ("--dataset", "mosi", "--variant", "worst_case", "--draws", 100, "--json")
+    code, text, error = msa("compare", file, file, *options)
+    assert code == 0, error
+    assert json.loads(text)["metrics"][0]["a"] == pytest.approx(
+        float((run.predictions("test", PredictionCell(variant="worst_case")) - labels).abs().mean())
+    )
+    assert "35 of 41 rows of asked.csv are of another condition or variant" in error
+    code, text, error = msa("score", file, "--dataset", "mosi", "--variant", "excluded", "--json")
+    (scored,) = json.loads(text)
+    assert (scored["clips"], scored["condition"], scored["variant"]) == (5, "clean", "excluded")
+    assert "36 of 41 rows" in error
+    code, text, _ = msa("score", file, "--dataset", "mosi", "--variant", "excluded")
+    assert code == 0 and "test under clean, excluded: 5 clips scored" in text

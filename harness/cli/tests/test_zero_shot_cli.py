@@ -12,6 +12,7 @@ from harness.runs.cell import execute
 from harness.runs.executors import Done
 from harness.runs.plan import find_suite, make_plan
 from harness.runs.store import RunStore
+from harness.spec import PredictionCell
 from harness.tracking.describe import Tracker
 from mllm_eval.tests.fake_server import serving
 
@@ -126,7 +127,7 @@ def test_answers_are_kept_beside_the_run(msa, suite, home):
     lost = answers[answers["outcome"] == "unparsed"]
     assert lost["text"].tolist() == ["hard to say"] and lost["value"].isna().all()
     assert len(stored.predictions()) == 24
-    assert len(stored.predictions(condition="excluded")) == 23
+    assert len(stored.predictions(cell=PredictionCell(variant="excluded"))) == 23
     assert stored.spec.artifacts.keys() == {"server", "questions"}
     assert server.url not in (stored.folder / "manifest.json").read_text()
     tracked = {

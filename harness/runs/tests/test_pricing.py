@@ -82,7 +82,13 @@ def store_run(home: Home) -> Callable[..., None]:
                 peak_memory_bytes=1000 + int(seconds),
             ),
         )
-        row = {"id": ["a"], "split": ["test"], "condition": ["clean"], "pred": [0.0]}
+        row = {
+            "id": ["a"],
+            "split": ["test"],
+            "condition": ["clean"],
+            "variant": ["plain"],
+            "pred": [0.0],
+        }
         RunStore(home.store).commit(
             RunRecord(key=spec.key, manifest=manifest, predictions=pd.DataFrame(row))
         )

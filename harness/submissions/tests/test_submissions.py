@@ -250,6 +250,39 @@ def test_what_a_file_does_not_have(answers: Path, keys: dict[str, object], messa
     assert caught.value.hint
 
 
+TOLD_APART = {
+    "id": ["a_1", "a_1", "a_1"],
+    "condition": ["clean", "clean", "noise=0.5"],
+    "variant": ["plain", "excluded", "plain"],
+    "pred": [0.5, 0.25, 0.75],
+}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_of_several_conditions_and_variants_the_manifest_chooses(tmp_path, suffix) -> None:
+    path = write_table(pd.DataFrame(TOLD_APART), tmp_path / f"p{suffix}")
+    with pytest.raises(SubmissionError, match="of 3 conditions or variants") as caught:
+        read_submission(path, MINE)
+    assert "[where]" in str(caught.value.hint)
+    with pytest.raises(SubmissionError, match="of 2 conditions or variants"):
+        read_submission(path, manifest(where={"condition": "clean"}))
+    chosen = manifest(where={"condition": "clean", "variant": "excluded"})
+    assert read_submission(path, chosen)["pred"].tolist() == [0.25]
+
+
+def test_predictions_under_corruption_alone_are_not_those_of_clean_clips(tmp_path) -> None:
+    path = write_table(pd.DataFrame(TOLD_APART).iloc[2:], tmp_path / "p.csv")
+    with pytest.raises(SubmissionError, match=r"no predictions of condition 'clean'.*noise=0\.5"):
+        read_submission(path, MINE)
+
+
+def test_columns_of_other_names_say_condition_and_variant(tmp_path) -> None:
+    table = pd.DataFrame(TOLD_APART).rename(columns={"condition": "seen", "variant": "policy"})
+    path = write_table(table.iloc[:1], tmp_path / "p.csv")
+    named = manifest(columns={"condition": "seen", "variant": "policy"})
+    assert read_submission(path, named)["pred"].tolist() == [0.5]
+
+
 # Checking: what passes
 
 
