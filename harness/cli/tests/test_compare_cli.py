@@ -399,7 +399,7 @@ def gridded(home: Home) -> RunStore:
 
 
 def test_stored_rows_are_compared_under_a_condition(msa, gridded: RunStore) -> None:
-    rows = ("compare", "judged:qa_moe", "judged:train_mean", "--draws", 100)
+    rows = ("compare", "judged:qa_moe", "judged:train_mean")
     records = {}
     for condition in ("clean", "only:audio"):
         code, text, error = msa(*rows, "--condition", condition, "--json")
@@ -440,7 +440,7 @@ def test_files_are_compared_in_the_variant_asked_for(msa, gridded, tmp_path: Pat
     table = run.table().query("split == 'test'").drop(columns="split")
     table = table.assign(label=table["id"].map(labels))
     file = write_table(table, tmp_path / "asked.csv")
-    options = ("--dataset", "mosi", "--variant", "worst_case", "--draws", 100, "--json")
+    options = ("--dataset", "mosi", "--variant", "worst_case", "--json")
     code, text, error = msa("compare", file, file, *options)
     assert code == 0, error
     assert json.loads(text)["metrics"][0]["a"] == pytest.approx(
