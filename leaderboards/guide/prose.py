@@ -55,8 +55,8 @@ MARKS = (
     the checkpoints, with at most 5 % error for the whole table.""",
     """- **{tied}**: the tie group at the top in that metric. No other row is significantly better.
     Nothing is bold: most winners of tables this size are not winners.""",
-    """- **{exploratory}**: the same in any other metric. It is exploratory: each metric is corrected
-    by itself, so that over nine metrics a false mark is expected more often.""",
+    """- **{exploratory}**: the same in any other metric. It is exploratory: each metric is
+    corrected by itself, so that over nine metrics a false mark is expected more often.""",
     """- **Could be best**: the rows among which the best one is, with 95 %.""",
     """- **Resolution**: the line below a table. From this difference on, a single comparison finds
     a true difference with 80 % probability. Do not read smaller gaps as progress.""",
