@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness._util.canonical import Json
     from harness.runs.store import RunStore
 
-__all__ = ["as_records", "check", "draw", "render", "write"]
+__all__ = ["as_records", "check", "document", "draw", "render", "write"]
 
 
 def render(store: RunStore, suite: str) -> str:

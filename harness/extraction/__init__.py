@@ -25,7 +25,16 @@ from harness._util.extras import missing
 from harness._util.registry import Registry
 from harness.errors import DataError, SpecError
 
-__all__ = ["Cut", "ExtractionRecipe", "Extractor", "NothingThere", "extractors"]
+__all__ = [
+    "Cut",
+    "ExtractionRecipe",
+    "Extractor",
+    "NothingThere",
+    "assemble",
+    "corpus",
+    "extractors",
+    "pieces",
+]
 
 
 class NothingThere(DataError):

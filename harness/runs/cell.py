@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness._util import canonical
 from harness._util.canonical import Json
-from harness.corruption.evaluate_grid import GridAnswers, answer_grid
+from harness.corruption import GridAnswers, answer_grid
 from harness.data.corpus import Corpus, Split
 from harness.data.store import CorpusStore
 from harness.errors import DataError, RunFailed
@@ -27,8 +27,7 @@ from harness.spec import RunSpec
 from harness.system import Fitted, Params, System, Task, TrainingParams, systems
 from harness.system.diagnostics import by_sentiment, columns
 from harness.text import Encoder, find_encoder
-from harness.training import fit_network
-from harness.training.precision import set_precision
+from harness.training import fit_network, set_precision
 
 __all__ = ["Job", "execute", "limit_threads"]
 

@@ -17,10 +17,8 @@ from harness.errors import SpecError
 from harness.home import Home
 from harness.runs.contenders import find_contender
 from harness.runs.pairing import Side, common, dataset_of, labels_of, matrix
-from harness.stats import Comparison, Conditional
-from harness.stats.compare import Interval
-from harness.stats.family import adjusted, compare_metrics
-from harness.stats.narrower import narrower as narrower_tests
+from harness.stats import Comparison, Conditional, Interval, adjusted, compare_metrics
+from harness.stats import narrower as narrower_tests
 
 __all__ = ["Compared", "compare"]
 

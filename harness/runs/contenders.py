@@ -18,7 +18,7 @@ from harness.errors import SpecError, SubmissionError
 from harness.home import Home
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedCorpus
-from harness.submissions.store import SubmissionStore
+from harness.submissions import SubmissionStore
 
 __all__ = ["Contender", "find_contender"]
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness._util.records import Record, stored
-from harness.spec import RunSpec
-from harness.spec.run import record_of, spec_of
+from harness.spec import RunSpec, record_of, spec_of
 from harness.system.zero_shot import ZeroShotFacts
 
 __all__ = ["Costs", "GridFacts", "Manifest", "Provenance", "Result"]

@@ -16,7 +16,7 @@ from typing import Any
 from harness import data
 from harness._util.registry import suggest
 from harness._util.schema import located
-from harness.corruption.evaluate_grid import obstacle
+from harness.corruption import obstacle
 from harness.data.contents import contents_of
 from harness.data.corpus import Corpus
 from harness.data.transfer import rules as transfer_rules

@@ -20,7 +20,7 @@ from harness.data.store import CorpusStore, fingerprint
 from harness.errors import DataError, HarnessError, StoreError
 from harness.home import Home
 from harness.runs.store import RunStore, StoredRun
-from harness.submissions.store import StoredSubmission, SubmissionStore
+from harness.submissions import StoredSubmission, SubmissionStore
 
 __all__ = ["StoreFinding", "verify"]
 

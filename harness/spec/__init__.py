@@ -7,7 +7,7 @@ that test clips are seen under.
 
 from harness._util.schema import Scalar, check_keys
 from harness.spec.protocol import Protocol, refine
-from harness.spec.run import RunSpec
+from harness.spec.run import RunSpec, record_of, spec_of
 from harness.spec.suite import Entry, Query, Suite, SuiteFile, algorithm_of
 
 __all__ = [
@@ -20,5 +20,8 @@ __all__ = [
     "SuiteFile",
     "algorithm_of",
     "check_keys",
+    "conditions",
+    "record_of",
     "refine",
+    "spec_of",
 ]

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from harness._util.seeds import derive
 from harness.data.datasets import Dataset
 from harness.errors import SpecError
-from harness.metrics.base import Metric, Values, prepare
+from harness.metrics import Metric, Values, prepare
 from harness.stats.distribution import Distribution
 from harness.stats.resample import Clusters, counts, sums_of
 

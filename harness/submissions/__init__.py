@@ -30,6 +30,8 @@ __all__ = [
     "Submitted",
     "check",
     "find_gold",
+    "flags",
+    "fusing",
     "read_submission",
     "score",
     "score_runs",

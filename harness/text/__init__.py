@@ -24,5 +24,6 @@ __all__ = [
     "find_encoder",
     "is_unpacked",
     "sentence_vectors",
+    "synthetic",
     "tokenize",
 ]

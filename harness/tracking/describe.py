@@ -14,8 +14,7 @@ from harness.data.datasets import datasets
 from harness.runs.labels import Truth
 from harness.runs.manifest import Manifest
 from harness.runs.store import RunStore, StoredRun
-from harness.spec import RunSpec
-from harness.spec.run import record_of
+from harness.spec import RunSpec, record_of
 
 __all__ = ["Tracked", "Tracker", "corpus_of"]
 

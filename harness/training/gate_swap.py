@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from harness.corruption import Corrupter
 from harness.data.batching import BatchSource
+from harness.system import Network
 from harness.system.diagnostics import MIXED, MIXED_LAW, swapped
 from harness.system.gates import collected, replaced
-from harness.system.network import Network
 from harness.training.evaluation import EVALUATION_BATCH, predict
 from harness.training.permutation import others
 

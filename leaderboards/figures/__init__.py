@@ -34,6 +34,8 @@ __all__ = [
     "reliability_maps",
     "save",
     "seed_strip",
+    "style",
+    "variance",
 ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboards.figures._style import INK, headline, rows_height, sheet, short, style
+from leaderboards.figures.style import INK, headline, rows_height, sheet, short, style
 from leaderboards.model import Grid, Row
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from harness.metrics import Metric
 from leaderboards.figures._labels import Line, Point, label_points
-from leaderboards.figures._style import (
+from leaderboards.figures.style import (
     FAINT,
     FLOOR,
     OTHER,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.metrics import metrics
 from harness.stats import Ranking
-from leaderboards.figures._style import (
+from leaderboards.figures.style import (
     OTHER,
     PAGE,
     SYSTEM,

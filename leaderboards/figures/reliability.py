@@ -10,7 +10,7 @@ import numpy as np
 from harness.spec.conditions import RATES
 from harness.spec.laws import laws
 from leaderboards.figures._curves import look
-from leaderboards.figures._style import FAINT, INK, axis_title, number, sheet, short, style
+from leaderboards.figures.style import FAINT, INK, axis_title, number, sheet, short, style
 from leaderboards.model import Grid
 from leaderboards.numbers import scaled
 from leaderboards.sections.reliability import AREAS, Reliability, RowReliability

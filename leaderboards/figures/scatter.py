@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.metrics import Metric, metrics_for
 from harness.stats import Ranking
 from leaderboards.figures._labels import Line, Point, label_points
-from leaderboards.figures._style import (
+from leaderboards.figures.style import (
     FLOOR,
     OTHER,
     SYSTEM,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness._util.printed import with_spread
 from harness.metrics import Metric
-from leaderboards.figures._style import (
+from leaderboards.figures.style import (
     CEILING,
     FLOOR,
     INK,

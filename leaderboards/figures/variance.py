@@ -24,7 +24,7 @@ from harness.stats.spread import Spread, spread
 from harness.submissions.tables.seeds import SeedGroup
 from leaderboards.figures import save
 from leaderboards.figures._curves import LINE, NAME, Curve, draw_curves, look
-from leaderboards.figures._style import (
+from leaderboards.figures.style import (
     FAINT,
     INK,
     OTHER,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.stats.calibration import TESTS, Calibration
-from leaderboards.figures._style import (
+from leaderboards.figures.style import (
     FAINT,
     FLOOR,
     INK,

@@ -19,8 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.errors import SpecError, StoreError
-from harness.metrics import Metric
-from harness.metrics.base import Values
+from harness.metrics import Metric, Values
 from harness.runs.labels import Truth
 from harness.runs.store import RunStore, StoredRun
 from harness.spec.conditions import CLEAN, MODALITIES, Condition

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import SpecError, StoreError
-from harness.metrics import Metric, metrics, metrics_for
-from harness.metrics.base import Values
+from harness.metrics import Metric, Values, metrics, metrics_for
 from harness.runs.labels import Truth
 from harness.runs.store import RunStore
 from harness.stats import declared_margin

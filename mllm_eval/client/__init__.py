@@ -12,6 +12,7 @@ from __future__ import annotations
 from mllm_eval.client.ask import ask_all
 from mllm_eval.client.concurrency import Limits, Pace
 from mllm_eval.client.endpoint import Client
+from mllm_eval.client.journal import Answer, Journal
 from mllm_eval.client.requests import Prices, Request, TokenSampling
 from mllm_eval.client.served import Served, ask_served
 from mllm_eval.client.served_cache import recall, remember
@@ -19,7 +20,9 @@ from mllm_eval.client.session import Session
 from mllm_eval.client.unanswered import ask_settled, counting
 
 __all__ = [
+    "Answer",
     "Client",
+    "Journal",
     "Limits",
     "Pace",
     "Prices",

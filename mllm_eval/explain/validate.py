@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from harness._util.canonical import Json
-from mllm_eval.client.journal import Answer
+from mllm_eval.client import Answer
 from mllm_eval.explain.paraphrase import units
 from mllm_eval.prompt.instruction import Language
 from mllm_eval.prompt.outcomes import Outcome

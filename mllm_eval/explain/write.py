@@ -29,8 +29,7 @@ from harness._util.seeds import derive
 from harness.data.corpus import EXPLANATIONS
 from harness.data.readers.explanations import Kind
 from harness.errors import DataError
-from mllm_eval.client import Client, Request, TokenSampling, ask_all, counting
-from mllm_eval.client.journal import Answer, Journal
+from mllm_eval.client import Answer, Client, Journal, Request, TokenSampling, ask_all, counting
 from mllm_eval.explain.validate import (
     CheckedText,
     ExplanationRules,

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from harness._util.canonical import Json
 from harness._util.seeds import derive
 from harness.errors import SubmissionError
-from harness.stats.distribution import Distribution
+from harness.stats import Distribution
 from harness.stats.resample import counts
 
 __all__ = ["ProbeEstimate", "ProbeFinding", "mean_over_videos"]

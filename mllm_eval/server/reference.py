@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import RunFailed
-from mllm_eval.client import Request
-from mllm_eval.client.journal import Answer
+from mllm_eval.client import Answer, Request
 from mllm_eval.model.card import ModelCard
 from mllm_eval.model.weights import Weights, locate
 from mllm_eval.server.command import variables

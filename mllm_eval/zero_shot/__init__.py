@@ -2,4 +2,4 @@
 
 from mllm_eval.zero_shot.system import MLLM
 
-__all__ = ["MLLM"]
+__all__ = ["MLLM", "survey"]

@@ -13,8 +13,7 @@ from harness.errors import SpecError
 if TYPE_CHECKING:
     from harness.data.corpus import Corpus
     from harness.home import Home
-    from mllm_eval.client import Client
-    from mllm_eval.client.journal import Answer
+    from mllm_eval.client import Answer, Client
     from mllm_eval.model.card import ModelCard
     from mllm_eval.prompt.instruction import Language
 

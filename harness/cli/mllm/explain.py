@@ -86,7 +86,7 @@ def _explain(
     from harness import data
     from harness.data.readers import explanations
     from harness.data.store import CorpusStore
-    from mllm_eval.client.journal import Journal
+    from mllm_eval.client import Journal
     from mllm_eval.explain.write import LONGEST_NOTE, LONGEST_REWRITING, Explainer, shuffled
     from mllm_eval.media.sampling import SENSES, FrameSampling
 

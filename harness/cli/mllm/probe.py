@@ -77,8 +77,7 @@ def _probe(
     on. What was answered is never asked again.
     """
     from harness import data
-    from mllm_eval.client import TokenSampling
-    from mllm_eval.client.journal import Journal
+    from mllm_eval.client import Journal, TokenSampling
     from mllm_eval.media.sampling import SENSES
     from mllm_eval.media.sampling import FrameSampling as Frames
     from mllm_eval.probe.probes import PROBES, findings

@@ -7,7 +7,27 @@ Search of Lost Domain Generalization. ICLR 2021) but for what each module says.
 """
 
 from harness.system.objectives import objectives
-from harness.training.objectives.base import Evidence, Objective, ObjectiveSetting, Term
+from harness.training.objectives.base import (
+    Evidence,
+    Objective,
+    ObjectiveSetting,
+    Term,
+    domain_means,
+    membership,
+    training_domains,
+)
 from harness.training.objectives.generalising import Generalising
 
-__all__ = ["Evidence", "Generalising", "Objective", "ObjectiveSetting", "Term", "objectives"]
+__all__ = [
+    "Evidence",
+    "Generalising",
+    "Objective",
+    "ObjectiveSetting",
+    "Term",
+    "coral",
+    "domain_means",
+    "membership",
+    "objectives",
+    "training_domains",
+    "vrex",
+]
