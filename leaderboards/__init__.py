@@ -1,10 +1,8 @@
 """Boards: pure functions of the run store, rebuilt in seconds, without a model or a tracker.
 
-The board of a suite is a Markdown file and an HTML page of the same content, whose bytes depend on
-stored predictions, labels and plans alone.
-What differs between equal runs (seconds, memory) goes into a file of its own beside it.
-
-Nothing heavy is imported before a board is asked for.
+A board is a Markdown file and an HTML page of the same content, whose bytes depend on stored
+predictions, labels and plans alone; what differs between equal runs (seconds, memory) goes into a
+file beside it. Nothing heavy is imported before a board is asked for.
 """
 
 from __future__ import annotations

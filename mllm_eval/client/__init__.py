@@ -1,10 +1,7 @@
 """Asking any OpenAI-compatible server, as fast as it can bear, and never twice.
 
 ``ask_all`` sends what the journal does not have and returns one ``Answer`` per request, in order.
-Only transport trouble is retried: an answer, whatever it says, is final. What trouble has left
-without an answer is no result: ``ask_settled`` returns last words alone, or fails and says of how
-many clips they are lacking. The API key is read from an environment variable when it is needed and
-appears in no message, log or journal.
+``ask_settled`` returns last words alone, or fails and says of how many clips they are lacking.
 """
 
 from __future__ import annotations

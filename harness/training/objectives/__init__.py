@@ -1,9 +1,11 @@
 """Objectives of domain generalisation: terms of the loss that any network can be trained with.
 
-``TrainingParams.objective`` names one; each is a file here. All of them see the same batches, with
-equally many clips of every domain, in the same order: rows that differ in nothing but the objective
-are comparable seed by seed. Definitions and defaults are DomainBed's (Gulrajani, Lopez-Paz. In
-Search of Lost Domain Generalization. ICLR 2021) but for what each module says.
+Each is a file here, which ``TrainingParams.objective`` names. All see the same batches, with
+equally many clips of every domain, in the same order, so that rows that differ in nothing but the
+objective are comparable seed by seed.
+
+Definitions and defaults are DomainBed's (Gulrajani, Lopez-Paz. In Search of Lost Domain
+Generalization. ICLR 2021) but for what each module says.
 """
 
 from harness.system.objectives import objectives
