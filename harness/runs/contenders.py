@@ -67,7 +67,7 @@ def find_contender(text: str, dataset: Dataset | None, split: str, home: Home) -
 def _submission(name: str, dataset: Dataset | None, split: str, home: Home) -> Contender:
     if dataset is None:
         raise SpecError("a submission is looked up by dataset", hint="add --dataset")
-    found = SubmissionStore(home.store / "submissions").get(dataset.name, name)
+    found = SubmissionStore(home.store).get(dataset.name, name)
     if found.manifest.split != split:
         raise SubmissionError(f"submission {name!r} predicts {found.manifest.split}, not {split!r}")
     return Contender(name=name, dataset=dataset, predictions=found.predictions())

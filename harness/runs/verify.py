@@ -69,7 +69,7 @@ def verify(home: Home, *, corpora: bool = False) -> Iterator[StoreFinding]:
         yield _checked("plan", name, partial(store.plan, name))
     for path in sorted(store.root.glob("failures/*.json")):
         yield _checked("failure", path.stem, partial(store.failure, path.stem))
-    submissions = SubmissionStore(store.root / "submissions")
+    submissions = SubmissionStore(store.root)
     for dataset in datasets:
         for submission in submissions.of(dataset):
             yield _of_submission(dataset, submission)

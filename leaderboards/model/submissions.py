@@ -33,7 +33,7 @@ def entries(store: RunStore, corpus: CorpusFacts, truth: Truth, protocol: str) -
     """
     if corpus.twin or not corpus.official:
         return
-    for submission in SubmissionStore(store.root / "submissions").of(corpus.dataset.name):
+    for submission in SubmissionStore(store.root).of(corpus.dataset.name):
         if submission.manifest.split == truth.split:
             yield _row(submission, truth, protocol)
 
