@@ -168,10 +168,10 @@ def _row_count(suite: Suite) -> int | None:
         return len(suite.entries)
     try:
         with explained():
-            from harness.runs.plan import with_queried
+            from harness.runs.plan import expand_queries
     except MissingExtra:
         return None
-    return len(with_queried(suite).entries)
+    return len(expand_queries(suite).entries)
 
 
 def _tables(_: Home) -> Rows:

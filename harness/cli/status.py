@@ -8,7 +8,7 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.cli._quote import duration
+from harness.cli._plan import duration
 
 if TYPE_CHECKING:
     from harness.runs.progress import SuiteProgress

@@ -109,12 +109,12 @@ def explain(
         raise DataError(f"--kind is one of {', '.join(kinds)}; found {kind!r}")
     home = home or Home.default()
     corpus = load(name, home)
-    told = explanations.read(Path(path), corpus, encoding=encoding)
+    explained = explanations.read(Path(path), corpus, encoding=encoding)
     draft = explanations.explain(
         corpus,
-        told.texts,
+        explained.texts,
         feature_set=feature_set or f"{corpus.feature_set}-explained",
         kind=cast("explanations.Kind", kind),
-        source=told.source,
+        source=explained.source,
     )
-    return CorpusStore(home.corpora).add(draft), str(told.source.get("encoding", "utf-8"))
+    return CorpusStore(home.corpora).add(draft), str(explained.source.get("encoding", "utf-8"))

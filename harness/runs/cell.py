@@ -80,7 +80,7 @@ def execute(job: Job) -> RunRecord:
         "predict_seconds": time.perf_counter() - trained,
         "peak_memory_bytes": provenance.peak_memory(),
     }
-    told = _diagnostics(fitted, corpus)
+    diagnostics = _diagnostics(fitted, corpus)
     under = _under(fitted, system, params, corpus, job.spec.protocol.corruption)
     return RunRecord(
         key=job.spec.key,
@@ -90,7 +90,7 @@ def execute(job: Job) -> RunRecord:
             result=_result(
                 fitted,
                 len(corpus.split("train")),
-                None if told is None else _test_means(told, corpus),
+                None if diagnostics is None else _test_means(diagnostics, corpus),
                 None if under is None else under.record,
             ),
             provenance=_provenance(job),
@@ -99,7 +99,11 @@ def execute(job: Job) -> RunRecord:
         predictions=predictions if under is None else _with(predictions, under.predictions),
         history=tuple(dataclasses.asdict(epoch) for epoch in fitted.history),
         curves={name: _curve_table(curve) for name, curve in fitted.curves.items()},
-        diagnostics=told if told is None or under is None else _with(told, under.diagnostics),
+        diagnostics=(
+            diagnostics
+            if diagnostics is None or under is None
+            else _with(diagnostics, under.diagnostics)
+        ),
         answers=fitted.answers,
     )
 
@@ -175,9 +179,9 @@ def _predict(fitted: Fitted, split: Split) -> pd.DataFrame:
             f"{len(split)} finite predictions expected on {split.name},"
             f" found {len(values)} of which {broken} are not finite"
         )
-    told = {} if fitted.variants is None else fitted.variants(split)
+    variants = {} if fitted.variants is None else fitted.variants(split)
     return pd.concat(
-        [_table(split, name, pred) for name, pred in {"clean": values, **told}.items()],
+        [_table(split, name, pred) for name, pred in {"clean": values, **variants}.items()],
         ignore_index=True,
     )
 
@@ -191,7 +195,7 @@ def _table(split: Split, condition: str, pred: NDArray[np.float64]) -> pd.DataFr
 
 
 def _diagnostics(fitted: Fitted, corpus: Corpus) -> pd.DataFrame | None:
-    """One row per clip of valid and test: ``id, split`` and a column for each value told."""
+    """One row per clip of valid and test: ``id, split`` and a column for each diagnostic."""
     if fitted.diagnose is None:
         return None
     parts = []
@@ -216,10 +220,10 @@ def _with(clean: pd.DataFrame, under: pd.DataFrame | None) -> pd.DataFrame:
     return pd.concat([named, under], ignore_index=True)
 
 
-def _test_means(told: pd.DataFrame, corpus: Corpus) -> dict[str, Json]:
+def _test_means(diagnostics: pd.DataFrame, corpus: Corpus) -> dict[str, Json]:
     test = corpus.split("test")
     labels = pd.Series(test.labels, index=test.ids)
-    rows = told[told["split"] == test.name].set_index("id").drop(columns="split")
+    rows = diagnostics[diagnostics["split"] == test.name].set_index("id").drop(columns="split")
     return {name: dict(means) for name, means in by_sentiment(rows, labels).items()}
 
 

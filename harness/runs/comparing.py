@@ -93,8 +93,8 @@ def compare(
         DataError: For a label file or corpus that cannot be read.
     """
     home = home or Home.default()
-    asked = datasets[dataset] if isinstance(dataset, str) else dataset
-    contenders = [find_contender(str(name), asked, split, home) for name in (a, b)]
+    stated = datasets[dataset] if isinstance(dataset, str) else dataset
+    contenders = [find_contender(str(name), stated, split, home) for name in (a, b)]
     known, store = dataset_of(contenders), CorpusStore(home.corpora)
     found = labels_of(contenders, known, split, store, file=labels, corpus=corpus)
     ids, sides = common(contenders, found)

@@ -155,9 +155,9 @@ class StoredRun:
         return _read_table(path).to_numpy(dtype=np.float32).T if path.is_file() else None
 
     def diagnostics(self, split: str = "test", condition: str = "clean") -> pd.DataFrame | None:
-        """What the system told about each clip, indexed by id; None when it told nothing.
+        """Diagnostics of each clip, indexed by id; None when the system gave none.
 
-        Told of corrupted clips is kept under the conditions that hit one modality alone.
+        Those of corrupted clips are kept under the conditions that hit one modality alone.
         """
         path = self._intact("diagnostics.parquet")
         if not path.is_file():
@@ -167,8 +167,8 @@ class StoredRun:
             table = table[table.pop("condition") == condition]
         return table.set_index("id").drop(columns="split")
 
-    def told(self, split: str = "test") -> dict[str, pd.DataFrame]:
-        """Every condition under which the system told something -> as ``diagnostics``."""
+    def diagnostics_by_condition(self, split: str = "test") -> dict[str, pd.DataFrame]:
+        """Every condition with diagnostics -> as ``diagnostics``."""
         path = self._intact("diagnostics.parquet")
         if not path.is_file():
             return {}

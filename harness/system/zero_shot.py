@@ -1,4 +1,4 @@
-"""What a run keeps of a model that was asked: who, what, when, and what became of the questions."""
+"""What a run keeps of a zero-shot language model: which one, the questions, when, and outcomes."""
 
 from __future__ import annotations
 

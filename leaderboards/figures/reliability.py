@@ -93,8 +93,8 @@ def _cells(found: Reliability, one: RowReliability, area: str) -> list[float]:
 def _curves(axes: Axes, found: Reliability, rows: Sequence[RowReliability], name: str) -> None:
     constants = [one for one in found.rows if one.row.reference]
     if constants:
-        floor = min(constants, key=lambda one: found.metric.cost(one.clean))
-        axes.axhline(scaled(found.metric, floor.clean), color=FAINT, lw=1, label=floor.row.label)
+        best = min(constants, key=lambda one: found.metric.cost(one.clean))
+        axes.axhline(scaled(found.metric, best.clean), color=FAINT, lw=1, label=best.row.label)
     for place, one in enumerate(rows):
         colour, turn = look(place)
         axes.plot(

@@ -10,7 +10,7 @@ from harness.metrics import Metric, metrics_for
 from harness.stats import Ranking
 from leaderboards.figures._labels import Line, Point, label_points
 from leaderboards.figures.style import (
-    FLOOR,
+    CONSTANT,
     OTHER,
     SYSTEM,
     axis_title,
@@ -87,7 +87,7 @@ def _place(row: Row, both: tuple[Metric, Metric]) -> tuple[float, float]:
 def _mark(axes: Axes, row: Row, both: tuple[Metric, Metric]) -> list[Line]:
     """Draw a row's mean and, joined to it, its seeds; returns the seeds' marks."""
     x, y = _place(row, both)
-    colour = FLOOR if row.reference else SYSTEM
+    colour = CONSTANT if row.reference else SYSTEM
     seeds = [
         (scaled(both[0], run.scores[both[0].name]), scaled(both[1], run.scores[both[1].name]))
         for run in row.runs

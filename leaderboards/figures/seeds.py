@@ -11,7 +11,7 @@ from harness._util.printed import with_spread
 from harness.metrics import Metric
 from leaderboards.figures.style import (
     CEILING,
-    FLOOR,
+    CONSTANT,
     INK,
     SYSTEM,
     axis_title,
@@ -81,7 +81,7 @@ def _dots(axes: Axes, place: int, row: Row, metric: Metric) -> None:
     values = sorted(scaled(metric, v) for v in row.values(metric.name) if math.isfinite(v))
     low, high = axes.get_xlim()
     lanes = _lanes(values, _DOT * (high - low))
-    colour = FLOOR if row.reference else SYSTEM
+    colour = CONSTANT if row.reference else SYSTEM
     axes.scatter(values, [place + lane for lane in lanes], s=27, c=colour, alpha=0.7, lw=0)
     mean = scaled(metric, summarise(row, metric).mean)
     if math.isfinite(mean):

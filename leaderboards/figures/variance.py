@@ -225,7 +225,7 @@ def seeds_needed(study: CorpusStudy) -> Figure:
         for curve, pair in zip(curves, pairs, strict=True):
             floor = scaled(metric, pair.components.floor)
             axes.axhline(floor, color=curve.colour, lw=1, ls=":")
-    figure.set_label(f"{subtitle}. {'; '.join(_floor_said(pair, metric) for pair in pairs)}.")
+    figure.set_label(f"{subtitle}. {'; '.join(_limit_said(pair, metric) for pair in pairs)}.")
     return figure
 
 
@@ -239,7 +239,7 @@ def _pair_name(pair: PairStudy) -> str:
     return f"{short(pair.a, half)} – {short(pair.b, half)}"
 
 
-def _floor_said(pair: PairStudy, metric: Metric) -> str:
+def _limit_said(pair: PairStudy, metric: Metric) -> str:
     found = pair.components
     return (
         f"{pair.a} and {pair.b}: {number(found.detectable(), metric)} now,"

@@ -133,7 +133,9 @@ def test_every_seed_has_a_dot_at_its_value_on_its_line(grid) -> None:
         places = np.asarray(drawn.get_offsets())
         assert places[:, 0] == pytest.approx(sorted(row.values("mae")))
         assert np.abs(places[:, 1] - ordered(grid).index(row)).max() < 0.5
-        assert to_hex(drawn.get_facecolor()[0]) == (style.FLOOR if row.reference else style.SYSTEM)
+        assert to_hex(drawn.get_facecolor()[0]) == (
+            style.CONSTANT if row.reference else style.SYSTEM
+        )
 
 
 def test_equal_seeds_do_not_hide_each_other(grid) -> None:
@@ -314,7 +316,7 @@ def test_the_front_is_emphasised_and_the_rest_is_not(grid) -> None:
 def test_the_best_constant_is_the_floor_not_a_point(grid) -> None:
     axes = figures.cost_pareto(grid).axes[0]
     constant = next(row for row in grid.rows if row.reference)
-    floors = [line for line in axes.lines if line.get_color() == style.FLOOR]
+    floors = [line for line in axes.lines if line.get_color() == style.CONSTANT]
     assert [line.get_ydata()[0] for line in floors] == [summarise(constant, grid.selection).mean]
     assert "best constant: train_mean" in texts(axes.figure)
     assert "train_mean" not in texts(axes.figure)

@@ -1,4 +1,4 @@
-"""The study of judgements: on runs whose judgements are known to be good, useless or decorative."""
+"""The study of gates: on runs whose gates are known to be good, useless or decorative."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def study(store, known):
 def test_rows_that_judge_nothing_are_named(study):
     assert study.silent == ("floor",)
     (row,) = study.rows
-    assert [(score.judgement, score.of) for score in row.scores] == [
+    assert [(score.gate, score.of) for score in row.scores] == [
         ("trust", "text"),
         ("trust", "audio"),
     ]

@@ -63,7 +63,7 @@ class _Words:
             probe=self.probe,
             measure=self.measure,
             estimate=estimate,
-            asked=len(replies.subject.clips),
+            tried=len(replies.subject.clips),
             verdict=verdict,
             facts=facts,
         )

@@ -98,11 +98,11 @@ class Ticker:
 
     def __init__(self) -> None:
         self._count = 0
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
 
     def __call__(self, answer: Answer) -> None:
         """Count an answer."""
         self._count += 1
-        if time.monotonic() - self._told >= _EVERY:
-            self._told = time.monotonic()
+        if time.monotonic() - self._reported >= _EVERY:
+            self._reported = time.monotonic()
             typer.echo(f"{self._count} answers", err=True)

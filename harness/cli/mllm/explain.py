@@ -196,8 +196,8 @@ def _check(explained: Explained, *, leave_failed: bool) -> None:
 
 def _tally(explained: Explained) -> str:
     return "; ".join(
-        f"{name}: " + ", ".join(f"{count} {fate}" for fate, count in fates.items())
-        for name, fates in explained.fates().items()
+        f"{name}: " + ", ".join(f"{count} {status}" for status, count in statuses.items())
+        for name, statuses in explained.statuses().items()
     )
 
 
@@ -213,4 +213,4 @@ def _report(corpus: Corpus, explained: Explained, *, as_json: bool) -> None:
         return
     typer.echo(f"{corpus.name}: {len(corpus.clips)} clips, data {corpus.fingerprint[:12]}")
     typer.echo(f"side information: {facts['side_info']}")
-    echo_table([{"text": name, **fates} for name, fates in explained.fates().items()])
+    echo_table([{"text": name, **statuses} for name, statuses in explained.statuses().items()])

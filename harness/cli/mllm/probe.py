@@ -88,12 +88,12 @@ def _probe(
     home = home_of(context)
     known = data.load(corpus, home)
     spoken, card = language_of(language, known), card_of(model)
-    asked = prompts[prompt or f"{spoken}-direct"]
+    chosen = prompts[prompt or f"{spoken}-direct"]
     if card is not None:
-        _check_senses(card, only or (), media, asked.name)
+        _check_senses(card, only or (), media, chosen.name)
     prober = Prober(
         client=connect(server, model, revision, key_variable),
-        prompt=asked,
+        prompt=chosen,
         language=spoken,
         frames=Frames(frames=frames, size=size),
         sampling=card.sampling() if card else TokenSampling(),
@@ -166,8 +166,8 @@ def _store(home: Home, facts: Mapping[str, Json]) -> Path:
     from harness._util.atomic import write_atomic
     from harness._util.canonical import digest, dumps
 
-    asked = {name: facts[name] for name in ("data", "split", "asked", "recordings", "probed")}
-    path = home.root / "probes" / f"{facts['corpus']}-{digest(asked)[:12]}.json"
+    identity = {name: facts[name] for name in ("data", "split", "asked", "recordings", "probed")}
+    path = home.root / "probes" / f"{facts['corpus']}-{digest(identity)[:12]}.json"
     write_atomic(path, dumps(facts, indent=1) + "\n")
     return path
 
@@ -183,8 +183,8 @@ def _tell(
         f" {facts['recordings']} with recordings"
     )
     echo_table([_row(one) for one in found], right=frozenset({"clips", "value", "95 %"}))
-    asked = (f"{name} {_counted(counts)}" for name, counts in outcomes.items())
-    typer.echo(f"answers: {'; '.join(asked)}")
+    counted = (f"{name} {_counted(counts)}" for name, counts in outcomes.items())
+    typer.echo(f"answers: {'; '.join(counted)}")
     if facts["hears"] is not None:
         typer.echo(f"claim that it hears emotion: {'holds' if facts['hears'] else 'not shown'}")
     typer.echo(f"written: {stored}")
@@ -195,7 +195,7 @@ def _row(one: ProbeFinding) -> dict[str, object]:
     return {
         "probe": one.probe,
         "measure": one.measure,
-        "clips": f"{estimate.clips}/{one.asked}",
+        "clips": f"{estimate.clips}/{one.tried}",
         "value": _number(estimate.value),
         "95 %": f"{_number(estimate.low)} to {_number(estimate.high)}",
         "verdict": one.verdict,

@@ -1,7 +1,7 @@
-"""Stand-ins: the known sizes of corpora, and of encoders' vocabularies, that are not here.
+"""Placeholders: the known sizes of corpora, and of encoders' vocabularies, that are not here.
 
-With them a suite can be planned and priced where neither the features nor the weights have arrived.
-Nothing is fetched, generated or written.
+With them a suite can be planned, and its cost estimated, where neither the features nor the weights
+have arrived. Nothing is fetched, generated or written.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _FEWEST = 20  # clips of a split, about, that a scaled twin keeps
 
 @dataclass(frozen=True)
 class AtHand(Inventory):
-    """What is here already, and stand-ins for the rest."""
+    """What is here already, and placeholders for the rest."""
 
     def corpus(self, name: str) -> Corpus:
         """The stored corpus, else one of the published size without content.
@@ -79,7 +79,7 @@ class AtHand(Inventory):
 
 
 def is_absent(mark: str) -> bool:
-    """Whether a fingerprint or digest is a stand-in's; no stored run has such a one."""
+    """Whether a fingerprint or digest is a placeholder's; no stored run has such a one."""
     return mark.startswith(_ABSENT)
 
 
@@ -118,11 +118,11 @@ def _twin(name: str) -> Corpus:
         split: max(_FEWEST, round(counts.clips * recipe.percent / 100))
         for split, counts in recipe.dataset.splits.items()
     }
-    return _stand_in(name, recipe.dataset, clips, dict(recipe.shapes), explained=True)
+    return _placeholder(name, recipe.dataset, clips, dict(recipe.shapes), explained=True)
 
 
 def _transfer(parts: Parts, inventory: Inventory) -> Corpus:
-    """As large as its parts say, which may be stand-ins themselves."""
+    """As large as its parts say, which may be placeholders themselves."""
     opened = {part: inventory.corpus(part) for part in parts.corpora}
     target = opened[parts.target]
     shapes = {name: (stream.frames, stream.dim) for name, stream in target.streams.items()}
@@ -131,7 +131,7 @@ def _transfer(parts: Parts, inventory: Inventory) -> Corpus:
     sizes = [(split, corpus.dataset.name, len(corpus.split(split))) for split, corpus in pieces]
     clips = {split: sum(n for name, _, n in sizes if name == split) for split in SPLITS}
     common = shapes if parts.track == "common features" else {}
-    corpus = _stand_in(parts.name, parts.dataset, clips, common, explained=False)
+    corpus = _placeholder(parts.name, parts.dataset, clips, common, explained=False)
     domains = np.repeat([domain for _, domain, _ in sizes], [n for _, _, n in sizes])
     return dataclasses.replace(corpus, clips=corpus.clips.assign(domain=domains))
 
@@ -148,10 +148,10 @@ def _published(name: str) -> Corpus:
         )
     base = max(fitting, key=len)
     clips = {split: counts.clips for split, counts in dataset.splits.items()}
-    return _stand_in(name, dataset, clips, dict(known[base]), explained=feature_set != base)
+    return _placeholder(name, dataset, clips, dict(known[base]), explained=feature_set != base)
 
 
-def _stand_in(
+def _placeholder(
     name: str,
     dataset: Dataset,
     clips: dict[str, int],
