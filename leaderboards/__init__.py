@@ -80,7 +80,7 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     Each record has ``corpus, data, twin, protocol, row, system, reference, deterministic, inputs,
     side_info, knowledge, supervision, n, N, seeds, runs, holes, metrics``; ``metrics`` maps every
     metric of the dataset to ``mean``, ``sd`` and ``values`` (one per seed), null where undefined.
-    Models that were asked have ``zero_shot`` too: who, what, when, counts, and ``policies``, the
+    Zero-shot models have ``zero_shot`` too: model, prompts, date, counts, and ``policies``, the
     metrics under every policy, of single prompts, and calibrated.
 
     Boards of transfers have further records, one per algorithm and family of transfers: ``family,

@@ -2,9 +2,9 @@
 
 ``runs/<kk>/<key>/`` holds one committed run: ``manifest.json``, ``predictions.parquet``,
 ``history.json``, per watched split ``curve_<split>.parquet``, ``diagnostics.parquet`` of a system
-that tells something about each clip, and ``answers.parquet`` of one that asks a model elsewhere.
-``truth/<data>.parquet`` holds the labels of each
-corpus that was run on, so that every metric can be recomputed from the store alone.
+with diagnostics of each clip, and ``answers.parquet`` of zero-shot models.
+``truth/<data>.parquet`` holds the labels of each corpus that was run on, so that every metric can
+be recomputed from the store alone.
 ``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed.
 
 Each run folder, and each label table, lists the SHA-256 of its files; what was damaged since is
@@ -181,7 +181,7 @@ class StoredRun:
         }
 
     def answers(self, split: str = "test") -> pd.DataFrame | None:
-        """What a model outside said, one row per question; None where none was asked.
+        """Answers of a zero-shot model, one row per question; None for all but zero-shot models.
 
         Columns: ``id`` of the clip, ``prompt``, ``turn``, ``shown`` (joined by +), ``outcome``,
         ``value`` on the label scale and covered ``mass`` (NaN without), ``text`` as received and

@@ -58,7 +58,7 @@ class CalibrationLine(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroShotFacts(Record):
-    """Who was asked what, and when: what a reader needs to judge the row by.
+    """Which model, which prompts, and when: what a reader needs to judge the row by.
 
     Args:
         model: Its title.

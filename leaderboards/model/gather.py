@@ -157,11 +157,11 @@ def _run(truth: Truth, stored: StoredRun, seed: int) -> Run:
 
 
 def _variants(truth: Truth, stored: StoredRun) -> dict[str, NDArray[np.float64]]:
-    """What a model that was asked predicts under other policies, and by single prompts."""
-    asked = stored.manifest.result.zero_shot
-    if asked is None:
+    """What a zero-shot model predicts under other policies, and by single prompts."""
+    facts = stored.manifest.result.zero_shot
+    if facts is None:
         return {}
-    names = (*_POLICIES, *(f"prompt:{name}" for name in asked.prompts))
+    names = (*_POLICIES, *(f"prompt:{name}" for name in facts.prompts))
     found = {name: stored.predictions(truth.split, name) for name in names}
     return {
         name: pred.reindex(list(truth.ids)).to_numpy(dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Zero-shot language models as systems: asked for a score, no label of the dataset seen."""
+"""Zero-shot language models as systems: they give a score, no label of the dataset seen."""
 
 from mllm_eval.zero_shot.system import MLLM
 

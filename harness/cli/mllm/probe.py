@@ -11,7 +11,7 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.cli.mllm._asking import (
+from harness.cli.mllm._client import (
     FramesOption,
     KeyOption,
     LanguageOption,

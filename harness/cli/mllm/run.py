@@ -79,7 +79,7 @@ def _placed(suite: Suite, places: dict[str, Scalar]) -> Suite:
     served = {entry.system for entry in suite.entries if systems[entry.system].locations}
     if not served:
         raise SpecError(
-            f"suite {suite.name} has no row that asks a language model",
+            f"suite {suite.name} has no row with a language model",
             hint=f"msa run {suite.name}",
         )
     return dataclasses.replace(suite, defaults={**suite.defaults, **places})

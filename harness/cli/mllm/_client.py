@@ -1,4 +1,4 @@
-"""What commands that ask a model share: its server as options, progress on standard error."""
+"""What commands that query a model share: its server as options, progress on standard error."""
 
 from __future__ import annotations
 
