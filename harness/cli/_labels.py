@@ -17,7 +17,7 @@ __all__ = [
     "SplitOption",
     "examples",
     "missing_and_extra",
-    "tell",
+    "warn",
 ]
 
 LabelsOption = Annotated[
@@ -33,7 +33,7 @@ SplitOption = Annotated[str, typer.Option(help="train, valid or test.")]
 _EXAMPLES = 3
 
 
-def tell(notices: Sequence[LabelNotice]) -> None:
+def warn(notices: Sequence[LabelNotice]) -> None:
     """Warn on standard error, each notice once."""
     for text in dict.fromkeys(notice.text for notice in notices):
         typer.secho(f"warning: {text}", err=True, fg="yellow")

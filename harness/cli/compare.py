@@ -15,7 +15,7 @@ from harness.cli._labels import (
     SplitOption,
     examples,
     missing_and_extra,
-    tell,
+    warn,
 )
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
@@ -72,7 +72,7 @@ def _compare(
         interval=interval,
         narrower=narrow,
         home=home_of(context),
-        on_notices=tell,
+        on_notices=warn,
     )
     rows = [_row(comparison, found) for comparison in found.comparisons]
     tests = [_test(metric, test) for metric, test in found.narrower]

@@ -14,7 +14,7 @@ from harness.cli._labels import (
     SplitOption,
     examples,
     missing_and_extra,
-    tell,
+    warn,
 )
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
@@ -44,7 +44,7 @@ def _score(
 
     home = home_of(context)
     runs = harness.score(file, dataset, labels=labels, corpus=corpus, split=split, home=home)
-    tell([notice for run in runs for notice in run.notices])
+    warn([notice for run in runs for notice in run.notices])
     if as_json:
         echo_json([_record(run) for run in runs])
     else:

@@ -75,7 +75,7 @@ def cost_pareto(grid: Grid, metric: Metric | None = None, cost: Cost = "fit_seco
             blank(axes)
         point_to_better(axes, -1, direction(shown))
         _name(axes, rows, points, best, lines)
-    figure.set_label(f"{subtitle}. {'; '.join(_said(rows, places, best, shown))}.")
+    figure.set_label(f"{subtitle}. {'; '.join(_described(rows, places, best, shown))}.")
     return figure
 
 
@@ -179,7 +179,7 @@ def _notes(grid: Grid, shown: Sequence[Row], cost: Cost) -> list[str]:
     return notes
 
 
-def _said(
+def _described(
     rows: Sequence[Row],
     places: Sequence[tuple[float, float]],
     best: Sequence[int],

@@ -49,12 +49,12 @@ def reliability_curves(grid: Grid, found: Reliability) -> Figure | None:
         panels[0].set_ylabel(axis_title(found.metric), color=FAINT)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right center", frameon=False)
-    said = (
+    described = (
         f"{one.row.label}: "
         + ", ".join(f"{name} {number(one.areas[name].value, found.metric)}" for name in names)
         for one in rows
     )
-    figure.set_label(f"{subtitle}. Areas: {'; '.join(said)}.")
+    figure.set_label(f"{subtitle}. Areas: {'; '.join(described)}.")
     return figure
 
 
@@ -130,8 +130,8 @@ def reliability_maps(grid: Grid, found: Reliability) -> Figure | None:
         axes.remove()
         panels = figure.subplots(len(rows), len(names), squeeze=False)
         _paint(figure, panels, found, rows, names)
-    said = (f"{one.row.label}: worst {one.worst_condition}" for one in rows)
-    figure.set_label(f"{subtitle}. {'; '.join(said)}.")
+    described = (f"{one.row.label}: worst {one.worst_condition}" for one in rows)
+    figure.set_label(f"{subtitle}. {'; '.join(described)}.")
     return figure
 
 

@@ -71,7 +71,7 @@ def metric_scatter(
         point_to_better(axes, *map(direction, both))
         shown = sorted(rows, key=lambda row: row.reference)  # systems choose their place first
         label_points(axes, [Point(row.label, *_place(row, both)) for row in shown], lines)
-    figure.set_label(f"{subtitle}. {'; '.join(_said(row, both) for row in rows)}.")
+    figure.set_label(f"{subtitle}. {'; '.join(_described(row, both) for row in rows)}.")
     return figure
 
 
@@ -135,6 +135,6 @@ def _notes(
     return notes
 
 
-def _said(row: Row, both: tuple[Metric, Metric]) -> str:
+def _described(row: Row, both: tuple[Metric, Metric]) -> str:
     shown = (f"{m.title} {number(v, m)}" for m, v in zip(both, _means(row, both), strict=True))
     return f"{row.label}: {', '.join(shown)}"

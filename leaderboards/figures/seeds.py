@@ -60,9 +60,11 @@ def seed_strip(grid: Grid, metric: Metric | None = None) -> Figure:
             _dots(axes, place, row, shown)
             beside(axes, place, _remark(row, shown))
         _mark_ceilings(axes, {name: scaled(shown, v) for name, v in ceilings.items()})
-    said = [f"{row.label}: {_remark(row, shown)}" for row in rows]
-    said += [f"best possible, {name}: {number(value, shown)}" for name, value in ceilings.items()]
-    figure.set_label(f"{subtitle}. {'; '.join(said)}.")
+    described = [f"{row.label}: {_remark(row, shown)}" for row in rows]
+    described += [
+        f"best possible, {name}: {number(value, shown)}" for name, value in ceilings.items()
+    ]
+    figure.set_label(f"{subtitle}. {'; '.join(described)}.")
     return figure
 
 

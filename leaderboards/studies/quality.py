@@ -46,7 +46,7 @@ class QualityScore:
         mean: Over clean test clips and runs.
         following: Kind of corruption of that modality, or ``any`` -> rank correlation with its
             strength, clean clips included; a quality falls, so it should be negative.
-        telling: Modality that is hit -> probability that a clean clip is judged better than a
+        separation: Modality that is hit -> probability that a clean clip is judged better than a
             corrupted one: 1 where the gate is about it, 1/2 elsewhere.
         natural: Fact about clean clips -> rank correlation with it.
     """
@@ -55,7 +55,7 @@ class QualityScore:
     of: str
     mean: float
     following: Mapping[str, QualityEstimate]
-    telling: Mapping[str, QualityEstimate]
+    separation: Mapping[str, QualityEstimate]
     natural: Mapping[str, QualityEstimate]
 
 
@@ -248,8 +248,8 @@ def _score(
             for kind, group in groups.items()
             if group
         },
-        telling={
-            name: _telling(*stored.with_clean(group, column), by)
+        separation={
+            name: _separation(*stored.with_clean(group, column), by)
             for name, group in hits.items()
             if group
         },
@@ -261,7 +261,7 @@ def _score(
     )
 
 
-def _telling(
+def _separation(
     values: Values, strengths: Values, videos: NDArray[np.object_], by: _Options
 ) -> QualityEstimate:
     return auroc(values, strengths == 0, videos, **by)

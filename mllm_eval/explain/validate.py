@@ -119,13 +119,13 @@ class ExplanationRules:
     longest: int = 800
     ratings: bool = False
 
-    def judge(self, text: str) -> CheckedText:
+    def validate(self, text: str) -> CheckedText:
         """The text without outer white space if it can stand, else why not.
 
         Example:
-            >>> ExplanationRules(language="en").judge(" A calm, slow voice. ").text
+            >>> ExplanationRules(language="en").validate(" A calm, slow voice. ").text
             'A calm, slow voice.'
-            >>> ExplanationRules(language="en").judge("Sentiment score: 2.4").status.value
+            >>> ExplanationRules(language="en").validate("Sentiment score: 2.4").status.value
             'rating'
         """
         kept = text.strip()
@@ -171,7 +171,7 @@ def read_note(answer: Answer, rules: ExplanationRules) -> CheckedText:
         if whole is None:
             return CheckedText(status=TextStatus.CUT)
         text = whole[0]
-    return rules.judge(text)
+    return rules.validate(text)
 
 
 def read_fields(
@@ -192,7 +192,7 @@ def read_fields(
         return dict.fromkeys(
             fields, CheckedText(status=TextStatus.UNPARSED if answer.whole else TextStatus.CUT)
         )
-    return {field: rules.judge(found[field]) for field in fields}
+    return {field: rules.validate(found[field]) for field in fields}
 
 
 def text_schema(fields: Sequence[str]) -> dict[str, Json]:

@@ -57,21 +57,21 @@ def answer(text, state="answered", reason="stop"):
     ],
 )
 def test_validation(rules, text, status):
-    checked = rules.judge(text)
+    checked = rules.validate(text)
     assert checked.status is status
     assert checked.text == (text.strip() if status is TextStatus.TOLD else "")
 
 
 def test_ratings_can_be_allowed():
     assert (
-        ExplanationRules(language="en", ratings=True).judge("About -1.4, I think.").status
+        ExplanationRules(language="en", ratings=True).validate("About -1.4, I think.").status
         is TextStatus.TOLD
     )
 
 
 @given(st.text(max_size=300), st.sampled_from([EN, ZH]))
 def test_any_text_has_one_status_and_only_what_stands_is_kept(text, rules):
-    checked = rules.judge(text)
+    checked = rules.validate(text)
     assert bool(checked.text) == (checked.status is TextStatus.TOLD)
     assert checked.text in text
 

@@ -109,7 +109,7 @@ def _probe(
     if as_json:
         echo_json({**facts, "stored": str(stored)})
     else:
-        _tell(facts, found, replies.outcomes, stored)
+        _print(facts, found, replies.outcomes, stored)
 
 
 def _names(only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
@@ -172,7 +172,7 @@ def _store(home: Home, facts: Mapping[str, Json]) -> Path:
     return path
 
 
-def _tell(
+def _print(
     facts: Mapping[str, Json],
     found: Sequence[ProbeFinding],
     outcomes: Mapping[str, Mapping[str, int]],

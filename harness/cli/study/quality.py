@@ -139,9 +139,12 @@ def _score_lines(row: RowQuality) -> Iterator[dict[str, object]]:
             "row": row.row.label,
             "score": f"{score.gate} of {score.of}",
             "mean": defined(score.mean, ".3f"),
-            "follows": _said(score.following.get(ANY)),
-            **{f"tells {name}": _said(score.telling.get(name)) for name in MODALITIES},
-            **{name: _said(score.natural.get(name)) for name in ("length", "energy", "|label|")},
+            "follows": _described(score.following.get(ANY)),
+            **{f"tells {name}": _described(score.separation.get(name)) for name in MODALITIES},
+            **{
+                name: _described(score.natural.get(name))
+                for name in ("length", "energy", "|label|")
+            },
         }
 
 
@@ -150,12 +153,12 @@ def _swap_line(row: RowQuality, swap: Swap, metric: str) -> dict[str, object]:
         "row": row.row.label,
         "clips": swap.condition,
         metric: defined(swap.before, ".4f"),
-        "swapped": _said(swap.change, digits=4),
+        "swapped": _described(swap.change, digits=4),
         "matters": "yes" if swap.change.excludes_zero else "not shown",
     }
 
 
-def _said(estimate: QualityEstimate | None, digits: int = 2) -> str:
+def _described(estimate: QualityEstimate | None, digits: int = 2) -> str:
     if estimate is None:
         return ""
     if math.isnan(estimate.value):
@@ -189,7 +192,7 @@ def _score_facts(score: QualityScore) -> dict[str, object]:
         "of": score.of,
         "mean": score.mean,
         "follows": _all(score.following),
-        "tells": _all(score.telling),
+        "tells": _all(score.separation),
         "natural": _all(score.natural),
     }
 
