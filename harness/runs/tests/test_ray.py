@@ -292,7 +292,7 @@ def test_a_node_folder_of_somebody_else_is_refused(tmp_path, monkeypatch) -> Non
 
 
 @pytest.mark.parametrize("name", ["../evil.npy", "/etc/evil.npy", "a/b.npy"])
-def test_a_parcel_cannot_leave_its_folder(tmp_path, monkeypatch, name: str) -> None:
+def test_an_input_cannot_leave_its_folder(tmp_path, monkeypatch, name: str) -> None:
     sent = ray_inputs.RayInput(name="mosi@a", digest="0" * 64, files={name: ()})
     with pytest.raises(ray_inputs.DataError, match="plain name"):
         ray_inputs._unpack(sent, tmp_path)
