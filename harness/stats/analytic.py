@@ -24,7 +24,7 @@ from scipy import stats
 
 from harness.data.datasets import Dataset, datasets
 from harness.errors import SpecError
-from harness.metrics.base import Metric, Score, Values, metrics
+from harness.metrics import Metric, Score, Values, metrics
 from harness.stats.compare import SystemPair, pair
 from harness.stats.resample import ratio, sums_of
 

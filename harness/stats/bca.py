@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtri
 
-from harness.metrics.base import Values
+from harness.metrics import Values
 from harness.stats.distribution import Distribution
 from harness.stats.resample import Evaluate
 

@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike
 from harness._util.seeds import derive
 from harness.data.datasets import Dataset, datasets
 from harness.errors import SpecError, SubmissionError
-from harness.metrics.base import Metric, Score, Values, metrics, prepare
+from harness.metrics import Metric, Score, Values, metrics, prepare
 from harness.stats.bca import corrected
 from harness.stats.distribution import Distribution
 from harness.stats.resample import Clusters, Evaluate, counts, draw, evaluator

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from numpy.typing import ArrayLike
 
 from harness.data.datasets import Dataset
-from harness.metrics.base import metrics, metrics_for
+from harness.metrics import metrics, metrics_for
 from harness.stats.compare import Comparison, Interval, compare
 from harness.stats.multiple import holm
 

@@ -29,7 +29,7 @@ from scipy.stats import rankdata
 from harness._util.seeds import derive
 from harness.data.datasets import Dataset, datasets
 from harness.errors import SpecError, SubmissionError
-from harness.metrics.base import Metric, Values, metrics
+from harness.metrics import Metric, Values, metrics
 from harness.stats.compare import SystemPair, pair
 from harness.stats.distribution import Distribution
 from harness.stats.equivalence import declared_margin

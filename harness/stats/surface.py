@@ -17,7 +17,7 @@ import numpy as np
 from harness._util.seeds import derive
 from harness.data.split_labels import SplitLabels
 from harness.errors import SpecError
-from harness.metrics.base import Metric, Values, prepare
+from harness.metrics import Metric, Values, prepare
 from harness.stats.distribution import Distribution
 from harness.stats.resample import Clusters, counts, sums_of
 
