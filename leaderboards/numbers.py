@@ -32,7 +32,7 @@ UNDEFINED = "–"
 """A run exists and its value is mathematically undefined."""
 
 ONCE = "once"
-"""Stands where seeds are counted, for a model that was asked one time."""
+"""Stands where seeds are counted, for a zero-shot model asked one time."""
 
 TIED = "●"
 """Marks values of the tie group at the top: no other row is significantly better."""

@@ -16,9 +16,8 @@ import numpy as np
 from harness.benchmarks.measure import BenchmarkRow, Scale, alternate, wall
 from harness.benchmarks.references import SCORERS, SIMS_SCORERS, Scorer
 from harness.data.datasets import Dataset, datasets
-from harness.metrics.base import Values, metrics
-from harness.stats import draw_fields
-from harness.stats.distribution import Distribution
+from harness.metrics import Values, metrics
+from harness.stats import Distribution, draw_fields
 from harness.stats.resample import Clusters, counts, evaluator
 
 __all__ = ["SyntheticTable", "bootstrap", "simulated", "values_elsewhere", "values_of_sums"]

@@ -18,7 +18,7 @@ from harness.cli._labels import (
     examples,
     missing_and_extra,
     said,
-    tell,
+    warn,
 )
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
@@ -80,7 +80,7 @@ def _compare(
         interval=interval,
         narrower=narrow,
         home=home_of(context),
-        on_notices=tell,
+        on_notices=warn,
     )
     rows = [_row(comparison, found) for comparison in found.comparisons]
     tests = [_test(metric, test) for metric, test in found.narrower]

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from harness._util.canonical import Json
 from harness._util.seeds import derive
 from harness.errors import SubmissionError
-from harness.stats.distribution import Distribution
+from harness.stats import Distribution
 from harness.stats.resample import counts
 
 __all__ = ["ProbeEstimate", "ProbeFinding", "mean_over_videos"]
@@ -54,7 +54,7 @@ class ProbeFinding:
         probe: Its name.
         measure: What the estimate is the mean of, in words.
         estimate: Over the clips with all answers that the probe needs.
-        asked: Clips that the probe was tried on.
+        tried: Clips that the probe was tried on.
         verdict: In plain words.
         facts: Counts and means beside the estimate.
     """
@@ -62,7 +62,7 @@ class ProbeFinding:
     probe: str
     measure: str
     estimate: ProbeEstimate
-    asked: int
+    tried: int
     verdict: str
     facts: Mapping[str, Json] = field(default_factory=dict)
 
@@ -77,7 +77,7 @@ class ProbeFinding:
         return {
             "probe": self.probe,
             "measure": self.measure,
-            "asked": self.asked,
+            "asked": self.tried,
             "clips": estimate.clips,
             "videos": estimate.videos,
             **numbers,

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.metrics import Metric
-from harness.metrics.base import Values
+from harness.metrics import Metric, Values
 from harness.spec.conditions import (
     MODALITIES,
     RATES,

@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.metrics import metrics
-from harness.stats import Ranking, draw_fields, holm, rank
-from harness.stats.distribution import Distribution
-from harness.stats.ranks import Field
+from harness.stats import Distribution, Field, Ranking, draw_fields, holm, rank
 from leaderboards.model import DRAWS, Board, Grid, Track, has_transfers, once, plain_first
 from leaderboards.sections.transfer.picks import RULES, Family, Pick, Rule, Transfers, collect
 
