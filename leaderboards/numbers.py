@@ -33,7 +33,7 @@ UNDEFINED = "–"
 """A run exists and its value is mathematically undefined."""
 
 ONCE = "once"
-"""Stands where seeds are counted, for a model that was asked one time."""
+"""Stands where seeds are counted, for a zero-shot model asked one time."""
 
 TIED = "●"
 """Marks the tie group at the top in the metric that ranks: no other row is significantly better."""

@@ -14,10 +14,9 @@ import numpy as np
 from harness.benchmarks.measure import BenchmarkRow, Scale, alternate, wall
 from harness.benchmarks.references import SCORERS, SIMS_SCORERS, Scorer
 from harness.data.datasets import Dataset, datasets
-from harness.metrics.base import Values, metrics
-from harness.stats import Ranking, fields_of
+from harness.metrics import Values, metrics
+from harness.stats import DRAWS, Ranking, fields_of
 from harness.stats.jackknife import values_and_pseudo_values
-from harness.stats.ranks import DRAWS
 from harness.stats.sums import Clusters
 from leaderboards.model import rank_all
 

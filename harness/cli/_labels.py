@@ -21,7 +21,7 @@ __all__ = [
     "examples",
     "missing_and_extra",
     "said",
-    "tell",
+    "warn",
 ]
 
 LabelsOption = Annotated[
@@ -43,7 +43,7 @@ VariantOption = Annotated[
 _EXAMPLES = 3
 
 
-def tell(notices: Sequence[LabelNotice]) -> None:
+def warn(notices: Sequence[LabelNotice]) -> None:
     """Warn on standard error, each notice once."""
     for text in dict.fromkeys(notice.text for notice in notices):
         typer.secho(f"warning: {text}", err=True, fg="yellow")

@@ -18,7 +18,7 @@ from harness.cli._labels import (
     examples,
     missing_and_extra,
     said,
-    tell,
+    warn,
 )
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
@@ -82,7 +82,7 @@ def _compare(
         deterministic=deterministic or (),
         narrower=narrow,
         home=home_of(context),
-        on_notices=tell,
+        on_notices=warn,
     )
     rows = [_row(comparison, found) for comparison in found.comparisons]
     tests = [_test(metric, test) for metric, test in found.narrower]
@@ -131,7 +131,7 @@ def _test(metric: str, test: Conditional) -> dict[str, object]:
 
 
 def _facts(found: Compared) -> dict[str, object]:
-    from harness.stats.compare import METHOD
+    from harness.stats import METHOD
 
     any_metric = found.comparisons[0]
     return {
@@ -153,7 +153,7 @@ def _facts(found: Compared) -> dict[str, object]:
 
 
 def _show(rows: list[dict[str, object]], found: Compared, split: str) -> None:
-    from harness.stats.compare import METHOD
+    from harness.stats import METHOD
 
     any_metric = found.comparisons[0]
     seeds_a, seeds_b = any_metric.seeds

@@ -17,7 +17,7 @@ from harness.cli._labels import (
     examples,
     missing_and_extra,
     said,
-    tell,
+    warn,
 )
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
@@ -53,7 +53,7 @@ def _score(
     runs = harness.score(
         file, dataset, labels=labels, corpus=corpus, split=split, cell=cell, home=home
     )
-    tell([notice for run in runs for notice in run.notices])
+    warn([notice for run in runs for notice in run.notices])
     if as_json:
         under = {"condition": cell.condition, "variant": cell.variant}
         echo_json([_record(run) | under for run in runs])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness._util import canonical
 from harness._util.canonical import Json
-from harness.corruption.evaluate_grid import GridAnswers, answer_grid
+from harness.corruption import GridAnswers, answer_grid
 from harness.data.corpus import Corpus, Split
 from harness.data.store import CorpusStore
 from harness.errors import DataError, RunFailed
@@ -28,8 +28,7 @@ from harness.spec.prediction_cell import COUNTED, PLAIN
 from harness.system import Fitted, Params, System, Task, TrainingParams, systems
 from harness.system.diagnostics import by_sentiment, columns
 from harness.text import Encoder, find_encoder
-from harness.training import fit_network
-from harness.training.precision import set_precision
+from harness.training import fit_network, set_precision
 
 __all__ = ["Job", "execute", "limit_threads"]
 
@@ -82,7 +81,7 @@ def execute(job: Job) -> RunRecord:
         "predict_seconds": time.perf_counter() - trained,
         "peak_memory_bytes": provenance.peak_memory(),
     }
-    told = _diagnostics(fitted, corpus)
+    diagnostics = _diagnostics(fitted, corpus)
     under = _under(fitted, system, params, corpus, job.spec.protocol.corruption)
     return RunRecord(
         key=job.spec.key,
@@ -92,7 +91,7 @@ def execute(job: Job) -> RunRecord:
             result=_result(
                 fitted,
                 len(corpus.split("train")),
-                None if told is None else _test_means(told, corpus),
+                None if diagnostics is None else _test_means(diagnostics, corpus),
                 None if under is None else under.record,
             ),
             provenance=_provenance(job),
@@ -103,7 +102,11 @@ def execute(job: Job) -> RunRecord:
         else _with(predictions, under.predictions.assign(variant=PLAIN)),
         history=tuple(dataclasses.asdict(epoch) for epoch in fitted.history),
         curves={name: _curve_table(curve) for name, curve in fitted.curves.items()},
-        diagnostics=told if told is None or under is None else _with(told, under.diagnostics),
+        diagnostics=(
+            diagnostics
+            if diagnostics is None or under is None
+            else _with(diagnostics, under.diagnostics)
+        ),
         answers=fitted.answers,
     )
 
@@ -179,12 +182,14 @@ def _predict(fitted: Fitted, split: Split) -> pd.DataFrame:
             f"{len(split)} finite predictions expected on {split.name},"
             f" found {len(values)} of which {broken} are not finite"
         )
-    told = {} if fitted.variants is None else fitted.variants(split)
-    cells = {COUNTED: values} | {PredictionCell.named(name): pred for name, pred in told.items()}
-    if len(cells) <= len(told):
+    variants = {} if fitted.variants is None else fitted.variants(split)
+    cells = {COUNTED: values} | {
+        PredictionCell.named(name): pred for name, pred in variants.items()
+    }
+    if len(cells) <= len(variants):
         raise RunFailed(
             f"further predictions have names of their own, none of them {COUNTED} or {PLAIN};"
-            f" found {', '.join(told)}"
+            f" found {', '.join(variants)}"
         )
     return pd.concat([_table(split, cell, pred) for cell, pred in cells.items()], ignore_index=True)
 
@@ -204,7 +209,7 @@ def _table(split: Split, cell: PredictionCell, pred: NDArray[np.float64]) -> pd.
 
 
 def _diagnostics(fitted: Fitted, corpus: Corpus) -> pd.DataFrame | None:
-    """One row per clip of valid and test: ``id, split`` and a column for each value told."""
+    """One row per clip of valid and test: ``id, split`` and a column for each diagnostic."""
     if fitted.diagnose is None:
         return None
     parts = []
@@ -229,10 +234,10 @@ def _with(clean: pd.DataFrame, under: pd.DataFrame | None) -> pd.DataFrame:
     return pd.concat([named, under], ignore_index=True)
 
 
-def _test_means(told: pd.DataFrame, corpus: Corpus) -> dict[str, Json]:
+def _test_means(diagnostics: pd.DataFrame, corpus: Corpus) -> dict[str, Json]:
     test = corpus.split("test")
     labels = pd.Series(test.labels, index=test.ids)
-    rows = told[told["split"] == test.name].set_index("id").drop(columns="split")
+    rows = diagnostics[diagnostics["split"] == test.name].set_index("id").drop(columns="split")
     return {name: dict(means) for name, means in by_sentiment(rows, labels).items()}
 
 

@@ -21,10 +21,15 @@ from harness.runs.contenders import Contender, find_contender
 from harness.runs.pairing import Side, common, dataset_of, labels_of, matrix
 from harness.spec import PredictionCell
 from harness.spec.prediction_cell import COUNTED
-from harness.stats import Comparison, Conditional, declared_margin
-from harness.stats.family import adjusted, compare_metrics
-from harness.stats.narrower import narrower as narrower_tests
-from harness.stats.power import seeds_needed
+from harness.stats import (
+    Comparison,
+    Conditional,
+    adjusted,
+    compare_metrics,
+    declared_margin,
+    seeds_needed,
+)
+from harness.stats import narrower as narrower_tests
 
 __all__ = ["About", "Compared", "compare"]
 
@@ -146,8 +151,8 @@ def compare(
         DataError: For a label file or corpus that cannot be read.
     """
     home = home or Home.default()
-    asked = datasets[dataset] if isinstance(dataset, str) else dataset
-    contenders = [find_contender(str(name), asked, split, home, cell) for name in (a, b)]
+    stated = datasets[dataset] if isinstance(dataset, str) else dataset
+    contenders = [find_contender(str(name), stated, split, home, cell) for name in (a, b)]
     known, store = dataset_of(contenders), CorpusStore(home.corpora)
     found = labels_of(contenders, known, split, store, file=labels, corpus=corpus)
     ids, sides = common(contenders, found)

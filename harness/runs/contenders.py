@@ -26,7 +26,7 @@ from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedCorpus
 from harness.spec import PredictionCell
 from harness.spec.prediction_cell import COUNTED
-from harness.submissions.store import SubmissionStore
+from harness.submissions import SubmissionStore
 
 __all__ = ["Contender", "find_contender"]
 
@@ -99,7 +99,7 @@ def _file(path: Path, dataset: Dataset | None, cell: PredictionCell) -> Contende
 def _submission(name: str, dataset: Dataset | None, split: str, home: Home) -> Contender:
     if dataset is None:
         raise SpecError("a submission is looked up by dataset", hint="add --dataset")
-    found = SubmissionStore(home.store / "submissions").get(dataset.name, name)
+    found = SubmissionStore(home.store).get(dataset.name, name)
     if found.manifest.split != split:
         raise SubmissionError(f"submission {name!r} predicts {found.manifest.split}, not {split!r}")
     return Contender(

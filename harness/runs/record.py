@@ -24,8 +24,8 @@ class RunRecord:
         history: One mapping per epoch.
         curves: Split -> table of one float32 column per epoch, rows in the order of the split.
         diagnostics: Columns ``id, split``, under a grid ``condition``, and one float32 column per
-            value that the system tells about a clip; None for systems that tell nothing.
-        answers: What a model outside said, one row per question; None where none was asked.
+            diagnostic; None for systems without any.
+        answers: Answers of a zero-shot model, one row per question; None otherwise.
     """
 
     key: str

@@ -59,7 +59,7 @@ class Replay:
 
     def record(self) -> dict[str, Json]:
         """The replay as JSON."""
-        around = {name: {"then": a, "now": b} for name, (a, b) in self.surroundings.items()}
+        surroundings = {name: {"then": a, "now": b} for name, (a, b) in self.surroundings.items()}
         return {
             "key": self.key,
             "cell": self.cell,
@@ -68,7 +68,7 @@ class Replay:
             "changed": self.changed,
             "largest": self.largest,
             "tolerance": self.tolerance,
-            "surroundings": around,
+            "surroundings": surroundings,
         }
 
 

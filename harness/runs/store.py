@@ -2,9 +2,9 @@
 
 ``runs/<kk>/<key>/`` holds one committed run: ``manifest.json``, ``predictions.parquet``,
 ``history.json``, per watched split ``curve_<split>.parquet``, ``diagnostics.parquet`` of a system
-that tells something about each clip, and ``answers.parquet`` of one that asks a model elsewhere.
-``truth/<data>.parquet`` holds the labels of each
-corpus that was run on, so that every metric can be recomputed from the store alone.
+with diagnostics of each clip, and ``answers.parquet`` of zero-shot models.
+``truth/<data>.parquet`` holds the labels of each corpus that was run on, so that every metric can
+be recomputed from the store alone.
 ``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed.
 
 Each run folder, and each label table, lists the SHA-256 of its files; what was damaged since is
@@ -157,9 +157,9 @@ class StoredRun:
         return _read_table(path).to_numpy(dtype=np.float32).T if path.is_file() else None
 
     def diagnostics(self, split: str = "test", condition: str = "clean") -> pd.DataFrame | None:
-        """What the system told about each clip, indexed by id; None when it told nothing.
+        """Diagnostics of each clip, indexed by id; None when the system gave none.
 
-        Told of corrupted clips is kept under the conditions that hit one modality alone.
+        Those of corrupted clips are kept under the conditions that hit one modality alone.
         """
         path = self._intact("diagnostics.parquet")
         if not path.is_file():
@@ -169,8 +169,8 @@ class StoredRun:
             table = table[table.pop("condition") == condition]
         return table.set_index("id").drop(columns="split")
 
-    def told(self, split: str = "test") -> dict[str, pd.DataFrame]:
-        """Every condition under which the system told something -> as ``diagnostics``."""
+    def diagnostics_by_condition(self, split: str = "test") -> dict[str, pd.DataFrame]:
+        """Every condition with diagnostics -> as ``diagnostics``."""
         path = self._intact("diagnostics.parquet")
         if not path.is_file():
             return {}
@@ -183,7 +183,7 @@ class StoredRun:
         }
 
     def answers(self, split: str = "test") -> pd.DataFrame | None:
-        """What a model outside said, one row per question; None where none was asked.
+        """Answers of a zero-shot model, one row per question; None for all but zero-shot models.
 
         Columns: ``id`` of the clip, ``prompt``, ``turn``, ``shown`` (joined by +), ``outcome``,
         ``value`` on the label scale and covered ``mass`` (NaN without), ``text`` as received and

@@ -22,7 +22,7 @@ from harness.home import Home
 from harness.runs.store import RunStore, StoredRun
 from harness.spec import PredictionCell
 from harness.spec.prediction_cell import COUNTED
-from harness.submissions.store import StoredSubmission, SubmissionStore
+from harness.submissions import StoredSubmission, SubmissionStore
 
 __all__ = ["StoreFinding", "verify"]
 
@@ -71,7 +71,7 @@ def verify(home: Home, *, corpora: bool = False) -> Iterator[StoreFinding]:
         yield _checked("plan", name, partial(store.plan, name))
     for path in sorted(store.root.glob("failures/*.json")):
         yield _checked("failure", path.stem, partial(store.failure, path.stem))
-    submissions = SubmissionStore(store.root / "submissions")
+    submissions = SubmissionStore(store.root)
     for dataset in datasets:
         for submission in submissions.of(dataset):
             yield _of_submission(dataset, submission)

@@ -8,7 +8,7 @@ that test clips are seen under, a ``PredictionCell`` says which predictions of a
 from harness._util.schema import Scalar, check_keys
 from harness.spec.prediction_cell import PredictionCell
 from harness.spec.protocol import Protocol, refine
-from harness.spec.run import RunSpec
+from harness.spec.run import RunSpec, record_of, spec_of
 from harness.spec.suite import Entry, Query, Suite, SuiteFile, algorithm_of
 
 __all__ = [
@@ -22,5 +22,9 @@ __all__ = [
     "SuiteFile",
     "algorithm_of",
     "check_keys",
+    "conditions",
+    "prediction_cell",
+    "record_of",
     "refine",
+    "spec_of",
 ]

@@ -16,7 +16,7 @@ import numpy as np
 
 from harness._util.seeds import derive
 from harness.errors import SpecError
-from harness.metrics.base import Values
+from harness.metrics import Values
 from harness.stats.analytic import crossed_variance_t
 from harness.stats.bca import corrected
 from harness.stats.conditional import paired_t_over_seeds, wilcoxon_over_seeds

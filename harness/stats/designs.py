@@ -13,7 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 from scipy.special import ndtri
 
-from harness.metrics.base import Values
+from harness.metrics import Values
 
 __all__ = [
     "MOSEI_LIKE",

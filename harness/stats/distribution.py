@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from harness.errors import SpecError
-from harness.metrics.base import Values
+from harness.metrics import Values
 
 __all__ = ["Distribution"]
 

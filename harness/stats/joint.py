@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from harness._util.seeds import derive
-from harness.metrics.base import Values
+from harness.metrics import Values
 from harness.stats.estimate import Estimate
 from harness.stats.reference import Tail
 
@@ -247,9 +247,7 @@ class Family:
     not_highest: Values
 
 
-def _normal(
-    shape: tuple[int, ...], influence: Values, generator: np.random.Generator
-) -> Values:
+def _normal(shape: tuple[int, ...], influence: Values, generator: np.random.Generator) -> Values:
     """(*shape, M) Gaussian draws with the influences' covariance."""
     return np.asarray(generator.standard_normal((*shape, influence.shape[1])) @ influence.T)
 

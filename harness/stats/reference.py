@@ -27,7 +27,7 @@ import numpy as np
 from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
 from harness.errors import SpecError
-from harness.metrics.base import Values
+from harness.metrics import Values
 
 __all__ = ["Laws", "Reference", "Tail"]
 

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from harness.metrics.base import Score, Values
+from harness.metrics import Score, Values
 from harness.stats.sums import Clusters, Sums, ratio, sums_of
 
 __all__ = ["Clusters", "Evaluate", "Sums", "counts", "draw", "evaluator", "ratio", "sums_of"]

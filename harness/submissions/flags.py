@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harness.data.datasets import Dataset
-from harness.metrics import score
-from harness.metrics.base import Values
+from harness.metrics import Values, score
 from harness.metrics.regression import calibration_slope, corr
 from harness.submissions.manifest import NOT_STATED, SubmissionManifest
 

@@ -228,7 +228,7 @@ def read_input(
         extra=[clip for clip in ids if clip not in labelled],
     )
     for split, known in splits.items():
-        _refuse_holes(found, known, split, file.name)
+        _refuse_missing(found, known, split, file.name)
     return found
 
 
@@ -325,7 +325,7 @@ def _own_labels(table: InputTable, ids: list[str]) -> OwnLabels:
     return gather(table.name, [c for c, has in zip(ids, there, strict=True) if has], values[there])
 
 
-def _refuse_holes(table: Input, known: KnownLabels, split: str, name: str) -> None:
+def _refuse_missing(table: Input, known: KnownLabels, split: str, name: str) -> None:
     there = np.isfinite(table.of(known))
     if not there.any():
         ours, theirs = known.truth.ids[0], next(iter(table.predictions))

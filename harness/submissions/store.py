@@ -171,14 +171,14 @@ class StoredSubmission:
 
 
 class SubmissionStore:
-    """Submissions under one folder.
+    """The submissions beside the runs of a store.
 
     Args:
-        root: ``Home.store / "submissions"``.
+        store: ``Home.store``; submissions have a folder in it.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, store: Path) -> None:
+        self.root = store / "submissions"
 
     def names(self, dataset: str) -> list[str]:
         """Submissions for a dataset, sorted."""

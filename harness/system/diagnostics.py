@@ -1,4 +1,4 @@
-"""What systems tell about clips - gates, routing, quality scores - summed up by sentiment."""
+"""Diagnostics of clips - gates, routing, quality scores - summed up by sentiment."""
 
 from __future__ import annotations
 

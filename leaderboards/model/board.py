@@ -64,7 +64,7 @@ class Facts:
     """``again``, ``alone``, ``shuffled`` -> ``mean`` and ``max`` change of a prediction, where the
     system declares that there is one."""
     zero_shot: Mapping[str, Any] = field(default_factory=dict)
-    """Of a model that was asked: who, what, when, and what became of the questions."""
+    """Of a zero-shot model: which one, its prompts, when, and the outcomes of its questions."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,7 +78,7 @@ class Run:
             has none.
         scores: Metric -> value, unrounded, NaN where undefined.
         facts: Its manifest; None for a submission.
-        variants: For a model that was asked, its predictions under other policies and of single
+        variants: For a zero-shot model, its predictions under other policies and of single
             prompts: cell -> (N,), NaN where there is none.
     """
 
@@ -157,7 +157,7 @@ class Row:
 
     @property
     def zero_shot(self) -> bool:
-        """Whether it is a model that was asked, once: another day it may answer differently."""
+        """Whether it is a zero-shot model, asked once: another day it may answer differently."""
         return self.supervision == "none"
 
     @property

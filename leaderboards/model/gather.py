@@ -160,11 +160,11 @@ def _run(truth: SplitLabels, stored: StoredRun, seed: int) -> Run:
 
 
 def _variants(truth: SplitLabels, stored: StoredRun) -> dict[PredictionCell, NDArray[np.float64]]:
-    """What a model that was asked predicts under other policies, and by single prompts."""
-    asked = stored.manifest.result.zero_shot
-    if asked is None:
+    """What a zero-shot model predicts under other policies, and by single prompts."""
+    facts = stored.manifest.result.zero_shot
+    if facts is None:
         return {}
-    cells = (*_POLICIES, *map(PredictionCell.of_prompt, asked.prompts))
+    cells = (*_POLICIES, *map(PredictionCell.of_prompt, facts.prompts))
     found = {cell: stored.predictions(truth.split, cell) for cell in cells}
     return {
         cell: pred.reindex(list(truth.ids)).to_numpy(dtype=np.float64)

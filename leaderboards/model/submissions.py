@@ -35,7 +35,7 @@ def entries(
     """
     if corpus.twin or not corpus.official:
         return
-    for submission in SubmissionStore(store.root / "submissions").of(corpus.dataset.name):
+    for submission in SubmissionStore(store.root).of(corpus.dataset.name):
         if submission.manifest.split == truth.split:
             yield _row(submission, truth, protocol)
 

@@ -1,4 +1,4 @@
-"""Zero-shot models as data: who, what became of the questions, scores under every policy.
+"""Zero-shot models as data: which one, outcomes of its questions, scores under every policy.
 
 Shapes: N test clips.
 """
@@ -29,7 +29,7 @@ def zero_shot_runs(grid: Grid) -> Iterator[tuple[Row, Run]]:
 
 
 def facts_of(run: Run) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """What the manifest says of who was asked, and of the questions about test clips."""
+    """What the manifest says of the model, and of the questions about test clips."""
     assert run.facts is not None
     return run.facts.zero_shot, run.facts.zero_shot["splits"]["test"]
 

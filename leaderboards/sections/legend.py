@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.metrics import Metric, metrics, metrics_for
-from harness.stats.ranks import DRAWS
+from harness.stats import DRAWS
 from harness.submissions import Badge
 from leaderboards.document import (
     BREAK,

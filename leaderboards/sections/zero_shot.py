@@ -1,4 +1,4 @@
-"""Zero-shot models: what became of the questions, under which policy, and who was asked what.
+"""Zero-shot models: outcomes of their questions, under which policy, and their settings.
 
 A clip without an answer is never a neutral rating: the board counts it, and shows the selection
 metric under three policies. Calibrated values use labels of the validation split, and say so.
@@ -21,8 +21,8 @@ from leaderboards.sections.contract import CorpusSection
 
 __all__ = ["SECTION", "answers", "latencies", "models"]
 
-_ANSWERS = "Answers of the models that were asked"
-_MODELS = "Who was asked what"
+_ANSWERS = "Answers of zero-shot models"
+_MODELS = "Settings of zero-shot models"
 
 _CALIBRATED = "calibrated, uses labels"
 _NOTES = (

@@ -40,7 +40,7 @@ def submit(store: RunStore, clips: int = 457, ids: list[str] | None = None, **st
         left_out=0,
         flags=(),
     )
-    SubmissionStore(store.root / "submissions").put(record, table)
+    SubmissionStore(store.root).put(record, table)
 
 
 def kept(store: RunStore) -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""The study of judgements: on runs whose judgements are known to be good, useless or decorative."""
+"""The study of gates: on runs whose gates are known to be good, useless or decorative."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def study(store, known):
 def test_rows_that_judge_nothing_are_named(study):
     assert study.silent == ("floor",)
     (row,) = study.rows
-    assert [(score.judgement, score.of) for score in row.scores] == [
+    assert [(score.gate, score.of) for score in row.scores] == [
         ("trust", "text"),
         ("trust", "audio"),
     ]
@@ -111,15 +111,15 @@ def test_a_score_that_falls_with_corruption_follows_and_tells(study):
     assert audio.mean == pytest.approx(1.0, abs=0.01)
     assert set(audio.following) == {"noise", "element", "block", "modality", "set", ANY}
     assert all(found.high < -0.8 for found in audio.following.values())
-    assert audio.telling["audio"].low > 0.95
+    assert audio.separation["audio"].low > 0.95
     for other in ("text", "vision"):
-        assert audio.telling[other].low < 0.5 < audio.telling[other].high
+        assert audio.separation[other].low < 0.5 < audio.separation[other].high
 
 
 def test_a_score_of_something_else_does_not(study):
     text = study.rows[0].scores[0]
     assert not text.following[ANY].excludes_zero
-    assert text.telling["text"].low < 0.5 < text.telling["text"].high
+    assert text.separation["text"].low < 0.5 < text.separation["text"].high
     assert text.natural["|label|"].low > 0.9
     assert text.natural["energy"].low > 0.9
 

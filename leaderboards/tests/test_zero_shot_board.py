@@ -1,4 +1,4 @@
-"""Models that were asked: what the board says of answers, policies and who was asked."""
+"""Zero-shot models: what the board says of answers, policies and settings."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def variants(main: pd.Series) -> dict[str, pd.Series]:
 
 @pytest.fixture
 def store(tmp_path):
-    """A trained row and a row that was asked, whose predictions are known under every policy."""
+    """A trained row and a zero-shot row, whose predictions are known under every policy."""
     corpus = make_corpus()
     filled = make_plain_store(tmp_path, ROWS, [corpus])
     plan = filled.plan("small")
@@ -160,14 +160,14 @@ def test_asked_rows_stand_apart_and_their_comparisons_are_conditional(store):
 
 def test_seconds_are_in_the_costs_alone(store):
     board = gather(store, "small")
-    assert "0.50 |" in render_markdown(costs(board)).split("Models that were asked")[1]
+    assert "0.50 |" in render_markdown(costs(board)).split("Zero-shot models")[1]
     assert "Seconds a clip" not in leaderboards.render(store, "small")
 
 
 def test_boards_without_such_models_say_nothing_of_them(tmp_path):
     plain = make_plain_store(tmp_path, ROWS[:1])
     page = leaderboards.render(plain, "small")
-    assert "that were asked" not in page and "Who was asked what" not in page
+    assert "zero-shot models" not in page
 
 
 def test_without_any_answer_the_policy_of_answered_clips_is_undefined(grid):

@@ -52,7 +52,7 @@ class ProbeFinding:
         probe: Its name.
         measure: What the estimate is the mean of, in words.
         estimate: Over the clips with all answers that the probe needs.
-        asked: Clips that the probe was tried on.
+        tried: Clips that the probe was tried on.
         verdict: In plain words.
         facts: Counts and means beside the estimate.
     """
@@ -60,7 +60,7 @@ class ProbeFinding:
     probe: str
     measure: str
     estimate: ProbeEstimate
-    asked: int
+    tried: int
     verdict: str
     facts: Mapping[str, Json] = field(default_factory=dict)
 
@@ -75,7 +75,7 @@ class ProbeFinding:
         return {
             "probe": self.probe,
             "measure": self.measure,
-            "asked": self.asked,
+            "asked": self.tried,
             "clips": estimate.clips,
             "videos": estimate.videos,
             **numbers,

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness._util.canonical import Json
-from harness.metrics.base import Values
+from harness.metrics import Values
 from mllm_eval.explain.paraphrase import halves, overlap
 from mllm_eval.media.clips import donors
 from mllm_eval.probe.estimate import ProbeFinding, mean_over_videos
@@ -63,7 +63,7 @@ class _Words:
             probe=self.probe,
             measure=self.measure,
             estimate=estimate,
-            asked=len(replies.subject.clips),
+            tried=len(replies.subject.clips),
             verdict=verdict,
             facts=facts,
         )

@@ -47,7 +47,7 @@ def test_too_few_videos_have_no_interval(values, videos, clips, value):
     assert found.clips == clips
     assert found.value == pytest.approx(value, nan_ok=True)
     assert math.isnan(found.low) and found.sign == 0
-    record = ProbeFinding(probe="p", measure="m", estimate=found, asked=3, verdict="v").record()
+    record = ProbeFinding(probe="p", measure="m", estimate=found, tried=3, verdict="v").record()
     assert record["low"] is None and record["p_value"] is None
     json.dumps(record, allow_nan=False)
 

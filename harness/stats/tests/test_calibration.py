@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from harness.stats.analytic import crossed_variance_t
 from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.errors import SpecError
 from harness.stats import calibration
-from harness.stats.analytic import crossed_variance_t
 from harness.stats.calibration import (
     MOSI_LIKE,
     SCENARIOS,

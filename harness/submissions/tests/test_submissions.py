@@ -443,7 +443,7 @@ def test_a_few_contradicting_labels_are_flagged_and_many_refused() -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> SubmissionStore:
-    return SubmissionStore(tmp_path / "submissions")
+    return SubmissionStore(tmp_path)
 
 
 def put(store: SubmissionStore, table: pd.DataFrame, *, replace: bool = False, name: str = "mine"):

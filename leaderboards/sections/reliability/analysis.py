@@ -13,8 +13,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.metrics import Metric
-from harness.metrics.base import Values
+from harness.metrics import Metric, Values
 from harness.spec.conditions import (
     MODALITIES,
     RATES,

@@ -16,11 +16,9 @@ import numpy as np
 
 from harness.data.datasets import datasets
 from harness.metrics import metrics
-from harness.stats import Ranking, holm, rank
-from harness.stats.compare import pair
+from harness.stats import Field, Ranking, holm, pair, rank
 from harness.stats.estimate import Estimate, estimate, mean_of
 from harness.stats.jackknife import values_and_pseudo_values
-from harness.stats.ranks import Field
 from harness.stats.surface import Extreme, largest
 from leaderboards.model import Board, Grid, Track, has_transfers, once, plain_first
 from leaderboards.sections.transfer.picks import RULES, Family, Pick, Rule, Transfers, collect
