@@ -139,6 +139,39 @@ def test_every_algorithm_is_compared_with_erm_and_erm_with_nothing(store):
     assert 0 < versus.p_holm <= 1
 
 
+def test_the_difference_of_worst_targets_spans_the_differences_on_every_target(store):
+    (versus,) = found(store).versus
+    by_transfer = [one.reference.interval() for one in versus.by_transfer.values()]
+    assert versus.worst.low <= min(low for low, _ in by_transfer) + 1e-9
+    assert versus.worst.high >= max(high for _, high in by_transfer) - 1e-9
+
+
+def test_one_run_of_an_algorithm_that_seeds_change_has_no_rank(tmp_path):
+    once = row("CORAL", {1111: Off(0.5)})
+
+    def errors(label, corpus):
+        return by_target("ERM" if label == "V-REx" else label, corpus)
+
+    board = store_of(tmp_path, [row("ERM"), row("V-REx"), once], errors)
+    contest = found(board)
+    (ranking,) = contest.rankings.values()
+    assert set(ranking.names) == {"ERM", "V-REx"}
+    about = {versus.algorithm: versus.of_checkpoints for versus in contest.versus}
+    assert about == {"V-REx": False, "CORAL": True}
+    page = leaderboards.render(board, "small")
+    assert "CORAL - ERM¹" in page
+    assert "of these checkpoints, not of the systems" in page
+    records = {
+        r["algorithm"]: r
+        for r in leaderboards.as_records(board, "small")
+        if r.get("family") == "Several sources: own" and not r["bound"]
+    }
+    assert records["CORAL"]["about"] == records["CORAL"]["versus"]["about"] == "checkpoints"
+    assert records["CORAL"]["rank"] is None
+    assert records["ERM"]["about"] == "systems"
+    assert "**Could be best:** in the mean over targets" in page
+
+
 def test_the_constant_and_the_bounds_are_shown_and_not_ranked(store):
     contest = found(store)
     (ranking,) = contest.rankings.values()
