@@ -64,7 +64,7 @@ def test_adjusted_p_values_keep_the_order_and_never_fall_below_the_single_ones()
     joint = Joint(estimates, seed=1)
     adjusted = joint.family(2000).adjusted
     single = [(a - b).reference.p_value() for a, b in itertools.combinations(estimates, 2)]
-    assert (adjusted >= np.array(single) * (1 - 5e-3)).all()
+    assert (adjusted >= np.array(single) * (1 - 0.01)).all()
     order = np.argsort(single)
     assert (np.diff(adjusted[order]) >= 0).all()
 
@@ -87,7 +87,7 @@ def test_differences_are_those_of_the_estimates() -> None:
 @pytest.mark.parametrize(("seeds", "videos"), [(3, 200), (2, 30), (5, 8)])
 def test_few_seeds_or_few_videos_make_no_more_false_claims(seeds: int, videos: int) -> None:
     """Six equal systems that seeds vary more than videos do; Holm over the same tests errs more."""
-    rng, families = np.random.default_rng(seeds), 300
+    rng, families = np.random.default_rng(seeds), 200
     false = missed = 0
     for i in range(families):
         shared = rng.normal(0, 0.5, videos)

