@@ -4,6 +4,7 @@
 declared families, ``benjamini_hochberg`` with exploration, ``tost`` with claims of no difference.
 """
 
+from harness.stats.collapse import Collapse, collapse
 from harness.stats.compare import Comparison, Verdict, compare
 from harness.stats.conditional import (
     Conditional,
@@ -19,6 +20,7 @@ from harness.stats.power import (
     power,
     resolution,
     resolution_of_accuracy,
+    seeds_needed,
     smallest_p_over_seeds,
 )
 from harness.stats.ranks import (
@@ -31,9 +33,12 @@ from harness.stats.ranks import (
     fields_of,
     rank,
 )
+from harness.stats.sequential import LOOKS, levels
 
 __all__ = [
+    "LOOKS",
     "AverageRank",
+    "Collapse",
     "Comparison",
     "Conditional",
     "Equivalence",
@@ -44,10 +49,12 @@ __all__ = [
     "Verdict",
     "average_ranks",
     "benjamini_hochberg",
+    "collapse",
     "compare",
     "declared_margin",
     "fields_of",
     "holm",
+    "levels",
     "mcnemar",
     "paired_t_over_seeds",
     "power",
@@ -55,6 +62,7 @@ __all__ = [
     "rank",
     "resolution",
     "resolution_of_accuracy",
+    "seeds_needed",
     "sign_flip",
     "smallest_p_over_seeds",
     "tost",

@@ -1,14 +1,26 @@
-"""What a comparison could have seen: detectable differences, power, smallest possible p."""
+"""What a comparison could have seen: detectable differences, power, seeds needed, smallest p."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 from scipy.special import ndtr, ndtri
 
 from harness.errors import SpecError
+from harness.stats.estimate import Estimate
+from harness.stats.reference import Reference
 
-__all__ = ["power", "resolution", "resolution_of_accuracy", "smallest_p_over_seeds"]
+__all__ = [
+    "power",
+    "resolution",
+    "resolution_of_accuracy",
+    "seeds_needed",
+    "smallest_p_over_seeds",
+    "with_seeds",
+]
+
+_MOST_SEEDS = 1000
 
 
 def resolution(standard_error: float, alpha: float = 0.05, power: float = 0.8) -> float:
@@ -71,3 +83,70 @@ def smallest_p_over_seeds(seeds: int) -> float:
         (0.0625, 0.03125)
     """
     return min(1.0, 2.0 ** (1 - seeds))
+
+
+def with_seeds(difference: Estimate, seeds: int) -> Reference:
+    """The law that a difference would have with so many runs of every system, as far as one sees.
+
+    Mean squares of runs shrink with their number; what the source videos alone leave stays. A
+    single run shows nothing of its system's spread: it is given that of the other system, or none
+    where that has one run, too.
+
+    Args:
+        difference: Of two systems.
+        seeds: Runs of each, at least 2.
+    """
+    parts = list(difference.runs.values())
+    several = [part for part in parts if part.deviation.size > 1]
+    known = [part if part.deviation.size > 1 else several[0] for part in parts] if several else []
+    per_run = [part.mean_square * part.deviation.size for part in known]
+    rests = [part.rest * part.deviation.size for part in known]
+    # A single run's rest lies in the videos' mean square already, once; it cannot be taken out.
+    videos = {
+        name: max(part.mean_square - difference.rest, 0.0)
+        for name, part in difference.videos.items()
+    }
+    rest = sum(rests) / seeds
+    total = sum(per_run) / seeds + sum(videos.values()) + rest
+    squares = sum((each / seeds) ** 2 for each in per_run) / (seeds - 1)
+    squares += sum(
+        (videos[name] + rest) ** 2 / part.degrees for name, part in difference.videos.items()
+    )
+    degrees = max(total**2 / squares, 1.0) if squares > 0 else 1.0
+    return Reference(effect=difference.value, total=total, rest=rest, degrees=degrees)
+
+
+def seeds_needed(difference: Estimate, delta: float | None = None) -> int | None:
+    """Runs of either system with which a true difference would be found with 80 % power.
+
+    Args:
+        difference: Of two systems, as compared.
+        delta: True difference, not zero; default: the one observed.
+
+    Returns:
+        2 or more; None when a thousand are not enough, because the source videos alone leave too
+        much, or nothing is defined.
+
+    Example:
+        >>> from harness.stats.compare import compare
+        >>> rng = np.random.default_rng(0)
+        >>> truth, videos = np.linspace(-3, 3, 400), np.repeat(np.arange(40), 10)
+        >>> a, b = (truth + rng.normal(0, sd, (3, 400)) for sd in (0.50, 0.51))
+        >>> found = compare(a, b, truth, videos, "mae", dataset="mosi")
+        >>> found.verdict(), seeds_needed(found.difference)
+        ('undecided', 6)
+    """
+    size = abs(difference.value if delta is None else delta)
+    if not size > 0 or math.isnan(difference.total):
+        return None
+
+    def enough(seeds: int) -> bool:
+        return with_seeds(difference, seeds).detectable() <= size
+
+    if not enough(_MOST_SEEDS):
+        return None
+    low, high = 1, _MOST_SEEDS  # enough(high), and 1 is taken not to be
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

