@@ -19,7 +19,8 @@ from harness.data.datasets import Dataset, datasets
 from harness.metrics.base import Values, metrics
 from harness.stats import draw_fields
 from harness.stats.distribution import Distribution
-from harness.stats.resample import Clusters, counts, evaluator
+from harness.stats.resample import counts, evaluator
+from harness.stats.sums import Clusters
 
 __all__ = ["SyntheticTable", "bootstrap", "simulated", "values_elsewhere", "values_of_sums"]
 

@@ -76,8 +76,8 @@ CAUSE = """
 Why? The paired t-test asks: would new seeds *on exactly these clips* give the same sign? On any one
 test set two equal systems do differ a little, because one of them happens to suit these clips. That
 difference is real for these clips and worthless for any others. The more seeds, the better the test
-sees it. The two-way bootstrap asks about new seeds *and* new videos: it draws both again, and draws
-the same videos for both systems."""
+sees it. The boards ask about new seeds *and* new videos: the variance of a difference has a part
+for the seeds of either system and one for the videos, which both systems share."""
 
 ASKING = (
     "Ask before claiming a gain:",

@@ -98,8 +98,8 @@ class Resampled(NamedTuple):
             values = [draw(side, len(side.cells), videos, generator) for side in (a, b)]
             drawn = values[0] - values[1]
             drawn = drawn[np.isfinite(drawn)]
-            found = Distribution(drawn)
-            rows.append((*found.interval(), *_bca(drawn, difference), found.standard_error()))
+            ends = *Distribution(drawn).interval(), *_bca(drawn, difference)
+            rows.append((*ends, float(drawn.std(ddof=1))))
         return cls(*np.array(rows).reshape(-1, 5).T)
 
 

@@ -24,7 +24,7 @@ from scipy.special import ndtri
 from harness.metrics.base import Values
 from harness.stats.sums import Clusters
 
-__all__ = ["DESIGNS", "Design", "Law", "System", "TestSets"]
+__all__ = ["DESIGNS", "Design", "Law", "SimulatedSets", "System"]
 
 Law: TypeAlias = Literal["normal", "t"]
 """Of every error term: Gaussian, or Student's t with 2.5 degrees of freedom."""
@@ -148,7 +148,7 @@ class Design:
         )
 
 
-class TestSets:
+class SimulatedSets:
     """R test sets of one design: new clips from new videos, the same for all systems.
 
     Args:

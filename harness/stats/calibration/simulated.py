@@ -18,7 +18,7 @@ from harness.metrics.base import Metric, Values
 from harness.metrics.classification import ACC2_NON0, F1_NON0
 from harness.metrics.regression import CORR, MAE
 from harness.stats.calibration.candidates import MeanSquares, Resampled, Table
-from harness.stats.calibration.designs import Design, System, TestSets
+from harness.stats.calibration.designs import Design, SimulatedSets, System
 from harness.stats.estimate import Estimate, estimate
 from harness.stats.jackknife import pseudo_values_of
 from harness.stats.sums import Sums, sums_of
@@ -83,7 +83,7 @@ def scored(
     clips, sizes = int(design.sizes.sum()), design.sizes
     step = max(1, _BLOCK // (clips * max(system.runs for system in systems)))
     for start in range(0, replicates, step):
-        sets = TestSets(design, min(step, replicates - start), generator)
+        sets = SimulatedSets(design, min(step, replicates - start), generator)
         yield [
             {
                 name: Scored(found, system.runs, sizes, f"system {place}")
@@ -93,7 +93,7 @@ def scored(
         ]
 
 
-def _summed(sets: TestSets, system: System, chosen: Sequence[str]) -> dict[str, Sums]:
+def _summed(sets: SimulatedSets, system: System, chosen: Sequence[str]) -> dict[str, Sums]:
     """Metric -> sums of all runs of a system in a block."""
     runs = sets.predictions(system).reshape(-1, sets.clusters.size)  # (R·S, N)
     truth = np.repeat(sets.truth, system.runs, axis=0)  # labels differ between test sets

@@ -202,8 +202,8 @@ class Finding:
 
     Args:
         numbers: By name. Of comparisons: ``<metric> difference``, the true one, and ``spread``, the
-            relative standard deviation of MAE over seeds. Of boards: ``<correction> found``,
-            ``missed`` and ``best``, means over boards.
+            relative standard deviation of the first metric over seeds. Of boards: ``<correction>
+            found``, ``missed`` and ``best``, means over boards, and their ``error``.
         rates: By name. Of comparisons: ``<metric> <candidate> missed``, intervals that leave out
             the true difference, and ``rejected``, those that leave out zero. Of boards:
             ``<correction> false``.
@@ -283,17 +283,35 @@ class Results:
         )
 
 
-def find(part: Part, settings: Settings) -> Finding:
-    """Simulate one part."""
+def find(
+    part: Part,
+    settings: Settings,
+    *,
+    metrics: Sequence[str] = (),
+    candidates: Sequence[str] = (),
+) -> Finding:
+    """Simulate one part.
+
+    Args:
+        part: Which.
+        settings: How much.
+        metrics: Of a comparison; default: all, and MAE alone for a curve.
+        candidates: Of a comparison; default: all, and for a curve the procedure of boards and that
+            of before.
+    """
     seed = derive(settings.seed, part.kind, part.design.title, f"{part.times:g}", part.systems)
     if part.systems > 2:
         return _board(part, settings, seed)
+    curve = part.kind == "curve"
+    names = metrics or (("mae",) if curve else tuple(METRICS))
+    wanted = candidates or ((PRIMARY, BEFORE) if curve else tuple(CANDIDATES))
+    drawn = any(CANDIDATES[name].bootstrapped for name in wanted)
     tables = pairs(
         part.design,
         part.times * part.design.difference,
-        ["mae"] if part.kind == "curve" else list(METRICS),
+        names,
         replicates=settings.replicates,
-        bootstrapped=settings.bootstrapped,
+        bootstrapped=settings.bootstrapped if drawn else 0,
         draws=settings.draws,
         seed=seed,
     )
@@ -304,13 +322,15 @@ def find(part: Part, settings: Settings) -> Finding:
         name: 0.0 if known else float(table.squares.effect.mean())
         for name, table in tables.items()
     }
-    wanted = (PRIMARY, BEFORE) if part.kind == "curve" else tuple(CANDIDATES)
     rates: dict[str, Rate] = {}
     for name, table in tables.items():
         for candidate in wanted:
             rates |= _rates(f"{name} {candidate}", candidate, table, truths[name])
     numbers = {f"{name} difference": truth for name, truth in truths.items()}
-    return Finding(numbers=numbers | {"spread": _spread(tables["mae"])}, rates=rates)
+    return Finding(
+        numbers=numbers | {"spread": _spread(tables[names[0]])},
+        rates=rates,
+    )
 
 
 def _rates(name: str, candidate: str, table: Table, truth: float) -> dict[str, Rate]:
@@ -414,7 +434,7 @@ def run(
     for task, seconds in pool.each(_simulate, waiting, jobs):
         done += 1
         own = task.part.work(settings)
-        left, work = left - own, work + own
+        left, work = (left - own if done < len(tasks) else 0.0), work + own
         rate = (time.perf_counter() - began) / work
         yield Progress(
             part=task.part, done=done, total=len(tasks), seconds=seconds, left=left * rate
