@@ -189,7 +189,8 @@ def _nulls(found: Results) -> Iterator[str]:
             for part, finding in nulls.items()
         ],
     )
-    yield "The same comparisons by every procedure that was tried, MAE:"
+    said = "; ".join(f"*{candidate.short}*, {candidate.title}" for candidate in CANDIDATES.values())
+    yield fill(f"The same comparisons by every procedure that was tried: {said}. In MAE:")
     yield _by_candidate(nulls, "mae")
     for name in list(METRICS)[1:]:
         yield f"<details>\n<summary>{METRICS[name].title}</summary>"
@@ -199,7 +200,7 @@ def _nulls(found: Results) -> Iterator[str]:
 
 def _by_candidate(parts: Mapping[Part, Finding], metric: str) -> str:
     return grid(
-        ("Missed (%)", *(candidate.title for candidate in CANDIDATES.values())),
+        ("Missed (%)", *(candidate.short for candidate in CANDIDATES.values())),
         [
             (
                 part.design.title,
@@ -294,6 +295,8 @@ def _covered(missed: Rate | None) -> str:
 
 # Whole boards
 
+_HEADS = "now", "Holm", "before"  # of ``CORRECTIONS``
+
 
 def _false(found: Results, correction: str) -> dict[str, Rate]:
     rates = {
@@ -310,14 +313,16 @@ def _boards(found: Results) -> Iterator[str]:
         f"""A board asks about all pairs of its rows at once. Of equal systems it should make any
         false claim in at most {_ALPHA} % of boards, and leave a best system out of those that could
         be best in at most {_ALPHA} %. {settings.boards:,} boards of MAE a line; the bootstrap of
-        before, with 10,000 draws, for {settings.bootstrapped_boards:,} of them."""
+        before, with 10,000 draws, for {settings.bootstrapped_boards:,} of them. *Now* is all pairs
+        resampled together, as on boards; *Holm* corrects the same p-values by Holm's procedure;
+        *before* is Holm over the percentile bootstrap."""
     )
     yield _figure("calibration_boards.svg")
     yield grid(
         (
-            "Boards of equal systems",
+            "Boards of equal systems, any false claim",
             "systems",
-            *(f"false claim, {title} (%)" for title in CORRECTIONS.values()),
+            *(f"{head} (%)" for head in _HEADS),
             *(f"best left out, {when} (%)" for when in ("now", "before")),
         ),
         [
@@ -337,7 +342,7 @@ def _boards(found: Results) -> Iterator[str]:
     yield grid(
         (
             "A ladder of ten systems",
-            *(f"found, {title} (%)" for title in CORRECTIONS.values()),
+            *(f"found, {head} (%)" for head in _HEADS),
             *(f"could be best, {when}" for when in ("now", "before")),
         ),
         [

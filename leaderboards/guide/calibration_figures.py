@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from harness.stats.calibration import BEFORE, CURVE, PRIMARY, Finding, Rate, Results
@@ -27,6 +27,8 @@ _ALPHA = 5
 _NOTE = "Lines: ± two Monte-Carlo standard errors. Dashed: 5 %, as promised."
 _COLUMNS = 62  # of a row's name
 _PANELS = 4  # in a line
+_SHORT = 24  # letters above a panel
+_APART = 0.12  # of a row: both dots are seen where they agree
 _LOOKS = (
     (BEFORE, FLOOR, "s", "percentile bootstrap (before)"),
     (PRIMARY, SYSTEM, "D", "crossed variance"),
@@ -80,22 +82,28 @@ def _dots(
         axes.set_yticks(range(len(rows)), [short(name, _COLUMNS) for name in rows], color=INK)
         axes.axvline(_ALPHA, color=INK, lw=1, ls="--")
         for place, (now, before) in enumerate(rows.values()):
-            _dot(axes, before, place, FLOOR, "s")
-            _dot(axes, now, place, SYSTEM, "D")
+            _dot(axes, before, place + _APART, FLOOR, "s")
+            _dot(axes, now, place - _APART, SYSTEM, "D")
         axes.set_xlim(left=0)
         for colour, marker, name in zip((SYSTEM, FLOOR), "Ds", names, strict=True):
             axes.plot([], [], color=colour, marker=marker, ls="", ms=5, label=name)
-        axes.legend(loc="lower right", frameon=False, labelcolor="linecolor")
+        _explain(axes.legend, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     said = (f"{name} {_said(now)}, {_said(before)}" for name, (now, before) in rows.items())
     figure.set_label(f"{subtitle}. {names[0]}, and {names[1]}: {'; '.join(said)}.")
     return figure
+
+
+def _explain(legend: Callable[..., object], *args: object, **where: object) -> None:
+    """Names of the two procedures, in their colours, on one line."""
+    legend(*args, ncols=2, frameon=False, labelcolor="linecolor", borderaxespad=0.0, **where)
 
 
 def _dot(axes: Axes, rate: Rate | None, place: float, colour: str, marker: str) -> None:
     if rate is None:
         return
     share, reach = 100 * rate.share, 200 * rate.error
-    axes.plot([max(0.0, share - reach), share + reach], [place, place], color=colour, lw=1.2)
+    ends = max(0.0, share - reach), min(100.0, share + reach)
+    axes.plot(ends, [place, place], color=colour, lw=1.2)
     axes.plot([share], [place], color=colour, marker=marker, ms=5, clip_on=False)
 
 
@@ -121,7 +129,7 @@ def draw_power(found: Results) -> Figure:
         for panel in panels[len(curves) :]:
             panel.remove()
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower right", ncols=2, frameon=False)
+        _explain(figure.legend, handles, labels, loc="upper right", bbox_to_anchor=(0.99, 0.98))
     said = (
         f"{title} {_powers(of, PRIMARY)}, {_powers(of, BEFORE)}" for title, of in curves.items()
     )
@@ -152,7 +160,9 @@ def _curve(axes: Axes, title: str, of: Mapping[float, Finding]) -> None:
 
 
 def _broken(title: str) -> str:
-    """On two lines."""
+    """On two lines where it is long."""
+    if len(title) < _SHORT:
+        return title
     words, half = title.split(), len(title) / 2
     ends = [len(" ".join(words[: place + 1])) for place in range(len(words))]
     cut = min(range(len(words)), key=lambda place: abs(ends[place] - half)) + 1

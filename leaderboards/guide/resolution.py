@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -114,6 +115,7 @@ def _detectable(dataset: Dataset) -> Detectable:
     )
 
 
+@functools.cache
 def detectable_mae(design: Design) -> tuple[float, float]:
     """Smallest differences in MAE that a comparison in a design finds with 80 % power.
 

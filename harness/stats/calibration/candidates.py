@@ -159,12 +159,14 @@ class Candidate:
 
     Args:
         title: In the field's words.
+        short: At the head of a column.
         intervals: Of a table's differences, of the first ones where it is bootstrapped; None
             where it does not apply.
         bootstrapped: Whether it takes draws.
     """
 
     title: str
+    short: str
     intervals: Callable[[Table], Intervals | None]
     bootstrapped: bool = False
 
@@ -282,20 +284,34 @@ def _about(effect: Values, reach: Values) -> Intervals:
 PRIMARY, BEFORE = "primary", "percentile"
 
 CANDIDATES: Mapping[str, Candidate] = {
-    PRIMARY: Candidate(title="crossed variance, fiducial reference", intervals=_primary),
-    BEFORE: Candidate(
-        title="two-way bootstrap, percentile", intervals=_percentile, bootstrapped=True
+    PRIMARY: Candidate(
+        title="crossed variance, fiducial reference", short="boards", intervals=_primary
     ),
-    "bca": Candidate(title="two-way bootstrap, BCa", intervals=_accelerated, bootstrapped=True),
+    BEFORE: Candidate(
+        title="two-way bootstrap, percentile",
+        short="percentile",
+        intervals=_percentile,
+        bootstrapped=True,
+    ),
+    "bca": Candidate(
+        title="two-way bootstrap, BCa", short="BCa", intervals=_accelerated, bootstrapped=True
+    ),
     "boot_t": Candidate(
-        title="two-way bootstrap's standard error, t", intervals=_boot_t, bootstrapped=True
+        title="two-way bootstrap's standard error, t",
+        short="boot-t",
+        intervals=_boot_t,
+        bootstrapped=True,
     ),
     "unsubtracted": Candidate(
-        title="crossed variance, nothing subtracted, t", intervals=_unsubtracted
+        title="crossed variance, nothing subtracted, t",
+        short="not subtracted",
+        intervals=_unsubtracted,
     ),
-    "floored": Candidate(title="crossed variance, floored, t", intervals=_floored),
-    "plug_in": Candidate(title="crossed variance, plug-in reference", intervals=_plug_in),
-    "paired_t": Candidate(title="paired t over seeds", intervals=_paired_t),
-    "wilcoxon": Candidate(title="Wilcoxon over seeds", intervals=_wilcoxon),
+    "floored": Candidate(title="crossed variance, floored, t", short="floored", intervals=_floored),
+    "plug_in": Candidate(
+        title="crossed variance, plug-in reference", short="plug-in", intervals=_plug_in
+    ),
+    "paired_t": Candidate(title="paired t over seeds", short="paired t", intervals=_paired_t),
+    "wilcoxon": Candidate(title="Wilcoxon over seeds", short="Wilcoxon", intervals=_wilcoxon),
 }
 """The procedure of ``compare`` and boards, that of before, and what else was tried."""

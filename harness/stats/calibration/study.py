@@ -75,7 +75,7 @@ _LADDERS = (
     "676 videos, uneven, 3 seeds",
 )
 _SYSTEMS = (5, 10, 20)
-_RUNGS = 10
+_RUNGS, _STEP = 10, 0.5  # systems on a ladder; between them, of the design's difference
 _BOARD_SHARE = 4  # one board for so many comparisons
 
 
@@ -171,7 +171,7 @@ def _parts() -> Iterator[Part]:
         for systems in _SYSTEMS:
             yield Part(kind="equal", design=by_title[title], systems=systems)
     for title in _LADDERS:
-        yield Part(kind="ladder", design=by_title[title], systems=_RUNGS, times=0.25)
+        yield Part(kind="ladder", design=by_title[title], systems=_RUNGS, times=_STEP)
 
 
 PARTS = tuple(_parts())
