@@ -59,6 +59,6 @@ class Distribution:
         """
         if not self.draws.size:
             return math.nan
-        below = np.count_nonzero(self.draws <= 0.0)
-        above = np.count_nonzero(self.draws >= 0.0)
+        below = int(np.count_nonzero(self.draws <= 0.0))
+        above = int(np.count_nonzero(self.draws >= 0.0))
         return min(1.0, 2.0 * (1.0 + min(below, above)) / (1.0 + self.draws.size))

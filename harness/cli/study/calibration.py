@@ -12,7 +12,7 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.errors import StoreError
+from harness.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
     from harness.stats.calibration import Progress, Results, Settings
@@ -49,6 +49,8 @@ def _calibration(
     from harness.runs.identity import code_fingerprint
     from harness.stats.calibration import Settings, load, run, study
 
+    if out is not None and out.is_file():
+        raise SpecError(f"--out names a folder, {out.name} is a file", hint=f"--out {out.parent}")
     settings = Settings(replicates=replicates, draws=draws, seed=seed)
     folder = home_of(context).cache / "calibration"
     code = code_fingerprint(study.__name__)
