@@ -21,7 +21,7 @@ from harness.metrics.base import Values
 from harness.stats.distribution import Distribution
 from harness.stats.estimate import Estimate
 from harness.stats.reference import Laws
-from harness.stats.resample import counts, draw
+from harness.stats.resample import draw
 from harness.stats.sums import Sums
 
 __all__ = ["BEFORE", "CANDIDATES", "PRIMARY", "Candidate", "MeanSquares", "Resampled", "Table"]
@@ -82,20 +82,19 @@ class Resampled(NamedTuple):
     def of(
         cls,
         pairs: Sequence[tuple[Sums, Sums, Estimate]],
-        draws: int,
+        videos: Sequence[Values],
         generator: np.random.Generator,
     ) -> Resampled:
-        """Draw seeds within each system and videos for both.
+        """Draw seeds within each system, and the same videos for both.
 
         Args:
             pairs: R times sums of A's runs, sums of B's, and the difference.
-            draws: D, at least 40.
-            generator: Of the draws.
+            videos: R times (D, V) how often each video is drawn.
+            generator: Of the draws of seeds.
         """
         rows = []
-        for a, b, difference in pairs:
-            videos = counts(a.cells.shape[1], draws, generator)
-            values = [draw(side, len(side.cells), videos, generator) for side in (a, b)]
+        for (a, b, difference), weights in zip(pairs, videos, strict=True):
+            values = [draw(side, len(side.cells), weights, generator) for side in (a, b)]
             drawn = values[0] - values[1]
             drawn = drawn[np.isfinite(drawn)]
             ends = *Distribution(drawn).interval(), *_bca(drawn, difference)

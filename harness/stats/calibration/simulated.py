@@ -21,6 +21,7 @@ from harness.stats.calibration.candidates import MeanSquares, Resampled, Table
 from harness.stats.calibration.designs import Design, SimulatedSets, System
 from harness.stats.estimate import Estimate, estimate
 from harness.stats.jackknife import pseudo_values_of
+from harness.stats.resample import counts
 from harness.stats.sums import Sums, sums_of
 
 __all__ = ["DATASET", "METRICS", "Scored", "pairs", "scored"]
@@ -31,7 +32,7 @@ DATASET = "mosi"
 METRICS: Mapping[str, Metric] = {one.name: one for one in (MAE, CORR, ACC2_NON0, F1_NON0)}
 """What is measured."""
 
-_BLOCK = 2**19  # predictions in memory at once
+_BLOCK = 2**16  # predictions scored at once: few enough for a processor's cache
 
 
 class Scored:
@@ -140,12 +141,13 @@ def pairs(
         count = len(a[chosen[0]].values)
         wanted = range(min(max(0, bootstrapped - done), count))
         done += count
+        videos = [counts(design.videos, draws, drawing) for _ in wanted]
         for name in chosen:
             one, other = a[name], b[name]
             gaps = [one.estimate(r) - other.estimate(r) for r in range(count)]
             first = [(one.sums(r), other.sums(r), gaps[r]) for r in wanted]
             found[name] += gaps
-            draw[name].append(Resampled.of(first, draws, drawing))
+            draw[name].append(Resampled.of(first, videos, drawing))
             values[name].append((one.values, other.values))
     return {
         name: Table(

@@ -150,7 +150,7 @@ class Part:
         runs = sum(design.seeds) if self.systems == 2 else self.systems * design.seeds[1]
         thousands = float(design.sizes.sum()) * runs / 1000.0  # of predictions
         if self.systems == 2:
-            each, drawn = 0.8 + 0.25 * thousands, 1.0 + 0.035 * design.videos
+            each, drawn = 0.8 + 0.25 * thousands, 1.0 + 0.02 * design.videos
             return share * (settings.replicates * each + settings.bootstrapped * drawn)
         each = 20.0 + 7.5 * self.systems + 0.05 * thousands
         drawn = 20.0 + 0.27 * design.videos
