@@ -100,8 +100,7 @@ class Estimate:
     @property
     def total(self) -> float:
         """T: sum of all mean squares."""
-        parts = [*self.runs.values(), *self.videos.values()]
-        return float(sum(part.mean_square for part in parts))
+        return float(sum(part.mean_square for part in self._parts))
 
     @property
     def rest(self) -> float:
@@ -111,9 +110,12 @@ class Estimate:
     @property
     def degrees(self) -> float:
         """Of T, after Satterthwaite; 1 where nothing varies."""
-        parts = [*self.runs.values(), *self.videos.values()]
-        squares = sum(part.mean_square**2 / part.degrees for part in parts)
+        squares = sum(part.mean_square**2 / part.degrees for part in self._parts)
         return max(self.total**2 / squares, 1.0) if squares > 0 else 1.0
+
+    @property
+    def _parts(self) -> tuple[RunPart | VideoPart, ...]:
+        return (*self.runs.values(), *self.videos.values())
 
     @property
     def reference(self) -> Reference:

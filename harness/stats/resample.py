@@ -1,5 +1,8 @@
 """Two-way (pigeonhole) bootstrap: seeds within a system, source videos for all systems together.
 
+For statistics that have no mean squares, such as rank correlations of quality scores. Systems are
+compared without it (``harness.stats.compare``): with few seeds it errs too often.
+
 A draw is a vector of weights, how often each video was drawn, never a copied data set. Metrics that
 are functions of sums over clips are read off those sums, so that all draws are one matrix product;
 any other metric is recomputed draw by draw.
@@ -16,9 +19,9 @@ from typing import TypeAlias
 import numpy as np
 
 from harness.metrics import Score, Values
-from harness.stats.sums import Clusters, Sums, ratio, sums_of
+from harness.stats.sums import Clusters, sums_of
 
-__all__ = ["Clusters", "Evaluate", "Sums", "counts", "draw", "evaluator", "ratio", "sums_of"]
+__all__ = ["Evaluate", "counts", "draw", "evaluator"]
 
 Evaluate: TypeAlias = Callable[[Values], Values]
 """Video weights (D, V) -> the metric of every seed in every draw (D, S), NaN where undefined."""

@@ -23,7 +23,7 @@ from leaderboards.guide.resolution import false_positives
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from harness.stats.calibration import Calibration
+    from harness.stats.calibration import Finding
 
 __all__ = ["FOLDER", "PAGE", "check", "render", "write"]
 
@@ -36,7 +36,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 
 
 @cache
-def _simulated() -> Mapping[int, Calibration]:
+def _simulated() -> Mapping[int, Finding]:
     return false_positives()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.stats.calibration import TESTS, Calibration
+from harness.stats.calibration import CANDIDATES, Finding, Rate
 from leaderboards.figures.style import (
     CONSTANT,
     FAINT,
@@ -129,13 +129,14 @@ def _above(axes: Axes, value: float, text: str, colour: str) -> None:
     axes.text(100 * value, -0.62, text, ha="center", weight="bold", color=colour)
 
 
-def draw_false_positives(found: Mapping[int, Calibration]) -> Figure:
+def draw_false_positives(found: Mapping[int, Finding]) -> Figure:
     """How often each test declares one of two equal systems the winner, by number of seeds."""
     subtitle = "Share of comparisons of two equal systems that end with a winner, percent"
     last = max(found)
+    rates = {test: _rates_of(test, found) for test in SHOWN}
     notes = [
-        f"{found[last].replicates:,} simulated comparisons per point, on a MOSI-like test set."
-        " Upright lines: ± two Monte-Carlo standard errors."
+        f"{rates[SHOWN[0]][last].of:,} simulated comparisons per point, on a test set of MOSI's"
+        " size. Upright lines: ± two Monte-Carlo standard errors."
     ]
     with style():
         figure, axes = sheet("A winner where there is none", subtitle, height=3.4, notes=notes)
@@ -149,20 +150,29 @@ def draw_false_positives(found: Mapping[int, Calibration]) -> Figure:
         axes.plot([min(found), last], [NOMINAL, NOMINAL], color=INK, lw=1, ls="--")
         _name(axes, last, NOMINAL, -6, f"{NOMINAL} %, as promised", INK)
         for test, look in _LOOKS.items():
-            _rates(axes, test, look, found)
-    said = (f"{TESTS[test]} {_listed(test, found)}" for test in SHOWN)
+            _curve(axes, CANDIDATES[test].title, look, rates[test])
+    said = (
+        f"{CANDIDATES[test].title} "
+        + ", ".join(f"{100 * rate.share:.1f}" for rate in rates[test].values())
+        for test in SHOWN
+    )
     seeds = ", ".join(map(str, found))
     figure.set_label(f"{subtitle}. With {seeds} seeds: {'; '.join(said)}. Promised: {NOMINAL} %.")
     return figure
 
 
-def _rates(axes: Axes, test: str, look: _Look, found: Mapping[int, Calibration]) -> None:
-    rates = [100 * calibration.rejected[test] for calibration in found.values()]
-    axes.plot(list(found), rates, color=look.colour, marker=look.marker, lw=1.6, ms=5)
-    for (seeds, calibration), rate in zip(found.items(), rates, strict=True):
-        reach = 200 * calibration.monte_carlo_error(rate / 100)
-        axes.vlines(seeds, rate - reach, rate + reach, color=look.colour, lw=1.2)
-    _name(axes, max(found), rates[-1], look.shift, TESTS[test], look.colour)
+def _rates_of(test: str, found: Mapping[int, Finding]) -> dict[int, Rate]:
+    rates = {seeds: finding.rate("mae", test, "missed") for seeds, finding in found.items()}
+    return {seeds: rate for seeds, rate in rates.items() if rate is not None}
+
+
+def _curve(axes: Axes, title: str, look: _Look, rates: Mapping[int, Rate]) -> None:
+    shares = [100 * rate.share for rate in rates.values()]
+    axes.plot(list(rates), shares, color=look.colour, marker=look.marker, lw=1.6, ms=5)
+    for (seeds, rate), share in zip(rates.items(), shares, strict=True):
+        reach = 200 * rate.error
+        axes.vlines(seeds, share - reach, share + reach, color=look.colour, lw=1.2)
+    _name(axes, max(rates), shares[-1], look.shift, title, look.colour)
 
 
 def _name(axes: Axes, x: float, y: float, shift: float, text: str, colour: str) -> None:
@@ -176,7 +186,3 @@ def _name(axes: Axes, x: float, y: float, shift: float, text: str, colour: str) 
         color=colour,
         weight="bold",
     )
-
-
-def _listed(test: str, found: Mapping[int, Calibration]) -> str:
-    return ", ".join(f"{100 * calibration.rejected[test]:.1f}" for calibration in found.values())

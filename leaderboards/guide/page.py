@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 
 from harness.metrics import metrics
 from harness.stats import smallest_p_over_seeds
-from harness.stats.calibration import MOSEI_LIKE, MOSI_LIKE, TESTS, Calibration
+from harness.stats.calibration import CANDIDATES, PRIMARY, Finding, Rate
 from harness.submissions import Badge
 from leaderboards.guide import prose
 from leaderboards.guide.conventions import (
@@ -24,6 +23,8 @@ from leaderboards.guide.conventions import (
 from leaderboards.guide.prose import fill, grid
 from leaderboards.guide.resolution import (
     DISCORDANT,
+    MOSEI,
+    MOSI,
     NOMINAL,
     SHOWN,
     Detectable,
@@ -42,7 +43,7 @@ FIGURES: Mapping[str, str] = {
 """File -> what it shows, for those who do not see it."""
 
 
-def render_page(simulated: Mapping[int, Calibration]) -> str:
+def render_page(simulated: Mapping[int, Finding]) -> str:
     """The page, ending in a newline.
 
     Args:
@@ -197,31 +198,30 @@ def _dead(dead: Dead) -> tuple[str, ...]:
 # Winners and resolution
 
 
-def _winners(simulated: Mapping[int, Calibration]) -> Iterator[str]:
+def _winners(simulated: Mapping[int, Finding]) -> Iterator[str]:
     five, most = simulated[5], max(simulated)
-    paired, ours = (five.rejected[test] for test in ("paired_t", "percentile"))
+    paired, ours = (_rate(five, test).share for test in ("paired_t", PRIMARY))
     yield f"### Two equal systems, and a winner in {_percent(paired, 0)} % of comparisons"
     yield fill(
         f"""Take two systems that are equally good: over all clips and all seeds their mean error is
         the same. Train each with five seeds, score them on a test set the size of MOSI's
-        ({MOSI_LIKE.videos} source videos, {MOSI_LIKE.clips_per_video} clips each), and run a paired
-        t-test over the seeds. It should declare a winner in {NOMINAL} % of such comparisons. It
-        does so in {_rate(five, "paired_t")} %, about one in {1 / paired:.0f}. More seeds make it
-        worse: {_rate(simulated[most], "paired_t")} % with {most}. The test behind these boards, the
-        two-way bootstrap, stays near its promise: {_rate(five, "percentile")} % with five seeds,
-        about one in {1 / ours:.0f}."""
+        ({MOSI.videos} source videos, {MOSI.clips} clips each), and run a paired t-test over the
+        seeds. It should declare a winner in {NOMINAL} % of such comparisons. It does so in
+        {_shown(five, "paired_t")} %, about one in {1 / paired:.0f}. More seeds make it worse:
+        {_shown(simulated[most], "paired_t")} % with {most}. The test behind these boards stays near
+        its promise: {_shown(five, PRIMARY)} % with five seeds, about one in {1 / ours:.0f}."""
     )
     yield _figure("false_winners.svg")
     yield grid(
-        ("Seeds", *(f"{TESTS[test]} (%)" for test in SHOWN)),
+        ("Seeds", *(f"{CANDIDATES[test].title} (%)" for test in SHOWN)),
         [
-            (str(seeds), *(_rate(calibration, test) for test in SHOWN))
-            for seeds, calibration in simulated.items()
+            (str(seeds), *(_shown(finding, test) for test in SHOWN))
+            for seeds, finding in simulated.items()
         ],
     )
     yield fill(
-        f"""Share of {five.replicates:,} simulated comparisons with p < {NOMINAL / 100:g}; ± is one
-        Monte-Carlo standard error."""
+        f"""Share of {_rate(five, PRIMARY).of:,} simulated comparisons with p < {NOMINAL / 100:g}; ±
+        is one Monte-Carlo standard error."""
     )
     yield fill(prose.CAUSE)
     smallest = " and ".join(f"{smallest_p_over_seeds(n):g} with {n} seeds" for n in (3, 5))
@@ -232,9 +232,15 @@ def _winners(simulated: Mapping[int, Calibration]) -> Iterator[str]:
     yield "More designs, with coverage and power: [Are the tests honest?](calibration.md)"
 
 
-def _rate(calibration: Calibration, test: str) -> str:
-    rate = calibration.rejected[test]
-    return f"{_percent(rate)} ± {_percent(calibration.monte_carlo_error(rate))}"
+def _rate(finding: Finding, test: str) -> Rate:
+    rate = finding.rate("mae", test, "missed")
+    assert rate is not None, f"{test} was not simulated"
+    return rate
+
+
+def _shown(finding: Finding, test: str) -> str:
+    rate = _rate(finding, test)
+    return f"{_percent(rate.share)} ± {_percent(rate.error)}"
 
 
 def _resolution() -> Iterator[str]:
@@ -254,10 +260,7 @@ def _resolution() -> Iterator[str]:
         """These are optimistic: two fixed checkpoints, and clips that are independent of each
         other. Clips of one source video are not, and a new seed adds variation of its own."""
     )
-    mosi, mosei = (
-        [f"{detectable_mae(design, seeds):.3f}" for seeds in (5, math.inf)]
-        for design in (MOSI_LIKE, MOSEI_LIKE)
-    )
+    mosi, mosei = ([f"{value:.3f}" for value in detectable_mae(design)] for design in (MOSI, MOSEI))
     yield fill(
         f"""More seeds do not help for long. In the simulation above, comparisons of five seeds each
         detect a difference in MAE of {mosi[0]}; with infinitely many it would be {mosi[1]}. On a

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from harness._util.seeds import derive
 from harness.data.datasets import Dataset, datasets
-from harness.stats import resolution, resolution_of_accuracy
-from harness.stats.calibration import MOSI_LIKE, Calibration, Design, calibrate
+from harness.stats import resolution_of_accuracy
+from harness.stats.calibration import (
+    DESIGNS,
+    PRIMARY,
+    Design,
+    Finding,
+    Part,
+    Settings,
+    find,
+)
+from harness.stats.calibration.simulated import pairs
+from harness.stats.estimate import effective_videos
+from harness.stats.reference import Reference
 
 __all__ = [
     "DISCORDANT",
-    "DRAWS",
+    "MOSEI",
+    "MOSI",
     "NOMINAL",
     "REPLICATES",
     "SEEDS",
@@ -25,29 +36,45 @@ __all__ = [
 ]
 
 SEEDS = (3, 5, 10, 20)
-SHOWN = ("paired_t", "wilcoxon", "percentile")
-"""Keys of ``harness.stats.calibration.TESTS``: two customary tests, then the boards' own."""
+SHOWN = ("paired_t", "wilcoxon", PRIMARY)
+"""Keys of ``harness.stats.calibration.CANDIDATES``: two customary tests, then the boards' own."""
+
+MOSI = next(design for design in DESIGNS if design.videos == 31)
+"""A test set of MOSI's size, spreads over seeds as in MMSA's logs."""
+MOSEI = next(design for design in DESIGNS if design.videos == 676)
+"""The same of MOSEI's."""
 
 NOMINAL = 5
 """False winners that a test at the customary level promises, in percent."""
 
-REPLICATES, DRAWS = 2000, 400
+REPLICATES = 2000
+_AVERAGED = 200
 DISCORDANT = (0.08, 0.12)
 """Shares of clips on which exactly one of two systems is right."""
 
 
-def false_positives() -> dict[int, Calibration]:
-    """Number of seeds -> what the tests say of two equal systems on a MOSI-like test set."""
-    return {
-        seeds: calibrate(
-            MOSI_LIKE,
-            seeds,
-            replicates=REPLICATES,
-            draws=DRAWS,
-            # draws what the calibration study draws, so that the two pages agree
-            seed=derive(0, "MOSI-like", seeds, seeds, "null"),
-        )
+def false_positives() -> dict[int, Finding]:
+    """Number of seeds -> what the tests say of two equal systems on a test set of MOSI's size.
+
+    The same comparisons as in the calibration study, so that the two pages agree.
+    """
+    alike = {
+        design.seeds[0]: design
+        for design in DESIGNS
+        if replace(design, title=MOSI.title, seeds=MOSI.seeds) == MOSI
+    }
+    designs = [
+        alike.get(seeds, replace(MOSI, title=f"{seeds} seeds each", seeds=(seeds, seeds)))
         for seeds in SEEDS
+    ]
+    return {
+        design.seeds[0]: find(
+            Part(kind="null", design=design),
+            Settings(replicates=REPLICATES),
+            metrics=["mae"],
+            candidates=SHOWN,
+        )
+        for design in designs
     }
 
 
@@ -88,14 +115,24 @@ def _detectable(dataset: Dataset) -> Detectable:
     )
 
 
-def detectable_mae(design: Design, seeds: float) -> float:
-    """Smallest difference in MAE that a comparison finds with 80 % power in a simulated design.
+@functools.cache
+def detectable_mae(design: Design) -> tuple[float, float]:
+    """Smallest differences in MAE that a comparison in a design finds with 80 % power.
 
     Args:
-        design: Standard deviations of the terms of a per-clip error difference.
-        seeds: Runs of either system; may be infinite.
+        design: Whose mean squares are averaged over simulated comparisons.
+
+    Returns:
+        With the design's seeds, and with infinitely many.
     """
-    clips = design.videos * design.clips_per_video
-    per_run = design.seed**2 + design.residual**2 / clips
-    variance = design.clip**2 / clips + design.video**2 / design.videos + per_run / seeds
-    return resolution(math.sqrt(variance))
+    table = pairs(design, 0.0, ["mae"], replicates=_AVERAGED, bootstrapped=0, draws=0, seed=0)[
+        "mae"
+    ]
+    found = table.squares
+    total, rest, degrees, between = (
+        float(part.mean()) for part in (found.total, found.rest, found.degrees, found.between)
+    )
+    videos = effective_videos(design.sizes) - 1.0
+    few = Reference(effect=0.0, total=total, rest=rest, degrees=degrees)
+    many = Reference(effect=0.0, total=between - rest, rest=0.0, degrees=videos)
+    return few.detectable(), many.detectable()

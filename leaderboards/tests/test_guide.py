@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from xml.etree import ElementTree
@@ -14,18 +13,29 @@ from sklearn.metrics import f1_score
 
 import leaderboards.guide as guide
 from harness.cli import app
-from harness.stats.calibration import MOSEI_LIKE, MOSI_LIKE, TESTS, Calibration
+from harness.stats.calibration import PARTS, PRIMARY, Finding, Rate
+from harness.stats.calibration.simulated import pairs
 from harness.submissions import Badge
 from leaderboards.guide import __main__ as command
 from leaderboards.guide.conventions import dead_models, readings, same_scores
 from leaderboards.guide.page import FIGURES, render_page
-from leaderboards.guide.resolution import SEEDS, detectable, detectable_mae
+from leaderboards.guide.resolution import (
+    MOSEI,
+    MOSI,
+    SEEDS,
+    SHOWN,
+    detectable,
+    detectable_mae,
+    false_positives,
+)
 
 MADE_UP = {
-    seeds: Calibration(
-        replicates=100,
-        rejected={test: (seeds + place) / 100 for place, test in enumerate(TESTS)},
-        covered=dict.fromkeys(TESTS, math.nan),
+    seeds: Finding(
+        numbers={},
+        rates={
+            f"mae {test} missed": Rate(hits=seeds + place, of=100)
+            for place, test in enumerate(SHOWN, 1)
+        },
     )
     for seeds in SEEDS
 }
@@ -41,15 +51,28 @@ def page() -> str:
     return (guide.FOLDER / guide.PAGE).read_text("utf-8")
 
 
+def share(finding: Finding, test: str) -> float:
+    return finding.rate("mae", test, "missed").share
+
+
 @pytest.mark.slow
 def test_the_page_in_the_repository_is_the_computed_one() -> None:
     assert guide.check() == []
     found = guide._simulated()
-    rates = {seeds: found[seeds].rejected for seeds in SEEDS}
-    assert rates[5]["paired_t"] == pytest.approx(0.31, abs=0.03)
-    assert rates[5]["paired_t"] < rates[10]["paired_t"] < rates[20]["paired_t"]
-    assert all(rates[seeds]["percentile"] < 0.07 for seeds in SEEDS)
-    assert rates[5]["wilcoxon"] == 0
+    paired = [share(found[seeds], "paired_t") for seeds in SEEDS]
+    assert paired == sorted(paired) and paired[1] > 0.1 and paired[-1] > 0.3
+    assert all(0.035 < share(found[seeds], PRIMARY) < 0.065 for seeds in SEEDS)
+    assert share(found[5], "wilcoxon") == 0
+
+
+def test_the_two_pages_simulate_the_same_comparisons(monkeypatch) -> None:
+    from leaderboards.guide import resolution
+
+    asked = []
+    monkeypatch.setattr(resolution, "find", lambda part, *_, **__: asked.append(part))
+    false_positives()
+    assert [part.design.seeds for part in asked] == [(seeds, seeds) for seeds in SEEDS]
+    assert [part in PARTS for part in asked] == [True, True, True, False]
 
 
 def test_what_was_written_is_unchanged_and_every_change_is_seen(made_up, tmp_path) -> None:
@@ -144,19 +167,20 @@ def test_detectable_differences_are_the_measured_ones(title, discordant, points)
     assert 100 * found.differences[discordant] == pytest.approx(points, abs=0.05)
 
 
-@pytest.mark.parametrize("design", [MOSI_LIKE, MOSEI_LIKE])
+@pytest.mark.parametrize("design", [MOSI, MOSEI], ids=["mosi", "mosei"])
 def test_detectable_mae_agrees_with_simulation(design) -> None:
-    generator = np.random.default_rng(0)
-    pairs = (design.simulate((5, 5), 0.0, generator) for _ in range(1500))
-    gaps = [a.mean() - b.mean() for a, b in pairs]
+    few, many = detectable_mae(design)
+    effects = pairs(design, 0.0, ["mae"], replicates=400, bootstrapped=0, draws=0, seed=1)
     reach = 1.959964 + 0.841621  # normal quantiles of 97.5 % and 80 %
-    assert detectable_mae(design, 5) == pytest.approx(reach * np.std(gaps), rel=0.06)
-    assert detectable_mae(design, math.inf) < detectable_mae(design, 5)
+    spread = effects["mae"].squares.effect.std()
+    assert few == pytest.approx(reach * spread, rel=0.15)  # few degrees of freedom cost a little
+    assert many < 0.9 * few
 
 
 def test_numbers_of_the_simulation_come_from_the_simulation() -> None:
     text = render_page(MADE_UP)
-    assert f"a winner in {100 * MADE_UP[5].rejected['paired_t']:.0f} % of comparisons" in text
+    paired = 100 * share(MADE_UP[5], "paired_t")
+    assert f"a winner in {paired:.0f} % of comparisons" in text
     for seeds in SEEDS:
         assert re.search(rf"^\| {seeds} +\|", text, re.MULTILINE)
 

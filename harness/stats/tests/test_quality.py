@@ -124,7 +124,7 @@ def test_change_is_after_less_before_with_runs_paired():
     paired = np.abs(after - truth).mean() - np.abs(before - truth).mean()
     assert found.value == pytest.approx(paired)
     assert found.low > 0.35
-    unpaired = compare(after, before, truth, place, "mae", 400, dataset="mosi")
+    unpaired = compare(after, before, truth, place, "mae", dataset="mosi")
     assert found.high - found.low < 0.2 * (unpaired.high - unpaired.low)
 
 

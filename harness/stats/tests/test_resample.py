@@ -7,7 +7,8 @@ import pytest
 
 from harness.data.datasets import datasets
 from harness.metrics import Metric, metrics, metrics_for
-from harness.stats.resample import counts, evaluator, sums_of
+from harness.stats.resample import counts, evaluator
+from harness.stats.sums import sums_of
 from harness.stats.tests.test_compare import example
 
 WITH_SUMS = {"ccc", "r2", "calibration_slope", "constant", "macro_f1", "acc2_weak"}
