@@ -80,8 +80,12 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     """The board as data: one record per row, in board order, numbers unrounded.
 
     Each record has ``corpus, data, twin, protocol, row, system, reference, deterministic, inputs,
-    side_info, knowledge, supervision, n, N, seeds, runs, holes, metrics``; ``metrics`` maps every
-    metric of the dataset to ``mean``, ``sd`` and ``values`` (one per seed), null where undefined.
+    side_info, knowledge, supervision, n, N, seeds, runs, holes, about, ranked_by, rank,
+    could_be_best, unranked_because, metrics``. ``rank`` (first and last) and ``could_be_best`` are
+    claims in the metric ``ranked_by``; ``about`` is ``checkpoints`` for one run of a system that
+    seeds change, else ``systems``. ``metrics`` maps every metric of the dataset to ``mean``, ``sd``
+    and ``values`` (one per seed), null where undefined, with ``leads``, whether no other row is
+    significantly better, and ``exploratory``, true for all metrics but the one that ranks.
     Models that were asked have ``zero_shot`` too: who, what, when, counts, and ``policies``, the
     metrics under every policy, of single prompts, and calibrated.
 

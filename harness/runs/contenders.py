@@ -33,12 +33,14 @@ class Contender:
         dataset: The dataset it predicts, None when a file does not say.
         predictions: Columns ``id, pred``, with several runs ``seed``, of files also ``label``.
         labels: The labels it was run on, None for files and submissions.
+        deterministic: Whether it is known that no seed changes it; files do not say.
     """
 
     name: str
     dataset: Dataset | None
     predictions: pd.DataFrame
     labels: KnownLabels | None = None
+    deterministic: bool = False
 
 
 def find_contender(text: str, dataset: Dataset | None, split: str, home: Home) -> Contender:
@@ -71,7 +73,12 @@ def _submission(name: str, dataset: Dataset | None, split: str, home: Home) -> C
     found = SubmissionStore(home.store / "submissions").get(dataset.name, name)
     if found.manifest.split != split:
         raise SubmissionError(f"submission {name!r} predicts {found.manifest.split}, not {split!r}")
-    return Contender(name=name, dataset=dataset, predictions=found.predictions())
+    return Contender(
+        name=name,
+        dataset=dataset,
+        predictions=found.predictions(),
+        deterministic=found.manifest.stated.deterministic,
+    )
 
 
 def _stored(
@@ -103,6 +110,7 @@ def _stored(
         dataset=datasets[fitting[0].dataset],
         predictions=_predictions(store, keys, split, f"{suite}:{row}"),
         labels=_labels(store, fitting[0], split),
+        deterministic=any(item.label == row and item.deterministic for item in plan.rows),
     )
 
 

@@ -197,7 +197,7 @@ def _coverage(runs: list[SubmittedRun], expected: int) -> Iterator[Flag]:
 
 
 def _statements(runs: list[SubmittedRun], manifest: SubmissionManifest) -> Iterator[Flag]:
-    if len(runs) == 1:
+    if len(runs) == 1 and not manifest.deterministic:
         yield Flag("one-run", "conditional on one run: how much another run differs is unseen")
     stated = manifest.stated_runs
     if stated is not None and stated != len(runs):

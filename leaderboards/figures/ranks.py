@@ -100,7 +100,7 @@ def _notes(ranking: Ranking) -> list[str]:
     metric = metrics[ranking.metric]
     notes = [
         "Tinted, bold: no other system is significantly better"
-        f" (all pairs, Holm, α = {ranking.alpha:g})."
+        f" (all pairs together, α = {ranking.alpha:g})."
     ]
     if ranking.conditional:
         notes.append("Hollow: one run, so that variation over seeds, if any, is left out.")

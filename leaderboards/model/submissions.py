@@ -49,7 +49,7 @@ def _row(submission: StoredSubmission, truth: SplitLabels, protocol: str) -> Row
         text=record.stated.encoder or NOT_STATED,
         inputs=record.stated.inputs,
         changed={},
-        deterministic=False,
+        deterministic=record.stated.deterministic,
         reference=False,
         runs=tuple(_runs(submission, truth)),
         missing_runs=(),

@@ -87,10 +87,10 @@ def a_ranking(names, metric="mae"):
         intervals=tuple((value - 0.03, value + 0.04) for value in values),
         ranks=tuple((max(1, i), min(n, i + 2)) for i in range(n)),
         leaders=frozenset(names[:2]),
+        could_be_best=frozenset(names[:1]),
         pairs=(),
         resolution=0.05,
         alpha=0.05,
-        draws=1000,
         conditional=frozenset({"once"} & set(names)),
     )
 

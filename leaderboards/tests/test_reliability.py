@@ -68,7 +68,7 @@ def _under(row) -> np.ndarray:
 @pytest.fixture(scope="module")
 def found(board):
     (cells,) = board.grids
-    return study(cells, MAE, draws=400)
+    return study(cells, MAE)
 
 
 def row(found, label: str):
@@ -146,7 +146,7 @@ def test_one_checkpoint_for_all_looks_at_the_cells_specialists_were_trained_for(
 def test_gains_are_positive_where_the_specialist_is_better_in_every_direction(board):
     (cells,) = board.grids
     for name in ("corr", "acc2_non0"):
-        found = study(cells, metrics[name], draws=200)
+        found = study(cells, metrics[name])
         assert all(gain.gain.value >= 0 for gain in found.gains)
 
 

@@ -1,4 +1,4 @@
-"""Surfaces: what they say of one cell is what the usual bootstrap says; bands cover the largest."""
+"""Surfaces: what they say of one cell is what a comparison says; bands cover the largest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from harness.data.datasets import datasets
 from harness.data.split_labels import SplitLabels
 from harness.errors import SpecError
 from harness.metrics import metrics
-from harness.stats import draw_fields
+from harness.stats import fields_of
+from harness.stats.estimate import Estimate, RunPart, VideoPart
 from harness.stats.surface import Surface, largest, sample
 
 DATASET = datasets["mosi"]
@@ -37,31 +38,48 @@ def clips():
 @pytest.mark.parametrize("name", NAMES)
 def test_values_are_those_of_the_metric(clips, name):
     pred, truth, videos = clips
-    surface = Surface.of("x", pred, metrics[name], sample(labelled(truth, videos), draws=100))
+    surface = Surface.of("x", pred, metrics[name], sample(labelled(truth, videos)))
     expected = [
         np.mean([metrics[name](run[cell], truth, DATASET) for run in pred]) for cell in range(20)
     ]
     np.testing.assert_allclose(surface.values, expected)
-    area, drawn = surface.area([3, 5, 7])
-    assert area == pytest.approx(np.mean([expected[place] for place in (3, 5, 7)]))
-    np.testing.assert_allclose(drawn, surface.drawn[[3, 5, 7]].mean(0))
+    assert surface.area([3, 5, 7]).value == pytest.approx(
+        np.mean([expected[place] for place in (3, 5, 7)])
+    )
 
 
-@pytest.mark.parametrize("name", ["mae", "acc2_non0"])
-def test_draws_of_a_cell_are_spread_like_those_of_the_usual_bootstrap(clips, name):
+@pytest.mark.parametrize("name", NAMES)
+def test_a_cell_is_estimated_as_it_is_by_itself(clips, name):
     pred, truth, videos = clips
-    surface = Surface.of("x", pred, metrics[name], sample(labelled(truth, videos), draws=4000))
-    usual = draw_fields({"x": pred[:, 4]}, truth, videos, [name], 4000, dataset=DATASET)[name]
-    assert surface.drawn[4].mean() == pytest.approx(usual.drawn[0].mean(), abs=0.01)
-    assert surface.drawn[4].std() == pytest.approx(usual.drawn[0].std(), rel=0.08)
+    surface = Surface.of("x", pred, metrics[name], sample(labelled(truth, videos)))
+    alone = fields_of({"x": pred[:, 4]}, truth, videos, [name], dataset=DATASET)[name]
+    cell, usual = surface.area([4]), alone.estimates["x"]
+    assert cell.total == pytest.approx(usual.total, rel=1e-9)
+    assert cell.rest == pytest.approx(usual.rest, rel=1e-9)
+    assert cell.reference.interval() == pytest.approx(usual.reference.interval(), rel=1e-9)
 
 
 def test_cells_see_the_same_videos_and_seeds(clips):
-    """Two equal cells differ in no draw, far apart as they may be."""
+    """A cell and its copy average to what either is; independent cells would be surer."""
     pred, truth, videos = clips
     twice = np.concatenate([pred, pred], axis=1)
-    surface = Surface.of("x", twice, metrics["mae"], sample(labelled(truth, videos), draws=200))
-    np.testing.assert_allclose(surface.drawn[:20], surface.drawn[20:], rtol=1e-12)
+    surface = Surface.of("x", twice, metrics["mae"], sample(labelled(truth, videos)))
+    assert surface.area([3, 23]).total == pytest.approx(surface.area([3]).total, rel=1e-9)
+    assert surface.only([3, 23]).area([0]).total == pytest.approx(surface.area([3]).total)
+
+
+def test_an_area_is_the_metric_of_an_average_where_that_is_linear(clips):
+    """Mean absolute errors of cells, averaged clip by clip, are scores of a cell of their own."""
+    pred, truth, videos = clips
+    surface = Surface.of("x", pred, metrics["mae"], sample(labelled(truth, videos)))
+    errors = np.abs(pred[:, :6] - truth).mean(axis=1)  # (S, N)
+    alone = fields_of(
+        {"x": truth + errors}, truth, videos, ["mae"], dataset=DATASET
+    )["mae"].estimates["x"]
+    area = surface.area(range(6))
+    assert (area.value, area.total, area.rest) == pytest.approx(
+        (alone.value, alone.total, alone.rest), rel=1e-6
+    )
 
 
 def test_a_metric_of_ranks_is_refused(clips):
@@ -69,31 +87,54 @@ def test_a_metric_of_ranks_is_refused(clips):
     ranks = [m for m in metrics.values() if m.name in ("spearman", "kendall")]
     for metric in ranks:
         with pytest.raises(SpecError, match="no function of sums"):
-            Surface.of("x", pred, metric, sample(labelled(truth, videos), draws=100))
+            Surface.of("x", pred, metric, sample(labelled(truth, videos)))
     assert ranks
+
+
+def measured(values, error, videos=20):
+    """Quantities with independent errors of known size."""
+    rng = np.random.default_rng(5)
+    return [
+        Estimate(
+            value=value,
+            runs={"x": RunPart(deviation=np.empty(0), rest=0.0)},
+            videos={
+                f"v{i}": VideoPart(
+                    influence=(part := rng.normal(size=videos)) * error / np.sqrt(part @ part),
+                    degrees=1e6,
+                )
+            },
+        )
+        for i, value in enumerate(values)
+    ]
 
 
 @pytest.mark.parametrize("true", [np.zeros(10), np.linspace(-1, 0, 10)], ids=["ties", "one"])
 def test_the_interval_of_the_largest_covers_it(true):
-    """Where all are equal, percentiles of the largest draw would nearly always lie above."""
+    """Where all are equal, the interval of the largest observed one lies above too often."""
     rng, covered, naive = np.random.default_rng(1), 0, 0
-    for _ in range(400):
-        observed = true + 0.2 * rng.normal(size=10)
-        drawn = observed[:, None] + 0.2 * rng.normal(size=(10, 400))
-        found = largest(observed, drawn)
+    for _ in range(200):
+        estimates = measured(true + 0.2 * rng.normal(size=10), 0.2)
+        found = largest(estimates)
         covered += found.low <= true.max() <= found.high
-        low, high = np.quantile(drawn.max(0), [0.025, 0.975])
+        low, high = estimates[found.place].reference.interval()
         naive += low <= true.max() <= high
-    assert covered / 400 > 0.93
+    assert covered / 200 > 0.92
     if not true.any():
-        assert naive < covered
+        assert naive < covered - 20
+
+
+def test_the_interval_of_a_single_quantity_is_its_own():
+    (one,) = measured([2.0], 0.3)
+    found = largest([one])
+    assert (found.low, found.high) == pytest.approx(one.reference.interval(), abs=0.03)
 
 
 def test_without_variation_the_largest_is_exact():
-    found = largest(np.array([1.0, 3.0]), np.array([[1.0] * 50, [3.0] * 50]))
+    found = largest(measured([1.0, 3.0], 0.0))
     assert (found.place, found.value, found.low, found.high) == (1, 3.0, 3.0, 3.0)
 
 
 def test_an_undefined_quantity_leaves_no_largest():
-    found = largest(np.array([1.0, np.nan]), np.zeros((2, 50)))
+    found = largest(measured([1.0, np.nan], 0.1))
     assert np.isnan([found.value, found.low, found.high]).all()

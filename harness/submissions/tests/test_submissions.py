@@ -126,6 +126,7 @@ _TABLES = ("columns", "where", "values")
         ({"papper": "x"}, "unknown key 'papper'; did you mean 'paper'"),
         ({"columns": {"prd": "x"}}, "columns: unknown key 'prd'; did you mean 'pred'"),
         ({"title": ""}, "title should be text"),
+        ({"deterministic": "yes"}, "deterministic should be true or false, found 'yes'"),
         ({"title": 3}, "title should be text"),
         ({"title": "x" * 121}, "121 characters, at most 120"),
         ({"title": "two\nlines"}, "one line without control characters"),
@@ -261,6 +262,16 @@ def test_predictions_are_kept_as_they_are() -> None:
     assert checked.predictions["id"].tolist() == expected["id"].tolist()
     np.testing.assert_array_equal(checked.predictions["pred"], expected["pred"])
     assert [flag.kind for flag in checked.flags] == ["one-run"]
+    assert kinds(table, manifest(deterministic=True, selection="validation")) == []
+
+
+def test_what_no_seed_changes_has_one_run() -> None:
+    assert manifest(deterministic=True, seeds=1).table()["deterministic"] is True
+    with pytest.raises(SubmissionError, match="deterministic = true and 2 runs contradict"):
+        manifest(deterministic=True, seeds=[1, 2])
+    table = pd.concat([predictions_for("sims", by=by).assign(seed=by) for by in (1, 2)])
+    with pytest.raises(SubmissionError, match="deterministic = true, the file holds 2 runs"):
+        check(table, SIMS, manifest(deterministic=True))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -269,8 +280,8 @@ def test_digits_beyond_the_sixth_count(tmp_path: Path, store: SubmissionStore, s
     table["pred"] = 0.1234567 + 1e-7 * table["pred"]  # a network that has all but collapsed
     _, _, checked = put(store, read_submission(write_table(table, tmp_path / f"p{suffix}"), MINE))
     stored = store.get("sims", "mine").predictions()
-    found = score_runs(stored, SIMS.labels, SIMS.dataset)[0]["corr"]
-    truth = table["id"].map(SIMS.labels)
+    found = score_runs(stored, SIMS.truth.by_id, SIMS.truth.dataset)[0]["corr"]
+    truth = table["id"].map(SIMS.truth.by_id)
     assert found == pytest.approx(np.corrcoef(table["pred"], truth)[0, 1], rel=1e-6)
     assert "near-constant" in [flag.kind for flag in checked.flags]
 
