@@ -24,6 +24,7 @@ from leaderboards.model.ranking import (
     across,
     analyse,
     is_checkpoint,
+    rank_all,
     unranked_because,
 )
 from leaderboards.model.summary import Summary, ordered, summarise
@@ -51,6 +52,7 @@ __all__ = [
     "ordered",
     "parts",
     "plain_first",
+    "rank_all",
     "shown",
     "summarise",
     "unranked_because",

@@ -8,7 +8,9 @@ compared in pairs at most. So are rows that know different things (``Grid.tracks
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +21,17 @@ from leaderboards.model.board import Board, Grid, Row, has_transfers, parts
 from leaderboards.model.memo import once
 from leaderboards.model.tracks import Track, plain_first
 
-__all__ = ["Across", "Analysis", "across", "analyse", "is_checkpoint", "unranked_because"]
+__all__ = [
+    "Across",
+    "Analysis",
+    "across",
+    "analyse",
+    "is_checkpoint",
+    "rank_all",
+    "unranked_because",
+]
+
+_MOST_THREADS = 4  # each holds the draws of one metric
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,18 +103,20 @@ def analyse(grid: Grid) -> Analysis:
     ranked = [row.label for row in grid.rows if not unranked_because(row)]
     fields = {} if len(ranked) < 2 else {name: of.among(ranked) for name, of in every.items()}
     if len(grid.tracks) > 1:
-        return Analysis(fields=fields, rankings={}, crossed=_ranked(every), checkpoints={})
+        return Analysis(fields=fields, rankings={}, crossed=rank_all(every), checkpoints={})
     single = any(len(of.names) > len(ranked) for of in every.values())
     return Analysis(
         fields=fields,
-        rankings=_ranked(fields),
+        rankings=rank_all(fields),
         crossed={},
-        checkpoints=_ranked(every) if single else {},
+        checkpoints=rank_all(every) if single else {},
     )
 
 
-def _ranked(fields: Mapping[str, Field]) -> dict[str, Ranking]:
-    return {name: rank(of) for name, of in fields.items()}
+def rank_all(fields: Mapping[str, Field]) -> dict[str, Ranking]:
+    """Rank sets in every metric, side by side: NumPy computes without the interpreter's lock."""
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
+        return dict(zip(fields, pool.map(rank, fields.values()), strict=True))
 
 
 @once

@@ -13,8 +13,8 @@ hearing     the sound alone; everything      error of the constant less error by
                                              words less error by everything
 ==========  ===============================  =====================================================
 
-Each measure is a mean over clips with a bootstrap interval over source videos, above zero where the
-model shows what the probe looks for. Clips without all the answers that it takes are left out and
+Each measure is a mean over clips with an interval for new source videos, above zero where the model
+shows what the probe looks for. Clips without all the answers that it takes are left out and
 counted. The constant is the median training label: no constant has a smaller absolute error.
 """
 
