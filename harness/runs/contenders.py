@@ -6,6 +6,7 @@ the dataset, ``submission:NAME`` a submission; anything else is a file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from harness.data.readers.predictions import read_predictions
 from harness.errors import SpecError, SubmissionError
 from harness.home import Home
 from harness.runs.labels import stored_labels
+from harness.runs.looks import Look, look_of
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedCorpus
 from harness.submissions.store import SubmissionStore
@@ -34,6 +36,8 @@ class Contender:
         predictions: Columns ``id, pred``, with several runs ``seed``, of files also ``label``.
         labels: The labels it was run on, None for files and submissions.
         deterministic: Whether it is known that no seed changes it; files do not say.
+        suite: Of a stored row, its suite.
+        look: Of a suite that adds seeds until it is decided, the look that it has reached.
     """
 
     name: str
@@ -41,6 +45,8 @@ class Contender:
     predictions: pd.DataFrame
     labels: KnownLabels | None = None
     deterministic: bool = False
+    suite: str = ""
+    look: Look | None = None
 
 
 def find_contender(text: str, dataset: Dataset | None, split: str, home: Home) -> Contender:
@@ -104,27 +110,36 @@ def _stored(
             f" (it is on {', '.join(sorted(holding))})",
             hint=f"name one: {suite}/{sorted(holding)[0]}:{row}",
         )
-    keys = [cell.key for cell in cells if cell.corpus == fitting[0].name]
+    keys = {cell.seed: cell.key for cell in cells if cell.corpus == fitting[0].name}
     return Contender(
         name=row,
         dataset=datasets[fitting[0].dataset],
         predictions=_predictions(store, keys, split, f"{suite}:{row}"),
         labels=_labels(store, fitting[0], split),
         deterministic=any(item.label == row and item.deterministic for item in plan.rows),
+        suite=suite,
+        look=None if plan.until is None else look_of(plan.until),
     )
 
 
-def _predictions(store: RunStore, keys: list[str | None], split: str, name: str) -> pd.DataFrame:
-    runs = [store.get(key).predictions(split) for key in keys if key is not None and key in store]
+def _predictions(
+    store: RunStore, keys: Mapping[int, str | None], split: str, name: str
+) -> pd.DataFrame:
+    """Predictions of the runs that are there: seed -> key of all that are planned."""
+    runs = {
+        seed: store.get(key).predictions(split)
+        for seed, key in keys.items()
+        if key is not None and key in store
+    }
     if not runs:
         raise SubmissionError(f"{name} has no finished run", hint="msa run SUITE")
-    if any(run.empty for run in runs):
+    if any(run.empty for run in runs.values()):
         raise SubmissionError(
             f"{name} has no predictions for {split!r}", hint="runs predict --split valid and test"
         )
     parts = [
-        pd.DataFrame({"id": run.index, "pred": run.to_numpy(), "seed": place})
-        for place, run in enumerate(runs)
+        pd.DataFrame({"id": run.index, "pred": run.to_numpy(), "seed": seed})
+        for seed, run in runs.items()
     ]
     return pd.concat(parts, ignore_index=True)
 

@@ -28,7 +28,17 @@ from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedCorpus, PlannedLooks, PlannedRow, StoredPlan
 from harness.stats import Ranking, fields_of, levels, rank
 
-__all__ = ["BEST", "Contest", "Look", "Until", "contests", "level_of", "shown", "still_open"]
+__all__ = [
+    "BEST",
+    "Contest",
+    "Look",
+    "Until",
+    "contests",
+    "level_of",
+    "look_of",
+    "shown",
+    "still_open",
+]
 
 BEST = "best"
 """What is asked unless a row is named."""
@@ -103,6 +113,17 @@ def level_of(planned: PlannedLooks) -> float:
             hint=StoredPlan.hint,
         )
     return levels(planned.looks)[planned.looks.index(planned.look)]
+
+
+def look_of(planned: PlannedLooks) -> Look:
+    """The look that a suite has reached; what it leaves open is not in the record.
+
+    Raises:
+        StoreError: As ``level_of``.
+    """
+    return Look(
+        looks=planned.looks, seeds=planned.look, level=level_of(planned), decide=planned.decide
+    )
 
 
 def shown(level: float) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from harness.errors import SpecError, StoreError
 from harness.home import Home
 from harness.runs.driver import RunReport
-from harness.runs.looks import BEST, Look, Until, contests, level_of, still_open
+from harness.runs.looks import BEST, Look, Until, contests, look_of, still_open
 from harness.runs.plan import Plan, make_plan, protocol_of
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedLooks, StoredPlan
@@ -55,7 +55,7 @@ def run_until(
         plan = dataclasses.replace(plan, until=now)
         record = plan.record()
         contests(record, now.decide)  # or fail before anything runs
-        look = Look(looks=now.looks, seeds=seeds, level=level_of(now), decide=now.decide)
+        look = look_of(now)
         on_look(look)
         report = carry(plan)
         if report.failed:
