@@ -67,10 +67,10 @@ MARKS = (
     clip, or is far worse than the row's other runs. A flag names its seed. It is a result of the
     system: it stays in every mean and comparison. JSON has the probability of collapse with its
     95 % interval, and so has the page where the pointer rests.""",
-    """- **Looks**: seeds of some suites are added until it is decided. *How to read this* then names
-    the numbers of seeds at which it was looked, declared before the first run, and the level of
-    every claim. Whoever looks after every few seeds, at .05 each time, finds differences between
-    equal systems twice as often.""",
+    """- **Looks**: seeds of some suites are added until it is decided. *How to read this* then
+    names the numbers of seeds at which it was looked, declared before the first run, and the
+    level of every claim. Whoever looks after every few seeds, at .05 each time, finds differences
+    between equal systems twice as often.""",
     """- **`det.`, `n=1`**: no seed changes the result; one run only. Neither has a spread. A
     comparison with an `n=1` row holds for that run, not for the system.""",
     """- **`{undefined}`**: undefined in at least one run, such as the correlation of a constant.
