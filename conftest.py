@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 import pytest
@@ -57,6 +57,28 @@ fine, leave, die, fault, diverge, undefined, linger = (
 )
 '''
 
+NOISY = '''
+"""Systems that know the labels and add noise of their own, another with every seed."""
+import zlib
+import numpy as np
+from harness.system import Card, Fitted, System
+
+CARD = Card(title="noisy", paper="none", year=None)
+
+def make(name, spread, scale=1.0):
+    def fit(task, params):
+        def predict(split):
+            rng = np.random.default_rng([task.seed, zlib.crc32(name.encode()), len(split)])
+            return scale * split.labels + rng.normal(0.0, spread, len(split))
+        return Fitted(predict=predict, parameters=0, trainable=0)
+    return System(name=f"noisy_{name}", card=CARD, inputs=frozenset(), fit=fit)
+
+good, near, fair, poor, flat = (
+    make("good", 0.5), make("near", 0.5), make("fair", 0.58), make("poor", 2.5),
+    make("flat", 0.01, scale=0.0),
+)
+'''
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
@@ -88,20 +110,32 @@ def msa(
 @pytest.fixture
 def faulty_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Install a plug-in distribution whose systems are called ``faulty_*``; workers see it too."""
-    site = tmp_path / "plugin"
-    info = site / "faulty_plugin-1.0.dist-info"
-    info.mkdir(parents=True)
-    (site / "faulty_plugin.py").write_text(textwrap.dedent(FAULTY))
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty-plugin\nVersion: 1.0\n")
     names = ("fine", "leave", "die", "fault", "diverge", "undefined", "linger")
-    lines = ["[msa_harness.systems]", *(f"faulty_{n} = faulty_plugin:{n}" for n in names)]
+    _install(tmp_path, monkeypatch, "faulty", names, FAULTY)
+
+
+@pytest.fixture
+def noisy_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a plug-in distribution of systems called ``noisy_*``; workers see it too."""
+    _install(tmp_path, monkeypatch, "noisy", ("good", "near", "fair", "poor", "flat"), NOISY)
+
+
+def _install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, names: tuple[str, ...], source: str
+) -> None:
+    """A distribution with a module of systems ``<kind>_<name>``."""
+    site = tmp_path / "plugin"
+    info = site / f"{kind}_plugin-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / f"{kind}_plugin.py").write_text(textwrap.dedent(source))
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {kind}-plugin\nVersion: 1.0\n")
+    lines = ["[msa_harness.systems]", *(f"{kind}_{n} = {kind}_plugin:{n}" for n in names)]
     (info / "entry_points.txt").write_text("\n".join(lines))
     monkeypatch.syspath_prepend(str(site))
-    forget = _fresh_systems(monkeypatch)
-    assert "faulty_fine" in forget
+    assert f"{kind}_{names[0]}" in _fresh_systems(monkeypatch)
 
 
-def _fresh_systems(monkeypatch: pytest.MonkeyPatch) -> object:
+def _fresh_systems(monkeypatch: pytest.MonkeyPatch) -> Container[str]:
     """The registry caches its names; give this test a registry that has not looked yet."""
     import harness.runs.cell
     import harness.runs.plan

@@ -14,6 +14,7 @@ from harness._util.lazy import lazily
 
 if TYPE_CHECKING:
     from harness.runs.comparing import compare
+    from harness.runs.looks import Until
     from harness.runs.running import run
     from harness.submissions import score
 
@@ -23,6 +24,7 @@ else:
         __name__,
         **{
             "runs.comparing": ("compare",),
+            "runs.looks": ("Until",),
             "runs.running": ("run",),
             "submissions.scoring": ("score",),
         },
@@ -37,4 +39,4 @@ else:
         return _fetch(name)
 
 
-__all__ = ["__version__", "compare", "errors", "home", "run", "score"]
+__all__ = ["Until", "__version__", "compare", "errors", "home", "run", "score"]

@@ -87,6 +87,9 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     Zero-shot models have ``zero_shot`` too: model, prompts, date, counts, and ``policies``, the
     metrics under every policy, of single prompts, and calibrated.
 
+    ``collapse`` has the seeds of collapsed runs and the probability of collapse with its interval;
+    ``look`` the looks, the one reached and its level where seeds are added until it is decided.
+
     Boards of transfers have further records, one per algorithm and family of transfers: ``family,
     algorithm, bound, stratum, settings, rank, mean, worst, worst_target, transfers, recalibrated,
     rules, versus``, errors as ``value, low, high``.

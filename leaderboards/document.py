@@ -231,6 +231,7 @@ class Line:
         text: How text enters, with the encoder.
         side_info: What it knew besides transcript, audio and vision.
         seeds: Runs present of runs planned, as shown.
+        about_seeds: What else there is to say of them, where a page can.
         runs: Names of its runs: seeds, or ``det.``.
         unranked: Why it has no rank; empty when it has one.
         flags: What a reader must know, a sentence each.
@@ -244,6 +245,7 @@ class Line:
     text: str
     side_info: str = "none"
     seeds: str
+    about_seeds: str = ""
     runs: tuple[str, ...] = ()
     unranked: str = ""
     flags: tuple[str, ...] = ()

@@ -69,8 +69,9 @@ class ProgressLine:
         self.total = self.count = 0
 
     def start(self, total: int) -> None:
-        """Announce how many cells will run."""
-        self.total = total
+        """Announce how many cells will run, now or after those announced before."""
+        self.stop()
+        self._bar, self.total, self.count = None, total, 0
         if total and sys.stderr.isatty():
             self._bar = _bar(total)
         else:

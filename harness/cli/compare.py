@@ -24,6 +24,7 @@ from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
     from harness.runs.comparing import Compared
+    from harness.runs.looks import Look
     from harness.runs.pairing import Side
     from harness.stats import Comparison, Conditional
 
@@ -149,6 +150,23 @@ def _facts(found: Compared) -> dict[str, object]:
         "method": METHOD,
         "about": found.about,
         "conditional_on_one_run": any_metric.conditional_on_one_run,
+        "collapse_a": _collapse(found, 0),
+        "collapse_b": _collapse(found, 1),
+        "level": found.alpha,
+        "looks": None if found.look is None else list(found.look.looks),
+    }
+
+
+def _collapse(found: Compared, side: int) -> dict[str, object]:
+    """How often a side collapsed, and how often it may, with the 95 % interval."""
+    had = found.collapse[side]
+    return {
+        "collapsed": len(had.collapsed),
+        "runs": had.runs,
+        "seeds": list(found.collapsed[side]),
+        "probability": had.share,
+        "low": had.low,
+        "high": had.high,
     }
 
 
@@ -165,12 +183,27 @@ def _show(rows: list[dict[str, object]], found: Compared, split: str) -> None:
         _show_side(name, side)
     typer.echo(f"labels: {found.labels.origin}; source videos: {found.labels.videos_origin}")
     typer.echo(f"{METHOD}; differences are A - B")
+    for name, had, seeds in zip("AB", found.collapse, found.collapsed, strict=True):
+        if had.collapsed:
+            typer.echo(f"{name}: {had.sentence(seeds)}")
+    if found.look is not None:
+        typer.echo(_looked(found.look))
     if found.single:
         typer.echo(_of_checkpoints(found))
     typer.echo()
     echo_table([_printed(row) for row in rows], right=frozenset(("A", "B", "A - B", "p", "Holm p")))
     for reason in _undefined(found.comparisons):
         typer.echo(reason)
+
+
+def _looked(look: Look) -> str:
+    from harness.runs.looks import shown
+
+    looks = ", ".join(map(str, look.looks))
+    return (
+        f"seeds were added until decided, looks at {looks}: verdicts are at level"
+        f" {shown(look.level)}, that of the look at {look.seeds}"
+    )
 
 
 def _show_side(name: str, side: Side) -> None:

@@ -15,6 +15,7 @@ from harness.errors import RunFailed, SpecError
 if TYPE_CHECKING:
     from harness.home import Home
     from harness.runs.executors import Executor
+    from harness.runs.looks import Look, Until
     from harness.spec import Suite
 
 __all__ = [
@@ -56,6 +57,23 @@ AddressOption = Annotated[
         envvar="RAY_ADDRESS",
     ),
 ]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="decided",
+        help="Add seeds until it is decided, at looks that are declared before the first run.",
+    ),
+]
+LooksOption = Annotated[
+    str | None,
+    typer.Option(help="With --until: numbers of seeds, rising; default 3,5,10,20."),
+]
+DecideOption = Annotated[
+    str | None,
+    typer.Option(
+        help="With --until: best (default), or the label of a row to compare the others with."
+    ),
+]
 PlanOption = Annotated[
     bool, typer.Option("--plan", help="Say what would run and what it takes; run nothing.")
 ]
@@ -70,6 +88,9 @@ def _run(
     device: DeviceOption = "cpu",
     executor: ExecutorOption = "local",
     ray_address: AddressOption = None,
+    until: UntilOption = None,
+    looks: LooksOption = None,
+    decide: DecideOption = None,
     plan_only: PlanOption = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -79,14 +100,52 @@ def _run(
 
     if as_json and not plan_only:
         raise SpecError("--json goes with --plan", hint="msa board SUITE --json")
-    home = home_of(context)
+    home, asked = home_of(context), _until(until, looks, decide)
+    if asked is not None and (seeds is not None or only):
+        raise SpecError(
+            "--until adds seeds to all rows: it goes with neither --seeds nor --only",
+            hint="--looks 3,5,10 says how many seeds",
+        )
     chosen = find_suite(suite, home).with_seeds(seeds_of(seeds))
     if plan_only:
         kind = kind_of_device(device)
+        chosen = chosen if asked is None else _at_last_look(chosen, asked, home)
         print_plan(chosen, home, device=kind, jobs=jobs, only=only or (), as_json=as_json)
     else:
         workers = find_executor(executor, home, workers=jobs, address=ray_address)
-        run_suite(chosen, home, only=only or (), jobs=jobs, device=device, executor=workers)
+        run_suite(
+            *(chosen, home),
+            only=only or (),
+            until=asked,
+            jobs=jobs,
+            device=device,
+            executor=workers,
+        )
+
+
+def _until(until: str | None, looks: str | None, decide: str | None) -> Until | None:
+    """What ``--until``, ``--looks`` and ``--decide`` ask for."""
+    from harness.runs.looks import Until
+
+    if until is None:
+        if looks is not None or decide is not None:
+            raise SpecError("--looks and --decide go with --until decided")
+        return None
+    if until != "decided":
+        raise SpecError(f"--until takes decided; found {until!r}")
+    try:
+        numbers = None if looks is None else tuple(int(part) for part in looks.split(","))
+    except ValueError:
+        raise SpecError(f"--looks takes numbers of seeds like 3,5,10; found {looks!r}") from None
+    return Until(looks=numbers, decide=decide)
+
+
+def _at_last_look(suite: Suite, until: Until, home: Home) -> Suite:
+    """What there is to run if nothing is decided before the last look."""
+    from harness.runs.store import RunStore
+    from harness.runs.until import at_look, declare
+
+    return at_look(suite, declare(suite, until, RunStore(home.store)).looks[-1])
 
 
 def run_suite(
@@ -94,6 +153,7 @@ def run_suite(
     home: Home,
     *,
     only: Sequence[str] = (),
+    until: Until | None = None,
     jobs: int = 1,
     device: str = "cpu",
     executor: Executor | None = None,
@@ -113,8 +173,10 @@ def run_suite(
                 *(suite, home),
                 workers=jobs,
                 only=only,
+                until=until,
                 device=device,
                 executor=executor,
+                on_look=_tell,
                 on_start=shown.start,
                 on_done=shown.advance,
             )
@@ -129,12 +191,36 @@ def run_suite(
         f"{report.done} cells run, {report.present} already stored, {len(report.failed)} failed"
     )
     board = home.boards / f"{suite.name}.md"
+    if report.look is not None:
+        typer.echo(_outcome(report.look))
     typer.echo(f"board: {leaderboards.write(RunStore(home.store), suite.name, board)}")
     if report.failed:
         raise RunFailed(
             "failed cells:\n" + "\n".join(f"  {cell}: {why}" for cell, why in report.failed),
             hint="the board shows them as holes; the same command tries them again",
         )
+
+
+def _tell(look: Look) -> None:
+    """Before a look, where it stands among all; after it, what is open."""
+    from harness.runs.looks import shown
+
+    if look.undecided is None:
+        looks = ", ".join(map(str, look.looks))
+        typer.echo(
+            f"look at {look.seeds} seeds (declared: {looks}; {look.looks[-1]} is the most), level"
+            f" {shown(look.level)}",
+            err=True,
+        )
+    for corpus, words in (look.undecided or {}).items():
+        typer.echo(f"undecided on {corpus}: {words}", err=True)
+
+
+def _outcome(look: Look) -> str:
+    from harness.runs.looks import shown
+
+    said = "decided" if look.decided else "not decided"
+    return f"{said} with {look.seeds} seeds, at level {shown(look.level)}"
 
 
 def seeds_of(text: str | None) -> int | tuple[int, ...] | None:

@@ -8,7 +8,9 @@ computed from them.
 __all__ = [
     "cell",
     "comparing",
+    "identity",
     "labels",
+    "looks",
     "manifest",
     "pairing",
     "plan",
@@ -19,5 +21,6 @@ __all__ = [
     "running",
     "store",
     "stored_plan",
+    "until",
     "verify",
 ]

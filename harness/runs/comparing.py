@@ -18,13 +18,16 @@ from harness.data.store import CorpusStore
 from harness.errors import SpecError
 from harness.home import Home
 from harness.runs.contenders import Contender, find_contender
-from harness.runs.pairing import Side, common, dataset_of, labels_of, matrix
+from harness.runs.looks import Look
+from harness.runs.pairing import Side, common, dataset_of, labels_of, matrix, seeds_of
 from harness.spec import PredictionCell
 from harness.spec.prediction_cell import COUNTED
 from harness.stats import (
+    Collapse,
     Comparison,
     Conditional,
     adjusted,
+    collapse,
     compare_metrics,
     declared_margin,
     seeds_needed,
@@ -58,6 +61,10 @@ class Compared:
         narrower: (metric, test) of narrower questions, none unless asked for.
         single: Which of ``a`` and ``b`` have one run although seeds change them.
         notices: What a reader must know.
+        collapse: Which runs of A and of B collapsed; they are in every number all the same.
+        collapsed: Their seeds, where they are known.
+        look: For two rows of a suite that adds seeds until it is decided, the look that it has
+            reached: verdicts are at its level.
     """
 
     dataset: Dataset
@@ -68,6 +75,14 @@ class Compared:
     narrower: tuple[tuple[str, Conditional], ...]
     single: tuple[str, ...]
     notices: tuple[LabelNotice, ...]
+    collapse: tuple[Collapse, Collapse]
+    collapsed: tuple[tuple[int, ...], tuple[int, ...]]
+    look: Look | None = None
+
+    @property
+    def alpha(self) -> float:
+        """Level of the verdicts."""
+        return 0.05 if self.look is None else self.look.level
 
     @property
     def left_out(self) -> int:
@@ -82,7 +97,7 @@ class Compared:
     def verdict(self, comparison: Comparison) -> str:
         """The verdict on one of the comparisons, in words that say what it is about."""
         margin = declared_margin(self.dataset.name, comparison.metric)
-        found = comparison.verdict(margin=margin)
+        found = comparison.verdict(self.alpha, margin)
         return _OF_CHECKPOINTS.get(found, found) if self.single else found
 
     @property
@@ -163,6 +178,8 @@ def compare(
     notices = (*found.notices, *left_out, *copies)
     on_notices(notices)
     comparisons = compare_metrics(runs_a, runs_b, truth.labels, truth.videos, known)
+    fallen = [collapse(runs, truth.labels) for runs in (runs_a, runs_b)]
+    named = [_collapsed(*both) for both in zip(contenders, fallen, strict=True)]
     tests = narrower_tests(runs_a, runs_b, truth.labels, known) if narrower else []
     return Compared(
         dataset=known,
@@ -173,7 +190,22 @@ def compare(
         narrower=tuple(tests),
         single=_single(contenders, (len(runs_a), len(runs_b)), deterministic),
         notices=notices,
+        collapse=(fallen[0], fallen[1]),
+        collapsed=(named[0], named[1]),
+        look=_look(contenders),
     )
+
+
+def _collapsed(contender: Contender, found: Collapse) -> tuple[int, ...]:
+    """Seeds of the runs that collapsed; none where they are not known."""
+    seeds = seeds_of(contender.predictions)
+    return tuple(seeds[place] for place in found.collapsed) if seeds else ()
+
+
+def _look(contenders: Sequence[Contender]) -> Look | None:
+    """The look that both are of: rows of one suite."""
+    a, b = contenders
+    return a.look if a.suite == b.suite else None
 
 
 def _single(

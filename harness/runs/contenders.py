@@ -6,6 +6,7 @@ the dataset, ``submission:NAME`` a submission; anything else is a file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from harness.data.readers.predictions import (
 from harness.errors import SpecError, SubmissionError
 from harness.home import Home
 from harness.runs.labels import stored_labels
+from harness.runs.looks import Look, look_of
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedCorpus
 from harness.spec import PredictionCell
@@ -42,6 +44,8 @@ class Contender:
         labels: The labels it was run on, None for files and submissions.
         deterministic: Whether it is known that no seed changes it; files do not say.
         notices: What of it was left out.
+        suite: Of a stored row, its suite.
+        look: Of a suite that adds seeds until it is decided, the look that it has reached.
     """
 
     name: str
@@ -50,6 +54,8 @@ class Contender:
     labels: KnownLabels | None = None
     deterministic: bool = False
     notices: tuple[LabelNotice, ...] = ()
+    suite: str = ""
+    look: Look | None = None
 
 
 def find_contender(
@@ -139,32 +145,42 @@ def _stored(
             f" (it is on {', '.join(sorted(holding))})",
             hint=f"name one: {suite}/{sorted(holding)[0]}:{row}",
         )
-    keys = [cell.key for cell in cells if cell.corpus == fitting[0].name]
+    keys = {cell.seed: cell.key for cell in cells if cell.corpus == fitting[0].name}
     return Contender(
         name=row,
         dataset=datasets[fitting[0].dataset],
         predictions=_predictions(store, keys, split, cell, f"{suite}:{row}"),
         labels=_labels(store, fitting[0], split),
         deterministic=any(item.label == row and item.deterministic for item in plan.rows),
+        suite=suite,
+        look=None if plan.until is None else look_of(plan.until),
     )
 
 
 def _predictions(
-    store: RunStore, keys: list[str | None], split: str, cell: PredictionCell, name: str
+    store: RunStore,
+    keys: Mapping[int, str | None],
+    split: str,
+    cell: PredictionCell,
+    name: str,
 ) -> pd.DataFrame:
-    there = [store.get(key) for key in keys if key is not None and key in store]
-    runs = [run.predictions(split, cell) for run in there]
+    """Predictions of the runs that are there: seed -> key of all that are planned."""
+    runs = {
+        seed: store.get(key).predictions(split, cell)
+        for seed, key in keys.items()
+        if key is not None and key in store
+    }
     if not runs:
         raise SubmissionError(f"{name} has no finished run", hint="msa run SUITE")
-    if any(run.empty for run in runs):
+    if any(run.empty for run in runs.values()):
         under = "" if cell == COUNTED else f" under condition {cell.condition}, {cell.variant}"
         raise SubmissionError(
             f"{name} has no predictions for {split!r}{under}",
             hint="runs predict --split valid and test, under a grid of conditions test alone",
         )
     parts = [
-        pd.DataFrame({"id": run.index, "pred": run.to_numpy(), "seed": place})
-        for place, run in enumerate(runs)
+        pd.DataFrame({"id": run.index, "pred": run.to_numpy(), "seed": seed})
+        for seed, run in runs.items()
     ]
     return pd.concat(parts, ignore_index=True)
 

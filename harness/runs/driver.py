@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from harness.errors import SpecError
 from harness.runs.executors import Done, Executor
+from harness.runs.looks import Look
 from harness.runs.plan import Cell, Plan
 from harness.runs.store import RunStore
 
@@ -26,6 +27,8 @@ class RunReport:
     done: int
     failed: tuple[tuple[str, str], ...]
     """(cell, reason) of each failed cell."""
+    look: Look | None = None
+    """Of a suite that adds seeds until it is decided, the last look that was done."""
 
 
 def carry_out(

@@ -20,7 +20,7 @@ from harness.data.store import CorpusStore
 from harness.errors import SpecError, SubmissionError
 from harness.runs.contenders import Contender
 
-__all__ = ["Side", "common", "dataset_of", "labels_of", "matrix"]
+__all__ = ["Side", "common", "dataset_of", "labels_of", "matrix", "seeds_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +119,11 @@ def _side(contender: Contender, found: KnownLabels) -> Side:
         missing=[clip for clip in found.truth.ids if not all(clip in run for run in runs)],
         extra=[clip for clip in predicted if clip not in found.truth.by_id],
     )
+
+
+def seeds_of(table: pd.DataFrame) -> tuple[int, ...]:
+    """Seeds of the runs, in the order of ``matrix``; none where a file does not say."""
+    return tuple(sorted(map(int, table["seed"].unique()))) if "seed" in table else ()
 
 
 def matrix(table: pd.DataFrame, ids: list[str]) -> NDArray[np.float64]:

@@ -28,6 +28,7 @@ from harness.runs.identity import code_of
 from harness.runs.stored_plan import (
     PlannedCell,
     PlannedCorpus,
+    PlannedLooks,
     PlannedProtocol,
     PlannedRow,
     StoredPlan,
@@ -38,7 +39,7 @@ from harness.spec.protocols import protocols
 from harness.system import Params, System, systems
 from harness.text import find_encoder
 
-__all__ = ["Cell", "Inventory", "Plan", "expand_queries", "find_suite", "make_plan"]
+__all__ = ["Cell", "Inventory", "Plan", "expand_queries", "find_suite", "make_plan", "protocol_of"]
 
 _TEXTUAL = {"text", "transcript", "tokens"}
 _INPUTS = ("encoder", "knowledge")
@@ -75,6 +76,8 @@ class Plan:
     """Corpus -> the seeds of its rows that depend on one."""
     corpora: tuple[Corpus, ...]
     cells: tuple[Cell, ...]
+    until: PlannedLooks | None = None
+    """Of a suite that adds seeds until it is decided."""
 
     @cached_property
     def jobs(self) -> dict[str, Job]:
@@ -94,6 +97,7 @@ class Plan:
                 for entry in self.suite.entries
             ),
             cells=tuple(_cell_record(cell) for cell in self.cells),
+            until=self.until,
         )
 
 
@@ -168,7 +172,7 @@ def make_plan(
         SpecError: For an unknown system, protocol, parameter, selection metric or seed list.
         DataError: For a corpus or encoder that is not here.
     """
-    protocol = refine(protocols[suite.protocol], suite.protocol_changes, f"{suite.name}: protocol")
+    protocol = protocol_of(suite)
     grid(protocol.corruption)  # or fail before anything runs
     check_training(protocol.selection_corruption)
     suite = expand_queries(suite)
@@ -195,6 +199,15 @@ def make_plan(
         for cell in maker.cells(corpus, entry, seeds[corpus.name])
     )
     return Plan(suite=suite, protocol=protocol, seeds=seeds, corpora=corpora, cells=cells)
+
+
+def protocol_of(suite: Suite) -> Protocol:
+    """The protocol of a suite, with what it changes.
+
+    Raises:
+        SpecError: For an unknown protocol.
+    """
+    return refine(protocols[suite.protocol], suite.protocol_changes, f"{suite.name}: protocol")
 
 
 @dataclass(frozen=True, kw_only=True)

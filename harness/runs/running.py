@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from harness.home import Home
 if TYPE_CHECKING:
     from harness.runs.driver import RunReport
     from harness.runs.executors import Done, Executor
+    from harness.runs.looks import Look, Until
     from harness.spec import Suite
 
 __all__ = ["find_executor", "kind_of_device", "run"]
@@ -24,8 +26,10 @@ def run(
     workers: int = 1,
     seeds: int | tuple[int, ...] | None = None,
     only: Sequence[str] = (),
+    until: Until | None = None,
     device: str = "cpu",
     executor: Executor | None = None,
+    on_look: Callable[[Look], None] = lambda look: None,
     on_start: Callable[[int], None] = lambda cells: None,
     on_done: Callable[[Done], None] = lambda done: None,
 ) -> RunReport:
@@ -37,13 +41,17 @@ def run(
         workers: Worker processes, one thread each.
         seeds: The first so many of the protocol's list, or which; None for the suite's own.
         only: Patterns on rows, systems or corpora to run now; none means all.
+        until: Add seeds until it is decided, at looks declared before the first run; then neither
+            ``seeds`` nor ``only``.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         executor: Where cells are executed; None for worker processes on this machine.
-        on_start: Called with the number of cells to run.
+        on_look: Called before and after each look of ``until``.
+        on_start: Called with the number of cells to run, at each look anew.
         on_done: Called after each cell is committed or recorded as failed.
 
     Raises:
-        SpecError: For an invalid suite, or a device that is not there.
+        SpecError: For an invalid suite, a device that is not there, or seeds other than those of
+            the look that a suite with declared looks has reached.
         DataError: For a corpus or encoder that is not here.
         StoreError: When another driver holds the store.
         MissingExtra: Where the packages of the extra ``train`` are not installed.
@@ -54,21 +62,28 @@ def run(
         from harness.runs.holder import announced
         from harness.runs.plan import find_suite, make_plan
         from harness.runs.store import RunStore
+        from harness.runs.until import kept, run_until
 
+    if until is not None and (seeds is not None or only):
+        raise SpecError("seeds are added to all rows until it is decided: give no others, no part")
     home = home or Home.default()
     chosen = find_suite(suite, home) if isinstance(suite, str) else suite
     chosen, store = chosen.with_seeds(seeds), RunStore(home.store)
     if executor is None:
         _refuse_absent(device)
-    with store.writing():
-        plan = make_plan(chosen, home, device=device)
-        with announced(store, chosen.name, workers if executor is None else None):
-            return carry_out(
-                *(plan, store, executor or LocalExecutor(workers)),
-                only=only,
-                on_start=on_start,
-                on_done=on_done,
-            )
+    workplace = executor or LocalExecutor(workers)
+    carry = functools.partial(
+        carry_out,
+        store=store,
+        executor=workplace,
+        only=only,
+        on_start=on_start,
+        on_done=on_done,
+    )
+    with store.writing(), announced(store, chosen.name, workers if executor is None else None):
+        if until is None:
+            return carry(kept(make_plan(chosen, home, device=device), store))
+        return run_until(chosen, until, home, store, device=device, carry=carry, on_look=on_look)
 
 
 def find_executor(name: str, home: Home, *, workers: int, address: str | None) -> Executor | None:

@@ -14,7 +14,14 @@ from harness._util.canonical import Json
 from harness._util.records import Record
 from harness.spec import Protocol, Scalar
 
-__all__ = ["PlannedCell", "PlannedCorpus", "PlannedProtocol", "PlannedRow", "StoredPlan"]
+__all__ = [
+    "PlannedCell",
+    "PlannedCorpus",
+    "PlannedLooks",
+    "PlannedProtocol",
+    "PlannedRow",
+    "StoredPlan",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +141,23 @@ class PlannedCell(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedLooks(Record):
+    """Of a suite that adds seeds until it is decided: what was declared, and how far it is.
+
+    Args:
+        looks: Numbers of seeds at which it is looked, declared before the first run.
+        decide: What is asked: ``best``, or the label of the row that others are compared with.
+        look: The one of ``looks`` whose seeds are planned.
+        decided: Whether that look decided; None while it waits for runs.
+    """
+
+    looks: tuple[int, ...]
+    decide: str
+    look: int
+    decided: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredPlan(Record):
     """A suite as last planned.
 
@@ -145,6 +169,7 @@ class StoredPlan(Record):
         corpora: In the order of the suite.
         rows: In the order of the board.
         cells: Corpus by corpus, row by row, seed by seed.
+        until: Of a suite that adds seeds until it is decided; None where seeds are fixed.
     """
 
     hint: ClassVar[str] = "msa run SUITE plans it again; msa verify finds others"
@@ -156,6 +181,7 @@ class StoredPlan(Record):
     corpora: tuple[PlannedCorpus, ...]
     rows: tuple[PlannedRow, ...]
     cells: tuple[PlannedCell, ...]
+    until: PlannedLooks | None = None
 
     @property
     def keys(self) -> frozenset[str]:

@@ -4,7 +4,7 @@
 declared families, ``benjamini_hochberg`` with exploration, ``tost`` with claims of no difference.
 """
 
-from harness.stats.collapse import Collapse, collapse
+from harness.stats.collapse import Collapse, collapse, collapse_of_runs, near_constant
 from harness.stats.compare import METHOD, Comparison, Verdict, compare, pair
 from harness.stats.conditional import (
     Conditional,
@@ -59,6 +59,7 @@ __all__ = [
     "benjamini_hochberg",
     "calibration",
     "collapse",
+    "collapse_of_runs",
     "compare",
     "compare_metrics",
     "declared_margin",
@@ -69,12 +70,14 @@ __all__ = [
     "levels",
     "mcnemar",
     "narrower",
+    "near_constant",
     "pair",
     "paired_t_over_seeds",
     "power",
     "probability_of_improvement",
     "quality",
     "rank",
+    "reference",
     "resample",
     "resolution",
     "resolution_of_accuracy",

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv
 
-__all__ = ["Collapse", "collapse", "near_constant", "outlying"]
+__all__ = ["Collapse", "collapse", "collapse_of_runs", "near_constant", "outlying"]
 
 _NEAR_CONSTANT = 0.10
 """Spread of predictions, as share of the spread of labels, below which a run counts as collapsed.
@@ -62,8 +62,31 @@ class Collapse:
 
     def __str__(self) -> str:
         """As boards show it: ``4/5 + 1 collapsed``."""
+        return self.among(self.runs)
+
+    def among(self, planned: int) -> str:
+        """Sound runs of those planned, which may be more than there are, and collapsed ones."""
         sound = self.runs - len(self.collapsed)
-        return f"{sound}/{self.runs} + {len(self.collapsed)} collapsed"
+        return f"{sound}/{planned} + {len(self.collapsed)} collapsed"
+
+    def sentence(self, seeds: Sequence[int] = ()) -> str:
+        """How often it happened, and how often it may.
+
+        Args:
+            seeds: Of the collapsed runs, where they are known.
+
+        Example:
+            >>> Collapse(collapsed=(2,), runs=5, low=0.005, high=0.716).sentence([1113])
+            '1 of 5 runs collapsed (seed 1113): probability of collapse .20 [.01, .72]'
+        """
+        named = ""
+        if seeds:
+            named = f" (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})"
+        share, low, high = (f"{v:.2f}".removeprefix("0") for v in (self.share, self.low, self.high))
+        return (
+            f"{len(self.collapsed)} of {self.runs} runs collapsed{named}: probability of collapse"
+            f" {share} [{low}, {high}]"
+        )
 
 
 def near_constant(pred: ArrayLike, truth: ArrayLike) -> bool:
@@ -121,9 +144,19 @@ def collapse(pred: ArrayLike, truth: ArrayLike) -> Collapse:
         ('2/3 + 1 collapsed', 0.008, 0.906)
     """
     runs, labels = np.atleast_2d(np.asarray(pred, np.float64)), np.asarray(truth, np.float64)
-    flat = np.array([near_constant(run, labels) for run in runs])
+    return collapse_of_runs([(run, labels) for run in runs])
+
+
+def collapse_of_runs(runs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Collapse:
+    """``collapse`` of runs that need not predict the same clips.
+
+    Args:
+        runs: Predictions and labels of each, (n,) float64 both.
+    """
+    flat = np.array([near_constant(pred, truth) for pred, truth in runs])
+    costs = np.array([np.abs(pred - truth).mean() for pred, truth in runs])
     far = np.zeros_like(flat)
-    far[~flat] = outlying(np.abs(runs[~flat] - labels).mean(axis=1).tolist())
+    far[~flat] = outlying(costs[~flat].tolist())
     bad, total = int((flat | far).sum()), len(runs)
     return Collapse(
         collapsed=tuple(np.flatnonzero(flat | far).tolist()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,18 +12,12 @@ import pandas as pd
 
 from harness.data.datasets import Dataset
 from harness.metrics import Values, score
-from harness.metrics.regression import calibration_slope, corr
+from harness.metrics.regression import calibration_slope, corr, mae
+from harness.stats import collapse_of_runs, near_constant
 from harness.submissions.manifest import NOT_STATED, SubmissionManifest
 
 __all__ = ["Flag", "SubmittedRun", "collapse", "flags_of", "runs_of", "score_runs"]
 
-_NEAR_CONSTANT = 0.10
-"""Spread of predictions, as share of the spread of labels, below which a run counts as collapsed.
-
-Least squares on useless inputs shrinks to the mean; a model with Corr .3 that is calibrated still
-spreads .3 as much as the labels.
-"""
-_FEWEST_VALUES = 3
 _CLASSES = 7
 """At most so many different predictions are classes, not scores."""
 _FLIPPED = -0.3
@@ -108,22 +103,28 @@ def flags_of(
 
 
 def collapse(runs: list[SubmittedRun]) -> Iterator[Flag]:
-    """Flags of runs that predict one number, or nearly one."""
-    constant = [run for run in runs if run.pred.min() == run.pred.max()]
+    """Flags of runs that collapsed: to one number, nearly one, or far from the others."""
+    found = [runs[i] for i in collapse_of_runs([(r.pred, r.truth) for r in runs]).collapsed]
+    constant = [run for run in found if run.pred.min() == run.pred.max()]
+    near = [r for r in found if r not in constant and near_constant(r.pred, r.truth)]
+    far = [run for run in found if run not in constant and run not in near]
     if constant:
-        yield Flag("constant", f"every prediction is the same number in {_of(constant, runs)}")
-    collapsed = [run for run in runs if run not in constant and _is_near_constant(run)]
-    if collapsed:
-        ratio = max(_spread(run) for run in collapsed)
+        yield Flag("constant", f"every prediction is the same number in {_named(constant, runs)}")
+    if near:
+        ratio = max(_spread(run) for run in near)
         yield Flag(
             "near-constant",
             f"near-constant: predictions spread {ratio:.1%} as much as the labels in"
-            f" {_of(collapsed, runs)}",
+            f" {_named(near, runs)}",
         )
-
-
-def _is_near_constant(run: SubmittedRun) -> bool:
-    return _spread(run) < _NEAR_CONSTANT or np.unique(run.pred).size < _FEWEST_VALUES
+    if far:
+        least = min(mae(run.pred, run.truth) for run in far)
+        others = [mae(run.pred, run.truth) for run in runs if run not in found]
+        yield Flag(
+            "outlying",
+            f"outlying: MAE is {least:.3f} or more in {_named(far, runs)}, and"
+            f" {statistics.median(others):.3f} in the median of the others",
+        )
 
 
 def _spread(run: SubmittedRun) -> float:
@@ -205,6 +206,14 @@ def _statements(runs: list[SubmittedRun], manifest: SubmissionManifest) -> Itera
         yield Flag("selected-on-test", "the checkpoint was selected on the test split")
     elif manifest.selection == NOT_STATED:
         yield Flag("selection-not-stated", "how the checkpoint was selected is not stated")
+
+
+def _named(some: list[SubmittedRun], runs: list[SubmittedRun]) -> str:
+    """How many of the runs, and which."""
+    if len(runs) == 1:
+        return _of(some, runs)
+    seeds = ", ".join(str(run.seed) for run in some)
+    return f"{_of(some, runs)} (seed{'s' * (len(some) > 1)} {seeds})"
 
 
 def _of(some: list[SubmittedRun], runs: list[SubmittedRun]) -> str:

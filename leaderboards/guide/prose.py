@@ -67,6 +67,14 @@ MARKS = (
     """- **Seeds `n/N`**: n of N planned runs are there. A row with a hole is shown but not ranked,
     and *Holes* below the table says why: failed, damaged, not run, not applicable. A hole is
     never a zero.""",
+    """- **Seeds `4/5 + 1 collapsed`**: five runs, one of which predicts nearly the same for every
+    clip, or is far worse than the row's other runs. A flag names its seed. It is a result of the
+    system: it stays in every mean and comparison. JSON has the probability of collapse with its
+    95 % interval, and so has the page where the pointer rests.""",
+    """- **Looks**: seeds of some suites are added until it is decided. *How to read this* then
+    names the numbers of seeds at which it was looked, declared before the first run, and the
+    level of every claim. Whoever looks after every few seeds, at .05 each time, finds differences
+    between equal systems twice as often.""",
     """- **`det.`, `n=1`**: no seed changes the result; one run only. Neither has a spread. An `n=1`
     row is a checkpoint: it is compared with others, in words that say so, and has no rank.""",
     """- **`{undefined}`**: undefined in at least one run, such as the correlation of a constant.

@@ -5,6 +5,7 @@ computed once per grid or board and remembered by it.
 """
 
 from leaderboards.model.board import (
+    ALPHA,
     Board,
     CorpusFacts,
     Facts,
@@ -31,6 +32,7 @@ from leaderboards.model.summary import Summary, ordered, summarise
 from leaderboards.model.tracks import PLAIN, Track, plain_first
 
 __all__ = [
+    "ALPHA",
     "PLAIN",
     "Across",
     "Analysis",

@@ -19,13 +19,16 @@ from harness._util.canonical import Json
 from harness.data.datasets import Dataset
 from harness.data.split_labels import SplitLabels
 from harness.metrics import Metric
+from harness.runs.looks import Look
 from harness.runs.store import RunStore
 from harness.spec import PredictionCell
+from harness.stats import Collapse
 from harness.submissions import Badge
 from leaderboards.model.memo import once
 from leaderboards.model.tracks import PLAIN, Track, plain_first
 
 __all__ = [
+    "ALPHA",
     "Board",
     "CorpusFacts",
     "Facts",
@@ -37,6 +40,9 @@ __all__ = [
     "parts",
     "shown",
 ]
+
+ALPHA = 0.05
+"""Level of every claim on a board whose seeds were fixed beforehand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +129,7 @@ class Row:
         selection: For submissions, what is stated to have chosen the checkpoint.
         clips: For submissions, how many clips every run covers.
         flags: What a reader must know, such as that predictions collapsed.
+        collapse: How many of its runs collapsed; None for constants and rows without a run.
     """
 
     label: str
@@ -144,6 +151,12 @@ class Row:
     selection: str = ""
     clips: int | None = None
     flags: tuple[str, ...] = ()
+    collapse: Collapse | None = None
+
+    @property
+    def collapsed(self) -> tuple[int, ...]:
+        """Seeds of the runs that collapsed."""
+        return tuple(self.runs[i].seed for i in self.collapse.collapsed) if self.collapse else ()
 
     @property
     def track(self) -> Track:
@@ -221,6 +234,7 @@ class Grid:
         whole: For one of its ``parts``, the grid that it is a part of.
         corruption: The grid of conditions that test clips were seen under, or ``none``.
         under: Row -> (S, C, N) its predictions under them; None where there are none.
+        alpha: Level of every claim.
     """
 
     corpus: CorpusFacts
@@ -231,6 +245,7 @@ class Grid:
     whole: Grid | None = None
     corruption: str = "none"
     under: Callable[[Row], NDArray[np.float64]] | None = None
+    alpha: float = ALPHA
 
     @property
     def tracks(self) -> tuple[Track, ...]:
@@ -249,6 +264,7 @@ class Board:
         seeds: Those planned.
         grids: One per corpus, in order.
         store: Where the runs are, for what their predictions on other splits say.
+        look: Of a suite that adds seeds until it is decided, the look that it has reached.
     """
 
     suite: str
@@ -257,6 +273,12 @@ class Board:
     seeds: tuple[int, ...]
     grids: tuple[Grid, ...]
     store: RunStore
+    look: Look | None = None
+
+    @property
+    def alpha(self) -> float:
+        """Level of every claim."""
+        return ALPHA if self.look is None else self.look.level
 
 
 def has_transfers(board: Board) -> bool:

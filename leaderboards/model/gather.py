@@ -19,13 +19,14 @@ from harness.data.split_labels import SplitLabels
 from harness.errors import StoreError
 from harness.metrics import metrics
 from harness.runs.labels import predictions_of, predictions_under, scores_of, stored_labels
+from harness.runs.looks import look_of
 from harness.runs.store import RunStore, StoredRun
 from harness.spec import PredictionCell
 from harness.spec.conditions import grid
 from harness.spec.prediction_cell import CALIBRATED, EXCLUDED, WORST_CASE
 from harness.submissions import flags
-from leaderboards.model.board import Board, CorpusFacts, Facts, Grid, MissingRun, Row, Run
-from leaderboards.model.submissions import entries
+from leaderboards.model.board import ALPHA, Board, CorpusFacts, Facts, Grid, MissingRun, Row, Run
+from leaderboards.model.submissions import collapse_of, entries
 
 __all__ = ["gather"]
 
@@ -40,9 +41,12 @@ def gather(store: RunStore, suite: str) -> Board:
         StoreError: When the suite was never planned here, or a record is damaged or does not fit
             the labels.
     """
-    plan: _Record = store.plan(suite).json()
+    planned = store.plan(suite)
+    plan: _Record = planned.json()
+    look = None if planned.until is None else look_of(planned.until)
+    alpha = ALPHA if look is None else look.level
     try:
-        grids = tuple(_grid(store, plan, corpus) for corpus in plan["corpora"])
+        grids = tuple(_grid(store, plan, corpus, alpha) for corpus in plan["corpora"])
         return Board(
             suite=suite,
             title=plan["title"],
@@ -50,6 +54,7 @@ def gather(store: RunStore, suite: str) -> Board:
             seeds=tuple(plan["seeds"]),
             grids=grids,
             store=store,
+            look=look,
         )
     except KeyError as error:
         raise StoreError(
@@ -58,7 +63,7 @@ def gather(store: RunStore, suite: str) -> Board:
         ) from error
 
 
-def _grid(store: RunStore, plan: _Record, record: _Record) -> Grid:
+def _grid(store: RunStore, plan: _Record, record: _Record, alpha: float) -> Grid:
     corpus = CorpusFacts(
         name=record["name"],
         data=record["data"],
@@ -90,6 +95,7 @@ def _grid(store: RunStore, plan: _Record, record: _Record) -> Grid:
         submissions=tuple(row for row in entered if row.outside),
         corruption=plan["protocol"].get("corruption", "none"),
         under=_reader(store, truth, plan["protocol"].get("corruption", "none")),
+        alpha=alpha,
     )
 
 
@@ -128,6 +134,7 @@ def _row(
         runs=runs,
         missing_runs=tuple(outcome for outcome in outcomes if isinstance(outcome, MissingRun)),
         flags=() if record["reference"] else _flags(runs, truth),
+        collapse=None if record["reference"] else collapse_of(runs, truth.labels),
     )
 
 
@@ -175,6 +182,8 @@ def _variants(truth: SplitLabels, stored: StoredRun) -> dict[PredictionCell, NDA
 
 def _flags(runs: tuple[Run, ...], truth: SplitLabels) -> tuple[str, ...]:
     """What a reader must know of a row's predictions: that they collapsed."""
+    if not runs:
+        return ()
     given = [
         flags.SubmittedRun(seed=run.seed, ids=truth.ids, pred=run.pred, truth=truth.labels)
         for run in runs

@@ -12,12 +12,13 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from harness.metrics import metrics_for
 from harness.stats import AverageRank, Field, Ranking, average_ranks, fields_of, rank
-from leaderboards.model.board import Board, Grid, Row, has_transfers, parts
+from leaderboards.model.board import ALPHA, Board, Grid, Row, has_transfers, parts
 from leaderboards.model.memo import once
 from leaderboards.model.tracks import Track, plain_first
 
@@ -103,20 +104,27 @@ def analyse(grid: Grid) -> Analysis:
     ranked = [row.label for row in grid.rows if not unranked_because(row)]
     fields = {} if len(ranked) < 2 else {name: of.among(ranked) for name, of in every.items()}
     if len(grid.tracks) > 1:
-        return Analysis(fields=fields, rankings={}, crossed=rank_all(every), checkpoints={})
+        return Analysis(
+            fields=fields, rankings={}, crossed=rank_all(every, grid.alpha), checkpoints={}
+        )
     single = any(len(of.names) > len(ranked) for of in every.values())
     return Analysis(
         fields=fields,
-        rankings=rank_all(fields),
+        rankings=rank_all(fields, grid.alpha),
         crossed={},
-        checkpoints=rank_all(every) if single else {},
+        checkpoints=rank_all(every, grid.alpha) if single else {},
     )
 
 
-def rank_all(fields: Mapping[str, Field]) -> dict[str, Ranking]:
-    """Rank sets in every metric, side by side: NumPy computes without the interpreter's lock."""
+def rank_all(fields: Mapping[str, Field], alpha: float = ALPHA) -> dict[str, Ranking]:
+    """Rank sets in every metric, side by side: NumPy computes without the interpreter's lock.
+
+    Args:
+        fields: Metric -> field.
+        alpha: Level of the claims in each.
+    """
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
-        return dict(zip(fields, pool.map(rank, fields.values()), strict=True))
+        return dict(zip(fields, pool.map(partial(rank, alpha=alpha), fields.values()), strict=True))
 
 
 @once
@@ -172,7 +180,7 @@ def _across(track: Track, grids: Sequence[Grid], metric: str) -> Across | None:
         metric=metric,
         corpora=tuple(grid.corpus.name for grid in chosen),
         left_out=left_out,
-        rows=average_ranks([analyse(grid).fields[metric] for grid in chosen]),
+        rows=average_ranks([analyse(grid).fields[metric] for grid in chosen], chosen[0].alpha),
     )
 
 

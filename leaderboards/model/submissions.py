@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from harness.data.split_labels import SplitLabels
 from harness.errors import StoreError
 from harness.metrics import score
 from harness.runs.store import RunStore
+from harness.stats import Collapse, collapse_of_runs
 from harness.submissions import NOT_STATED, StoredSubmission, SubmissionRecord, SubmissionStore
 from leaderboards.model.board import CorpusFacts, Row, Run
 
-__all__ = ["entries"]
+__all__ = ["collapse_of", "entries"]
 
 _BY_VALIDATION = ("validation", "none (no training)")
 
@@ -42,6 +44,7 @@ def entries(
 
 def _row(submission: StoredSubmission, truth: SplitLabels, protocol: str) -> Row:
     record = submission.manifest
+    runs = tuple(_runs(submission, truth))
     return Row(
         label=record.stated.display,
         system="submission",
@@ -51,7 +54,7 @@ def _row(submission: StoredSubmission, truth: SplitLabels, protocol: str) -> Row
         changed={},
         deterministic=record.stated.deterministic,
         reference=False,
-        runs=tuple(_runs(submission, truth)),
+        runs=runs,
         missing_runs=(),
         outside=_outside(record, protocol),
         badge=record.badge,
@@ -59,6 +62,25 @@ def _row(submission: StoredSubmission, truth: SplitLabels, protocol: str) -> Row
         selection=record.stated.selection,
         clips=record.clips,
         flags=tuple(flag.text for flag in record.flags),
+        collapse=collapse_of(runs, truth.labels),
+    )
+
+
+def collapse_of(runs: Sequence[Run], labels: NDArray[np.float64]) -> Collapse | None:
+    """Which runs of a row collapsed, each judged by the clips that it predicts.
+
+    Args:
+        runs: Of the row.
+        labels: (N,) of the test clips.
+
+    Returns:
+        None without a run.
+    """
+    if not runs:
+        return None
+    there = [np.isfinite(run.pred) for run in runs]
+    return collapse_of_runs(
+        [(run.pred[is_], labels[is_]) for run, is_ in zip(runs, there, strict=True)]
     )
 
 

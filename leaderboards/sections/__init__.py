@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TypeAlias
 
+from harness._util.canonical import Json
 from harness.metrics import metrics_for
+from harness.runs.looks import Look
 from leaderboards.document import Document, Part
 from leaderboards.model import Board, Grid, Row, ordered, shown
 from leaderboards.sections import (
@@ -110,12 +112,23 @@ def records(board: Board, order: Sequence[Section] = ORDER) -> list[Record]:
     ]
 
 
+def _look(look: Look) -> dict[str, Json]:
+    """At how many seeds it is looked, which look was reached, and the level of claims at it."""
+    return {
+        "looks": list(look.looks),
+        "seeds": look.seeds,
+        "level": look.level,
+        "decide": look.decide,
+    }
+
+
 def _record(board: Board, grid: Grid, row: Row, sections: Sequence[CorpusSection]) -> Record:
     return {
         "corpus": grid.corpus.name,
         "data": grid.corpus.data,
         "twin": grid.corpus.twin,
         "protocol": board.protocol["digest"],
+        "look": None if board.look is None else _look(board.look),
         "row": row.label,
         "system": row.system,
         "reference": row.reference,

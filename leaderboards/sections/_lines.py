@@ -34,6 +34,7 @@ def line_of(grid: Grid, row: Row) -> Line:
         text=encoded(row),
         side_info=row.side_info,
         seeds=seeds(row),
+        about_seeds=row.collapse.sentence(row.collapsed) if row.collapse and row.collapsed else "",
         runs=tuple(_run_name(row, run.seed) for run in row.runs),
         unranked=unranked_because(row) or alone,
         flags=(*row.flags, *_flags(grid, row)),

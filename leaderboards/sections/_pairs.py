@@ -76,7 +76,13 @@ def _of_single_runs(ranking: Ranking | None, metric: Metric, single: Collection[
     return Table(
         columns=(*left(f"{metric.title}: row - column"), *right(*ranking.names)),
         rows=tuple(
-            (a, *(pair_cell(a, found.get((a, b)), metric, single) for b in ranking.names))
+            (
+                a,
+                *(
+                    pair_cell(a, found.get((a, b)), metric, ranking.alpha, single)
+                    for b in ranking.names
+                ),
+            )
             for a in ranking.names
             if a in single
         ),
@@ -102,7 +108,7 @@ def _table(rankings: Mapping[str, Ranking], metric: Metric) -> Table:
     return Table(
         columns=(*left(f"{metric.title}: row - column"), *right(*ranking.names)),
         rows=tuple(
-            (a, *(pair_cell(a, found.get((a, b)), metric) for b in ranking.names))
+            (a, *(pair_cell(a, found.get((a, b)), metric, ranking.alpha) for b in ranking.names))
             for a in ranking.names
         ),
     )
@@ -114,14 +120,16 @@ def by_both(ranking: Ranking) -> Mapping[tuple[str, str], Pairing]:
     return there | {(pair.b, pair.a): pair for pair in ranking.pairs}
 
 
-def pair_cell(row: str, pair: Pairing | None, metric: Metric, single: Collection[str] = ()) -> str:
+def pair_cell(
+    row: str, pair: Pairing | None, metric: Metric, alpha: float, single: Collection[str] = ()
+) -> str:
     """Effect of ``row`` minus the other of the pair, adjusted p and verdict.
 
     With a row among ``single``, the verdict says that it is about checkpoints.
     """
     if pair is None:
         return EMPTY
-    effect, _, _, verdict = pair.seen_from(row)
+    effect, _, _, verdict = pair.seen_from(row, alpha)
     shown = number(effect, metric, signed=True, directed=True)
     about = "checkpoint " if pair.a in single or pair.b in single else ""
     return f"{shown}, {p_value(pair.p_adjusted)}: {about}{verdict}"
@@ -162,7 +170,7 @@ def square(
                 low=pair.low,
                 high=pair.high,
                 p=pair.p_adjusted,
-                verdict=pair.verdict(),
+                verdict=pair.verdict(ranking.alpha),
             )
             for pair in ranking.pairs
             if kept(pair)

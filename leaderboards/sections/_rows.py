@@ -24,14 +24,17 @@ def heading(metric: Metric) -> str:
 
 
 def seeds(row: Row) -> str:
-    """Runs present of runs planned: ``3/5``, ``det.`` or ``n/a``."""
+    """Runs present of runs planned: ``3/5``, ``4/5 + 1 collapsed``, ``det.`` or ``n/a``."""
     n = len(row.runs)
     if row.missing_runs and all(one.state == "not applicable" for one in row.missing_runs):
         return "n/a"
     if row.deterministic:
         done = ONCE if row.zero_shot else "det."
         return done if n else f"{done} 0/1"
-    return f"{n}/{row.planned}" + (", n=1" if n == 1 else "")
+    done = f"{n}/{row.planned}"
+    if row.collapse is not None and row.collapsed:
+        done = row.collapse.among(row.planned)
+    return done + (", n=1" if n == 1 else "")
 
 
 def encoded(row: Row) -> str:

@@ -66,7 +66,7 @@ def table(grid: Grid) -> Table:
     def cell(a: str, b: str) -> str:
         if knows[a] == knows[b]:
             return EMPTY
-        return f"{APART} {pair_cell(a, found.get((a, b)), metric, single)}"
+        return f"{APART} {pair_cell(a, found.get((a, b)), metric, ranking.alpha, single)}"
 
     return Table(
         columns=(*left(f"{metric.title}: row - column", "Knows"), *right(*names)),

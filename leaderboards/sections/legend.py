@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.metrics import Metric, metrics, metrics_for
+from harness.runs.looks import Look
+from harness.runs.looks import shown as level
 from harness.stats import DRAWS
 from harness.submissions import Badge
 from leaderboards.document import (
@@ -15,6 +17,7 @@ from leaderboards.document import (
     PerFormat,
     Text,
     badge,
+    bold,
     code,
     text,
 )
@@ -29,13 +32,28 @@ def _blocks(board: Board) -> Iterator[Block]:
     yield Heading(2, text("How to read this"))
     yield PerFormat(page=(_DRAWN, _BADGES))
     selection = metrics[str(board.protocol["selection_metric"])]
-    yield Bullets(tuple(_marks(selection)))
+    looked = () if board.look is None else (_looked(board.look),)
+    yield Bullets((*looked, *_marks(selection)))
     yield Heading(2, text("Metrics"))
     yield text("p is the prediction, y the label.")
     shown = {
         m: None for grid in board.grids for m in metrics_for(grid.corpus.dataset, primary=True)
     }
     yield Bullets(tuple(map(_definition, shown)))
+
+
+def _looked(look: Look) -> Text:
+    looks = ", ".join(map(str, look.looks))
+    return text(
+        bold("Looks:"),
+        f" seeds were added until decided, looks at {looks}; claims at the level of the look"
+        f" reached, with {look.seeds} seeds:",
+        BREAK,
+        f"{level(look.level)}. Looks were declared before the first run; over all of them a false"
+        " claim is as rare as with one",
+        BREAK,
+        "look at .050. (Wang and Tsiatis, Biometrics 43(1), 1987.)",
+    )
 
 
 def _definition(metric: Metric) -> Text:

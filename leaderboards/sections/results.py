@@ -175,6 +175,7 @@ def _fields(grid: Grid, row: Row) -> Mapping[str, Json]:
         "rank": list(ranking.rank_of(row.label)) if ranking and ranked else None,
         "could_be_best": row.label in ranking.could_be_best if ranking and ranked else None,
         "unranked_because": unranked_because(row) or None,
+        "collapse": _collapse(row),
         "metrics": {
             metric.name: {
                 **_metric(summarise(row, metric)),
@@ -183,6 +184,19 @@ def _fields(grid: Grid, row: Row) -> Mapping[str, Json]:
             }
             for metric in metrics_for(grid.corpus.dataset)
         },
+    }
+
+
+def _collapse(row: Row) -> Json:
+    """Which runs collapsed, and how often any does, with the 95 % interval; None for constants."""
+    found = row.collapse
+    if found is None:
+        return None
+    return {
+        "seeds": list(row.collapsed),
+        "probability": found.share,
+        "low": found.low,
+        "high": found.high,
     }
 
 

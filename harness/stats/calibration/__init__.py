@@ -43,4 +43,6 @@ __all__ = [
     "find",
     "load",
     "run",
+    "simulated",
+    "study",
 ]

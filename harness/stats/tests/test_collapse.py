@@ -1,40 +1,55 @@
-"""Collapsed runs are found, counted with an exact interval, and not found where there are none."""
+"""Collapsed runs: found in rows of any size, counted with an exact interval, never dropped."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy.stats import binomtest
 
-from harness.stats import collapse
-from harness.stats.collapse import near_constant, outlying
+from harness.stats.collapse import collapse, collapse_of_runs, near_constant, outlying
 
-TRUTH = np.random.default_rng(0).uniform(-3, 3, 200)
-
-
-def runs(*noises, seed=0):
-    rng = np.random.default_rng(seed)
-    return np.stack([TRUTH + rng.normal(0, noise, TRUTH.size) for noise in noises])
+RNG = np.random.default_rng(3)
+TRUTH = RNG.normal(0.0, 1.5, 200)
 
 
-def test_a_near_constant_run_and_one_far_off_are_both_counted() -> None:
-    pred = runs(0.8, 0.82, 0.78, 0.81, 2.4, 0.79)
-    pred[1] = 0.1 + 1e-3 * TRUTH
-    found = collapse(pred, TRUTH)
-    assert found.collapsed == (1, 4)
-    assert str(found) == "4/6 + 2 collapsed"
-    exact = stats.binomtest(2, 6).proportion_ci(method="exact")
+def noisy(spread: float) -> np.ndarray:
+    return TRUTH + RNG.normal(0.0, spread, TRUTH.size)
+
+
+@pytest.mark.parametrize(("bad", "runs"), [(0, 5), (1, 5), (3, 10), (2, 2)])
+def test_the_interval_is_that_of_clopper_and_pearson(bad: int, runs: int) -> None:
+    preds = [0.01 * TRUTH] * bad + [noisy(0.5) for _ in range(runs - bad)]
+    found = collapse(np.stack(preds), TRUTH)
+    exact = binomtest(bad, runs).proportion_ci(method="exact")
+    assert found.collapsed == tuple(range(bad))
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
+    assert found.share == bad / runs
 
 
-@pytest.mark.parametrize("bad", [0, 3])
-def test_intervals_at_the_ends(bad: int) -> None:
-    pred = runs(0.8, 0.8, 0.8)
-    pred[:bad] = 0.0
-    found = collapse(pred, TRUTH)
-    exact = stats.binomtest(bad, 3).proportion_ci(method="exact")
-    assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
-    assert found.share == bad / 3
+def test_a_run_far_from_the_others_collapsed_too() -> None:
+    preds = [noisy(0.5) for _ in range(4)]
+    assert collapse(np.stack([*preds, noisy(3.0)]), TRUTH).collapsed == (4,)
+    assert collapse(np.stack([*preds[:2], noisy(3.0)]), TRUTH).collapsed == ()  # nobody knows
+
+
+def test_runs_may_predict_different_clips() -> None:
+    runs = [(noisy(0.5)[:n], TRUTH[:n]) for n in (200, 150, 100, 120)]
+    flat = (np.full(90, 0.3), TRUTH[:90])
+    assert collapse_of_runs([*runs, flat]).collapsed == (4,)
+
+
+def test_it_is_said_with_seeds_and_probability() -> None:
+    found = collapse(
+        np.stack([noisy(0.5), 0.01 * TRUTH, noisy(0.5), noisy(0.5), noisy(0.5)]), TRUTH
+    )
+    assert str(found) == "4/5 + 1 collapsed"
+    assert found.among(6) == "4/6 + 1 collapsed"
+    assert found.sentence([1112]) == (
+        "1 of 5 runs collapsed (seed 1112): probability of collapse .20 [.01, .72]"
+    )
+    assert collapse(np.stack([noisy(0.5)]), TRUTH).sentence() == (
+        "0 of 1 runs collapsed: probability of collapse .00 [.00, .97]"
+    )
 
 
 def test_ordinary_spread_is_no_collapse() -> None:

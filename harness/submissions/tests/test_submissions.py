@@ -403,7 +403,7 @@ def test_one_collapsed_run_among_good_ones_is_named() -> None:
     collapsed = spread_to(0.01).assign(seed=7)
     flags = check(pd.concat([*runs, collapsed]), SIMS, MINE).flags
     assert [f.text for f in flags if f.kind == "near-constant"] == [
-        "near-constant: predictions spread 1.0% as much as the labels in 1 of 3 runs"
+        "near-constant: predictions spread 1.0% as much as the labels in 1 of 3 runs (seed 7)"
     ]
 
 

@@ -115,7 +115,10 @@ class ResultsTable:
         )
 
     def _row(self, line: Line) -> Html:
-        cells = [_name(line), tag("td", line.seeds, class_="number", data_sort=_share(line))]
+        about = line.about_seeds or None
+        share = _share(line)
+        runs = tag("td", line.seeds, class_="number", data_sort=share, title=about)
+        cells = [_name(line), runs]
         if self.shown.ranked > 1 or self._apart:
             cells.append(self._rank(line))
         if self._seeded:

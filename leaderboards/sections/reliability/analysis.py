@@ -229,11 +229,13 @@ def study(board: Grid, metric: Metric) -> Reliability | None:
         rows=tuple(found),
         ranked_by=ranked_by,
         rankings={
-            track: rank(_field(ranked, leading, board, metric))
+            track: rank(_field(ranked, leading, board, metric), board.alpha)
             for track, own in tracks.items()
             if len(ranked := [row for row in own if not is_checkpoint(row)]) > 1
         },
-        crossed=rank(_field(every, leading, board, metric)) if len(tracks) > 1 else None,
+        crossed=rank(_field(every, leading, board, metric), board.alpha)
+        if len(tracks) > 1
+        else None,
         gains=tuple(_gains(found, cells, [conditions[place] for place in needed], metric)),
     )
 

@@ -10,10 +10,10 @@ from harness._util.printed import defined
 from harness.metrics import Metric
 from harness.spec.conditions import MODALITIES
 from harness.spec.laws import laws
-from harness.stats import Pairing
+from harness.stats import Pairing, Ranking
 from leaderboards.document import Column, Table
 from leaderboards.literature import PublishedRow, lines, of_conditions
-from leaderboards.model import Track, is_checkpoint, plain_first
+from leaderboards.model import ALPHA, Track, is_checkpoint, plain_first
 from leaderboards.numbers import EMPTY, TIED, UNDEFINED, arrow, bounds, number, rank_set
 from leaderboards.sections.reliability.analysis import Area, Gain, Reliability, RowReliability
 
@@ -160,21 +160,22 @@ def breakdown(found: Reliability, track: Track) -> Table:
 def pairs(found: Reliability, track: Track) -> Table:
     """Every two ranked rows of a track, by the area that ranks."""
     ranking = found.rankings.get(track)
-    return _pairs(() if ranking is None else ranking.pairs, found)
+    return _pairs(ranking, () if ranking is None else ranking.pairs, found)
 
 
 def crossing(found: Reliability) -> Table:
     """Every two rows of different tracks: what they were trained on and the systems at once."""
     if found.crossed is None:
-        return _pairs((), found)
+        return _pairs(None, (), found)
     known = {one.row.label: one.row.track for one in found.rows}
     apart = [pair for pair in found.crossed.pairs if known[pair.a] != known[pair.b]]
-    return _pairs(apart, found)
+    return _pairs(found.crossed, apart, found)
 
 
-def _pairs(shown: Sequence[Pairing], found: Reliability) -> Table:
+def _pairs(ranking: Ranking | None, shown: Sequence[Pairing], found: Reliability) -> Table:
     metric = found.metric
     single = {one.row.label for one in found.rows if is_checkpoint(one.row)}
+    alpha = ALPHA if ranking is None else ranking.alpha
     return Table(
         columns=(
             *(Column(title, "left") for title in ("A", "B")),
@@ -188,7 +189,7 @@ def _pairs(shown: Sequence[Pairing], found: Reliability) -> Table:
                 bounds(pair.low, pair.high, metric),
                 defined(pair.p_value, ".4f", UNDEFINED),
                 defined(pair.p_adjusted, ".4f", UNDEFINED),
-                "checkpoint " * (not single.isdisjoint((pair.a, pair.b))) + pair.verdict(),
+                "checkpoint " * (not single.isdisjoint((pair.a, pair.b))) + pair.verdict(alpha),
             )
             for pair in shown
         ),

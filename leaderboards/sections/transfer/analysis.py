@@ -248,7 +248,8 @@ def _rankings(ranked: Sequence[Standing], family: Family) -> dict[Track, Ranking
                     dataset=family.grids[0].corpus.dataset.name,
                     estimates={s.algorithm: mean for s, mean in own},
                     seeds=tuple(s.seeds for s, _ in own),
-                )
+                ),
+                family.grids[0].alpha,
             )
     return found
 
