@@ -3,3 +3,5 @@
 A file defines one or more ``System`` objects with their cards; nothing registers them. Names that
 begin with an underscore are what several files truly share.
 """
+
+__all__ = ["late_fusion"]

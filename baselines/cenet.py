@@ -15,9 +15,18 @@ from baselines._shared.bert import TokenEncoder, audio_vision, bert_groups, chan
 from baselines._shared.padding import steps_of
 from harness.data.batching import Batch, Sequence
 from harness.errors import SpecError
-from harness.system import Card, System
-from harness.system.network import Dims, Network, Output, ParameterGroup
-from harness.system.params import QuirkParams, TokenParams, TrainingParams, param
+from harness.system import (
+    Card,
+    Dims,
+    Network,
+    Output,
+    ParameterGroup,
+    QuirkParams,
+    System,
+    TokenParams,
+    TrainingParams,
+    param,
+)
 
 __all__ = ["CENET", "CENETParams", "EnhancedEncoder", "Enhancement", "StreamAttention"]
 

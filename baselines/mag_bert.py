@@ -17,9 +17,7 @@ from baselines._shared.bert import TokenEncoder, audio_vision, tokens_of
 from baselines.ef_lstm import pool_padded, pool_to
 from harness.data.batching import Batch, Sequence, Tokens
 from harness.spec import Scalar
-from harness.system import Card, System
-from harness.system.network import Dims, Network, Output
-from harness.system.params import QuirkParams, TokenParams, param
+from harness.system import Card, Dims, Network, Output, QuirkParams, System, TokenParams, param
 
 __all__ = ["MAG_BERT", "AdaptationGate", "MAGBert", "MAGBertParams"]
 

@@ -17,9 +17,18 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from baselines._shared.bert import TokenEncoder, audio_vision, masked_mean, tokens_of
 from harness.data.batching import Batch, Sequence, Tokens
-from harness.system import Card, System
-from harness.system.network import Dims, Network, Output, ParameterGroup
-from harness.system.params import QuirkParams, TokenParams, TrainingParams, param
+from harness.system import (
+    Card,
+    Dims,
+    Network,
+    Output,
+    ParameterGroup,
+    QuirkParams,
+    System,
+    TokenParams,
+    TrainingParams,
+    param,
+)
 
 __all__ = ["MISA", "MISAParams", "SharedPrivate", "StackedLSTM", "difference", "moment_distance"]
 

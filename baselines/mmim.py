@@ -17,9 +17,20 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from baselines._shared.bert import TokenEncoder, audio_vision, tokens_of
 from harness.data.batching import Batch, BatchSource, Sequence
 from harness.spec import Scalar
-from harness.system import Card, System
-from harness.system.network import Dims, Network, Output, ParameterGroup, Pass, Stage
-from harness.system.params import QuirkParams, TokenParams, TrainingParams, param
+from harness.system import (
+    Card,
+    Dims,
+    Network,
+    Output,
+    ParameterGroup,
+    Pass,
+    QuirkParams,
+    Stage,
+    System,
+    TokenParams,
+    TrainingParams,
+    param,
+)
 
 __all__ = ["MMIM", "Contrast", "Likelihood", "MMIMParams", "MutualInformation", "half_log_volume"]
 

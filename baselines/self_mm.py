@@ -14,9 +14,17 @@ from baselines._shared.bert import TokenEncoder, audio_vision, bert_groups, toke
 from baselines._shared.blocks import last_state
 from baselines._shared.label_bank import UNIMODAL, SelfLabelled
 from harness.data.batching import Batch, Sequence
-from harness.system import Card, System
-from harness.system.network import Dims, Output, ParameterGroup
-from harness.system.params import QuirkParams, TokenParams, TrainingParams, param
+from harness.system import (
+    Card,
+    Dims,
+    Output,
+    ParameterGroup,
+    QuirkParams,
+    System,
+    TokenParams,
+    TrainingParams,
+    param,
+)
 
 __all__ = ["SELF_MM", "SelfMM", "SelfMMParams"]
 

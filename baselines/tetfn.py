@@ -18,9 +18,17 @@ from baselines._shared.padding import padded_tokens, steps_of
 from baselines._shared.transformer import CrossModalEncoder
 from baselines.self_mm import Head
 from harness.data.batching import Batch, Sequence
-from harness.system import Card, System
-from harness.system.network import Dims, Output, ParameterGroup
-from harness.system.params import QuirkParams, TokenParams, TrainingParams, param
+from harness.system import (
+    Card,
+    Dims,
+    Output,
+    ParameterGroup,
+    QuirkParams,
+    System,
+    TokenParams,
+    TrainingParams,
+    param,
+)
 
 __all__ = ["TETFN", "Steps", "TETFNParams", "TextEnhanced", "TextEnhancedFusion", "windows"]
 

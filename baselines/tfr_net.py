@@ -29,9 +29,18 @@ from baselines.misa import moment_distance
 from harness.data.batching import Batch
 from harness.errors import SpecError
 from harness.spec import Scalar
-from harness.system import Card, System
-from harness.system.network import Dims, Network, Output, ParameterGroup
-from harness.system.params import QuirkParams, TokenParams, TrainingParams, param
+from harness.system import (
+    Card,
+    Dims,
+    Network,
+    Output,
+    ParameterGroup,
+    QuirkParams,
+    System,
+    TokenParams,
+    TrainingParams,
+    param,
+)
 
 __all__ = [
     "TFR_NET",

@@ -15,7 +15,7 @@ from harness._util.lazy import lazily
 if TYPE_CHECKING:
     from harness.runs.comparing import compare
     from harness.runs.running import run
-    from harness.submissions.scoring import score
+    from harness.submissions import score
 
     __version__: str
 else:
@@ -37,4 +37,4 @@ else:
         return _fetch(name)
 
 
-__all__ = ["__version__", "compare", "run", "score"]
+__all__ = ["__version__", "compare", "errors", "home", "run", "score"]

@@ -34,7 +34,7 @@ class HarnessError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Keep the hint when the error crosses a process border."""
+        """Keep the hint when the error crosses a process boundary."""
         return (_rebuild, (type(self), str(self), self.hint))
 
 

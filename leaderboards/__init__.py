@@ -1,10 +1,8 @@
 """Boards: pure functions of the run store, rebuilt in seconds, without a model or a tracker.
 
-The board of a suite is a Markdown file and an HTML page of the same content, whose bytes depend on
-stored predictions, labels and plans alone.
-What differs between equal runs (seconds, memory) goes into a file of its own beside it.
-
-Nothing heavy is imported before a board is asked for.
+A board is a Markdown file and an HTML page of the same content, whose bytes depend on stored
+predictions, labels and plans alone; what differs between equal runs (seconds, memory) goes into a
+file beside it. Nothing heavy is imported before a board is asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
     from harness._util.canonical import Json
     from harness.runs.store import RunStore
 
-__all__ = ["as_records", "check", "draw", "render", "write"]
+__all__ = ["as_records", "check", "document", "draw", "render", "write"]
 
 
 def render(store: RunStore, suite: str) -> str:
@@ -80,9 +78,13 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     """The board as data: one record per row, in board order, numbers unrounded.
 
     Each record has ``corpus, data, twin, protocol, row, system, reference, deterministic, inputs,
-    side_info, knowledge, supervision, n, N, seeds, runs, holes, metrics``; ``metrics`` maps every
-    metric of the dataset to ``mean``, ``sd`` and ``values`` (one per seed), null where undefined.
-    Models that were asked have ``zero_shot`` too: who, what, when, counts, and ``policies``, the
+    side_info, knowledge, supervision, n, N, seeds, runs, holes, about, ranked_by, rank,
+    could_be_best, unranked_because, metrics``. ``rank`` (first and last) and ``could_be_best`` are
+    claims in the metric ``ranked_by``; ``about`` is ``checkpoints`` for one run of a system that
+    seeds change, else ``systems``. ``metrics`` maps every metric of the dataset to ``mean``, ``sd``
+    and ``values`` (one per seed), null where undefined, with ``leads``, whether no other row is
+    significantly better, and ``exploratory``, true for all metrics but the one that ranks.
+    Zero-shot models have ``zero_shot`` too: model, prompts, date, counts, and ``policies``, the
     metrics under every policy, of single prompts, and calibrated.
 
     Boards of transfers have further records, one per algorithm and family of transfers: ``family,

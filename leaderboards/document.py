@@ -207,6 +207,7 @@ class Score:
         interval: 95 % interval of the mean, where it was compared.
         rank: Rank set, where it was ranked.
         leads: Whether no other line is significantly better.
+        exploratory: Whether ranks are of a metric other than the one that ranks.
     """
 
     mean: float
@@ -216,6 +217,7 @@ class Score:
     interval: tuple[float, float] | None = None
     rank: tuple[int, int] | None = None
     leads: bool = False
+    exploratory: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +232,7 @@ class Line:
         side_info: What it knew besides transcript, audio and vision.
         seeds: Runs present of runs planned, as shown.
         runs: Names of its runs: seeds, or ``det.``.
-        unranked: Why it takes part in no comparison; empty when it does.
+        unranked: Why it has no rank; empty when it has one.
         flags: What a reader must know, a sentence each.
         constant: Whether it is a constant predictor.
         scores: Metric -> score; metrics nobody knows are absent.
@@ -276,7 +278,7 @@ class Pair:
         effect: Difference of their values.
         low: Lower end of its 95 % interval.
         high: Upper end.
-        p: Holm-adjusted p-value.
+        p: P-value, adjusted for all pairs of its table.
         verdict: ``better`` says that ``a`` is; ``negligible``, ``equivalent``, ``undecided``.
     """
 
@@ -301,6 +303,8 @@ class Pairs:
         family: How many pairs the p-values are adjusted for.
         margin: Declared margin of equivalence, if any.
         mark: Stands before every cell.
+        single: Places of the names with one run although seeds change them; what is said of them
+            is said of checkpoints.
     """
 
     caption: str
@@ -310,6 +314,7 @@ class Pairs:
     family: int
     margin: float | None
     mark: str = ""
+    single: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

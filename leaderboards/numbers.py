@@ -11,6 +11,7 @@ __all__ = [
     "APART",
     "CONDITIONAL",
     "EMPTY",
+    "EXPLORATORY",
     "ONCE",
     "TIED",
     "UNDEFINED",
@@ -32,10 +33,13 @@ UNDEFINED = "–"
 """A run exists and its value is mathematically undefined."""
 
 ONCE = "once"
-"""Stands where seeds are counted, for a model that was asked one time."""
+"""Stands where seeds are counted, for a zero-shot model asked one time."""
 
 TIED = "●"
-"""Marks values of the tie group at the top: no other row is significantly better."""
+"""Marks the tie group at the top in the metric that ranks: no other row is significantly better."""
+
+EXPLORATORY = "○"
+"""Marks the same group in any other metric, where nothing bounds the errors of all metrics."""
 
 CONDITIONAL = "conditional on one run: how much another run differs is unseen"
 """Said of comparisons with a row that ran once and could differ the next time."""

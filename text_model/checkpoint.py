@@ -20,7 +20,7 @@ from harness._util.tensors import load_tensors
 from harness.data.batching import Batch, Sequence, Tokens
 from harness.data.datasets import datasets
 from harness.errors import DataError
-from harness.system.network import Dims
+from harness.system import Dims
 from harness.text import Blueprint
 from text_model.layout import released_names
 from text_model.model import TextModel

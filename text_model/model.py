@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.data.batching import Batch, Sequence, Tokens
-from harness.system.network import Dims, Network, Output, ParameterGroup
-from harness.system.params import TrainingParams
+from harness.system import Dims, Network, Output, ParameterGroup, TrainingParams
 from text_model.alignment import CrossAlignment, LinearAlignment
 from text_model.encoders import Padded, StreamEncoder, TextEncoder
 from text_model.fusion import FusionHead

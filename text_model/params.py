@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from harness.errors import SpecError
-from harness.system.params import ClueParams, TrainingProgress, param
+from harness.system import ClueParams, TrainingProgress, param
 from text_model.encoders import EncoderSize
 from text_model.routing import Routing
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.system.network import ParameterGroup
+from harness.system import ParameterGroup
 from text_model.encoders import Attention, EncoderSize, Padded
 from text_model.scan import scan_by
 

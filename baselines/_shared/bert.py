@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from harness.data.batching import Batch, Sequence, Tokens
 from harness.errors import SpecError
-from harness.system.network import Dims, ParameterGroup
+from harness.system import Dims, ParameterGroup
 
 __all__ = [
     "Change",

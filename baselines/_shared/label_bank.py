@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.linalg import vector_norm
 
 from harness.data.batching import Batch, BatchSource
-from harness.system.network import Network, Output
-from harness.system.params import TrainingParams
+from harness.system import Network, Output, TrainingParams
 
 __all__ = ["UNIMODAL", "Featured", "LabelBank", "SelfLabelled"]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from harness.data.batching import Sequence, Tokens
 from harness.errors import SpecError
-from harness.system.network import Dims
+from harness.system import Dims
 
 __all__ = ["check_unknown", "kept_frames", "kept_tokens", "without_frames", "without_tokens"]
 

@@ -17,7 +17,7 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from harness.data.corpus import Split
-from harness.metrics.base import best_index, metrics
+from harness.metrics import best_index, metrics
 from harness.system import Fitted, Params, Task, param
 
 __all__ = ["Features", "RidgeParams", "fit_ridge", "standardised"]

@@ -2,4 +2,4 @@
 
 from baselines.almt.system import ALMT
 
-__all__ = ["ALMT"]
+__all__ = ["ALMT", "blocks"]

@@ -16,8 +16,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from baselines._shared.bert import TokenEncoder
 from baselines._shared.padding import padded_tokens, steps_of
 from harness.data.batching import Sequence, Tokens
-from harness.system.network import Dims
-from harness.system.params import QuirkParams, TokenParams, TrainingProgress, param
+from harness.system import Dims, QuirkParams, TokenParams, TrainingProgress, param
 
 __all__ = [
     "CrossTransformer",

@@ -45,7 +45,7 @@ from harness.system import (
     param,
 )
 from harness.training import clip_losses
-from harness.training.objectives.base import domain_means, membership, training_domains
+from harness.training.objectives import domain_means, membership, training_domains
 from harness.training.objectives.coral import moment_distance
 from harness.training.objectives.vrex import WARM_UP, risk_variance
 

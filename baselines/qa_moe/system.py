@@ -28,10 +28,19 @@ from baselines.qa_moe.parts import (
 from harness.data.batching import Batch
 from harness.data.corpus import STREAMS
 from harness.spec import Scalar
-from harness.system import Card, System
+from harness.system import (
+    Card,
+    Dims,
+    Network,
+    Output,
+    ParameterGroup,
+    Stage,
+    System,
+    TokenParams,
+    TrainingParams,
+    param,
+)
 from harness.system.gates import Gate
-from harness.system.network import Dims, Network, Output, ParameterGroup, Stage
-from harness.system.params import TokenParams, TrainingParams, param
 
 __all__ = ["QA_MOE", "QA_MOE_CODE", "QAMoECodeParams", "QAMoEParams", "QualityAwareExperts"]
 

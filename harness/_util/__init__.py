@@ -3,3 +3,20 @@
 Canonical JSON and digests, atomic writes, checksums, Parquet, text encodings, child seeds,
 registries, process pools and environments of other programs. Nothing here knows what a clip is.
 """
+
+__all__ = [
+    "atomic",
+    "canonical",
+    "checksums",
+    "decoding",
+    "documents",
+    "extras",
+    "lazy",
+    "parquet",
+    "pool",
+    "records",
+    "registry",
+    "seeds",
+    "tensors",
+    "venv",
+]

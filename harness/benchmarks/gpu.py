@@ -24,8 +24,7 @@ from harness.runs.executors.local import LocalExecutor
 from harness.runs.plan import make_plan
 from harness.runs.record import RunRecord
 from harness.spec import Suite
-from harness.system import systems
-from harness.system.params import TokenParams
+from harness.system import TokenParams, systems
 from harness.text.synthetic import TWIN_ENCODER
 
 __all__ = ["on_a_gpu"]

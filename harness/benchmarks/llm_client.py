@@ -16,8 +16,7 @@ from harness.benchmarks.measure import BenchmarkRow, Measure, Scale, alternate, 
 from harness.errors import RunFailed
 from harness.home import Home
 from mllm_eval.canary.items import made
-from mllm_eval.client import Client, Limits, Request, TokenSampling, ask_all
-from mllm_eval.client.journal import Journal
+from mllm_eval.client import Client, Journal, Limits, Request, TokenSampling, ask_all
 from mllm_eval.model.card import models
 from mllm_eval.model.weights import locate
 from mllm_eval.prompt.prompt import prompts

@@ -38,7 +38,6 @@ class Scale:
         commits: Runs stored in each repeat.
         grown: Runs in the fuller of two stores.
         compared: Systems that are compared with each other.
-        draws: Bootstrap draws of them.
         scan_steps: Lengths of the sequences that a selective scan runs over.
         questions: Put to a model server.
         contests: Systems trained against another library's.
@@ -56,7 +55,6 @@ class Scale:
     commits: int
     grown: int
     compared: int
-    draws: int
     scan_steps: tuple[int, ...]
     questions: int
     contests: int
@@ -75,7 +73,6 @@ FULL = Scale(
     commits=20,
     grown=10_000,
     compared=20,
-    draws=10_000,
     scan_steps=(50, 375),
     questions=96,
     contests=6,
@@ -93,7 +90,6 @@ TINY = Scale(
     commits=1,
     grown=4,
     compared=2,
-    draws=100,
     scan_steps=(3,),
     questions=4,
     contests=1,

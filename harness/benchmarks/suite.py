@@ -11,7 +11,7 @@ from harness.benchmarks.llm_client import asking
 from harness.benchmarks.measure import Benchmark
 from harness.benchmarks.scan import selective_scan
 from harness.benchmarks.startup import start_up
-from harness.benchmarks.statistics import bootstrap
+from harness.benchmarks.statistics import all_pairs
 from harness.benchmarks.store import board, commit, export, growth
 from harness.benchmarks.training import loop_overhead, trimming
 
@@ -23,7 +23,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "trimming": trimming,
     "conversion": conversion,
     "board": board,
-    "bootstrap": bootstrap,
+    "pairs": all_pairs,
     "mlflow": export,
     "commit": commit,
     "growth": growth,

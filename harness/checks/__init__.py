@@ -3,3 +3,5 @@
 ``conformance`` holds every system to the contract, ``fidelity`` compares sizes with released code,
 and ``reported_numbers`` asks whether a printed table is possible at all.
 """
+
+__all__ = ["conformance", "fidelity", "machine"]

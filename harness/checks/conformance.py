@@ -198,9 +198,9 @@ def _shape(subject: _Subject) -> None:
 def _gradients(subject: _Subject) -> None:
     """Finite loss and gradients."""
     network, batch = subject.network(), subject.all_clips()
-    for sweep in _sweeps(network, subject.training):
+    for one_pass in _optimiser_passes(network, subject.training):
         network.train().zero_grad()
-        loss = sweep.backward(batch, len(batch))
+        loss = one_pass.backward(batch, len(batch))
         if loss.shape != () or not loss.isfinite():
             raise _Broken(f"the loss should be one finite number, found {loss}")
         broken = [n for n, p in network.named_parameters() if not _finite(p.grad)]
@@ -215,14 +215,14 @@ def _parameters(subject: _Subject) -> None:
     odd = len(source) - 1 + len(source) % 2
     batch = source.gather(torch.arange(odd))
     trained, optimised, reached = set[str](), set[str](), set[str]()
-    for sweep in _sweeps(network, subject.training):
+    for one_pass in _optimiser_passes(network, subject.training):
         network.train().zero_grad()
-        in_groups = {id(p) for group in sweep.optimizer.param_groups for p in group["params"]}
+        in_groups = {id(p) for group in one_pass.optimizer.param_groups for p in group["params"]}
         # Dropout may silence a unit once, a loss begin after an epoch; over an odd number of clips
         # and epochs the signs of absolute errors cannot cancel.
         for epoch in range(1, 6):
             network.begin_epoch(epoch)
-            sweep.backward(batch, len(batch))
+            one_pass.backward(batch, len(batch))
         for name, weight in network.named_parameters():
             trained |= {name} if weight.requires_grad else set()
             optimised |= {name} if id(weight) in in_groups else set()
@@ -240,7 +240,7 @@ def _wake(network: Network) -> None:
             torch.nn.init.normal_(weight, std=0.01)
 
 
-def _sweeps(network: Network, params: TrainingParams) -> Iterator[OptimiserPass]:
+def _optimiser_passes(network: Network, params: TrainingParams) -> Iterator[OptimiserPass]:
     """Each pass of each stage, its stage entered."""
     for stage in network.stages(params):
         stage.enter()

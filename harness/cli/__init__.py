@@ -1,6 +1,6 @@
 """The command line: ``msa`` = ``python -m harness``.
 
-One module per group of commands. Modules import what they need inside the commands, so that
+One module per group of commands, which imports what it needs inside the commands, so that
 ``msa --help`` stays instant. Exit codes: 0 done, 1 the work failed, 2 wrong input.
 """
 

@@ -10,14 +10,18 @@ import typer
 
 if TYPE_CHECKING:
     from harness.data.labels import LabelNotice
+    from harness.spec import PredictionCell
 
 __all__ = [
+    "ConditionOption",
     "CorpusOption",
     "LabelsOption",
     "SplitOption",
+    "VariantOption",
     "examples",
     "missing_and_extra",
-    "tell",
+    "said",
+    "warn",
 ]
 
 LabelsOption = Annotated[
@@ -29,14 +33,27 @@ CorpusOption = Annotated[
     typer.Option(help="A stored corpus whose labels to take, official split or not."),
 ]
 SplitOption = Annotated[str, typer.Option(help="train, valid or test.")]
+ConditionOption = Annotated[
+    str, typer.Option(help="What happened to the clips, such as noise=0.5 or only:text.")
+]
+VariantOption = Annotated[
+    str, typer.Option(help="Which answers, such as excluded or prompt:NAME of a model asked.")
+]
 
 _EXAMPLES = 3
 
 
-def tell(notices: Sequence[LabelNotice]) -> None:
+def warn(notices: Sequence[LabelNotice]) -> None:
     """Warn on standard error, each notice once."""
     for text in dict.fromkeys(notice.text for notice in notices):
         typer.secho(f"warning: {text}", err=True, fg="yellow")
+
+
+def said(cell: PredictionCell) -> str:
+    """Under what predictions were made, nothing for those that count."""
+    from harness.spec.prediction_cell import COUNTED
+
+    return "" if cell == COUNTED else f" under {cell.condition}, {cell.variant}"
 
 
 def missing_and_extra(missing: Sequence[str], extra: Sequence[str]) -> dict[str, object]:

@@ -10,12 +10,15 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._labels import (
+    ConditionOption,
     CorpusOption,
     LabelsOption,
     SplitOption,
+    VariantOption,
     examples,
     missing_and_extra,
-    tell,
+    said,
+    warn,
 )
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
@@ -48,9 +51,15 @@ def _compare(
     labels: LabelsOption = None,
     corpus: CorpusOption = None,
     split: SplitOption = "test",
-    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
-    interval: Annotated[str, typer.Option(help="percentile or bca.")] = "percentile",
+    condition: ConditionOption = "clean",
+    variant: VariantOption = "plain",
+    deterministic: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="a|b",
+            help="This side has one run because no seed changes it; stored rows say so themselves.",
+        ),
+    ] = None,
     narrow: Annotated[
         bool,
         typer.Option(
@@ -59,38 +68,39 @@ def _compare(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compare two systems: A - B with interval and p over seeds and source videos."""
+    """Compare two systems: A - B with interval and p, for new seeds and new source videos."""
     import harness
+    from harness.spec import PredictionCell
 
+    cell = PredictionCell(condition=condition, variant=variant)
     found = harness.compare(
         *(a, b, dataset),
         labels=labels,
         corpus=corpus,
         split=split,
-        draws=draws,
-        seed=seed,
-        interval=interval,
+        cell=cell,
+        deterministic=deterministic or (),
         narrower=narrow,
         home=home_of(context),
-        on_notices=tell,
+        on_notices=warn,
     )
     rows = [_row(comparison, found) for comparison in found.comparisons]
     tests = [_test(metric, test) for metric, test in found.narrower]
     if as_json:
         warnings = {"warnings": [notice.record() for notice in found.notices]}
-        facts = _facts(found) | warnings | {"metrics": rows}
+        under = {"condition": cell.condition, "variant": cell.variant}
+        facts = _facts(found) | under | warnings | {"metrics": rows}
         echo_json(facts | ({"narrower": tests} if narrow else {}))
         return
-    _show(rows, found, split)
+    _show(rows, found, f"{split}{said(cell)}")
     if narrow:
         typer.echo("\nnarrower questions, none of which is the one above:")
         echo_table(tests, right=frozenset({"p"}))
 
 
 def _row(c: Comparison, found: Compared) -> dict[str, object]:
-    from harness.stats import declared_margin, resolution
+    from harness.stats import declared_margin
 
-    margin = declared_margin(found.dataset.name, c.metric)
     return {
         "metric": c.metric,
         "a": c.a,
@@ -98,13 +108,15 @@ def _row(c: Comparison, found: Compared) -> dict[str, object]:
         "difference": c.effect,
         "low": c.low,
         "high": c.high,
+        "standard_error": c.standard_error,
+        "degrees": c.degrees,
         "p": c.p_value,
         "p_holm": found.p_holm.get(c.metric),
         "probability_better": c.probability_better,
-        "detectable": resolution(c.standard_error),
-        "margin": margin,
-        "verdict": c.verdict(margin=margin),
-        "undefined_draws": c.undefined_draws,
+        "detectable": c.reference.detectable(),
+        "margin": declared_margin(found.dataset.name, c.metric),
+        "verdict": found.verdict(c),
+        "seeds_needed": found.seeds_needed(c),
     }
 
 
@@ -119,6 +131,8 @@ def _test(metric: str, test: Conditional) -> dict[str, object]:
 
 
 def _facts(found: Compared) -> dict[str, object]:
+    from harness.stats import METHOD
+
     any_metric = found.comparisons[0]
     return {
         "clips": any_metric.clips,
@@ -132,13 +146,15 @@ def _facts(found: Compared) -> dict[str, object]:
         "seeds_b": any_metric.seeds[1],
         "labels": found.labels.origin,
         "source_videos": found.labels.videos_origin,
-        "method": any_metric.method,
-        "draws": any_metric.draws,
+        "method": METHOD,
+        "about": found.about,
         "conditional_on_one_run": any_metric.conditional_on_one_run,
     }
 
 
 def _show(rows: list[dict[str, object]], found: Compared, split: str) -> None:
+    from harness.stats import METHOD
+
     any_metric = found.comparisons[0]
     seeds_a, seeds_b = any_metric.seeds
     typer.echo(
@@ -148,9 +164,9 @@ def _show(rows: list[dict[str, object]], found: Compared, split: str) -> None:
     for name, side in zip("AB", found.sides, strict=True):
         _show_side(name, side)
     typer.echo(f"labels: {found.labels.origin}; source videos: {found.labels.videos_origin}")
-    typer.echo(f"{any_metric.method}, {any_metric.draws} draws; differences are A - B")
-    if any_metric.conditional_on_one_run:
-        typer.echo("conditional on one run: whatever a further seed would change is unseen")
+    typer.echo(f"{METHOD}; differences are A - B")
+    if found.single:
+        typer.echo(_of_checkpoints(found))
     typer.echo()
     echo_table([_printed(row) for row in rows], right=frozenset(("A", "B", "A - B", "p", "Holm p")))
     for reason in _undefined(found.comparisons):
@@ -170,8 +186,34 @@ def _show_side(name: str, side: Side) -> None:
         )
 
 
+def _of_checkpoints(found: Compared) -> str:
+    """What a comparison with a single run is about, and how to say more."""
+    sides = " and of ".join(side.upper() for side in found.single)
+    options = " ".join(f"--deterministic {side}" for side in found.single)
+    return (
+        f"conditional on one run of {sides}: this compares these checkpoints, not the systems, for"
+        f" how much another seed differs is unseen\n{_seeds(found)}\nwhere no seed changes the"
+        f" result, say {options}"
+    )
+
+
+def _seeds(found: Compared) -> str:
+    """How many runs a claim about the systems would take."""
+    if not found.seeds_seen:
+        return (
+            "give two runs of either at least: how many a claim about the systems takes is unseen"
+        )
+    needed = {c.metric: found.seeds_needed(c) for c in found.comparisons}
+    said = ", ".join(f"{m} {seeds}" for m, seeds in needed.items() if seeds is not None)
+    if not said:
+        return "no number of runs is enough for a claim about the systems: the clips leave too much"
+    return (
+        f"runs of each that a claim about the systems would take: {said}; other metrics: more clips"
+    )
+
+
 def _undefined(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """Why a metric cannot be compared, or in how many draws it could not."""
+    """Why a metric cannot be compared."""
     from harness.metrics import metrics
 
     for found in comparisons:
@@ -179,8 +221,8 @@ def _undefined(comparisons: Sequence[Comparison]) -> Iterator[str]:
         without = [name for name, value in (("A", found.a), ("B", found.b)) if math.isnan(value)]
         if without:
             yield f"{found.metric} is undefined for {' and '.join(without)}: {why}"
-        elif found.undefined_draws:
-            yield f"{found.metric} is undefined in {found.undefined_draws} draws, left out: {why}"
+        elif math.isnan(found.p_value):
+            yield f"{found.metric} is undefined without one of the source videos: {why}"
 
 
 def _printed(row: dict[str, object]) -> dict[str, object]:

@@ -21,9 +21,7 @@ __all__ = ["register"]
 
 _EncodingOption = Annotated[
     str | None,
-    typer.Option(
-        help="What a CSV is in, such as cp1252; default: UTF-8, else told by its characters."
-    ),
+    typer.Option(help="What a CSV is in, such as cp1252; default: UTF-8, else by its characters."),
 ]
 _data = typer.Typer(help="Add, audit and describe corpora.", no_args_is_help=True)
 

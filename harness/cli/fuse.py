@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli._home import home_of
-from harness.cli._labels import CorpusOption, LabelsOption, examples, missing_and_extra, tell
+from harness.cli._labels import CorpusOption, LabelsOption, examples, missing_and_extra, warn
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import StoreError, SubmissionError
 
@@ -51,7 +51,7 @@ def _fuse(
     found = fuse_file(
         *(file, dataset, fuse), columns=columns, labels=labels, corpus=corpus, home=home_of(context)
     )
-    tell(found.notices)
+    warn(found.notices)
     if out is not None:
         _write(out, file, found.predictions)
     if as_json:

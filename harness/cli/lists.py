@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness._util.extras import explained
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.errors import SpecError
+from harness.errors import MissingExtra, SpecError
 from harness.home import Home
+
+if TYPE_CHECKING:
+    from harness.spec import Suite
 
 __all__ = ["register", "rows_of"]
 
@@ -148,11 +152,26 @@ def _suites(home: Home) -> Rows:
                 "name": suite.name,
                 "title": suite.title,
                 "corpora": len(suite.corpora),
-                "rows": len(suite.entries),
+                "rows": _row_count(suite),
                 "protocol": suite.protocol,
             }
         )
     return rows
+
+
+def _row_count(suite: Suite) -> int | None:
+    """Rows of a suite with those that its queries find.
+
+    None where systems cannot be read to see which a query means, for the extra ``train`` is absent.
+    """
+    if not suite.queries:
+        return len(suite.entries)
+    try:
+        with explained():
+            from harness.runs.plan import expand_queries
+    except MissingExtra:
+        return None
+    return len(expand_queries(suite).entries)
 
 
 def _tables(_: Home) -> Rows:

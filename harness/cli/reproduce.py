@@ -59,7 +59,7 @@ def _write(path: Path, page: str) -> None:
 
 
 def _printed(cell: ReproducedNumber) -> dict[str, object]:
-    from leaderboards.studies.reproduce_page import interval, named, number, said
+    from leaderboards.studies.reproduce_page import interval, named, number, verdict_of
 
     row, ours = cell.published, cell.ours
     return {
@@ -69,5 +69,5 @@ def _printed(cell: ReproducedNumber) -> dict[str, object]:
         "published": number(row.value, row),
         "ours": number(ours.mean, row) if ours else "",
         "gap, 95 % interval": interval(cell),
-        "verdict": said(cell),
+        "verdict": verdict_of(cell),
     }

@@ -9,7 +9,7 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, progress
-from harness.cli._quote import price
+from harness.cli._plan import print_plan
 from harness.errors import RunFailed, SpecError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _run(
     chosen = find_suite(suite, home).with_seeds(seeds_of(seeds))
     if plan_only:
         kind = kind_of_device(device)
-        price(chosen, home, device=kind, jobs=jobs, only=only or (), as_json=as_json)
+        print_plan(chosen, home, device=kind, jobs=jobs, only=only or (), as_json=as_json)
     else:
         workers = find_executor(executor, home, workers=jobs, address=ray_address)
         run_suite(chosen, home, only=only or (), jobs=jobs, device=device, executor=workers)

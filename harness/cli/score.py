@@ -9,12 +9,15 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._labels import (
+    ConditionOption,
     CorpusOption,
     LabelsOption,
     SplitOption,
+    VariantOption,
     examples,
     missing_and_extra,
-    tell,
+    said,
+    warn,
 )
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
@@ -36,20 +39,27 @@ def _score(
     labels: LabelsOption = None,
     corpus: CorpusOption = None,
     split: SplitOption = "test",
+    condition: ConditionOption = "clean",
+    variant: VariantOption = "plain",
     as_json: JsonFlag = False,
 ) -> None:
     """Score predictions in the canonical definitions and in every named repository's convention."""
     import harness
     from harness.data.datasets import datasets
+    from harness.spec import PredictionCell
 
     home = home_of(context)
-    runs = harness.score(file, dataset, labels=labels, corpus=corpus, split=split, home=home)
-    tell([notice for run in runs for notice in run.notices])
+    cell = PredictionCell(condition=condition, variant=variant)
+    runs = harness.score(
+        file, dataset, labels=labels, corpus=corpus, split=split, cell=cell, home=home
+    )
+    warn([notice for run in runs for notice in run.notices])
     if as_json:
-        echo_json([_record(run) for run in runs])
+        under = {"condition": cell.condition, "variant": cell.variant}
+        echo_json([_record(run) | under for run in runs])
     else:
         for run in runs:
-            _show(run, f"{datasets[dataset].title} {split}")
+            _show(run, f"{datasets[dataset].title} {split}{said(cell)}")
 
 
 def _record(run: ScoredFile) -> dict[str, object]:

@@ -8,7 +8,7 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.cli._quote import duration
+from harness.cli._plan import duration
 
 if TYPE_CHECKING:
     from harness.runs.progress import SuiteProgress
@@ -50,14 +50,14 @@ def _in_words(found: SuiteProgress) -> dict[str, object]:
         "damaged": found.damaged,
         "missing": found.missing,
         "left": " + ".join(parts),
-        "running": _said(found),
+        "running": _described(found),
     }
 
 
-def _said(found: SuiteProgress) -> str:
+def _described(found: SuiteProgress) -> str:
     if found.driver is None:
         return ""
-    said = f"process {found.driver.process}, for {duration(found.driver.seconds)}"
+    text = f"process {found.driver.process}, for {duration(found.driver.seconds)}"
     if found.ends_in is None:
-        return said
-    return f"{said}, {'at least' if found.unpriced else 'about'} {duration(found.ends_in)} to go"
+        return text
+    return f"{text}, {'at least' if found.unpriced else 'about'} {duration(found.ends_in)} to go"

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from harness._util import canonical
 from harness._util.canonical import Json
-from harness.corruption import VERSION, Corrupter, split_under
+from harness.corruption.corrupter import Corrupter
+from harness.corruption.draws import VERSION
+from harness.corruption.splits import split_under
 from harness.data.corpus import STREAMS, Split
 from harness.errors import RunFailed
 from harness.spec.conditions import SEED, Condition, grid, told

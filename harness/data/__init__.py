@@ -13,7 +13,20 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazily(__name__, adding=("add", "explain"))
 
-__all__ = ["add", "explain", "load"]
+__all__ = [
+    "add",
+    "batching",
+    "contents",
+    "corpus",
+    "explain",
+    "known_labels",
+    "labels",
+    "load",
+    "mmsa_export",
+    "spellings",
+    "split_labels",
+    "store",
+]
 
 
 def load(name: str, home: Home | None = None) -> Corpus:

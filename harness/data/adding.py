@@ -36,7 +36,7 @@ def add(
         dataset: The dataset it is of, or its name.
         feature_set: Name of the feature set; public files name themselves.
         text: Column of a label file to use as transcript, such as ``text_en``.
-        encoding: Of a label file, such as ``cp1252``; default: UTF-8, else told by its characters.
+        encoding: Of a label file, such as ``cp1252``; default: UTF-8, else by its characters.
         pad: Whether to pad features that are one array per clip, at the end.
         layout: How a pickle is laid out: ``mmsa`` or ``mag-bert``.
         home: Where corpora are stored; ``Home.default()`` when None.
@@ -94,7 +94,7 @@ def explain(
         path: Texts by clip id: ``audio_clue``, ``visual_clue``, ``summary`` (CSV, JSON lines, …).
         kind: Written from what: ``transcript_llm``, ``video_mllm`` or ``both``.
         feature_set: Of the new corpus; default: the old one's and ``-explained``.
-        encoding: Of a CSV; default: UTF-8, else told by its characters.
+        encoding: Of a CSV; default: UTF-8, else by its characters.
         home: Where corpora are stored; ``Home.default()`` when None.
 
     Returns:
@@ -109,12 +109,12 @@ def explain(
         raise DataError(f"--kind is one of {', '.join(kinds)}; found {kind!r}")
     home = home or Home.default()
     corpus = load(name, home)
-    told = explanations.read(Path(path), corpus, encoding=encoding)
+    explained = explanations.read(Path(path), corpus, encoding=encoding)
     draft = explanations.explain(
         corpus,
-        told.texts,
+        explained.texts,
         feature_set=feature_set or f"{corpus.feature_set}-explained",
         kind=cast("explanations.Kind", kind),
-        source=told.source,
+        source=explained.source,
     )
-    return CorpusStore(home.corpora).add(draft), str(told.source.get("encoding", "utf-8"))
+    return CorpusStore(home.corpora).add(draft), str(explained.source.get("encoding", "utf-8"))

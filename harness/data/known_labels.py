@@ -120,9 +120,9 @@ def find_labels(
     refuse_unknown_split(dataset, split)
     found = find_source(dataset, split, store, file=file, corpus=corpus)
     if found is not None:
-        asked = file is not None or corpus is not None
+        chosen = file is not None or corpus is not None
         known = _of_split(found, split, found.name if file is not None else found.origin)
-        others = _stored(dataset, store) if asked else ()
+        others = _stored(dataset, store) if chosen else ()
         return verified(_compared(known, others, split), own)
     if not any(one.labels or one.disputed for one in own):
         raise no_labels(dataset, split, store)

@@ -1,10 +1,8 @@
-"""Common features: raw clips of any dataset, turned into one feature space.
+"""Common features: recordings of any dataset, read by the same extractors into one feature space.
 
-The feature files that datasets are published with live in spaces of their own: nothing learned on
-one can be carried to another. Here the same extractors read every recording: one acoustic set, one
-visual set, one text encoder. ``extract`` makes a corpus of them that is used like any other.
-
-An extractor is one file in ``harness/extraction/tools``.
+What is learned on the feature files that one dataset is published with cannot be carried to
+another, whose files lie in a space of their own. An extractor is one file in ``tools``;
+``corpus`` makes a corpus of all of them that is used like any other.
 
 Shapes: T frames, D features.
 """
@@ -25,7 +23,16 @@ from harness._util.extras import missing
 from harness._util.registry import Registry
 from harness.errors import DataError, SpecError
 
-__all__ = ["Cut", "ExtractionRecipe", "Extractor", "NothingThere", "extractors"]
+__all__ = [
+    "Cut",
+    "ExtractionRecipe",
+    "Extractor",
+    "NothingThere",
+    "assemble",
+    "corpus",
+    "extractors",
+    "pieces",
+]
 
 
 class NothingThere(DataError):

@@ -7,6 +7,8 @@
 
 from harness.metrics.base import (
     Metric,
+    Score,
+    Values,
     best_index,
     better,
     metrics,
@@ -20,11 +22,19 @@ __all__ = [
     "CONVENTIONS",
     "Convention",
     "Metric",
+    "Score",
+    "Values",
+    "affine",
     "best_index",
     "better",
+    "classification",
+    "conventions",
     "metrics",
     "metrics_for",
     "prepare",
+    "regression",
     "score",
     "score_conventions",
+    "sums",
+    "transfer",
 ]

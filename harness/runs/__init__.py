@@ -4,3 +4,21 @@
 an executor, ``store`` keeps what comes back. Predictions are the result; everything else is
 computed from them.
 """
+
+__all__ = [
+    "cell",
+    "comparing",
+    "identity",
+    "labels",
+    "manifest",
+    "pairing",
+    "plan",
+    "progress",
+    "provenance",
+    "record",
+    "replay",
+    "running",
+    "store",
+    "stored_plan",
+    "verify",
+]

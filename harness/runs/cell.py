@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness._util import canonical
 from harness._util.canonical import Json
-from harness.corruption.evaluate_grid import GridAnswers, answer_grid
+from harness.corruption import GridAnswers, answer_grid
 from harness.data.corpus import Corpus, Split
 from harness.data.store import CorpusStore
 from harness.errors import DataError, RunFailed
@@ -23,12 +23,12 @@ from harness.home import Home
 from harness.runs import provenance
 from harness.runs.manifest import Costs, Manifest, Provenance, Result
 from harness.runs.record import RunRecord
-from harness.spec import RunSpec
+from harness.spec import PredictionCell, RunSpec
+from harness.spec.prediction_cell import COUNTED, PLAIN
 from harness.system import Fitted, Params, System, Task, TrainingParams, systems
 from harness.system.diagnostics import by_sentiment, columns
 from harness.text import Encoder, find_encoder
-from harness.training import fit_network
-from harness.training.precision import set_precision
+from harness.training import fit_network, set_precision
 
 __all__ = ["Job", "execute", "limit_threads"]
 
@@ -81,7 +81,7 @@ def execute(job: Job) -> RunRecord:
         "predict_seconds": time.perf_counter() - trained,
         "peak_memory_bytes": provenance.peak_memory(),
     }
-    told = _diagnostics(fitted, corpus)
+    diagnostics = _diagnostics(fitted, corpus)
     under = _under(fitted, system, params, corpus, job.spec.protocol.corruption)
     return RunRecord(
         key=job.spec.key,
@@ -91,16 +91,22 @@ def execute(job: Job) -> RunRecord:
             result=_result(
                 fitted,
                 len(corpus.split("train")),
-                None if told is None else _test_means(told, corpus),
+                None if diagnostics is None else _test_means(diagnostics, corpus),
                 None if under is None else under.record,
             ),
             provenance=_provenance(job),
             cost=Costs.of(cost | ({} if under is None else under.cost), "the costs of a run"),
         ),
-        predictions=predictions if under is None else _with(predictions, under.predictions),
+        predictions=predictions
+        if under is None
+        else _with(predictions, under.predictions.assign(variant=PLAIN)),
         history=tuple(dataclasses.asdict(epoch) for epoch in fitted.history),
         curves={name: _curve_table(curve) for name, curve in fitted.curves.items()},
-        diagnostics=told if told is None or under is None else _with(told, under.diagnostics),
+        diagnostics=(
+            diagnostics
+            if diagnostics is None or under is None
+            else _with(diagnostics, under.diagnostics)
+        ),
         answers=fitted.answers,
     )
 
@@ -176,23 +182,34 @@ def _predict(fitted: Fitted, split: Split) -> pd.DataFrame:
             f"{len(split)} finite predictions expected on {split.name},"
             f" found {len(values)} of which {broken} are not finite"
         )
-    told = {} if fitted.variants is None else fitted.variants(split)
-    return pd.concat(
-        [_table(split, name, pred) for name, pred in {"clean": values, **told}.items()],
-        ignore_index=True,
-    )
+    variants = {} if fitted.variants is None else fitted.variants(split)
+    cells = {COUNTED: values} | {
+        PredictionCell.named(name): pred for name, pred in variants.items()
+    }
+    if len(cells) <= len(variants):
+        raise RunFailed(
+            f"further predictions have names of their own, none of them {COUNTED} or {PLAIN};"
+            f" found {', '.join(variants)}"
+        )
+    return pd.concat([_table(split, cell, pred) for cell, pred in cells.items()], ignore_index=True)
 
 
-def _table(split: Split, condition: str, pred: NDArray[np.float64]) -> pd.DataFrame:
-    """Predictions under one name; NaN is a clip without one."""
+def _table(split: Split, cell: PredictionCell, pred: NDArray[np.float64]) -> pd.DataFrame:
+    """Predictions of one cell; NaN is a clip without one."""
     table = pd.DataFrame(
-        {"id": split.ids, "split": split.name, "condition": condition, "pred": pred}
+        {
+            "id": split.ids,
+            "split": split.name,
+            "condition": cell.condition,
+            "variant": cell.variant,
+            "pred": pred,
+        }
     )
     return table.dropna(subset="pred")
 
 
 def _diagnostics(fitted: Fitted, corpus: Corpus) -> pd.DataFrame | None:
-    """One row per clip of valid and test: ``id, split`` and a column for each value told."""
+    """One row per clip of valid and test: ``id, split`` and a column for each diagnostic."""
     if fitted.diagnose is None:
         return None
     parts = []
@@ -213,14 +230,14 @@ def _under(
 
 def _with(clean: pd.DataFrame, under: pd.DataFrame | None) -> pd.DataFrame:
     """Rows of the clean condition, then those of the others."""
-    named = clean if "condition" in clean else clean.assign(condition="clean")
+    named = clean if "condition" in clean else clean.assign(condition=COUNTED.condition)
     return pd.concat([named, under], ignore_index=True)
 
 
-def _test_means(told: pd.DataFrame, corpus: Corpus) -> dict[str, Json]:
+def _test_means(diagnostics: pd.DataFrame, corpus: Corpus) -> dict[str, Json]:
     test = corpus.split("test")
     labels = pd.Series(test.labels, index=test.ids)
-    rows = told[told["split"] == test.name].set_index("id").drop(columns="split")
+    rows = diagnostics[diagnostics["split"] == test.name].set_index("id").drop(columns="split")
     return {name: dict(means) for name, means in by_sentiment(rows, labels).items()}
 
 

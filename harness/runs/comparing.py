@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +17,32 @@ from harness.data.labels import LabelNotice, copied
 from harness.data.store import CorpusStore
 from harness.errors import SpecError
 from harness.home import Home
-from harness.runs.contenders import find_contender
+from harness.runs.contenders import Contender, find_contender
 from harness.runs.pairing import Side, common, dataset_of, labels_of, matrix
-from harness.stats import Comparison, Conditional
-from harness.stats.compare import Interval
-from harness.stats.family import adjusted, compare_metrics
-from harness.stats.narrower import narrower as narrower_tests
+from harness.spec import PredictionCell
+from harness.spec.prediction_cell import COUNTED
+from harness.stats import (
+    Comparison,
+    Conditional,
+    adjusted,
+    compare_metrics,
+    declared_margin,
+    seeds_needed,
+)
+from harness.stats import narrower as narrower_tests
 
-__all__ = ["Compared", "compare"]
+__all__ = ["About", "Compared", "compare"]
 
-_INTERVALS: dict[str, Interval] = {"percentile": "percentile", "bca": "bca"}
+About: TypeAlias = Literal["systems", "checkpoints"]
+"""What a claim is about: systems, whatever the seed, or the trained networks at hand."""
+
+_OF_CHECKPOINTS = {
+    "a better": "checkpoint a better",
+    "b better": "checkpoint b better",
+    "different": "checkpoints different",
+    "negligible": "checkpoints negligible",
+    "equivalent": "checkpoints equivalent",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,6 +56,7 @@ class Compared:
         comparisons: One per primary metric of the dataset.
         p_holm: Metric of the confirmatory family -> p-value corrected by Holm's method.
         narrower: (metric, test) of narrower questions, none unless asked for.
+        single: Which of ``a`` and ``b`` have one run although seeds change them.
         notices: What a reader must know.
     """
 
@@ -47,12 +66,49 @@ class Compared:
     comparisons: tuple[Comparison, ...]
     p_holm: dict[str, float]
     narrower: tuple[tuple[str, Conditional], ...]
+    single: tuple[str, ...]
     notices: tuple[LabelNotice, ...]
 
     @property
     def left_out(self) -> int:
         """Number of labelled clips that a run of either system lacks."""
         return len(self.labels.truth) - self.comparisons[0].clips
+
+    @property
+    def about(self) -> About:
+        """``checkpoints`` where a side has one run of a system that seeds change."""
+        return "checkpoints" if self.single else "systems"
+
+    def verdict(self, comparison: Comparison) -> str:
+        """The verdict on one of the comparisons, in words that say what it is about."""
+        margin = declared_margin(self.dataset.name, comparison.metric)
+        found = comparison.verdict(margin=margin)
+        return _OF_CHECKPOINTS.get(found, found) if self.single else found
+
+    @property
+    def seeds_seen(self) -> bool:
+        """Whether a side shows how much seeds change: it has several runs."""
+        return max(self.comparisons[0].seeds) > 1
+
+    def seeds_needed(self, comparison: Comparison) -> int | None:
+        """Runs of every side that seeds change with which such a difference would be found.
+
+        A side with one run is taken to vary as much as the other one.
+
+        Returns:
+            2 or more; None where no number is enough, for the source videos alone leave too much,
+            and where no side shows how much seeds change.
+        """
+        if not self.seeds_seen:
+            return None
+        still = {
+            side.upper()
+            for side, runs in zip("ab", comparison.seeds, strict=True)
+            if runs == 1 and side not in self.single
+        }
+        every = comparison.difference
+        varying = {name: part for name, part in every.runs.items() if name not in still}
+        return seeds_needed(dataclasses.replace(every, runs=varying))
 
 
 def compare(
@@ -63,14 +119,13 @@ def compare(
     labels: Path | None = None,
     corpus: str | None = None,
     split: str = "test",
-    draws: int = 10_000,
-    seed: int = 0,
-    interval: str = "percentile",
+    cell: PredictionCell = COUNTED,
+    deterministic: Collection[str] = (),
     narrower: bool = False,
     home: Home | None = None,
     on_notices: Callable[[Sequence[LabelNotice]], None] = lambda notices: None,
 ) -> Compared:
-    """Compare two systems in every primary metric, by a bootstrap over seeds and source videos.
+    """Compare two systems in every primary metric, over new seeds and new source videos.
 
     Args:
         a: A predictions file; ``SUITE:ROW`` of the run store (``SUITE/CORPUS:ROW`` where the row
@@ -81,12 +136,13 @@ def compare(
             else the files' own labels.
         corpus: The stored corpus whose labels to take.
         split: train, valid or test.
-        draws: Bootstrap draws, at least 100.
-        seed: Of the bootstrap.
-        interval: ``percentile``, or ``bca``: corrected for bias and skewness.
+        cell: Under which condition, and which variant, of stored rows and of files that tell them
+            apart.
+        deterministic: Which of ``a`` and ``b`` no seed changes. Stored rows and manifests say so
+            themselves; of files one run is taken as one draw among many.
         narrower: Whether to add tests over seeds, or of two checkpoints, with their verdicts.
         home: Where corpora, runs and submissions live; ``Home.default()`` when None.
-        on_notices: Called with what a reader must know before anything is resampled.
+        on_notices: Called with what a reader must know before anything is compared.
 
     Raises:
         SubmissionError: For files that cannot be compared, or no labels to compare against.
@@ -95,23 +151,18 @@ def compare(
         DataError: For a label file or corpus that cannot be read.
     """
     home = home or Home.default()
-    asked = datasets[dataset] if isinstance(dataset, str) else dataset
-    contenders = [find_contender(str(name), asked, split, home) for name in (a, b)]
+    stated = datasets[dataset] if isinstance(dataset, str) else dataset
+    contenders = [find_contender(str(name), stated, split, home, cell) for name in (a, b)]
     known, store = dataset_of(contenders), CorpusStore(home.corpora)
     found = labels_of(contenders, known, split, store, file=labels, corpus=corpus)
     ids, sides = common(contenders, found)
     runs_a, runs_b = (matrix(contender.predictions, ids) for contender in contenders)
     truth = found.truth.only(ids)
+    left_out = [notice for contender in contenders for notice in contender.notices]
     copies = (*_copied("A", runs_a, truth.labels), *_copied("B", runs_b, truth.labels))
-    notices = (*found.notices, *copies)
+    notices = (*found.notices, *left_out, *copies)
     on_notices(notices)
-    given = _interval(interval)
-    comparisons = compare_metrics(
-        *(runs_a, runs_b, truth.labels, truth.videos, known),
-        draws=draws,
-        seed=seed,
-        interval=given,
-    )
+    comparisons = compare_metrics(runs_a, runs_b, truth.labels, truth.videos, known)
     tests = narrower_tests(runs_a, runs_b, truth.labels, known) if narrower else []
     return Compared(
         dataset=known,
@@ -120,14 +171,30 @@ def compare(
         comparisons=tuple(comparisons),
         p_holm=adjusted(comparisons, known),
         narrower=tuple(tests),
+        single=_single(contenders, (len(runs_a), len(runs_b)), deterministic),
         notices=notices,
     )
 
 
-def _interval(name: str) -> Interval:
-    if name not in _INTERVALS:
-        raise SpecError(f"--interval takes percentile or bca, found {name!r}")
-    return _INTERVALS[name]
+def _single(
+    contenders: Sequence[Contender], runs: Sequence[int], deterministic: Collection[str]
+) -> tuple[str, ...]:
+    """The sides with one run of a system that seeds change."""
+    counted = dict(zip("ab", runs, strict=True))
+    for side in deterministic:
+        if side not in counted:
+            raise SpecError(f"--deterministic takes a or b, found {side!r}")
+        if counted[side] > 1:
+            raise SpecError(
+                f"--deterministic {side}: {side.upper()} has {counted[side]} runs; a system that no"
+                " seed changes has one",
+                hint="leave the option out",
+            )
+    return tuple(
+        side
+        for side, found in zip("ab", contenders, strict=True)
+        if counted[side] == 1 and not found.deterministic and side not in deterministic
+    )
 
 
 def _copied(name: str, runs: NDArray[np.float64], truth: NDArray[np.float64]) -> list[LabelNotice]:

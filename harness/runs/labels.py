@@ -16,6 +16,8 @@ from harness.data.split_labels import SplitLabels
 from harness.errors import StoreError, SubmissionError
 from harness.metrics import score
 from harness.runs.store import RunStore, StoredRun
+from harness.spec import PredictionCell
+from harness.spec.prediction_cell import COUNTED
 
 __all__ = ["predictions_of", "predictions_under", "scores_of", "stored_labels"]
 
@@ -38,14 +40,14 @@ def stored_labels(store: RunStore, data: str, dataset: Dataset, split: str = "te
 
 
 def predictions_of(
-    run: StoredRun, truth: SplitLabels, condition: str = "clean"
+    run: StoredRun, truth: SplitLabels, cell: PredictionCell = COUNTED
 ) -> NDArray[np.float64]:
     """(N,) predictions of a run for exactly the labelled clips, in their order.
 
     Raises:
         StoreError: When the run predicted other clips, fewer, more, or in another order.
     """
-    found = run.predictions(truth.split, condition)
+    found = run.predictions(truth.split, cell)
     ids = tuple(found.index.tolist())
     if ids != truth.ids:
         raise StoreError(
@@ -58,7 +60,7 @@ def predictions_of(
 def predictions_under(
     run: StoredRun, truth: SplitLabels, conditions: Sequence[str]
 ) -> NDArray[np.float64]:
-    """(C, N) predictions of a run for the labelled clips under each of C conditions.
+    """(C, N) plain predictions of a run for the labelled clips under each of C conditions.
 
     Raises:
         StoreError: When the run lacks a condition, or a clip under one.

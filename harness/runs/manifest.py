@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness._util.records import Record, stored
-from harness.spec import RunSpec
-from harness.spec.run import record_of, spec_of
+from harness.spec import RunSpec, record_of, spec_of
 from harness.system.zero_shot import ZeroShotFacts
 
 __all__ = ["Costs", "GridFacts", "Manifest", "Provenance", "Result"]
@@ -47,12 +46,12 @@ class Result(Record):
         train_clips: Clips it was trained on.
         stability: Cause -> how far predictions of the same clips are apart, by measure; None for
             systems whose predictions depend on the clip alone.
-        judgements: Judgement -> the modalities that its values are about; None for networks
+        judgements: Gate -> the modalities that its values are about; None for networks
             without any.
-        diagnostics: Value told of each clip -> its mean over ``all`` test clips and by sentiment;
-            None for systems that tell nothing.
+        diagnostics: Diagnostic -> its mean over ``all`` test clips and by sentiment;
+            None for systems without any.
         corruption: Under a grid of conditions.
-        zero_shot: Of a model that was asked.
+        zero_shot: Of a zero-shot language model.
     """
 
     parameters: int

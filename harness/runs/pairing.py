@@ -61,9 +61,9 @@ def labels_of(
     stored = [found.labels for found in contenders if found.labels is not None]
     if file is None and corpus is None and stored:
         return verified(_run_on(stored), own)
-    asked = find_labels(own, dataset, split, store, file=file, corpus=corpus)
+    chosen = find_labels(own, dataset, split, store, file=file, corpus=corpus)
     run_on = [OwnLabels(source=f"the runs on {s.origin}", labels=s.truth.by_id) for s in stored]
-    return verified(asked, run_on)
+    return verified(chosen, run_on)
 
 
 def _run_on(stored: Sequence[KnownLabels]) -> KnownLabels:

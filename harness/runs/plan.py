@@ -16,7 +16,7 @@ from typing import Any
 from harness import data
 from harness._util.registry import suggest
 from harness._util.schema import located
-from harness.corruption.evaluate_grid import obstacle
+from harness.corruption import obstacle
 from harness.data.contents import contents_of
 from harness.data.corpus import Corpus
 from harness.data.transfer import rules as transfer_rules
@@ -38,7 +38,7 @@ from harness.spec.protocols import protocols
 from harness.system import Params, System, systems
 from harness.text import find_encoder
 
-__all__ = ["Cell", "Inventory", "Plan", "find_suite", "make_plan", "with_queried"]
+__all__ = ["Cell", "Inventory", "Plan", "expand_queries", "find_suite", "make_plan"]
 
 _TEXTUAL = {"text", "transcript", "tokens"}
 _INPUTS = ("encoder", "knowledge")
@@ -171,7 +171,7 @@ def make_plan(
     protocol = refine(protocols[suite.protocol], suite.protocol_changes, f"{suite.name}: protocol")
     grid(protocol.corruption)  # or fail before anything runs
     check_training(protocol.selection_corruption)
-    suite = with_queried(suite)
+    suite = expand_queries(suite)
     inventory = inventory or Inventory(home)
     corpora = tuple(map(inventory.corpus, suite.corpora))
     for corpus in corpora:
@@ -347,7 +347,7 @@ def _training_domains(corpus: Corpus) -> int:
     return int(train["domain"].nunique()) if "domain" in train else 1
 
 
-def with_queried(suite: Suite) -> Suite:
+def expand_queries(suite: Suite) -> Suite:
     """The suite with the rows that its queries find written out, in the order of the registry."""
     entries = list(suite.entries)
     for query in suite.queries:
@@ -355,7 +355,7 @@ def with_queried(suite: Suite) -> Suite:
         entries += [
             Entry(system=name, label=name, corpora=query.corpora)
             for name, system in systems.items()
-            if name not in named and _ASKED[query.kind](system)
+            if name not in named and _QUERIES[query.kind](system)
         ]
     labels = [entry.label for entry in entries]
     twice = sorted({label for label in labels if labels.count(label) > 1})
@@ -364,7 +364,7 @@ def with_queried(suite: Suite) -> Suite:
     return dataclasses.replace(suite, entries=tuple(entries), queries=())
 
 
-_ASKED: Mapping[str, Callable[[System], bool]] = {
+_QUERIES: Mapping[str, Callable[[System], bool]] = {
     "trained": lambda system: system.supervision == "train" and not system.reference,
 }
 """``harness.spec.suite.QUERIES`` as conditions on a system."""
@@ -403,16 +403,16 @@ def _with_references(suite: Suite) -> Suite:
 
 
 def _seeds(suite: Suite, corpus: str, protocol: Protocol) -> tuple[int, ...]:
-    asked = suite.seeds_on(corpus)
-    if isinstance(asked, tuple):
-        return asked
-    if asked > len(protocol.seeds):
+    wanted = suite.seeds_on(corpus)
+    if isinstance(wanted, tuple):
+        return wanted
+    if wanted > len(protocol.seeds):
         raise SpecError(
-            f"suite {suite.name} asks for {asked} seeds; protocol {protocol.name} lists"
+            f"suite {suite.name} asks for {wanted} seeds; protocol {protocol.name} lists"
             f" {len(protocol.seeds)}",
             hint="give the seeds as a list",
         )
-    return protocol.seeds[:asked]
+    return protocol.seeds[:wanted]
 
 
 def _corpus_record(corpus: Corpus) -> PlannedCorpus:
@@ -449,8 +449,8 @@ def _row_record(system: System, entry: Entry, protocol: Protocol) -> PlannedRow:
         text=system.card.text if reads & _TEXTUAL else "none",
         inputs=tuple(sorted(reads)),
         side_info=protocol.side_info if system.side_info(params) else "none",
-        knowledge=getattr(params, "knowledge", "") or "none",
-        training_corruption=getattr(params, "training_corruption", "none"),
+        knowledge=params.knowledge or "none",
+        training_corruption=params.training_corruption,
         supervision=system.supervision,
         deterministic=system.deterministic,
         reference=system.reference,

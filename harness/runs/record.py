@@ -20,12 +20,12 @@ class RunRecord:
     Args:
         key: The run's identity.
         manifest: Spec, result, provenance and cost.
-        predictions: Columns ``id, split, condition, pred`` (float64).
+        predictions: Columns ``id, split, condition, variant, pred`` (float64).
         history: One mapping per epoch.
         curves: Split -> table of one float32 column per epoch, rows in the order of the split.
         diagnostics: Columns ``id, split``, under a grid ``condition``, and one float32 column per
-            value that the system tells about a clip; None for systems that tell nothing.
-        answers: What a model outside said, one row per question; None where none was asked.
+            diagnostic; None for systems without any.
+        answers: Answers of a zero-shot model, one row per question; None otherwise.
     """
 
     key: str

@@ -29,7 +29,7 @@ TOLERANCE = 1e-3
 
 Verdict = Literal["identical", "within tolerance", "different"]
 _SHORTEST = 4  # digits of a key; shorter prefixes are typing mistakes
-_CELL = ["id", "split", "condition"]
+_PLACE = ["id", "split", "condition", "variant"]
 _COMPARED = ("python", "processor", "device")
 
 
@@ -41,7 +41,7 @@ class Replay:
         key: The run.
         cell: System, corpus and seed, in words.
         verdict: Whether the predictions are the same.
-        predictions: How many were compared, over splits and conditions.
+        predictions: How many were compared, over splits, conditions and variants.
         changed: How many of them differ in any bit.
         largest: Largest difference, on the label scale; None when other clips were predicted.
         tolerance: Up to which differences are tolerated.
@@ -59,7 +59,7 @@ class Replay:
 
     def record(self) -> dict[str, Json]:
         """The replay as JSON."""
-        around = {name: {"then": a, "now": b} for name, (a, b) in self.surroundings.items()}
+        surroundings = {name: {"then": a, "now": b} for name, (a, b) in self.surroundings.items()}
         return {
             "key": self.key,
             "cell": self.cell,
@@ -68,7 +68,7 @@ class Replay:
             "changed": self.changed,
             "largest": self.largest,
             "tolerance": self.tolerance,
-            "surroundings": around,
+            "surroundings": surroundings,
         }
 
 
@@ -158,7 +158,7 @@ def replay(run: StoredRun, job: Job, executor: Executor, *, tolerance: float = T
 
 def _gaps(then: pd.DataFrame, now: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]] | None:
     """Absolute differences, infinite where one side has no prediction; None for other clips."""
-    if then[_CELL].to_numpy().tolist() != now[_CELL].to_numpy().tolist():
+    if then[_PLACE].to_numpy().tolist() != now[_PLACE].to_numpy().tolist():
         return None
     a, b = (table["pred"].to_numpy(dtype=np.float64) for table in (then, now))
     same = (a == b) | (np.isnan(a) & np.isnan(b))

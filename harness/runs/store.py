@@ -2,9 +2,9 @@
 
 ``runs/<kk>/<key>/`` holds one committed run: ``manifest.json``, ``predictions.parquet``,
 ``history.json``, per watched split ``curve_<split>.parquet``, ``diagnostics.parquet`` of a system
-that tells something about each clip, and ``answers.parquet`` of one that asks a model elsewhere.
-``truth/<data>.parquet`` holds the labels of each
-corpus that was run on, so that every metric can be recomputed from the store alone.
+with diagnostics of each clip, and ``answers.parquet`` of zero-shot models.
+``truth/<data>.parquet`` holds the labels of each corpus that was run on, so that every metric can
+be recomputed from the store alone.
 ``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed.
 
 Each run folder, and each label table, lists the SHA-256 of its files; what was damaged since is
@@ -21,7 +21,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from typing import TypeVar
 import filelock
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -40,13 +41,15 @@ from harness._util.parquet import read_parquet
 from harness.data.corpus import LABELS, Corpus
 from harness.errors import StoreError
 from harness.runs.manifest import Manifest
+from harness.runs.prediction_table import COLUMNS, rows_of, with_variants
 from harness.runs.record import RunRecord
 from harness.runs.stored_plan import StoredPlan
-from harness.spec import RunSpec
+from harness.spec import PredictionCell, RunSpec
+from harness.spec.prediction_cell import COUNTED, PLAIN
 
 __all__ = ["RunStore", "StoredRun"]
 
-FORMAT = 1
+FORMAT = 2  # 1: predictions had one column for condition and variant
 _AGAIN = "msa run SUITE runs it again; msa verify finds others"
 
 T = TypeVar("T")
@@ -124,22 +127,21 @@ class StoredRun:
             raise _damaged(f"run {self.key}", text)
         return path
 
-    def predictions(self, split: str = "test", condition: str = "clean") -> pd.Series:
-        """Clip id -> float64 prediction, in the order of the corpus."""
-        table = self.table((pc.field("split") == split) & (pc.field("condition") == condition))
-        return table.set_index("id")["pred"].rename(self.key)
+    def predictions(self, split: str = "test", cell: PredictionCell = COUNTED) -> pd.Series:
+        """Clip id -> float64 prediction, in the order of the corpus; none for a cell without."""
+        return self.table(rows_of(split, cell)).set_index("id")["pred"].rename(self.key)
 
     def table(self, rows: pc.Expression | None = None) -> pd.DataFrame:
-        """Predictions, columns ``id, split, condition, pred``: all, or those of some rows."""
-        table = _read_table(self._intact("predictions.parquet"), rows)
-        lacking = {"id", "split", "condition", "pred"} - set(table)
+        """Predictions, columns ``id, split, condition, variant, pred``: all, or some rows."""
+        table = _read_table(self._intact("predictions.parquet"), rows, with_variants)
+        lacking = set(COLUMNS) - set(table)
         if lacking:
             raise _damaged(f"predictions.parquet in {self.key}", f"no {sorted(lacking)[0]}")
         return table
 
     def under(self, split: str = "test") -> pd.DataFrame:
-        """(n, C) float64 predictions: a row per clip, indexed by id, and a column per condition."""
-        table = self.table(pc.field("split") == split)
+        """(n, C) plain predictions, float64: a row per clip, by id, and a column per condition."""
+        table = self.table((pc.field("split") == split) & (pc.field("variant") == PLAIN))
         try:
             return table.set_index(["id", "condition"])["pred"].unstack("condition")  # noqa: PD010
         except ValueError as error:  # two of one clip under one condition
@@ -155,9 +157,9 @@ class StoredRun:
         return _read_table(path).to_numpy(dtype=np.float32).T if path.is_file() else None
 
     def diagnostics(self, split: str = "test", condition: str = "clean") -> pd.DataFrame | None:
-        """What the system told about each clip, indexed by id; None when it told nothing.
+        """Diagnostics of each clip, indexed by id; None when the system gave none.
 
-        Told of corrupted clips is kept under the conditions that hit one modality alone.
+        Those of corrupted clips are kept under the conditions that hit one modality alone.
         """
         path = self._intact("diagnostics.parquet")
         if not path.is_file():
@@ -167,8 +169,8 @@ class StoredRun:
             table = table[table.pop("condition") == condition]
         return table.set_index("id").drop(columns="split")
 
-    def told(self, split: str = "test") -> dict[str, pd.DataFrame]:
-        """Every condition under which the system told something -> as ``diagnostics``."""
+    def diagnostics_by_condition(self, split: str = "test") -> dict[str, pd.DataFrame]:
+        """Every condition with diagnostics -> as ``diagnostics``."""
         path = self._intact("diagnostics.parquet")
         if not path.is_file():
             return {}
@@ -181,7 +183,7 @@ class StoredRun:
         }
 
     def answers(self, split: str = "test") -> pd.DataFrame | None:
-        """What a model outside said, one row per question; None where none was asked.
+        """Answers of a zero-shot model, one row per question; None for all but zero-shot models.
 
         Columns: ``id`` of the clip, ``prompt``, ``turn``, ``shown`` (joined by +), ``outcome``,
         ``value`` on the label scale and covered ``mass`` (NaN without), ``text`` as received and
@@ -378,11 +380,11 @@ class RunStore:
 
 
 def _write_record(record: RunRecord, folder: Path) -> None:
-    record.predictions.to_parquet(
+    record.predictions[list(COLUMNS)].to_parquet(
         folder / "predictions.parquet",
         index=False,
         compression="zstd",
-        use_dictionary=["id", "split", "condition"],
+        use_dictionary=["id", "split", "condition", "variant"],
         column_encoding={"pred": "BYTE_STREAM_SPLIT"},  # half the size where networks predict
     )
     for split, curve in record.curves.items():
@@ -441,9 +443,13 @@ def _read_json(path: Path, kind: type[T]) -> T:
     return content
 
 
-def _read_table(path: Path, rows: pc.Expression | None = None) -> pd.DataFrame:
+def _read_table(
+    path: Path,
+    rows: pc.Expression | None = None,
+    convert: Callable[[pa.Table], pa.Table] | None = None,
+) -> pd.DataFrame:
     try:
-        return read_parquet(path, rows)
+        return read_parquet(path, rows, convert)
     except (OSError, ValueError) as error:
         raise StoreError(
             f"damaged table {path.name} in {path.parent.name}: {error}",

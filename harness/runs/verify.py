@@ -17,10 +17,12 @@ from harness._util import checksums
 from harness._util.canonical import Json
 from harness.data.datasets import datasets
 from harness.data.store import CorpusStore, fingerprint
-from harness.errors import DataError, HarnessError, StoreError
+from harness.errors import DataError, HarnessError, SpecError, StoreError
 from harness.home import Home
 from harness.runs.store import RunStore, StoredRun
-from harness.submissions.store import StoredSubmission, SubmissionStore
+from harness.spec import PredictionCell
+from harness.spec.prediction_cell import COUNTED
+from harness.submissions import StoredSubmission, SubmissionStore
 
 __all__ = ["StoreFinding", "verify"]
 
@@ -69,7 +71,7 @@ def verify(home: Home, *, corpora: bool = False) -> Iterator[StoreFinding]:
         yield _checked("plan", name, partial(store.plan, name))
     for path in sorted(store.root.glob("failures/*.json")):
         yield _checked("failure", path.stem, partial(store.failure, path.stem))
-    submissions = SubmissionStore(store.root / "submissions")
+    submissions = SubmissionStore(store.root)
     for dataset in datasets:
         for submission in submissions.of(dataset):
             yield _of_submission(dataset, submission)
@@ -108,15 +110,34 @@ def _contradictions(run: StoredRun, labels: _Labels) -> Iterator[str]:
     spec = run.spec
     run.history()
     table = run.table()
-    clean = table[table["condition"] == "clean"]
-    if not np.isfinite(clean["pred"].to_numpy(dtype=np.float64)).all():
+    yield from _misplaced(table)
+    counted = table[
+        (table["condition"] == COUNTED.condition) & (table["variant"] == COUNTED.variant)
+    ]
+    if not np.isfinite(counted["pred"].to_numpy(dtype=np.float64)).all():
         yield "predictions.parquet holds numbers that are not finite"
     known = labels.of(spec.data)
     for split in ("valid", "test") if known is not None else ():
         assert known is not None
         expected = known["id"][known["split"] == split].tolist()
-        if clean["id"][clean["split"] == split].tolist() != expected:
+        if counted["id"][counted["split"] == split].tolist() != expected:
             yield f"its {split} predictions are of other clips than the labels"
+
+
+def _misplaced(table: pd.DataFrame) -> Iterator[str]:
+    """Predictions under what is no condition, and clips with two in one place."""
+    for condition in table["condition"].unique():
+        try:
+            PredictionCell(condition=str(condition))
+        except SpecError as error:
+            yield f"predictions.parquet: {error}"
+    twice = table[table.duplicated(["id", "split", "condition", "variant"])]
+    if len(twice):
+        first = twice.iloc[0]
+        yield (
+            f"predictions.parquet has two predictions of clip {first['id']} under"
+            f" {first['condition']}, {first['variant']}"
+        )
 
 
 def _of_labels(store: RunStore, name: str) -> StoreFinding:

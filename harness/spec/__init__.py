@@ -2,16 +2,18 @@
 
 A value of this package says what is to be compared and how; it is hashed, stored and printed, and
 computes nothing. ``protocols/`` has one file per protocol, ``conditions`` names the corruptions
-that test clips are seen under.
+that test clips are seen under, a ``PredictionCell`` says which predictions of a run are meant.
 """
 
 from harness._util.schema import Scalar, check_keys
+from harness.spec.prediction_cell import PredictionCell
 from harness.spec.protocol import Protocol, refine
-from harness.spec.run import RunSpec
+from harness.spec.run import RunSpec, record_of, spec_of
 from harness.spec.suite import Entry, Query, Suite, SuiteFile, algorithm_of
 
 __all__ = [
     "Entry",
+    "PredictionCell",
     "Protocol",
     "Query",
     "RunSpec",
@@ -20,5 +22,9 @@ __all__ = [
     "SuiteFile",
     "algorithm_of",
     "check_keys",
+    "conditions",
+    "prediction_cell",
+    "record_of",
     "refine",
+    "spec_of",
 ]

@@ -5,7 +5,7 @@ declared families, ``benjamini_hochberg`` with exploration, ``tost`` with claims
 """
 
 from harness.stats.collapse import Collapse, collapse
-from harness.stats.compare import Comparison, Verdict, compare
+from harness.stats.compare import METHOD, Comparison, Verdict, compare, pair
 from harness.stats.conditional import (
     Conditional,
     mcnemar,
@@ -14,8 +14,11 @@ from harness.stats.conditional import (
     sign_flip,
     wilcoxon_over_seeds,
 )
+from harness.stats.distribution import Distribution
 from harness.stats.equivalence import Equivalence, declared_margin, tost
+from harness.stats.family import adjusted, compare_metrics
 from harness.stats.multiple import benjamini_hochberg, holm
+from harness.stats.narrower import narrower
 from harness.stats.power import (
     power,
     resolution,
@@ -24,6 +27,7 @@ from harness.stats.power import (
     smallest_p_over_seeds,
 )
 from harness.stats.ranks import (
+    DRAWS,
     AverageRank,
     Field,
     Pairing,
@@ -36,35 +40,53 @@ from harness.stats.ranks import (
 from harness.stats.sequential import LOOKS, levels
 
 __all__ = [
+    "DRAWS",
     "LOOKS",
+    "METHOD",
     "AverageRank",
     "Collapse",
     "Comparison",
     "Conditional",
+    "Distribution",
     "Equivalence",
     "Field",
     "Pairing",
     "Ranking",
     "Standing",
     "Verdict",
+    "adjusted",
     "average_ranks",
     "benjamini_hochberg",
+    "calibration",
     "collapse",
     "compare",
+    "compare_metrics",
     "declared_margin",
+    "estimate",
     "fields_of",
     "holm",
+    "jackknife",
     "levels",
     "mcnemar",
+    "narrower",
+    "pair",
     "paired_t_over_seeds",
     "power",
     "probability_of_improvement",
+    "quality",
     "rank",
+    "reference",
+    "resample",
     "resolution",
     "resolution_of_accuracy",
     "seeds_needed",
+    "selection",
     "sign_flip",
     "smallest_p_over_seeds",
+    "spread",
+    "sums",
+    "surface",
     "tost",
+    "variance",
     "wilcoxon_over_seeds",
 ]

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from harness.data.datasets import Dataset, datasets
 from harness.errors import SubmissionError
-from harness.metrics.base import Metric, Score, Values, metrics, prepare
+from harness.metrics import Metric, Score, Values, metrics, prepare
 from harness.stats.estimate import Estimate, estimate
 from harness.stats.jackknife import values_and_pseudo_values
 from harness.stats.reference import Reference
@@ -32,7 +32,6 @@ from harness.stats.sums import Clusters
 __all__ = [
     "METHOD",
     "Comparison",
-    "Runs",
     "SystemPair",
     "Verdict",
     "compare",

@@ -16,7 +16,7 @@ from scipy import stats
 
 from harness._util.seeds import derive
 from harness.errors import SpecError
-from harness.metrics.base import Values
+from harness.metrics import Values
 from harness.stats.power import smallest_p_over_seeds
 
 __all__ = [

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.metrics.base import Values
+from harness.metrics import Values
 
 __all__ = ["Distribution"]
 

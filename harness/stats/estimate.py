@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.metrics.base import Values
+from harness.metrics import Values
 from harness.stats.reference import Reference
 
 __all__ = ["Estimate", "RunPart", "VideoPart", "effective_videos", "estimate", "mean_of"]
@@ -80,9 +80,7 @@ class VideoPart:
 
     def plus(self, other: VideoPart, factor: float) -> VideoPart:
         """With ``factor`` times another one on the same videos."""
-        return VideoPart(
-            influence=self.influence + factor * other.influence, degrees=self.degrees
-        )
+        return VideoPart(influence=self.influence + factor * other.influence, degrees=self.degrees)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,9 +118,7 @@ class Estimate:
     @property
     def reference(self) -> Reference:
         """The law of the estimate about the truth."""
-        return Reference(
-            effect=self.value, total=self.total, rest=self.rest, degrees=self.degrees
-        )
+        return Reference(effect=self.value, total=self.total, rest=self.rest, degrees=self.degrees)
 
     def __add__(self, other: Estimate) -> Estimate:
         return self._plus(other, 1.0)
@@ -183,9 +179,7 @@ def effective_videos(sizes: Values) -> float:
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
-def estimate(
-    values: Values, pseudo: Values, sizes: Values, *, runs: str, videos: str
-) -> Estimate:
+def estimate(values: Values, pseudo: Values, sizes: Values, *, runs: str, videos: str) -> Estimate:
     """The mean over the runs of one system on one test set.
 
     Args:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from numpy.typing import ArrayLike
 
 from harness.data.datasets import Dataset
-from harness.metrics.base import metrics, metrics_for
+from harness.metrics import metrics, metrics_for
 from harness.stats.compare import Comparison, compare
 from harness.stats.multiple import holm
 
@@ -60,8 +60,7 @@ def compare_metrics(
     """
     systems = (pred_a, pred_b, truth, clusters)
     return [
-        compare(*systems, metric, dataset=dataset)
-        for metric in metrics_for(dataset, primary=True)
+        compare(*systems, metric, dataset=dataset) for metric in metrics_for(dataset, primary=True)
     ]
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.metrics.base import Score, Values
+from harness.metrics import Score, Values
 from harness.stats.sums import Clusters, Sums, sums_of
 
 __all__ = ["pseudo_values_of", "values_and_pseudo_values"]

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from harness._util.seeds import derive
-from harness.metrics.base import Values
+from harness.metrics import Values
 from harness.stats.estimate import Estimate
 from harness.stats.reference import Tail
 
@@ -33,7 +33,8 @@ __all__ = ["Family", "Joint", "Pairs"]
 
 _FEW = 64  # videos up to which their mean squares are drawn pair by pair
 _NEAR = 1.5  # standard errors
-_TINY = 1e-300
+_NOTHING = 1e-24  # a variance below it is what summing in another order leaves
+_TIED = 1e-9  # p-values that differ by less are equal: sums in another order
 _BLOCK = 2**21  # pairs times draws in memory at once
 
 
@@ -167,12 +168,12 @@ class Joint:
         observed = _quick()(np.abs(self.effects), self.totals, self.rests, self.degrees)  # (P,)
         order = np.argsort(observed, kind="stable")
         systems = self._values.size
-        against = _extremes(self.effects, observed, self.pairs, systems)  # (2, M)
+        against = _extremes(self.effects, observed, self.pairs, systems) + _TIED  # (2, M)
         beaten, extreme = np.zeros(observed.size), np.zeros_like(against)
         for gap, p in self._null(draws):
             # Step-down: the k-th smallest is held against the smallest of those not yet rejected.
             least = np.minimum.accumulate(p[:, order[::-1]], axis=1)[:, ::-1]
-            beaten += (least <= observed[order]).sum(axis=0)
+            beaten += (least <= observed[order] + _TIED).sum(axis=0)
             extreme += (_extremes(gap, p, self.pairs, systems) <= against[:, None]).sum(axis=1)
         adjusted = np.empty_like(observed)
         adjusted[order] = np.maximum.accumulate((1.0 + beaten) / (1.0 + draws))
@@ -216,6 +217,7 @@ class Joint:
                 anew = short * self._squares_anew(influence, test.degrees, draws, generator)
             total += anew
             squares += anew**2 / test.degrees
+        gap[gap**2 <= _NOTHING] = 0.0  # equal systems, summed in another order
         return _Drawn(gap, total, squares)
 
     def _generator(self, kind: str, name: str, start: int) -> np.random.Generator:
@@ -247,9 +249,7 @@ class Family:
     not_highest: Values
 
 
-def _normal(
-    shape: tuple[int, ...], influence: Values, generator: np.random.Generator
-) -> Values:
+def _normal(shape: tuple[int, ...], influence: Values, generator: np.random.Generator) -> Values:
     """(*shape, M) Gaussian draws with the influences' covariance."""
     return np.asarray(generator.standard_normal((*shape, influence.shape[1])) @ influence.T)
 
@@ -268,7 +268,7 @@ def _p_values(drawn: _Drawn, rest: Values) -> Values:
     tail does for them, at an eighth of the time: it is never below .13.
     """
     distance = np.abs(drawn.gap)
-    z = distance / np.sqrt(np.maximum(np.maximum(drawn.total - rest, rest), _TINY))
+    z = distance / np.sqrt(np.maximum(np.maximum(drawn.total - rest, rest), _NOTHING))
     p = np.asarray(2.0 * ndtr(-z))
     far = z > _NEAR
     degrees = _satterthwaite(drawn.total[far], drawn.squares[far])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.errors import SpecError
-from harness.metrics.base import Values
+from harness.metrics import Values
 
 __all__ = ["benjamini_hochberg", "holm"]
 

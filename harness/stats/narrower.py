@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from harness.data.datasets import Dataset
 from harness.errors import SpecError
-from harness.metrics.base import Values, metrics
+from harness.metrics import Values, metrics
 from harness.stats.conditional import (
     Conditional,
     mcnemar,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from scipy.special import ndtr, ndtri
 
 from harness.errors import SpecError

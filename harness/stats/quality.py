@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from harness.data.datasets import Dataset, datasets
 from harness.errors import SubmissionError
-from harness.metrics.base import Metric, Values, metrics
+from harness.metrics import Metric, Values, metrics
 from harness.stats.compare import pair
 from harness.stats.distribution import Distribution
 from harness.stats.resample import counts, draw, evaluator

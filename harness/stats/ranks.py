@@ -30,7 +30,7 @@ from scipy.stats import rankdata
 from harness._util.seeds import derive
 from harness.data.datasets import Dataset, datasets
 from harness.errors import SpecError, SubmissionError
-from harness.metrics.base import Metric, Values, metrics
+from harness.metrics import Metric, Values, metrics
 from harness.stats.compare import estimate_of, pair
 from harness.stats.equivalence import declared_margin
 from harness.stats.estimate import Estimate

@@ -27,7 +27,7 @@ import numpy as np
 from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
 from harness.errors import SpecError
-from harness.metrics.base import Values
+from harness.metrics import Values
 
 __all__ = ["Laws", "Reference", "Tail"]
 
@@ -66,7 +66,7 @@ class Laws:
         self._still = np.maximum(total, rest) <= _NOTHING
 
     def beyond(self, distance: Values) -> Values:
-        """(n,) P(deviation at least ``distance`` from zero, on either side), right to 1e-4 of it.
+        """(n,) P(deviation at least ``distance`` from zero, on either side), right to 1e-3 of it.
 
         Where nothing varies, 1 at a distance of zero and 0 at any other.
         """
@@ -100,7 +100,7 @@ class Laws:
 
 
 class Tail:
-    """``Laws.beyond`` for millions of laws, right to 1e-3 of it down to p-values of 1e-6."""
+    """``Laws.beyond`` for millions of laws, right to 1 % of it down to p-values of 1e-6."""
 
     def __init__(self) -> None:
         u, self._weights = _nodes(16, 4)

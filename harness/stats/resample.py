@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from harness.metrics.base import Score, Values
+from harness.metrics import Score, Values
 from harness.stats.sums import Clusters, sums_of
 
 __all__ = ["Evaluate", "counts", "draw", "evaluator"]

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from harness.data.datasets import Dataset
 from harness.errors import SpecError
-from harness.metrics.base import Metric, Values, best_index, metrics_for, score
+from harness.metrics import Metric, Values, best_index, metrics_for, score
 
 __all__ = ["Selection", "best_of_k", "epoch_scores", "gain", "selection"]
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics.base import Score, Values
+from harness.metrics import Score, Values
 from harness.metrics.sums import Additive, Read, Terms, ratio
 
 __all__ = ["Clusters", "Sums", "ratio", "sums_of"]

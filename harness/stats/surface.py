@@ -19,7 +19,7 @@ from scipy.special import ndtr
 from harness._util.seeds import derive
 from harness.data.split_labels import SplitLabels
 from harness.errors import SpecError
-from harness.metrics.base import Metric, Values, prepare
+from harness.metrics import Metric, Values, prepare
 from harness.stats.estimate import Estimate, estimate
 from harness.stats.jackknife import pseudo_values_of
 from harness.stats.sums import Clusters, sums_of

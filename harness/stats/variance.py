@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from harness.data.datasets import Dataset
 from harness.errors import SpecError, SubmissionError
-from harness.metrics.base import Metric, Values, prepare
+from harness.metrics import Metric, Values, prepare
 from harness.stats.power import resolution
 from harness.stats.sums import ratio, sums_of
 

@@ -1,10 +1,7 @@
 """Submissions: foreign predictions, what their authors state, and what this harness found.
 
-A submission is a predictions file and, optionally, a manifest. ``submit`` does it all:
-``read_submission`` brings the file into the harness's columns, ``find_gold`` finds the labels,
-``check`` refuses what cannot be scored and flags what a reader of the board must know, and
-``SubmissionStore`` keeps the result. Scores are never stored: they are computed from the stored
-predictions. ``score`` is for files that are not to be stored.
+``submit`` reads, checks, flags and stores a predictions file with its manifest; ``score`` is for
+files that are not to be stored. Scores are never stored but computed from stored predictions.
 """
 
 from harness.submissions.checking import Checked, check
@@ -30,6 +27,8 @@ __all__ = [
     "Submitted",
     "check",
     "find_gold",
+    "flags",
+    "fusing",
     "read_submission",
     "score",
     "score_runs",

@@ -57,7 +57,8 @@ def check(
 
     Raises:
         SubmissionError: For ids of other data, too few clips, values off the scale, labels that
-            contradict the stored ones, and predictions that are the labels.
+            contradict the stored ones, predictions that are the labels, and several runs of what
+            is stated to be deterministic.
     """
     _refuse_unknown_ids(table["id"], gold)
     here = table[table["id"].isin(list(gold.truth.ids))]
@@ -76,6 +77,7 @@ def check(
     label_flags = _compare_labels(here, gold)
     _refuse_labels_as_predictions(predictions, gold)
     runs = runs_of(predictions, gold.truth.by_id)
+    _refuse_several_of_one(len(runs), manifest)
     return Checked(
         predictions=predictions,
         seeds=tuple(run.seed for run in runs) if "seed" in here else (),
@@ -176,6 +178,14 @@ def _refuse_labels_as_predictions(predictions: pd.DataFrame, gold: Gold) -> None
             f"{equal} of {len(predictions)} predictions equal their label:"
             " these are the labels, not predictions",
             hint='name the right column in the manifest: [columns] pred = "..."',
+        )
+
+
+def _refuse_several_of_one(runs: int, manifest: SubmissionManifest) -> None:
+    if manifest.deterministic and runs > 1:
+        raise SubmissionError(
+            f"the manifest says deterministic = true, the file holds {runs} runs",
+            hint="leave out deterministic, or submit one run",
         )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from harness.data.datasets import Dataset, datasets
 from harness.data.known_labels import KnownLabels, find_labels
 from harness.data.labels import LabelNotice, OwnLabels, copied, gather
-from harness.data.readers.predictions import read_predictions_table, refuse_misspelt
+from harness.data.readers.predictions import read_predictions_table, refuse_misspelt, rows_of
 from harness.data.readers.tables import InputTable
 from harness.data.store import CorpusStore
 from harness.errors import SubmissionError
@@ -25,7 +25,7 @@ from harness.metrics import score
 
 __all__ = ["Fit", "Fused", "FusedFile", "FusedSystem", "Input", "fuse_file", "read_input"]
 
-_NOT_SYSTEMS = ("id", "video_id", "clip_id", "label", "seed")
+_NOT_SYSTEMS = ("id", "video_id", "clip_id", "label", "seed", "condition", "variant")
 _HOLE = "leave the cell of a missing prediction empty; it is shown as a hole"
 _HINT = "--columns NAME,NAME,… names the columns of the systems"
 
@@ -204,7 +204,7 @@ def read_input(
     Raises:
         SubmissionError: For a table, columns or labels that cannot be fused.
     """
-    table = read_predictions_table(file)
+    table = rows_of(read_predictions_table(file))
     names = _names(columns, table)
     ids = table.ids(unique=True)
     cells = [table.numbers(name, ids, empty=True, hint=_HOLE) for name in names]
@@ -228,7 +228,7 @@ def read_input(
         extra=[clip for clip in ids if clip not in labelled],
     )
     for split, known in splits.items():
-        _refuse_holes(found, known, split, file.name)
+        _refuse_missing(found, known, split, file.name)
     return found
 
 
@@ -325,7 +325,7 @@ def _own_labels(table: InputTable, ids: list[str]) -> OwnLabels:
     return gather(table.name, [c for c, has in zip(ids, there, strict=True) if has], values[there])
 
 
-def _refuse_holes(table: Input, known: KnownLabels, split: str, name: str) -> None:
+def _refuse_missing(table: Input, known: KnownLabels, split: str, name: str) -> None:
     there = np.isfinite(table.of(known))
     if not there.any():
         ours, theirs = known.truth.ids[0], next(iter(table.predictions))

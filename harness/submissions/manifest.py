@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 _SELECTIONS = ("validation", "test", "none (no training)", NOT_STATED)
 _INPUTS = ("text", "audio", "vision")
-_COLUMNS = ("id", "video_id", "clip_id", "pred", "seed", "label")
+_COLUMNS = ("id", "video_id", "clip_id", "pred", "seed", "label", "condition", "variant")
 _URL = r"https?://[A-Za-z0-9._~:/?#@!$&*+,;=%-]+"
 _LONGEST_NAME = 80
 _LONGEST_LIST = 50
@@ -127,7 +127,8 @@ class SubmissionManifest:
     """A submission as its authors describe it; None is "not stated".
 
     Raises:
-        SubmissionError: When foreign outputs became scores and nothing says how.
+        SubmissionError: When foreign outputs became scores and nothing says how, or several runs
+            are stated of a system that no seed changes.
     """
 
     name: Annotated[str, _Name()]
@@ -156,6 +157,8 @@ class SubmissionManifest:
         Either(one=Integer(low=1, high=10_000), many=_list(Integer(low=0, high=2**53))),
     ] = None
     """Number of runs, or the seeds themselves, that the authors state."""
+    deterministic: bool = False
+    """Whether no seed changes the result, so that one run is all there is to see."""
     selection: Annotated[str, Choice(_SELECTIONS)] = NOT_STATED
     """What chose the checkpoint."""
     side_info: Annotated[str | None, _line(300)] = None
@@ -196,6 +199,11 @@ class SubmissionManifest:
                 "values and scale turn foreign outputs into scores,"
                 " which a reader of the board must know",
                 hint='mapping = "the top word positive, neutral, negative became 1, 0, -1"',
+            )
+        if self.deterministic and self.stated_runs not in (None, 1):
+            raise SubmissionError(
+                f"deterministic = true and {self.stated_runs} runs contradict each other",
+                hint="leave out deterministic, or state seeds = 1",
             )
 
     @classmethod

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.data.readers.predictions import check_predictions, read_predictions_table
+from harness.data.readers.predictions import (
+    cells_of,
+    check_predictions,
+    read_predictions_table,
+)
+from harness.data.readers.tables import InputTable
 from harness.errors import SubmissionError
 from harness.submissions.manifest import SubmissionManifest
 
@@ -20,7 +25,8 @@ def read_submission(path: Path, manifest: SubmissionManifest) -> pd.DataFrame:
 
     Args:
         path: A ``.csv``, ``.parquet`` or ``.jsonl`` file.
-        manifest: Its ``where``, ``columns``, ``values`` and ``scale`` are applied in that order.
+        manifest: Its ``where``, ``columns``, ``values`` and ``scale`` are applied in that order. A
+            ``condition`` or ``variant`` that ``where`` chooses is what its authors submit.
 
     Returns:
         As ``harness.data.readers.predictions.read_predictions``.
@@ -36,8 +42,21 @@ def read_submission(path: Path, manifest: SubmissionManifest) -> pd.DataFrame:
     _require(table, "pred", 'say which it is in a manifest: [columns] pred = "..."', path)
     if manifest.values:
         table = table.assign(pred=_numbers(table["pred"], manifest.values, path))
-    checked = check_predictions(dataclasses.replace(whole, frame=table))
+    chosen = [column for column in ("condition", "variant") if column in manifest.where]
+    named = dataclasses.replace(whole, frame=table.drop(columns=chosen))
+    _refuse_several(named)
+    checked = check_predictions(named)
     return checked.assign(pred=checked["pred"] * manifest.scale)
+
+
+def _refuse_several(table: InputTable) -> None:
+    """Boards show one prediction of a clip by a run; which it is, the manifest has to say."""
+    found = [str(cell) for cell in dict.fromkeys(cells_of(table))]
+    if len(found) > 1:
+        raise SubmissionError(
+            f"{table.name} has predictions of {len(found)} conditions or variants: {_few(found)}",
+            hint='say which are submitted in a manifest: [where] condition = "…", variant = "…"',
+        )
 
 
 def _rows(table: pd.DataFrame, column: str, wanted: str, path: Path) -> pd.DataFrame:

@@ -11,11 +11,19 @@ import pandas as pd
 from harness.data.datasets import Dataset, datasets
 from harness.data.known_labels import KnownLabels, find_labels, own_labels
 from harness.data.labels import LabelNotice, copied
-from harness.data.readers.predictions import Aligned, align, read_predictions
+from harness.data.readers.predictions import (
+    Aligned,
+    align,
+    check_predictions,
+    others_than,
+    read_predictions_table,
+)
 from harness.data.store import CorpusStore
 from harness.home import Home
 from harness.metrics import score as score_arrays
 from harness.metrics import score_conventions
+from harness.spec import PredictionCell
+from harness.spec.prediction_cell import COUNTED
 
 __all__ = ["ScoredFile", "score"]
 
@@ -52,17 +60,19 @@ def score(
     labels: Path | None = None,
     corpus: str | None = None,
     split: str = "test",
+    cell: PredictionCell = COUNTED,
     home: Home | None = None,
 ) -> list[ScoredFile]:
     """Score a predictions file in the canonical definitions and in every repository's convention.
 
     Args:
         path: ``.csv``, ``.parquet`` or ``.jsonl`` with ``id`` (or ``video_id`` and ``clip_id``),
-            ``pred``, optionally ``seed`` and ``label``.
+            ``pred``, optionally ``seed``, ``label``, ``condition`` and ``variant``.
         dataset: The dataset that is predicted, or its name.
         labels: An MMSA label file; default: a stored corpus, else the file's own labels.
         corpus: The stored corpus whose labels to take, official split or not.
         split: train, valid or test.
+        cell: Which condition and variant of a file that tells them apart.
         home: Where corpora are stored; ``Home.default()`` when None.
 
     Returns:
@@ -76,10 +86,12 @@ def score(
     """
     known = datasets[dataset] if isinstance(dataset, str) else dataset
     file, store = Path(path), CorpusStore((home or Home.default()).corpora)
-    table = read_predictions(file)
+    whole = read_predictions_table(file)
+    table = check_predictions(whole, cell)
     own = own_labels(table, file.name)
     found = find_labels(own, known, split, store, file=labels, corpus=corpus)
-    return [_scored(seed, part, found, known) for seed, part in _runs(table)]
+    about = [*found.notices, *others_than(cell, whole)]
+    return [_scored(seed, part, found, known, about) for seed, part in _runs(table)]
 
 
 def _runs(table: pd.DataFrame) -> Iterator[tuple[int | None, pd.DataFrame]]:
@@ -91,7 +103,11 @@ def _runs(table: pd.DataFrame) -> Iterator[tuple[int | None, pd.DataFrame]]:
 
 
 def _scored(
-    seed: int | None, table: pd.DataFrame, found: KnownLabels, dataset: Dataset
+    seed: int | None,
+    table: pd.DataFrame,
+    found: KnownLabels,
+    dataset: Dataset,
+    about: Sequence[LabelNotice],
 ) -> ScoredFile:
     aligned = align(dict(zip(table["id"], table["pred"], strict=True)), found.truth)
     return ScoredFile(
@@ -100,7 +116,7 @@ def _scored(
         missing=aligned.missing,
         extra=aligned.extra,
         labels=found.origin,
-        notices=[*found.notices, *_copied(aligned, seed)],
+        notices=[*about, *_copied(aligned, seed)],
         scores=score_arrays(aligned.pred, aligned.truth.labels, dataset, secondary=True),
         conventions=score_conventions(aligned.pred, aligned.truth.labels, dataset),
     )

@@ -1,7 +1,8 @@
 """Accepted submissions on disk: one folder each, there only when it is whole.
 
 ``<dataset>/<name>/manifest.json`` holds what the authors state and what was found, without a time,
-host or path; ``predictions.parquet`` holds ``id, seed, pred, split``.
+host or path; ``predictions.parquet`` holds ``id, seed, pred, split``: one prediction of a clip by
+each run, of clean clips unless the manifest's ``where`` says otherwise.
 """
 
 from __future__ import annotations
@@ -170,14 +171,14 @@ class StoredSubmission:
 
 
 class SubmissionStore:
-    """Submissions under one folder.
+    """The submissions beside the runs of a store.
 
     Args:
-        root: ``Home.store / "submissions"``.
+        store: ``Home.store``; submissions have a folder in it.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, store: Path) -> None:
+        self.root = store / "submissions"
 
     def names(self, dataset: str) -> list[str]:
         """Submissions for a dataset, sorted."""

@@ -88,7 +88,7 @@ def submit(
     )
     outcome: Outcome | None = None
     if not dry_run:
-        store = SubmissionStore(home.store / "submissions")
+        store = SubmissionStore(home.store)
         outcome = store.put(record, checked.predictions, replace=replace)
     return Submitted(
         record=record,

@@ -44,8 +44,12 @@ __all__ = [
     "TokenParams",
     "TrainingParams",
     "TrainingProgress",
+    "diagnostics",
+    "gates",
+    "objectives",
     "param",
     "systems",
+    "zero_shot",
 ]
 
 __getattr__ = lazily(  # boards read ``diagnostics`` without torch

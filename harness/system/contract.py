@@ -108,16 +108,17 @@ class Fitted:
         history: One record per epoch; empty for systems without epochs.
         selected_epoch: The epoch whose weights predict; None without epochs.
         curves: Split name -> (E, n) float32, predictions after each epoch.
-        diagnose: Split -> what the system tells about each clip, (n,) or (n, K) by name; None
-            for systems that tell nothing.
+        diagnose: Split -> diagnostics of each clip, (n,) or (n, K) by name; None for systems
+            without any.
         stability: Where predictions depend on the pass, the batch or the order, by design: how
             far, see ``harness.training.stability``.
-        predict_under: Split and C conditions -> (C, n) predictions; None for systems that are asked
-            about corrupted splits one by one.
+        predict_under: Split and C conditions -> (C, n) predictions; None for systems that predict
+            corrupted splits one by one.
         diagnose_under: The same of ``diagnose``, one mapping per condition.
         variants: Split -> further predictions of its clips by name, (n,), NaN where one has none.
-            They are stored as conditions, beside the predictions that count.
-        answers: What a model outside said, one row per question; see ``StoredRun.answers``.
+            They are stored beside the predictions that count, in the cell that
+            ``PredictionCell.named`` makes of the name: a variant, a condition, or both.
+        answers: Answers of a zero-shot model, one row per question; see ``StoredRun.answers``.
         report: What else the manifest keeps of the run, by name.
     """
 

@@ -1,4 +1,4 @@
-"""What systems tell about clips - gates, routing, quality scores - summed up by sentiment."""
+"""Diagnostics of clips - gates, routing, quality scores - summed up by sentiment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ that law of ``harness.spec.laws``."""
 
 
 def swapped(condition: str) -> str:
-    """The condition under which clips also swapped what a network judged of them."""
+    """The name of predictions under a condition whose clips swapped what a network judged of them.
+
+    ``harness.spec.PredictionCell.named`` takes it apart into condition and variant.
+    """
     return f"{condition}, judgements swapped"
 
 

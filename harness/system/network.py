@@ -97,13 +97,13 @@ class Output:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pass:
-    """One sweep over the training clips with an optimiser of its own.
+    """One pass over the training clips with an optimiser of its own.
 
     Args:
         name: Unique within its stage.
         groups: What it trains; None: ``Network.parameter_groups``.
         loss: Batch -> scalar; None: the network's output and losses.
-        share: Of the batches; the sweep stops there.
+        share: Of the batches; the pass stops there.
     """
 
     name: str = "main"

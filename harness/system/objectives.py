@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from harness._util.registry import Registry
 
 if TYPE_CHECKING:
-    from harness.training.objectives.base import ObjectiveSetting, Term
+    from harness.training.objectives import ObjectiveSetting, Term
 
 __all__ = ["Objective", "objectives"]
 

@@ -1,4 +1,4 @@
-"""What a run keeps of a model that was asked: who, what, when, and what became of the questions."""
+"""What a run keeps of a zero-shot language model: which one, the questions, when, and outcomes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class CalibrationLine(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroShotFacts(Record):
-    """Who was asked what, and when: what a reader needs to judge the row by.
+    """Which model, which prompts, and when: what a reader needs to judge the row by.
 
     Args:
         model: Its title.

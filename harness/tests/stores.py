@@ -194,6 +194,7 @@ def make_record(corpus: Corpus, row: Row, spec: RunSpec, outcome: Off | Constant
                     "id": part.ids,
                     "split": part.name,
                     "condition": "clean",
+                    "variant": "plain",
                     "pred": predict(outcome, part.labels, spec.seed),
                 }
             )

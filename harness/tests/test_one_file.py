@@ -161,7 +161,7 @@ def test_a_dataset(checkout: Checkout) -> None:
     rows = json.loads(checkout.msa("score", "p.csv", "--dataset", "stars", "--json"))
     assert rows
     compared = json.loads(
-        checkout.msa("compare", "p.csv", "p.csv", "--dataset", "stars", "--draws", "200", "--json")
+        checkout.msa("compare", "p.csv", "p.csv", "--dataset", "stars", "--json")
     )
     assert compared
     checkout.tests("harness/data/tests/test_transfer.py", "found_and_not_listed")

@@ -1,8 +1,7 @@
 """Transcripts to tokens and vectors: encoders by name, folder or package, and a synthetic one.
 
-An encoder is identified by the content of its weights, never by where it lies. Frozen sentence
-vectors are cached per corpus and encoder. ``synthetic`` is the encoder of twins: random, small and
-the same everywhere.
+An encoder is identified by the content of its weights, never by where it lies. ``synthetic`` is the
+encoder of twins: random, small and the same everywhere.
 """
 
 from harness.text.encoder import (
@@ -24,5 +23,6 @@ __all__ = [
     "find_encoder",
     "is_unpacked",
     "sentence_vectors",
+    "synthetic",
     "tokenize",
 ]

@@ -3,3 +3,5 @@
 ``describe`` says what of a run is logged, ``export`` writes it, ``sqlite`` makes writing to the
 default database fast.
 """
+
+__all__ = ["describe", "export"]

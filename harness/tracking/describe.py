@@ -1,4 +1,4 @@
-"""What a tracker is told of a stored run: names and values, before any tracker is involved."""
+"""What a tracker is given of a stored run: names and values, before any tracker is involved."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from harness.data.split_labels import SplitLabels
 from harness.runs.labels import predictions_of, scores_of, stored_labels
 from harness.runs.manifest import Manifest
 from harness.runs.store import RunStore, StoredRun
-from harness.spec import RunSpec
-from harness.spec.run import record_of
+from harness.spec import RunSpec, record_of
 
 __all__ = ["Tracked", "Tracker", "corpus_of"]
 
@@ -137,8 +136,8 @@ def _labels(store: RunStore) -> Iterator[tuple[str, str]]:
 
 
 def _row_key(spec: RunSpec) -> str:
-    told = record_of(spec).items()
-    return canonical.digest({name: v for name, v in told if name not in ("seed", "protocol")})[:32]
+    fields = {n: v for n, v in record_of(spec).items() if n not in ("seed", "protocol")}
+    return canonical.digest(fields)[:32]
 
 
 def _row_tags(spec: RunSpec) -> dict[str, str]:

@@ -9,6 +9,7 @@ from harness.training.features import batches_of
 from harness.training.fit import fit_network, loop_of, untrained
 from harness.training.loop import Loop
 from harness.training.optimisation import OptimiserPass, clip_losses, total_loss
+from harness.training.precision import set_precision
 
 __all__ = [
     "Loop",
@@ -18,6 +19,7 @@ __all__ = [
     "fit_network",
     "loop_of",
     "predict",
+    "set_precision",
     "total_loss",
     "untrained",
 ]

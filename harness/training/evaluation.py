@@ -15,7 +15,7 @@ from torch import Tensor
 from harness.corruption import Corrupter
 from harness.data.batching import Batch, BatchSource
 from harness.spec.conditions import Condition
-from harness.system.network import Network, Output
+from harness.system import Network, Output
 
 __all__ = ["diagnose", "diagnose_under", "predict", "predict_under", "tells"]
 

@@ -9,8 +9,7 @@ from harness._util.seeds import derive
 from harness.data.batching import BatchSource
 from harness.data.corpus import EXPLANATIONS, Split
 from harness.errors import RunFailed, SpecError
-from harness.system import System, Task
-from harness.system.params import ClueParams, Params, TokenParams, TrainingParams
+from harness.system import ClueParams, Params, System, Task, TokenParams, TrainingParams
 from harness.text import Encoder, sentence_vectors, tokenize
 from harness.training.permutation import others
 

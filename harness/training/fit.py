@@ -15,10 +15,8 @@ from harness.data.batching import BatchSource
 from harness.data.corpus import Split
 from harness.errors import SpecError
 from harness.spec.conditions import Condition
-from harness.system import Fitted, System, Task
+from harness.system import Dims, Fitted, KnowledgeParams, Network, System, Task, TrainingParams
 from harness.system.gates import gates_of
-from harness.system.network import Dims, Network
-from harness.system.params import KnowledgeParams, TrainingParams
 from harness.training.evaluation import (
     diagnose,
     diagnose_under,

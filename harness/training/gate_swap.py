@@ -1,7 +1,7 @@
-"""Does a network's judgement of its inputs matter? Its predictions when clips swap judgements.
+"""Do a network's gates matter? Its predictions when clips swap gate values.
 
 Weights and inputs stay as they are; each clip is treated as if it were judged like another one. A
-judgement that predictions depend on for a reason makes them worse that way.
+gate that predictions depend on for a reason makes them worse that way.
 
 Shapes: n clips of a split.
 """
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from harness.corruption import Corrupter
 from harness.data.batching import BatchSource
+from harness.system import Network
 from harness.system.diagnostics import MIXED, MIXED_LAW, swapped
 from harness.system.gates import collected, replaced
-from harness.system.network import Network
 from harness.training.evaluation import EVALUATION_BATCH, predict
 from harness.training.permutation import others
 
@@ -28,14 +28,14 @@ __all__ = ["swap", "swaps"]
 def swaps(
     network: Network, source: BatchSource, corrupter: Corrupter, seed: int
 ) -> Mapping[str, NDArray[np.float64]]:
-    """Predictions that say whether judgements matter, by the names of ``system.diagnostics``.
+    """Predictions that say whether gates matter, by the names of ``system.diagnostics``.
 
     Args:
-        network: Trained, with judgements.
+        network: Trained, with gates.
         source: Clips of a split as they are.
         corrupter: Of the split. In the mixture every clip suffers in a way and strength of its own,
             so that there is something to tell apart.
-        seed: Of who gets whose judgement.
+        seed: Of who gets whose values.
 
     Returns:
         Name -> (n,).

@@ -21,10 +21,8 @@ from harness._util.seeds import derive
 from harness.data.batching import BatchSource, balanced_order, epoch_order
 from harness.data.corpus import Split
 from harness.errors import RunFailed
-from harness.metrics.base import better, metrics  # not the conventions: they do not train
-from harness.system import Epoch, Task
-from harness.system.network import Network, Pass, Stage
-from harness.system.params import TrainingParams
+from harness.metrics import better, metrics  # not the conventions: they do not train
+from harness.system import Epoch, Network, Pass, Stage, Task, TrainingParams
 from harness.training.checkpoint import TrainingCheckpoint
 from harness.training.evaluation import predict
 from harness.training.optimisation import OptimiserPass

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.data.batching import Batch, BatchSource
-from harness.system.network import Network, Output, Pass, Stage
-from harness.system.params import TrainingParams, TrainingProgress
+from harness.system import Network, Output, Pass, Stage, TrainingParams, TrainingProgress
 
 __all__ = ["OptimiserPass", "clip_losses", "total_loss"]
 

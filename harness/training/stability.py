@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.data.batching import BatchSource
-from harness.system.network import Network
+from harness.system import Network
 from harness.training.evaluation import EVALUATION_BATCH
 
 __all__ = ["CHECKS", "stability"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import StoreError
 from leaderboards.figures._save import save
-from leaderboards.figures.gates import gate_map, telling
+from leaderboards.figures.gates import diagnostic_rows, gate_map
 from leaderboards.figures.pareto import cost_pareto, pareto_front
 from leaderboards.figures.ranks import rank_intervals
 from leaderboards.figures.reliability import reliability_curves, reliability_maps
@@ -34,17 +34,18 @@ __all__ = [
     "reliability_maps",
     "save",
     "seed_strip",
+    "style",
+    "variance",
 ]
 
 
 def draw(board: Board, folder: Path) -> list[Path]:
     """Write the figures of every corpus, ``<suite>.<corpus>.<kind>.{png,svg}``, into ``folder``.
 
-    Kinds are ``seeds``, ``scatter``, ``cost``, from two ranked rows ``ranks``, whatever systems
-    tell of themselves (``routing``, ``gate``), and under a grid of conditions ``curves`` and
-    ``maps``. All but ``cost`` depend on stored predictions alone. Rows that know different things
-    stand in figures of their own, the second ones called ``<suite>.<corpus>.part-2.<kind>``; curves
-    and maps show all rows.
+    Kinds are ``seeds``, ``scatter``, ``cost``, from two ranked rows ``ranks``, each diagnostic of
+    systems (``routing``, ``gate``), and under a grid of conditions ``curves`` and ``maps``. All but
+    ``cost`` depend on stored predictions alone. Rows of different tracks stand in figures of their
+    own, the second ones called ``<suite>.<corpus>.part-2.<kind>``; curves and maps show all rows.
 
     Raises:
         StoreError: When a file cannot be written.
@@ -87,5 +88,5 @@ def _figures(grid: Grid) -> Iterator[tuple[str, Figure]]:
     yield "seeds", seed_strip(grid)
     yield "scatter", metric_scatter(grid, rankings=rankings)
     yield "cost", cost_pareto(grid)
-    for name, rows in telling(grid).items():
+    for name, rows in diagnostic_rows(grid).items():
         yield name, gate_map(grid, name, rows)

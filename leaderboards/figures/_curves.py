@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from leaderboards.figures._style import INK, short
+from leaderboards.figures.style import INK, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

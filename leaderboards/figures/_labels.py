@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboards.figures._style import INK, OTHER, short
+from leaderboards.figures.style import INK, OTHER, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

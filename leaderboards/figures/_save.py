@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness._util.atomic import write_atomic
 from leaderboards.document import one_line
-from leaderboards.figures._style import DARK, style
+from leaderboards.figures.style import DARK, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboards.figures._style import INK, headline, rows_height, sheet, short, style
+from leaderboards.figures.style import INK, headline, rows_height, sheet, short, style
 from leaderboards.model import Grid, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["gate_map", "loads", "telling"]
+__all__ = ["diagnostic_rows", "gate_map", "loads"]
 
 _SENTIMENTS = ("negative", "neutral", "positive")
 _PLACE = re.compile(r"(?P<name>.+)_(?P<place>[0-9]+)")
@@ -43,8 +43,8 @@ def loads(row: Row) -> Mapping[str, NDArray[np.float64]]:
     }
 
 
-def telling(grid: Grid) -> dict[str, list[Row]]:
-    """Name of what is told -> the rows that tell it."""
+def diagnostic_rows(grid: Grid) -> dict[str, list[Row]]:
+    """Name of each diagnostic -> the rows that have it."""
     found: dict[str, list[Row]] = {}
     for row in grid.rows:
         for name in loads(row):
@@ -57,8 +57,8 @@ def gate_map(grid: Grid, name: str, rows: list[Row]) -> Figure:
 
     Args:
         grid: The rows of a suite on one corpus.
-        name: What they tell, such as ``routing``.
-        rows: Those of ``grid`` that tell it.
+        name: A diagnostic, such as ``routing``.
+        rows: Those of ``grid`` that have it.
     """
     tables = [loads(row)[name] for row in rows]
     width = max(len(table) for table in tables)
@@ -71,11 +71,11 @@ def gate_map(grid: Grid, name: str, rows: list[Row]) -> Figure:
         subtitle = f"{name}: mean over test clips and seeds, by sentiment of the label"
         figure, axes = sheet(headline(grid), subtitle, height=rows_height(len(labels)) + 0.3)
         _paint(axes, name, cells, labels, len(rows))
-    said = [
+    described = [
         f"{label}: {', '.join(f'{v:.2f}' for v in line if not np.isnan(v))}"
         for label, line in zip(labels, cells, strict=True)
     ]
-    figure.set_label(f"{subtitle}. {'; '.join(said)}.")
+    figure.set_label(f"{subtitle}. {'; '.join(described)}.")
     return figure
 
 

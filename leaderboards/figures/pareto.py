@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from harness.metrics import Metric
 from leaderboards.figures._labels import Line, Point, label_points
-from leaderboards.figures._style import (
+from leaderboards.figures.style import (
+    CONSTANT,
     FAINT,
-    FLOOR,
     OTHER,
     SYSTEM,
     axis_title,
@@ -66,7 +66,7 @@ def cost_pareto(grid: Grid, metric: Metric | None = None, cost: Cost = "fit_seco
         axes.grid()
         axes.margins(y=0.1)
         _scale_costs(axes, [x for x, _ in points], cost)
-        lines = _draw_front(axes, [points[i] for i in best]) + _draw_floor(axes, grid, shown)
+        lines = _draw_front(axes, [points[i] for i in best]) + _draw_constant(axes, grid, shown)
         colours = [SYSTEM if i in best else OTHER for i in range(len(rows))]
         axes.scatter(
             [x for x, _ in points], [y for _, y in points], s=42, c=colours, lw=0, zorder=3
@@ -75,7 +75,7 @@ def cost_pareto(grid: Grid, metric: Metric | None = None, cost: Cost = "fit_seco
             blank(axes)
         point_to_better(axes, -1, direction(shown))
         _name(axes, rows, points, best, lines)
-    figure.set_label(f"{subtitle}. {'; '.join(_said(rows, places, best, shown))}.")
+    figure.set_label(f"{subtitle}. {'; '.join(_described(rows, places, best, shown))}.")
     return figure
 
 
@@ -138,15 +138,15 @@ def _draw_front(axes: Axes, front: Sequence[tuple[float, float]]) -> list[Line]:
     return lines
 
 
-def _draw_floor(axes: Axes, grid: Grid, metric: Metric) -> list[Line]:
+def _draw_constant(axes: Axes, grid: Grid, metric: Metric) -> list[Line]:
     constants = {row.label: summarise(row, metric).mean for row in grid.rows if row.reference}
     label = min(constants, key=lambda name: metric.cost(constants[name]), default=None)
     if label is None or math.isnan(constants[label]):
         return []
     value = scaled(metric, constants[label])
-    axes.axhline(value, color=FLOOR, lw=1.4, ls=(0, (4, 3)))
+    axes.axhline(value, color=CONSTANT, lw=1.4, ls=(0, (4, 3)))
     where, text = axes.get_yaxis_transform(), f"best constant: {short(label)}"
-    axes.text(0.99, value, text, transform=where, ha="right", va="bottom", color=FLOOR, size=8)
+    axes.text(0.99, value, text, transform=where, ha="right", va="bottom", color=CONSTANT, size=8)
     low, high = axes.get_xlim()
     return [((low, value), (high, value))]
 
@@ -179,7 +179,7 @@ def _notes(grid: Grid, shown: Sequence[Row], cost: Cost) -> list[str]:
     return notes
 
 
-def _said(
+def _described(
     rows: Sequence[Row],
     places: Sequence[tuple[float, float]],
     best: Sequence[int],

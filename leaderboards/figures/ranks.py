@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.metrics import metrics
 from harness.stats import Ranking
-from leaderboards.figures._style import (
+from leaderboards.figures.style import (
     OTHER,
     PAGE,
     SYSTEM,
@@ -54,7 +54,7 @@ def rank_intervals(grid: Grid, ranking: Ranking) -> Figure:
             _bar(axes, place, ranking)
             beside(axes, place, _value(ranking, place))
         _number_ranks(axes, len(ranking.names))
-    figure.set_label(f"{subtitle}. {'; '.join(_said(ranking))}.")
+    figure.set_label(f"{subtitle}. {'; '.join(_described(ranking))}.")
     return figure
 
 
@@ -100,7 +100,7 @@ def _notes(ranking: Ranking) -> list[str]:
     metric = metrics[ranking.metric]
     notes = [
         "Tinted, bold: no other system is significantly better"
-        f" (all pairs, Holm, α = {ranking.alpha:g})."
+        f" (all pairs together, α = {ranking.alpha:g})."
     ]
     if ranking.conditional:
         notes.append("Hollow: one run, so that variation over seeds, if any, is left out.")
@@ -112,7 +112,7 @@ def _notes(ranking: Ranking) -> list[str]:
     return notes
 
 
-def _said(ranking: Ranking) -> list[str]:
+def _described(ranking: Ranking) -> list[str]:
     return [
         f"{name}: rank {best} to {worst}" + (", among the leaders" * (name in ranking.leaders))
         for name, (best, worst) in zip(ranking.names, ranking.ranks, strict=True)

@@ -10,7 +10,7 @@ import numpy as np
 from harness.spec.conditions import RATES
 from harness.spec.laws import laws
 from leaderboards.figures._curves import look
-from leaderboards.figures._style import FAINT, INK, axis_title, number, sheet, short, style
+from leaderboards.figures.style import FAINT, INK, axis_title, number, sheet, short, style
 from leaderboards.model import Grid
 from leaderboards.numbers import scaled
 from leaderboards.sections.reliability import AREAS, Reliability, RowReliability
@@ -49,12 +49,12 @@ def reliability_curves(grid: Grid, found: Reliability) -> Figure | None:
         panels[0].set_ylabel(axis_title(found.metric), color=FAINT)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right center", frameon=False)
-    said = (
+    described = (
         f"{one.row.label}: "
         + ", ".join(f"{name} {number(one.areas[name].value, found.metric)}" for name in names)
         for one in rows
     )
-    figure.set_label(f"{subtitle}. Areas: {'; '.join(said)}.")
+    figure.set_label(f"{subtitle}. Areas: {'; '.join(described)}.")
     return figure
 
 
@@ -93,8 +93,8 @@ def _cells(found: Reliability, one: RowReliability, area: str) -> list[float]:
 def _curves(axes: Axes, found: Reliability, rows: Sequence[RowReliability], name: str) -> None:
     constants = [one for one in found.rows if one.row.reference]
     if constants:
-        floor = min(constants, key=lambda one: found.metric.cost(one.clean))
-        axes.axhline(scaled(found.metric, floor.clean), color=FAINT, lw=1, label=floor.row.label)
+        best = min(constants, key=lambda one: found.metric.cost(one.clean))
+        axes.axhline(scaled(found.metric, best.clean), color=FAINT, lw=1, label=best.row.label)
     for place, one in enumerate(rows):
         colour, turn = look(place)
         axes.plot(
@@ -130,8 +130,8 @@ def reliability_maps(grid: Grid, found: Reliability) -> Figure | None:
         axes.remove()
         panels = figure.subplots(len(rows), len(names), squeeze=False)
         _paint(figure, panels, found, rows, names)
-    said = (f"{one.row.label}: worst {one.worst_condition}" for one in rows)
-    figure.set_label(f"{subtitle}. {'; '.join(said)}.")
+    described = (f"{one.row.label}: worst {one.worst_condition}" for one in rows)
+    figure.set_label(f"{subtitle}. {'; '.join(described)}.")
     return figure
 
 

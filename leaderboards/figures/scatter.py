@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from harness.metrics import Metric, metrics_for
 from harness.stats import Ranking
 from leaderboards.figures._labels import Line, Point, label_points
-from leaderboards.figures._style import (
-    FLOOR,
+from leaderboards.figures.style import (
+    CONSTANT,
     OTHER,
     SYSTEM,
     axis_title,
@@ -71,7 +71,7 @@ def metric_scatter(
         point_to_better(axes, *map(direction, both))
         shown = sorted(rows, key=lambda row: row.reference)  # systems choose their place first
         label_points(axes, [Point(row.label, *_place(row, both)) for row in shown], lines)
-    figure.set_label(f"{subtitle}. {'; '.join(_said(row, both) for row in rows)}.")
+    figure.set_label(f"{subtitle}. {'; '.join(_described(row, both) for row in rows)}.")
     return figure
 
 
@@ -87,7 +87,7 @@ def _place(row: Row, both: tuple[Metric, Metric]) -> tuple[float, float]:
 def _mark(axes: Axes, row: Row, both: tuple[Metric, Metric]) -> list[Line]:
     """Draw a row's mean and, joined to it, its seeds; returns the seeds' marks."""
     x, y = _place(row, both)
-    colour = FLOOR if row.reference else SYSTEM
+    colour = CONSTANT if row.reference else SYSTEM
     seeds = [
         (scaled(both[0], run.scores[both[0].name]), scaled(both[1], run.scores[both[1].name]))
         for run in row.runs
@@ -135,6 +135,6 @@ def _notes(
     return notes
 
 
-def _said(row: Row, both: tuple[Metric, Metric]) -> str:
+def _described(row: Row, both: tuple[Metric, Metric]) -> str:
     shown = (f"{m.title} {number(v, m)}" for m, v in zip(both, _means(row, both), strict=True))
     return f"{row.label}: {', '.join(shown)}"

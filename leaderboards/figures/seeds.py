@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from harness._util.printed import with_spread
 from harness.metrics import Metric
-from leaderboards.figures._style import (
+from leaderboards.figures.style import (
     CEILING,
-    FLOOR,
+    CONSTANT,
     INK,
     SYSTEM,
     axis_title,
@@ -60,9 +60,11 @@ def seed_strip(grid: Grid, metric: Metric | None = None) -> Figure:
             _dots(axes, place, row, shown)
             beside(axes, place, _remark(row, shown))
         _mark_ceilings(axes, {name: scaled(shown, v) for name, v in ceilings.items()})
-    said = [f"{row.label}: {_remark(row, shown)}" for row in rows]
-    said += [f"best possible, {name}: {number(value, shown)}" for name, value in ceilings.items()]
-    figure.set_label(f"{subtitle}. {'; '.join(said)}.")
+    described = [f"{row.label}: {_remark(row, shown)}" for row in rows]
+    described += [
+        f"best possible, {name}: {number(value, shown)}" for name, value in ceilings.items()
+    ]
+    figure.set_label(f"{subtitle}. {'; '.join(described)}.")
     return figure
 
 
@@ -81,7 +83,7 @@ def _dots(axes: Axes, place: int, row: Row, metric: Metric) -> None:
     values = sorted(scaled(metric, v) for v in row.values(metric.name) if math.isfinite(v))
     low, high = axes.get_xlim()
     lanes = _lanes(values, _DOT * (high - low))
-    colour = FLOOR if row.reference else SYSTEM
+    colour = CONSTANT if row.reference else SYSTEM
     axes.scatter(values, [place + lane for lane in lanes], s=27, c=colour, alpha=0.7, lw=0)
     mean = scaled(metric, summarise(row, metric).mean)
     if math.isfinite(mean):

@@ -24,7 +24,7 @@ from harness.stats.spread import Spread, spread
 from harness.submissions.tables.seeds import SeedGroup
 from leaderboards.figures import save
 from leaderboards.figures._curves import LINE, NAME, Curve, draw_curves, look
-from leaderboards.figures._style import (
+from leaderboards.figures.style import (
     FAINT,
     INK,
     OTHER,
@@ -157,7 +157,9 @@ def variance_bars(study: CorpusStudy) -> Figure:
             beside(axes, place, f"± {number(found.standard_error(), study.metric)}")
         axes.set_xlim(0, 100)
         _name_sources(axes)
-    figure.set_label(f"{subtitle}. {'; '.join(_said(row.row.label, c.shares) for row, c in rows)}.")
+    figure.set_label(
+        f"{subtitle}. {'; '.join(_described(row.row.label, c.shares) for row, c in rows)}."
+    )
     return figure
 
 
@@ -186,7 +188,7 @@ def _name_sources(axes: Axes) -> None:
     )
 
 
-def _said(label: str, shares: Mapping[str, float]) -> str:
+def _described(label: str, shares: Mapping[str, float]) -> str:
     parts = ", ".join(f"{name} {shares[source]:.1f} %" for source, (name, _) in _SOURCES.items())
     return f"{label}: {parts}"
 
@@ -225,7 +227,7 @@ def seeds_needed(study: CorpusStudy) -> Figure:
         for curve, pair in zip(curves, pairs, strict=True):
             floor = scaled(metric, pair.components.floor)
             axes.axhline(floor, color=curve.colour, lw=1, ls=":")
-    figure.set_label(f"{subtitle}. {'; '.join(_floor_said(pair, metric) for pair in pairs)}.")
+    figure.set_label(f"{subtitle}. {'; '.join(_limit_described(pair, metric) for pair in pairs)}.")
     return figure
 
 
@@ -239,7 +241,7 @@ def _pair_name(pair: PairStudy) -> str:
     return f"{short(pair.a, half)} – {short(pair.b, half)}"
 
 
-def _floor_said(pair: PairStudy, metric: Metric) -> str:
+def _limit_described(pair: PairStudy, metric: Metric) -> str:
     found = pair.components
     return (
         f"{pair.a} and {pair.b}: {number(found.detectable(), metric)} now,"
@@ -269,8 +271,8 @@ def selection_optimism(study: CorpusStudy) -> Figure:
         for place, own in enumerate(gains):
             _dots(axes, place, own)
             beside(axes, place, f"mean {number(_mean_gain(rows[place], name), study.metric)}")
-    said = (f"{row.row.label}: {number(_mean_gain(row, name), study.metric)}" for row in rows)
-    figure.set_label(f"{subtitle}, mean over runs. {'; '.join(said)}.")
+    described = (f"{row.row.label}: {number(_mean_gain(row, name), study.metric)}" for row in rows)
+    figure.set_label(f"{subtitle}, mean over runs. {'; '.join(described)}.")
     return figure
 
 
@@ -315,13 +317,13 @@ def group_spread(title: str, seeds: Mapping[str, Sequence[float]], metric: Metri
             if math.isfinite(low):
                 axes.hlines(place, low, high, color=OTHER, lw=1.2)
             _dots(axes, place, dots[name])
-            beside(axes, place, _spread_said(found[name], metric))
-    said = (f"{name}: {_spread_said(found[name], metric)}" for name in order)
-    figure.set_label(f"{subtitle}. {'; '.join(said)}.")
+            beside(axes, place, _spread_described(found[name], metric))
+    described = (f"{name}: {_spread_described(found[name], metric)}" for name in order)
+    figure.set_label(f"{subtitle}. {'; '.join(described)}.")
     return figure
 
 
-def _spread_said(group: Spread, metric: Metric) -> str:
+def _spread_described(group: Spread, metric: Metric) -> str:
     return with_spread(group.mean, group.sd, partial(number, metric=metric))
 
 
@@ -356,8 +358,8 @@ def best_of_seeds(title: str, seeds: Mapping[str, Sequence[float]], metric: Metr
         axes.set_ylim(0, 1.06 * max((curve.y[-1] for curve in curves), default=1.0) or 1.0)
         axes.set_xlabel("k, seeds among which the best is reported")
         draw_curves(axes, curves)
-    said = [f"{curve.name}: {curve.y[-1]:.3g} with k = {len(curve.x)}" for curve in curves]
-    figure.set_label(f"{subtitle}. {'; '.join(said)}.")
+    described = [f"{curve.name}: {curve.y[-1]:.3g} with k = {len(curve.x)}" for curve in curves]
+    figure.set_label(f"{subtitle}. {'; '.join(described)}.")
     return figure
 
 

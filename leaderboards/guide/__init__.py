@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from harness.stats.calibration import Finding
 
-__all__ = ["FOLDER", "PAGE", "check", "render", "write"]
+__all__ = ["FOLDER", "PAGE", "calibration", "check", "render", "write"]
 
 FOLDER = Path(__file__).parents[1] / "docs"
 """Where the page and its figures are."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from harness.stats.calibration import BEFORE, CURVE, PRIMARY, Finding, Rate, Results
-from leaderboards.figures._style import (
-    FLOOR,
+from leaderboards.figures.style import (
+    CONSTANT,
     INK,
     SYSTEM,
     list_rows,
@@ -30,7 +30,7 @@ _PANELS = 4  # in a line
 _SHORT = 24  # letters above a panel
 _APART = 0.12  # of a row: both dots are seen where they agree
 _LOOKS = (
-    (BEFORE, FLOOR, "s", "percentile bootstrap (before)"),
+    (BEFORE, CONSTANT, "s", "percentile bootstrap (before)"),
     (PRIMARY, SYSTEM, "D", "crossed variance"),
 )
 
@@ -82,10 +82,10 @@ def _dots(
         axes.set_yticks(range(len(rows)), [short(name, _COLUMNS) for name in rows], color=INK)
         axes.axvline(_ALPHA, color=INK, lw=1, ls="--")
         for place, (now, before) in enumerate(rows.values()):
-            _dot(axes, before, place + _APART, FLOOR, "s")
+            _dot(axes, before, place + _APART, CONSTANT, "s")
             _dot(axes, now, place - _APART, SYSTEM, "D")
         axes.set_xlim(left=0)
-        for colour, marker, name in zip((SYSTEM, FLOOR), "Ds", names, strict=True):
+        for colour, marker, name in zip((SYSTEM, CONSTANT), "Ds", names, strict=True):
             axes.plot([], [], color=colour, marker=marker, ls="", ms=5, label=name)
         _explain(axes.legend, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     said = (f"{name} {_said(now)}, {_said(before)}" for name, (now, before) in rows.items())
@@ -145,7 +145,7 @@ def _curve(axes: Axes, title: str, of: Mapping[float, Finding]) -> None:
     gaps = [finding.numbers["mae difference"] for finding in of.values()]
     axes.axhline(_ALPHA, color=INK, lw=1, ls="--")
     looks = (
-        (BEFORE, FLOOR, "s", "percentile (before)"),
+        (BEFORE, CONSTANT, "s", "percentile (before)"),
         (PRIMARY, SYSTEM, "D", "crossed variance"),
     )
     for name, colour, marker, label in looks:

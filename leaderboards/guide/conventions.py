@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from harness.data.datasets import Counts, Dataset, datasets
-from harness.metrics import score_conventions
-from harness.metrics.base import Values
+from harness.metrics import Values, score_conventions
 from harness.metrics.classification import Code, non_negative, non_zero, positive
 from harness.metrics.conventions import CONVENTIONS, Convention, Row
 

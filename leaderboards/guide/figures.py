@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.stats.calibration import CANDIDATES, Finding, Rate
-from leaderboards.figures._style import (
+from leaderboards.figures.style import (
+    CONSTANT,
     FAINT,
-    FLOOR,
     INK,
     OTHER,
     PAGE,
@@ -40,7 +40,9 @@ class _Look:
 
 
 _LOOKS = dict(
-    zip(SHOWN, (_Look(FLOOR, "o", 6), _Look(FAINT, "s", -13), _Look(SYSTEM, "D", 6)), strict=True)
+    zip(
+        SHOWN, (_Look(CONSTANT, "o", 6), _Look(FAINT, "s", -13), _Look(SYSTEM, "D", 6)), strict=True
+    )
 )
 
 
@@ -87,7 +89,7 @@ def _verdicts(axes: Axes, line: int, verdicts: Sequence[bool | None]) -> None:
         if right is None:
             _write(axes, place, line, "·", FAINT)
         else:
-            colour = SYSTEM if right else FLOOR
+            colour = SYSTEM if right else CONSTANT
             axes.scatter([place], [line], s=_CELL, c=colour, marker="s", lw=0)
             _write(axes, place, line, "✓" if right else "✗", PAGE)
 
@@ -106,7 +108,7 @@ def draw_dead_models(found: Sequence[Dead]) -> Figure:
         for place, dead in enumerate(found):
             _dumbbell(axes, place, dead)
         _above(axes, found[0].f1, "weighted by labels", SYSTEM)
-        _above(axes, found[0].swapped, "arguments swapped", FLOOR)
+        _above(axes, found[0].swapped, "arguments swapped", CONSTANT)
     said = (
         f"{name} {100 * dead.f1:.1f} and {100 * dead.swapped:.1f}"
         for name, dead in zip(names, found, strict=True)
@@ -119,7 +121,7 @@ def _dumbbell(axes: Axes, place: int, dead: Dead) -> None:
     f1, swapped, accuracy = (100 * value for value in (dead.f1, dead.swapped, dead.accuracy))
     axes.plot([f1, swapped], [place, place], color=OTHER, lw=1.2, zorder=1)
     axes.plot([accuracy, accuracy], [place - 0.22, place + 0.22], color=OTHER, lw=2)
-    axes.scatter([f1, swapped], [place, place], s=42, c=[SYSTEM, FLOOR], lw=0, zorder=3)
+    axes.scatter([f1, swapped], [place, place], s=42, c=[SYSTEM, CONSTANT], lw=0, zorder=3)
     beside(axes, place, f"{f1:.1f} → {swapped:.1f}")
 
 

@@ -31,7 +31,7 @@ from leaderboards.guide.resolution import (
     detectable,
     detectable_mae,
 )
-from leaderboards.numbers import EMPTY, TIED, UNDEFINED
+from leaderboards.numbers import EMPTY, EXPLORATORY, TIED, UNDEFINED
 
 __all__ = ["FIGURES", "render_page"]
 
@@ -81,7 +81,12 @@ def _percent(share: float, decimals: int = 1) -> str:
 
 
 def _marks() -> Iterator[str]:
-    signs = {"tied": TIED, "empty": EMPTY, "undefined": UNDEFINED}
+    signs = {
+        "tied": TIED,
+        "exploratory": EXPLORATORY,
+        "empty": EMPTY,
+        "undefined": UNDEFINED,
+    }
     yield "\n".join(fill(mark.format_map(signs)) for mark in prose.MARKS)
     yield grid(("Badge", "Meaning"), [(f"`{badge}`", badge.meaning) for badge in Badge])
     yield "Only rows with predictions can be ranked. Literature rows stand in a table of their own."

@@ -50,10 +50,14 @@ MARKS = (
     may land *on these test clips*. It is not an interval and not a test: it says nothing about
     other clips. Rows whose ± overlap may differ, and rows whose ± are far apart may be equal.""",
     """- **Rank**: a set, such as *second to fourth*. It holds every rank that the data do not
-    exclude. Rows are compared in pairs, on new seeds and new source videos, and corrected for the
-    number of pairs. The order within a set means nothing.""",
-    """- **{tied}**: the tie group at the top of a column. No other row is significantly better in
-    this metric. Nothing is bold: most winners of tables this size are not winners.""",
+    exclude. Rows are compared in pairs, for new seeds and new source videos, and corrected for all
+    pairs together. The order within a set means nothing. Ranks are a claim in the metric that chose
+    the checkpoints, with at most 5 % error for the whole table.""",
+    """- **{tied}**: the tie group at the top in that metric. No other row is significantly better.
+    Nothing is bold: most winners of tables this size are not winners.""",
+    """- **{exploratory}**: the same in any other metric. It is exploratory: each metric is
+    corrected by itself, so that over nine metrics a false mark is expected more often.""",
+    """- **Could be best**: the rows among which the best one is, with 95 %.""",
     """- **Resolution**: the line below a table. From this difference on, a single comparison finds
     a true difference with 80 % probability. Do not read smaller gaps as progress.""",
     """- **Pairwise**: row minus column, with its corrected p. `better` and `worse`: a significant
@@ -63,8 +67,8 @@ MARKS = (
     """- **Seeds `n/N`**: n of N planned runs are there. A row with a hole is shown but not ranked,
     and *Holes* below the table says why: failed, damaged, not run, not applicable. A hole is
     never a zero.""",
-    """- **`det.`, `n=1`**: no seed changes the result; one run only. Neither has a spread. A
-    comparison with an `n=1` row holds for that run, not for the system.""",
+    """- **`det.`, `n=1`**: no seed changes the result; one run only. Neither has a spread. An `n=1`
+    row is a checkpoint: it is compared with others, in words that say so, and has no rank.""",
     """- **`{undefined}`**: undefined in at least one run, such as the correlation of a constant.
     **`{empty}`**: no run, or nothing to say.""",
     """- **SYNTHETIC TWIN**: the clips are made up. The table shows that the harness works. It is
@@ -76,8 +80,9 @@ CAUSE = """
 Why? The paired t-test asks: would new seeds *on exactly these clips* give the same sign? On any one
 test set two equal systems do differ a little, because one of them happens to suit these clips. That
 difference is real for these clips and worthless for any others. The more seeds, the better the test
-sees it. The boards ask about new seeds *and* new videos: the variance of a difference has a part
-for the seeds of either system and one for the videos, which both systems share."""
+sees it. The test behind these boards asks about new seeds *and* new videos: the variance of a
+difference is that of both, estimated from the videos that the two systems share and from the seeds
+of each, and how uncertain that variance is with few seeds or videos is in its t distribution."""
 
 ASKING = (
     "Ask before claiming a gain:",

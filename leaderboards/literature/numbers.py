@@ -22,8 +22,7 @@ from typing import Any, Literal, get_args
 from harness._util.printed import Printed, read_number
 from harness.data.datasets import datasets
 from harness.errors import DataError, HarnessError, SpecError, SubmissionError
-from harness.metrics import CONVENTIONS, metrics
-from harness.metrics.base import Score
+from harness.metrics import CONVENTIONS, Score, metrics
 from leaderboards.literature.parameters import COUNTS_FILE
 
 __all__ = [

@@ -19,19 +19,18 @@ from leaderboards.model.board import (
 from leaderboards.model.gather import gather
 from leaderboards.model.memo import once
 from leaderboards.model.ranking import (
-    DRAWS,
     Across,
     Analysis,
     across,
     analyse,
-    draws_for,
+    is_checkpoint,
+    rank_all,
     unranked_because,
 )
 from leaderboards.model.summary import Summary, ordered, summarise
 from leaderboards.model.tracks import PLAIN, Track, plain_first
 
 __all__ = [
-    "DRAWS",
     "PLAIN",
     "Across",
     "Analysis",
@@ -46,13 +45,14 @@ __all__ = [
     "Track",
     "across",
     "analyse",
-    "draws_for",
     "gather",
     "has_transfers",
+    "is_checkpoint",
     "once",
     "ordered",
     "parts",
     "plain_first",
+    "rank_all",
     "shown",
     "summarise",
     "unranked_because",

@@ -20,6 +20,7 @@ from harness.data.datasets import Dataset
 from harness.data.split_labels import SplitLabels
 from harness.metrics import Metric
 from harness.runs.store import RunStore
+from harness.spec import PredictionCell
 from harness.submissions import Badge
 from leaderboards.model.memo import once
 from leaderboards.model.tracks import PLAIN, Track, plain_first
@@ -63,7 +64,7 @@ class Facts:
     """``again``, ``alone``, ``shuffled`` -> ``mean`` and ``max`` change of a prediction, where the
     system declares that there is one."""
     zero_shot: Mapping[str, Any] = field(default_factory=dict)
-    """Of a model that was asked: who, what, when, and what became of the questions."""
+    """Of a zero-shot model: which one, its prompts, when, and the outcomes of its questions."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,8 +78,8 @@ class Run:
             has none.
         scores: Metric -> value, unrounded, NaN where undefined.
         facts: Its manifest; None for a submission.
-        variants: For a model that was asked, its predictions under other policies and of single
-            prompts: name -> (N,), NaN where there is none.
+        variants: For a zero-shot model, its predictions under other policies and of single
+            prompts: cell -> (N,), NaN where there is none.
     """
 
     seed: int
@@ -86,7 +87,7 @@ class Run:
     pred: NDArray[np.float64]
     scores: Mapping[str, float]
     facts: Facts | None
-    variants: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    variants: Mapping[PredictionCell, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +157,7 @@ class Row:
 
     @property
     def zero_shot(self) -> bool:
-        """Whether it is a model that was asked, once: another day it may answer differently."""
+        """Whether it is a zero-shot model, asked once: another day it may answer differently."""
         return self.supervision == "none"
 
     @property

@@ -20,7 +20,9 @@ from harness.errors import StoreError
 from harness.metrics import metrics
 from harness.runs.labels import predictions_of, predictions_under, scores_of, stored_labels
 from harness.runs.store import RunStore, StoredRun
+from harness.spec import PredictionCell
 from harness.spec.conditions import grid
+from harness.spec.prediction_cell import CALIBRATED, EXCLUDED, WORST_CASE
 from harness.submissions import flags
 from leaderboards.model.board import Board, CorpusFacts, Facts, Grid, MissingRun, Row, Run
 from leaderboards.model.submissions import entries
@@ -28,7 +30,7 @@ from leaderboards.model.submissions import entries
 __all__ = ["gather"]
 
 _Record: TypeAlias = Mapping[str, Any]  # JSON of the store, typed as it is taken apart
-_POLICIES = ("excluded", "worst_case", "calibrated")
+_POLICIES = tuple(PredictionCell(variant=name) for name in (EXCLUDED, WORST_CASE, CALIBRATED))
 
 
 def gather(store: RunStore, suite: str) -> Board:
@@ -157,16 +159,16 @@ def _run(truth: SplitLabels, stored: StoredRun, seed: int) -> Run:
     )
 
 
-def _variants(truth: SplitLabels, stored: StoredRun) -> dict[str, NDArray[np.float64]]:
-    """What a model that was asked predicts under other policies, and by single prompts."""
-    asked = stored.manifest.result.zero_shot
-    if asked is None:
+def _variants(truth: SplitLabels, stored: StoredRun) -> dict[PredictionCell, NDArray[np.float64]]:
+    """What a zero-shot model predicts under other policies, and by single prompts."""
+    facts = stored.manifest.result.zero_shot
+    if facts is None:
         return {}
-    names = (*_POLICIES, *(f"prompt:{name}" for name in asked.prompts))
-    found = {name: stored.predictions(truth.split, name) for name in names}
+    cells = (*_POLICIES, *map(PredictionCell.of_prompt, facts.prompts))
+    found = {cell: stored.predictions(truth.split, cell) for cell in cells}
     return {
-        name: pred.reindex(list(truth.ids)).to_numpy(dtype=np.float64)
-        for name, pred in found.items()
+        cell: pred.reindex(list(truth.ids)).to_numpy(dtype=np.float64)
+        for cell, pred in found.items()
         if len(pred)
     }
 

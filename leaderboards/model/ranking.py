@@ -1,53 +1,56 @@
 """What the stored predictions say beyond their means: rank sets, tie groups, pairs, resolution.
 
-All rows of a grid are resampled together (two-way bootstrap over seeds and source videos). A row is
-ranked when every planned seed is there; constants are a floor, not contestants. Rows that know
-different things (``Grid.tracks``) are compared in pairs at most.
+All rows of a grid are compared together, over new seeds and new source videos. A row is compared
+when every planned seed is there; constants are a floor, not contestants. It is ranked when its runs
+say how seeds vary, or no seed changes it: one run of any other system is a checkpoint, which is
+compared in pairs at most. So are rows that know different things (``Grid.tracks``).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
-from harness.metrics import Metric, metrics_for
-from harness.stats import AverageRank, Field, Ranking, average_ranks, draw_fields, rank
+from harness.metrics import metrics_for
+from harness.stats import AverageRank, Field, Ranking, average_ranks, fields_of, rank
 from leaderboards.model.board import Board, Grid, Row, has_transfers, parts
 from leaderboards.model.memo import once
 from leaderboards.model.tracks import Track, plain_first
 
-__all__ = ["Across", "Analysis", "across", "analyse", "draws_for", "unranked_because"]
+__all__ = [
+    "Across",
+    "Analysis",
+    "across",
+    "analyse",
+    "is_checkpoint",
+    "rank_all",
+    "unranked_because",
+]
 
-DRAWS = 10_000
-"""Bootstrap draws behind every table, at least."""
-
-_PER_PAIR = 100
-_MOST_THREADS = 4
-
-Given = TypeVar("Given")
-Found = TypeVar("Found")
+_MOST_THREADS = 4  # each holds the draws of one metric
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Analysis:
-    """Comparisons among the ranked rows of a grid.
+    """Comparisons among the rows of a grid.
 
     Args:
-        fields: Primary metric -> bootstrap draws of the ranked rows.
+        fields: Primary metric -> estimates of the ranked rows.
         rankings: Primary metric -> rank sets; empty below two ranked rows, and for several tracks.
         crossed: Primary metric -> for several tracks, the comparisons of all pairs. Ranks among
             them mean nothing.
+        checkpoints: Primary metric -> for one track, the comparisons of all pairs when single runs
+            are among them; empty when none is.
     """
 
     fields: Mapping[str, Field]
     rankings: Mapping[str, Ranking]
     crossed: Mapping[str, Ranking]
+    checkpoints: Mapping[str, Ranking]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,20 +72,20 @@ class Across:
     rows: tuple[AverageRank, ...]
 
 
-def draws_for(rows: int) -> int:
-    """Bootstrap draws behind a table of so many rows.
-
-    No p-value is below 2 / (D + 1), and Holm multiplies the smallest by the number of pairs: with
-    10,000 draws no pair of 23 rows could ever be significant. With 100 per pair each can be.
-
-    Example:
-        >>> draws_for(10), draws_for(30)
-        (10000, 43500)
-    """
-    return max(DRAWS, _PER_PAIR * rows * (rows - 1) // 2)
+def is_checkpoint(row: Row) -> bool:
+    """Whether it is one run of a system that seeds change: nothing tells how another would do."""
+    return len(row.runs) == 1 and not row.deterministic
 
 
 def unranked_because(row: Row) -> str:
+    """Why a row has no rank; empty when it has one."""
+    reason = _incomparable_because(row)
+    if not reason and is_checkpoint(row):
+        return "one run of a system that seeds change"
+    return reason
+
+
+def _incomparable_because(row: Row) -> str:
     """Why a row takes part in no comparison; empty when it does."""
     if row.outside:
         return row.outside
@@ -96,51 +99,42 @@ def unranked_because(row: Row) -> str:
 @once
 def analyse(grid: Grid) -> Analysis:
     """Compare the complete rows of a grid in every primary metric; rank them if of one track."""
-    labels = [row.label for row in grid.rows if not unranked_because(row)]
-    fields = {} if len(labels) < 2 else _fields(grid, labels)
-    compared = dict(zip(fields, _side_by_side(rank, list(fields.values())), strict=True))
+    every = _fields(grid)
+    ranked = [row.label for row in grid.rows if not unranked_because(row)]
+    fields = {} if len(ranked) < 2 else {name: of.among(ranked) for name, of in every.items()}
     if len(grid.tracks) > 1:
-        return Analysis(fields=fields, rankings={}, crossed=compared)
-    return Analysis(fields=fields, rankings=compared, crossed={})
+        return Analysis(fields=fields, rankings={}, crossed=rank_all(every), checkpoints={})
+    single = any(len(of.names) > len(ranked) for of in every.values())
+    return Analysis(
+        fields=fields,
+        rankings=rank_all(fields),
+        crossed={},
+        checkpoints=rank_all(every) if single else {},
+    )
 
 
-def _fields(grid: Grid, labels: Sequence[str]) -> Mapping[str, Field]:
-    """Draws of the named rows: those of the whole where the grid is a part of one."""
+def rank_all(fields: Mapping[str, Field]) -> dict[str, Ranking]:
+    """Rank sets in every metric, side by side: NumPy computes without the interpreter's lock."""
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
+        return dict(zip(fields, pool.map(rank, fields.values()), strict=True))
+
+
+@once
+def _fields(grid: Grid) -> Mapping[str, Field]:
+    """Estimates of the complete rows, none below two; those of the whole for a part of one."""
+    rows = [row for row in grid.rows if not _incomparable_because(row)]
+    if len(rows) < 2:
+        return {}
     if grid.whole is not None:
-        whole = analyse(grid.whole).fields
-        return {name: field.among(labels) for name, field in whole.items()}
-    truth, dataset = grid.truth, grid.corpus.dataset
-    ranked = [row for row in grid.rows if row.label in labels]
-    preds = {row.label: np.stack([run.pred for run in row.runs]) for row in ranked}
-
-    def drawn(share: Sequence[Metric]) -> Mapping[str, Field]:
-        return draw_fields(
-            preds,
-            truth.labels,
-            truth.videos,
-            share,
-            draws_for(len(labels)),
-            dataset=dataset,
-        )
-
-    # What is drawn depends on systems and videos, not on the metrics that share a call.
-    chosen = metrics_for(dataset, primary=True)
-    shares = [chosen[place :: _threads()] for place in range(min(_threads(), len(chosen)))]
-    found: dict[str, Field] = {}
-    for fields in _side_by_side(drawn, shares):
-        found.update(fields)
-    return {metric.name: found[metric.name] for metric in chosen}
-
-
-def _threads() -> int:
-    """A few: each share of the metrics holds the weights of all videos in all draws."""
-    return min(os.cpu_count() or 1, _MOST_THREADS)
-
-
-def _side_by_side(function: Callable[[Given], Found], items: Sequence[Given]) -> list[Found]:
-    """``function`` of each item in order, on several threads: NumPy computes without the lock."""
-    with ThreadPoolExecutor(_threads()) as pool:
-        return list(pool.map(function, items))
+        labels = [row.label for row in rows]
+        return {name: of.among(labels) for name, of in _fields(grid.whole).items()}
+    return fields_of(
+        {row.label: np.stack([run.pred for run in row.runs]) for row in rows},
+        grid.truth.labels,
+        grid.truth.videos,
+        metrics_for(grid.corpus.dataset, primary=True),
+        dataset=grid.corpus.dataset,
+    )
 
 
 @once
@@ -178,14 +172,8 @@ def _across(track: Track, grids: Sequence[Grid], metric: str) -> Across | None:
         metric=metric,
         corpora=tuple(grid.corpus.name for grid in chosen),
         left_out=left_out,
-        rows=average_ranks(_equally_drawn([analyse(grid).fields[metric] for grid in chosen])),
+        rows=average_ranks([analyse(grid).fields[metric] for grid in chosen]),
     )
-
-
-def _equally_drawn(fields: Sequence[Field]) -> list[Field]:
-    """The fields with as many draws as the shortest has; draws are in no order."""
-    least = min(field.drawn.shape[1] for field in fields)
-    return [dataclasses.replace(field, drawn=field.drawn[:, :least]) for field in fields]
 
 
 def _left_out(grid: Grid, chosen: Sequence[Grid], grids: Sequence[Grid]) -> str:

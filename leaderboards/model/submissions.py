@@ -35,7 +35,7 @@ def entries(
     """
     if corpus.twin or not corpus.official:
         return
-    for submission in SubmissionStore(store.root / "submissions").of(corpus.dataset.name):
+    for submission in SubmissionStore(store.root).of(corpus.dataset.name):
         if submission.manifest.split == truth.split:
             yield _row(submission, truth, protocol)
 
@@ -49,7 +49,7 @@ def _row(submission: StoredSubmission, truth: SplitLabels, protocol: str) -> Row
         text=record.stated.encoder or NOT_STATED,
         inputs=record.stated.inputs,
         changed={},
-        deterministic=False,
+        deterministic=record.stated.deterministic,
         reference=False,
         runs=tuple(_runs(submission, truth)),
         missing_runs=(),

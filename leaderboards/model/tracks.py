@@ -31,10 +31,10 @@ class Track:
     @property
     def title(self) -> str:
         """What a table of such rows is called."""
-        said = "; ".join(self._said())
-        return f"{said[0].upper()}{said[1:]}" if said else "No side information"
+        described = "; ".join(self._described())
+        return f"{described[0].upper()}{described[1:]}" if described else "No side information"
 
-    def _said(self) -> Iterator[str]:
+    def _described(self) -> Iterator[str]:
         if self.supervision == "none":
             yield "zero-shot"
         if self.side_info != "none":

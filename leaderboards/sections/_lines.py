@@ -68,10 +68,9 @@ def _about(row: Row) -> Iterator[str]:
 
 
 def _flags(grid: Grid, row: Row) -> tuple[str, ...]:
-    """What submissions are flagged with already."""
+    """That another day a model may answer differently."""
     ranking = analyse(grid).rankings.get(grid.selection.name)
-    varies = row.badge is Badge.REPLAYED and (row.zero_shot or not row.deterministic)
-    if not varies or ranking is None or row.label not in ranking.conditional:
+    if not row.zero_shot or ranking is None or row.label not in ranking.conditional:
         return ()
     return (CONDITIONAL,)
 
@@ -89,6 +88,7 @@ def _score(grid: Grid, row: Row, metric: Metric) -> Score:
         interval=ranking.intervals[place],
         rank=ranking.ranks[place],
         leads=row.label in ranking.leaders,
+        exploratory=metric.name != grid.selection.name,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from harness.metrics import Metric, metrics_for
 from harness.stats import Pairing, Ranking, declared_margin
@@ -17,10 +17,10 @@ from leaderboards.document import (
     left,
     right,
 )
-from leaderboards.model import Grid, analyse
+from leaderboards.model import Grid, analyse, is_checkpoint
 from leaderboards.numbers import EMPTY, number, p_value
 
-__all__ = ["by_both", "compared", "folded", "pair_cell", "square"]
+__all__ = ["by_both", "checkpoints_of", "compared", "folded", "pair_cell", "square"]
 
 
 def compared(grid: Grid) -> Iterator[Block]:
@@ -33,6 +33,54 @@ def compared(grid: Grid) -> Iterator[Block]:
     }
     title = f"Pairwise: {grid.selection.title}"
     yield folded(title, _table(rankings, grid.selection), "Pairwise comparisons", page)
+    yield from _with_single_runs(grid)
+
+
+def checkpoints_of(grid: Grid) -> frozenset[str]:
+    """Labels of the rows that are one run of a system that seeds change."""
+    return frozenset(row.label for row in grid.rows if is_checkpoint(row))
+
+
+def _with_single_runs(grid: Grid) -> Iterator[Block]:
+    """The pairs in which a row has one run although seeds change it: of checkpoints, unranked."""
+    found, single = analyse(grid).checkpoints, checkpoints_of(grid)
+    if not found:
+        return
+
+    def kept(pair: Pairing) -> bool:
+        return not single.isdisjoint((pair.a, pair.b))
+
+    page = {
+        place: (
+            square(
+                found[metric.name],
+                metric,
+                f"{metric.title}, row minus column, of single runs: checkpoints, not systems",
+                single=single,
+                kept=kept,
+            ),
+        )
+        for place, metric in enumerate(metrics_for(grid.corpus.dataset, primary=True))
+        if metric.name in found
+    }
+    title = f"Pairwise with single runs, checkpoints and not systems: {grid.selection.title}"
+    table = _of_single_runs(found.get(grid.selection.name), grid.selection, single)
+    yield folded(title, table, "Pairwise comparisons with single runs", page)
+
+
+def _of_single_runs(ranking: Ranking | None, metric: Metric, single: Collection[str]) -> Table:
+    """Every row with a single run less every other row."""
+    if ranking is None:
+        return Table(columns=(), rows=())
+    found = by_both(ranking)
+    return Table(
+        columns=(*left(f"{metric.title}: row - column"), *right(*ranking.names)),
+        rows=tuple(
+            (a, *(pair_cell(a, found.get((a, b)), metric, single) for b in ranking.names))
+            for a in ranking.names
+            if a in single
+        ),
+    )
 
 
 def folded(
@@ -46,7 +94,7 @@ def folded(
 
 
 def _table(rankings: Mapping[str, Ranking], metric: Metric) -> Table:
-    """Row minus column in the selection metric, with what the Holm-adjusted test says."""
+    """Row minus column in the selection metric, with what the test adjusted for all pairs says."""
     ranking = rankings.get(metric.name)
     if ranking is None:
         return Table(columns=(), rows=())
@@ -66,13 +114,17 @@ def by_both(ranking: Ranking) -> Mapping[tuple[str, str], Pairing]:
     return there | {(pair.b, pair.a): pair for pair in ranking.pairs}
 
 
-def pair_cell(row: str, pair: Pairing | None, metric: Metric) -> str:
-    """Effect of ``row`` minus the other of the pair, adjusted p and verdict."""
+def pair_cell(row: str, pair: Pairing | None, metric: Metric, single: Collection[str] = ()) -> str:
+    """Effect of ``row`` minus the other of the pair, adjusted p and verdict.
+
+    With a row among ``single``, the verdict says that it is about checkpoints.
+    """
     if pair is None:
         return EMPTY
     effect, _, _, verdict = pair.seen_from(row)
     shown = number(effect, metric, signed=True, directed=True)
-    return f"{shown}, {p_value(pair.p_holm)}: {verdict}"
+    about = "checkpoint " if pair.a in single or pair.b in single else ""
+    return f"{shown}, {p_value(pair.p_adjusted)}: {about}{verdict}"
 
 
 def square(
@@ -82,6 +134,7 @@ def square(
     *,
     names: Sequence[str] = (),
     mark: str = "",
+    single: Collection[str] = (),
     kept: Callable[[Pairing], bool] = lambda _: True,
 ) -> Pairs:
     """All comparisons of a ranking in one metric.
@@ -92,6 +145,7 @@ def square(
         caption: What the square shows.
         names: Its rows and columns in another order than that of the ranking.
         mark: Stands before every cell.
+        single: Rows with one run although seeds change them.
         kept: Which pairs to show.
     """
     order = tuple(names) or ranking.names
@@ -107,7 +161,7 @@ def square(
                 effect=pair.effect,
                 low=pair.low,
                 high=pair.high,
-                p=pair.p_holm,
+                p=pair.p_adjusted,
                 verdict=pair.verdict(),
             )
             for pair in ranking.pairs
@@ -116,4 +170,5 @@ def square(
         family=len(ranking.pairs),
         margin=declared_margin(ranking.dataset, metric.name),
         mark=mark,
+        single=frozenset(place[name] for name in single if name in place),
     )

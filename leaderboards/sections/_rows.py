@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from harness._util.printed import with_spread
 from harness.metrics import Metric
+from harness.stats import Ranking
+from leaderboards.document import Text, bold, text
 from leaderboards.model import Row, summarise
 from leaderboards.numbers import EMPTY, ONCE, UNDEFINED, arrow, number
 
-__all__ = ["encoded", "heading", "numbered", "score", "seeds"]
+__all__ = ["could_be_best", "encoded", "heading", "numbered", "score", "seeds"]
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -36,6 +38,20 @@ def encoded(row: Row) -> str:
     """How text enters, with the encoder."""
     encoders = sorted({fact.encoder for fact in row.facts if fact.encoder})
     return ": ".join(part for part in (row.text, ", ".join(encoders)) if part) or EMPTY
+
+
+def could_be_best(ranking: Ranking, where: str) -> Iterator[Text]:
+    """The rows among which the best one is; nothing where no value is defined.
+
+    Args:
+        ranking: In what ranks.
+        where: What that is.
+    """
+    names = ", ".join(name for name in ranking.names if name in ranking.could_be_best)
+    if names:
+        yield text(
+            bold("Could be best:"), f" in {where}, the best of these is, with 95 %, among: {names}."
+        )
 
 
 def score(row: Row, metric: Metric, notes: list[str]) -> str:

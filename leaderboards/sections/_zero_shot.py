@@ -1,4 +1,4 @@
-"""Zero-shot models as data: who, what became of the questions, scores under every policy.
+"""Zero-shot models as data: which one, outcomes of its questions, scores under every policy.
 
 Shapes: N test clips.
 """
@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 
 from harness._util.canonical import Json
 from harness.metrics import metrics_for, score
+from harness.spec import PredictionCell
 from leaderboards.model import Grid, Row, Run
 
-__all__ = ["PROMPT", "facts_of", "fields", "policies", "zero_shot_runs"]
-
-PROMPT = "prompt:"
-"""Begins the name of predictions by one prompt alone."""
+__all__ = ["facts_of", "fields", "policies", "zero_shot_runs"]
 
 
 def zero_shot_runs(grid: Grid) -> Iterator[tuple[Row, Run]]:
@@ -31,14 +29,14 @@ def zero_shot_runs(grid: Grid) -> Iterator[tuple[Row, Run]]:
 
 
 def facts_of(run: Run) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """What the manifest says of who was asked, and of the questions about test clips."""
+    """What the manifest says of the model, and of the questions about test clips."""
     assert run.facts is not None
     return run.facts.zero_shot, run.facts.zero_shot["splits"]["test"]
 
 
-def policies(grid: Grid, run: Run) -> dict[str, dict[str, float]]:
-    """Policy, ``calibrated`` or ``prompt:NAME`` -> the primary metrics of such predictions."""
-    return {name: _score(grid, pred) for name, pred in run.variants.items()}
+def policies(grid: Grid, run: Run) -> dict[PredictionCell, dict[str, float]]:
+    """Other policy, calibrated or one prompt -> the primary metrics of such predictions."""
+    return {cell: _score(grid, pred) for cell, pred in run.variants.items()}
 
 
 def _score(grid: Grid, pred: NDArray[np.float64]) -> dict[str, float]:
@@ -57,7 +55,7 @@ def fields(grid: Grid, row: Row) -> dict[str, Json]:
         return {}
     facts, _ = facts_of(found[0])
     scored: dict[str, Json] = {
-        name: {metric: v if math.isfinite(v) else None for metric, v in values.items()}
-        for name, values in policies(grid, found[0]).items()
+        cell.variant: {metric: v if math.isfinite(v) else None for metric, v in values.items()}
+        for cell, values in policies(grid, found[0]).items()
     }
     return {"zero_shot": {**facts, "policies": scored}}

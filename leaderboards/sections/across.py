@@ -31,9 +31,10 @@ def _of_track(found: Across) -> Iterator[Block]:
     known = "" if found.track == PLAIN else f": {found.track.title}"
     yield Heading(2, text(f"Across datasets{known}"))
     yield text(
-        f"Average rank in {metrics[found.metric].title}, equal weights, ranked anew in"
-        " every bootstrap draw. No critical-difference diagram: on so few datasets nothing could"
-        " differ."
+        f"Average rank in {metrics[found.metric].title}, equal weights. The interval runs between"
+        " the averages of the ends of rank sets, which share 5 % over the datasets: with 95 %"
+        " probability every true average rank lies in its interval. No critical-difference diagram:"
+        " on so few datasets nothing could differ."
     )
     yield table(found)
     if found.left_out:

@@ -35,7 +35,7 @@ def _blocks(grid: Grid) -> Iterator[Block]:
     yield table(grid)
     waited = zero_shot.latencies(grid)
     if waited.rows:
-        yield Heading(3, text("Models that were asked"))
+        yield Heading(3, text("Zero-shot models"))
         yield waited
 
 

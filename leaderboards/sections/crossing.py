@@ -9,7 +9,7 @@ from harness.stats import Pairing
 from leaderboards.document import Block, Table, left, right
 from leaderboards.model import Grid, analyse
 from leaderboards.numbers import APART, CONDITIONAL, EMPTY
-from leaderboards.sections._pairs import by_both, folded, pair_cell, square
+from leaderboards.sections._pairs import by_both, checkpoints_of, folded, pair_cell, square
 from leaderboards.sections._rows import numbered
 from leaderboards.sections.contract import CorpusSection
 
@@ -33,6 +33,7 @@ def _blocks(grid: Grid) -> Iterator[Block]:
                 f"{metric.title}, row minus column, of rows that know different things: no ranking",
                 names=_by_track(grid, crossed[metric.name].names),
                 mark=f"{APART} ",
+                single=checkpoints_of(grid),
                 kept=apart,
             ),
         )
@@ -57,6 +58,7 @@ def table(grid: Grid) -> Table:
     found = by_both(ranking)
     knows = {row.label: row.track for row in grid.rows}
     names = _by_track(grid, ranking.names)
+    single = checkpoints_of(grid)
     notes: list[str] = []
     once = {row.label for row in grid.rows if row.zero_shot and row.label in ranking.conditional}
     marks = {name: numbered([CONDITIONAL] if name in once else [], notes) for name in names}
@@ -64,7 +66,7 @@ def table(grid: Grid) -> Table:
     def cell(a: str, b: str) -> str:
         if knows[a] == knows[b]:
             return EMPTY
-        return f"{APART} {pair_cell(a, found.get((a, b)), metric)}"
+        return f"{APART} {pair_cell(a, found.get((a, b)), metric, single)}"
 
     return Table(
         columns=(*left(f"{metric.title}: row - column", "Knows"), *right(*names)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.metrics import Metric, metrics, metrics_for
+from harness.stats import DRAWS
 from harness.submissions import Badge
 from leaderboards.document import (
     BREAK,
@@ -17,8 +18,8 @@ from leaderboards.document import (
     code,
     text,
 )
-from leaderboards.model import Board, analyse, draws_for
-from leaderboards.numbers import EMPTY, TIED, UNDEFINED, arrow
+from leaderboards.model import Board
+from leaderboards.numbers import EMPTY, EXPLORATORY, TIED, UNDEFINED, arrow
 from leaderboards.sections.contract import BoardSection
 
 __all__ = ["SECTION"]
@@ -28,7 +29,7 @@ def _blocks(board: Board) -> Iterator[Block]:
     yield Heading(2, text("How to read this"))
     yield PerFormat(page=(_DRAWN, _BADGES))
     selection = metrics[str(board.protocol["selection_metric"])]
-    yield Bullets(tuple(_marks(selection, _draws(board))))
+    yield Bullets(tuple(_marks(selection)))
     yield Heading(2, text("Metrics"))
     yield text("p is the prediction, y the label.")
     shown = {
@@ -43,14 +44,7 @@ def _definition(metric: Metric) -> Text:
     )
 
 
-def _draws(board: Board) -> str:
-    """How many draws the tables of a board took, fewest to most."""
-    fields = (field for grid in board.grids for field in analyse(grid).fields.values())
-    taken = sorted({field.drawn.shape[1] for field in fields} or {draws_for(0)})
-    return " to ".join(f"{draws:,}" for draws in dict.fromkeys((taken[0], taken[-1])))
-
-
-def _marks(selection: Metric, draws: str) -> Iterator[Text]:
+def _marks(selection: Metric) -> Iterator[Text]:
     yield text(
         "A score is mean ± sample standard deviation (n - 1) over training seeds, averaged first"
         " and",
@@ -65,30 +59,54 @@ def _marks(selection: Metric, draws: str) -> Iterator[Text]:
         "Rank: the ranks that the data do not exclude, when all complete rows are compared pairwise"
         " on new",
         BREAK,
-        f"seeds and new source videos (two-way bootstrap, {draws} draws, Holm over all pairs of a"
-        " table):",
+        f"seeds and new source videos. With 95 % probability every true rank in {selection.title}"
+        " lies in its set. Order",
         BREAK,
-        "with 95 % probability every true rank lies in its set. Order within a set means nothing.",
+        "within a set means nothing. (Mogstad et al., Review of Economic Studies 91(1), 2024.)",
     )
     yield text(
-        f"{TIED}: tie group at the top; no other row is significantly better in this metric. There"
-        " is no",
+        "The variance of a difference is that of two crossed factors, seeds of a system and source"
+        " videos that",
         BREAK,
-        "bold, for most winners on boards of this size are not.",
+        "systems share; its uncertainty is in a t distribution (Satterthwaite, Biometrics Bulletin"
+        " 2(6), 1946). p-values",
+        BREAK,
+        "are adjusted for all pairs of a table together: the step-down smallest p-value of equal"
+        f" systems, {DRAWS:,} draws",
+        BREAK,
+        "(Westfall and Young, Resampling-Based Multiple Testing, 1993).",
     )
     yield text(
-        "Rows with one run only (",
+        f"{TIED}: tie group at the top in {selection.title}, the metric that ranks: no other row is"
+        " significantly better,",
+        BREAK,
+        "with at most 5 % error over all pairs. There is no bold, for most winners on boards of"
+        " this size are not.",
+    )
+    yield text(
+        f"{EXPLORATORY}: the same in any other metric. Exploratory: each metric is a family of its"
+        " own, so that over all",
+        BREAK,
+        "metrics of a table a false mark is expected more often than one time in twenty.",
+    )
+    yield text(
+        f"Could be best: the rows among which the one with the best true {selection.title} is, with"
+        " 95 % probability",
+        BREAK,
+        "(multiple comparisons with the best: Hsu, Multiple Comparisons, 1996).",
+    )
+    yield text(
+        "One run of a system that seeds change (",
+        code("n=1"),
+        ") is a checkpoint: how much another seed differs is unseen. It is",
+        BREAK,
+        "compared in pairs, about checkpoints, and never ranked. ",
         code("det."),
-        ", ",
-        code("n=1"),
-        ", ",
-        code("once"),
-        ") show no variation over seeds; comparisons with an",
+        " rows are ranked with their one run, for no",
         BREAK,
-        code("n=1"),
-        " or ",
+        "seed changes it; ",
         code("once"),
-        " row are conditional on that run.",
+        " rows too, and their comparisons are conditional on what was answered that day.",
     )
     yield text(
         "All metrics of a seed come from one checkpoint, chosen on the validation split as the"

@@ -22,11 +22,22 @@ from leaderboards.document import (
     right,
     text,
 )
-from leaderboards.model import PLAIN, Grid, Row, Summary, analyse, ordered, parts, summarise
-from leaderboards.numbers import APART, EMPTY, TIED, number, rank_set
+from leaderboards.model import (
+    PLAIN,
+    Grid,
+    Row,
+    Summary,
+    analyse,
+    is_checkpoint,
+    ordered,
+    parts,
+    summarise,
+    unranked_because,
+)
+from leaderboards.numbers import APART, EMPTY, EXPLORATORY, TIED, number, rank_set
 from leaderboards.sections._lines import lines_of
 from leaderboards.sections._pairs import compared
-from leaderboards.sections._rows import encoded, heading, score, seeds
+from leaderboards.sections._rows import could_be_best, encoded, heading, score, seeds
 from leaderboards.sections.contract import CorpusSection
 
 __all__ = ["SECTION", "SEPARATE", "detectable", "table"]
@@ -46,6 +57,8 @@ def _blocks(grid: Grid) -> Iterator[Block]:
         if part.whole is not None or track != PLAIN:
             yield Heading(3, text(track.title))
         yield PerFormat(file=(table(part), *_flags(part)), page=(_results(part),))
+        if ranking := analyse(part).rankings.get(grid.selection.name):
+            yield from could_be_best(ranking, grid.selection.title)
         yield from _detectable(part)
         yield from compared(part)
 
@@ -75,8 +88,11 @@ def _rank(row: Row, grid: Grid) -> str:
 
 
 def _tied(row: Row, metric: Metric, grid: Grid) -> str:
+    """Among the best: a claim in the selection metric, exploration in any other one."""
     ranking = analyse(grid).rankings.get(metric.name)
-    return f"{TIED} " if ranking is not None and row.label in ranking.leaders else ""
+    if ranking is None or row.label not in ranking.leaders:
+        return ""
+    return f"{TIED if metric.name == grid.selection.name else EXPLORATORY} "
 
 
 def _flags(grid: Grid) -> Iterator[Bullets]:
@@ -118,7 +134,7 @@ def _detectable(grid: Grid) -> Iterator[Block]:
     )
 
 
-_ALONE = "Fewer than two rows can be ranked: nothing is compared."
+_ALONE = "Fewer than two rows can be ranked."
 
 
 def detectable(grid: Grid) -> str:
@@ -148,9 +164,33 @@ def _detectable_in(metric: Metric, ranking: Ranking) -> Text:
 
 
 def _fields(grid: Grid, row: Row) -> Mapping[str, Json]:
-    """Every metric of the dataset, numbers unrounded, None where undefined."""
-    every = metrics_for(grid.corpus.dataset)
-    return {"metrics": {metric.name: _metric(summarise(row, metric)) for metric in every}}
+    """Every metric of the dataset, numbers unrounded, None where undefined; ranks where it has."""
+    part = next(part for part in parts(grid) if row in part.rows)
+    rankings = analyse(part).rankings
+    ranking = rankings.get(grid.selection.name)
+    ranked = ranking is not None and row.label in ranking.names
+    return {
+        "about": "checkpoints" if is_checkpoint(row) else "systems",
+        "ranked_by": grid.selection.name,
+        "rank": list(ranking.rank_of(row.label)) if ranking and ranked else None,
+        "could_be_best": row.label in ranking.could_be_best if ranking and ranked else None,
+        "unranked_because": unranked_because(row) or None,
+        "metrics": {
+            metric.name: {
+                **_metric(summarise(row, metric)),
+                "leads": _leads(row, rankings.get(metric.name)),
+                "exploratory": metric.name != grid.selection.name,
+            }
+            for metric in metrics_for(grid.corpus.dataset)
+        },
+    }
+
+
+def _leads(row: Row, ranking: Ranking | None) -> bool | None:
+    """Whether no other row is significantly better; None where that was not asked."""
+    if ranking is None or row.label not in ranking.names:
+        return None
+    return row.label in ranking.leaders
 
 
 def _metric(summary: Summary) -> dict[str, Json]:

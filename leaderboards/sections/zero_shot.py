@@ -1,4 +1,4 @@
-"""Zero-shot models: what became of the questions, under which policy, and who was asked what.
+"""Zero-shot models: outcomes of their questions, under which policy, and their settings.
 
 A clip without an answer is never a neutral rating: the board counts it, and shows the selection
 metric under three policies. Calibrated values use labels of the validation split, and say so.
@@ -11,16 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.metrics import Metric
+from harness.spec import PredictionCell
+from harness.spec.prediction_cell import CALIBRATED, EXCLUDED, WORST_CASE
 from leaderboards.document import Block, Heading, Table, left, right, text
 from leaderboards.model import Grid, Row, Run
 from leaderboards.numbers import EMPTY, UNDEFINED, number
-from leaderboards.sections._zero_shot import PROMPT, facts_of, fields, policies, zero_shot_runs
+from leaderboards.sections._zero_shot import facts_of, fields, policies, zero_shot_runs
 from leaderboards.sections.contract import CorpusSection
 
 __all__ = ["SECTION", "answers", "latencies", "models"]
 
-_ANSWERS = "Answers of the models that were asked"
-_MODELS = "Who was asked what"
+_ANSWERS = "Answers of zero-shot models"
+_MODELS = "Settings of zero-shot models"
 
 _CALIBRATED = "calibrated, uses labels"
 _NOTES = (
@@ -65,9 +67,12 @@ def answers(grid: Grid) -> Table:
 
 def _answers_of(grid: Grid, row: Row, run: Run, metric: Metric) -> tuple[str, ...]:
     facts, test = facts_of(run)
-    values = {name: found[metric.name] for name, found in policies(grid, run).items()}
-    single = [value for name, value in values.items() if name.startswith(PROMPT)]
-    excluded = number(values.get("excluded", math.nan), metric)
+    values = {cell: found[metric.name] for cell, found in policies(grid, run).items()}
+    single = [value for cell, value in values.items() if cell.prompt is not None]
+    excluded, worst_case, calibrated = (
+        number(values.get(PredictionCell(variant=name), math.nan), metric)
+        for name in (EXCLUDED, WORST_CASE, CALIBRATED)
+    )
     return (
         row.label,
         _counted(test["shown"]),
@@ -77,9 +82,9 @@ def _answers_of(grid: Grid, row: Row, run: Run, metric: Metric) -> tuple[str, ..
         _not_answered(test),
         number(run.scores[metric.name], metric),
         f"{excluded} ({test['clips_answered']})",
-        number(values.get("worst_case", math.nan), metric),
+        worst_case,
         _span(single, metric) if single else EMPTY,
-        number(values.get("calibrated", math.nan), metric),
+        calibrated,
         _tokens(test),
     )
 

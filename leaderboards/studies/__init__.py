@@ -3,3 +3,5 @@
 Each module is one study: a function of the run store that returns plain records, which the command
 line prints.
 """
+
+__all__ = ["fidelity", "quality", "reproduce", "reproduce_page", "variance"]

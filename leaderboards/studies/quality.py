@@ -2,8 +2,8 @@
 
 A network marks what it judges of a clip and then acts upon (``harness.system.gates``). Its runs
 store these values under the clean condition and, under the reliability protocol, under conditions
-that hit one modality at a strength that is known; and predictions made while clips swapped
-judgements.
+that hit one modality at a strength that is known; and predictions made while clips swapped gate
+values.
 
 Shapes: N test clips, L conditions, S runs.
 """
@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from harness.data.split_labels import SplitLabels
 from harness.errors import SpecError, StoreError
-from harness.metrics import Metric
-from harness.metrics.base import Values
+from harness.metrics import Metric, Values
 from harness.runs.labels import predictions_of
 from harness.runs.store import RunStore, StoredRun
+from harness.spec import PredictionCell
 from harness.spec.conditions import CLEAN, MODALITIES, Condition
+from harness.spec.prediction_cell import MIXED, PLAIN, SWAPPED
 from harness.stats.quality import QualityEstimate, auroc, change, spearman
-from harness.system.diagnostics import MIXED, swapped
 from leaderboards.model import CorpusFacts, Grid, Row, gather
 
 __all__ = ["ANY", "CorpusQuality", "QualityScore", "RowQuality", "Swap", "study_quality"]
@@ -40,24 +40,24 @@ _Record: TypeAlias = Mapping[str, Any]  # JSON of the store, typed as it is take
 
 @dataclass(frozen=True, kw_only=True)
 class QualityScore:
-    """One judgement about one modality.
+    """The values of a gate about one modality.
 
     Args:
-        judgement: Its name.
+        gate: Its name.
         of: The modality it is about.
         mean: Over clean test clips and runs.
         following: Kind of corruption of that modality, or ``any`` -> rank correlation with its
             strength, clean clips included; a quality falls, so it should be negative.
-        telling: Modality that is hit -> probability that a clean clip is judged better than a
-            corrupted one: 1 where the judgement is about it, 1/2 elsewhere.
+        separation: Modality that is hit -> probability that a clean clip is judged better than a
+            corrupted one: 1 where the gate is about it, 1/2 elsewhere.
         natural: Fact about clean clips -> rank correlation with it.
     """
 
-    judgement: str
+    gate: str
     of: str
     mean: float
     following: Mapping[str, QualityEstimate]
-    telling: Mapping[str, QualityEstimate]
+    separation: Mapping[str, QualityEstimate]
     natural: Mapping[str, QualityEstimate]
 
 
@@ -110,12 +110,12 @@ def study_quality(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[CorpusQuality, ...]:
-    """Study the judgements in the stored runs of a suite.
+    """Study the gates in the stored runs of a suite.
 
     Args:
         store: Where the runs are.
         suite: Its name.
-        metric: What swapped judgements should change.
+        metric: What swapped gate values should change.
         labels: Rows to look at; all when empty.
         known: Corpus name -> what its test clips show besides quality, for corpora at hand:
             indexed by id, columns ``audio length``, ``text energy`` and the like.
@@ -157,16 +157,16 @@ def _study(
     found, silent = [], []
     for row in rows:
         runs = [store.get(run.key) for run in row.runs]
-        judged = _judgements(runs[0])
+        judged = _gates(runs[0])
         if not judged:
             silent.append(row.label)
             continue
-        told = _Told(runs, grid.truth)
+        stored = _GateValues(runs, grid.truth)
         found.append(
             RowQuality(
                 row=row,
                 scores=tuple(
-                    _score(told, name, place, of, natural, sampling)
+                    _score(stored, name, place, of, natural, sampling)
                     for name, modalities in judged.items()
                     for place, of in _columns(name, modalities)
                 ),
@@ -176,8 +176,8 @@ def _study(
     return CorpusQuality(corpus=grid.corpus, metric=metric, rows=tuple(found), silent=tuple(silent))
 
 
-def _judgements(run: StoredRun) -> Mapping[str, Sequence[str]]:
-    """Name of each judgement -> the modalities that its values are about."""
+def _gates(run: StoredRun) -> Mapping[str, Sequence[str]]:
+    """Name of each gate -> the modalities that its values are about."""
     return run.manifest.result.judgements or {}
 
 
@@ -187,30 +187,30 @@ def _columns(name: str, modalities: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield (name if len(modalities) == 1 else f"{name}_{place}"), of
 
 
-class _Told:
-    """What the runs of a row told of the test clips.
+class _GateValues:
+    """Gate values of the test clips in the runs of a row.
 
     Args:
         runs: S runs.
         truth: The N clips.
 
     Raises:
-        StoreError: When a run tells of other clips.
+        StoreError: When a run has those of other clips.
     """
 
     def __init__(self, runs: Sequence[StoredRun], truth: SplitLabels) -> None:
-        self._tables = [run.told(truth.split) for run in runs]
+        self._tables = [run.diagnostics_by_condition(truth.split) for run in runs]
         self.videos = truth.videos
         for run, tables in zip(runs, self._tables, strict=True):
             if any(tuple(table.index) != truth.ids for table in tables.values()):
                 raise StoreError(
-                    f"run {run.key} tells of other clips than its corpus has",
+                    f"run {run.key} has values of other clips than its corpus has",
                     hint="delete that run folder and run the suite again",
                 )
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """Those that every run tells of, the clean one left out."""
+        """Those that every run has values under, the clean one left out."""
         names = [name for name in self._tables[0] if all(name in own for own in self._tables)]
         return tuple(c for c in map(Condition.parse, names) if not c.is_clean)
 
@@ -229,36 +229,41 @@ class _Told:
 
 
 def _score(
-    told: _Told, judgement: str, column: str, of: str, natural: Mapping[str, Values], by: _Options
+    stored: _GateValues,
+    gate: str,
+    column: str,
+    of: str,
+    natural: Mapping[str, Values],
+    by: _Options,
 ) -> QualityScore:
-    own = [condition for condition in told.conditions if condition.hit == (of,)]
+    own = [condition for condition in stored.conditions if condition.hit == (of,)]
     kinds = dict.fromkeys(condition.family for condition in own)
     groups = {kind: [c for c in own if c.family == kind] for kind in kinds} | {ANY: own}
-    hits = {name: [c for c in told.conditions if c.hit == (name,)] for name in MODALITIES}
-    clean = told.under(CLEAN, column)
+    hits = {name: [c for c in stored.conditions if c.hit == (name,)] for name in MODALITIES}
+    clean = stored.under(CLEAN, column)
     return QualityScore(
-        judgement=judgement,
+        gate=gate,
         of=of,
         mean=float(clean.mean()),
         following={
-            kind: spearman(*told.with_clean(group, column), **by)
+            kind: spearman(*stored.with_clean(group, column), **by)
             for kind, group in groups.items()
             if group
         },
-        telling={
-            name: _telling(*told.with_clean(group, column), by)
+        separation={
+            name: _separation(*stored.with_clean(group, column), by)
             for name, group in hits.items()
             if group
         },
         natural={
-            fact.removeprefix(f"{of} "): spearman(clean, values, told.videos, **by)
+            fact.removeprefix(f"{of} "): spearman(clean, values, stored.videos, **by)
             for fact, values in natural.items()
             if fact.partition(" ")[0] in (of, _LABEL)
         },
     )
 
 
-def _telling(
+def _separation(
     values: Values, strengths: Values, videos: NDArray[np.str_], by: _Options
 ) -> QualityEstimate:
     return auroc(values, strengths == 0, videos, **by)
@@ -282,12 +287,12 @@ def _swaps(
     runs: Sequence[StoredRun], truth: SplitLabels, metric: Metric, by: _Options
 ) -> Iterator[Swap]:
     function = metric.on(truth.dataset)
-    for condition in ("clean", MIXED):
-        names = (condition, swapped(condition))
-        if any(run.predictions(truth.split, name).empty for run in runs for name in names):
-            continue  # stored before judgements were swapped
+    for condition in (CLEAN.name, MIXED):
+        cells = tuple(PredictionCell(condition=condition, variant=v) for v in (PLAIN, SWAPPED))
+        if any(run.predictions(truth.split, cell).empty for run in runs for cell in cells):
+            continue  # stored before gate values were swapped
         before, after = (
-            np.stack([predictions_of(run, truth, name) for run in runs]) for name in names
+            np.stack([predictions_of(run, truth, cell) for run in runs]) for cell in cells
         )
         yield Swap(
             condition=condition,

@@ -25,7 +25,7 @@ from leaderboards.numbers import EMPTY
 from leaderboards.rendering import render_markdown
 from leaderboards.studies.reproduce import VERDICTS, ReproducedNumber
 
-__all__ = ["counts", "document", "interval", "named", "number", "render", "said"]
+__all__ = ["counts", "document", "interval", "named", "number", "render", "verdict_of"]
 
 _COLUMNS = (
     *left("System", "Metric"),
@@ -89,7 +89,7 @@ def counts(cells: Sequence[ReproducedNumber]) -> str:
     return f"{len(cells)} numbers: " + ", ".join(f"{found[v]} {v}" for v in VERDICTS)
 
 
-def said(cell: ReproducedNumber) -> str:
+def verdict_of(cell: ReproducedNumber) -> str:
     """The verdict with what qualifies it."""
     if cell.reason:
         return f"{cell.verdict}: {cell.reason}"
@@ -145,5 +145,5 @@ def _line(cell: ReproducedNumber) -> tuple[str, ...]:
         EMPTY if ours is None else number(ours.mean, row),
         runs,
         interval(cell) or EMPTY,
-        said(cell),
+        verdict_of(cell),
     )

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from harness.data.split_labels import SplitLabels
 from harness.errors import SpecError, StoreError
-from harness.metrics import Metric, metrics, metrics_for
-from harness.metrics.base import Values
+from harness.metrics import Metric, Values, metrics, metrics_for
 from harness.runs.store import RunStore
 from harness.stats import declared_margin
 from harness.stats.selection import Selection, best_of_k, epoch_scores, selection

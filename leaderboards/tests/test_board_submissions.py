@@ -12,7 +12,7 @@ from harness.errors import StoreError
 from harness.runs.store import RunStore
 from harness.submissions import Badge, SubmissionManifest, SubmissionRecord, SubmissionStore
 from harness.tests.stores import Off, Row, make_corpus, make_store
-from leaderboards.model import analyse, gather
+from leaderboards.model import analyse, gather, unranked_because
 
 CORPUS = make_corpus("sims@label-csv", clips=(1368, 456, 457))
 TEST = CORPUS.split("test")
@@ -40,7 +40,7 @@ def submit(store: RunStore, clips: int = 457, ids: list[str] | None = None, **st
         left_out=0,
         flags=(),
     )
-    SubmissionStore(store.root / "submissions").put(record, table)
+    SubmissionStore(store.root).put(record, table)
 
 
 def kept(store: RunStore) -> dict[str, str | None]:
@@ -50,7 +50,7 @@ def kept(store: RunStore) -> dict[str, str | None]:
 
 
 def test_a_submission_that_kept_the_protocol_is_ranked(store: RunStore) -> None:
-    submit(store, **kept(store))
+    submit(store, **kept(store), deterministic=True)
     (grid,) = gather(store, "small").grids
     assert not grid.submissions
     row = next(row for row in grid.rows if row.label == "theirs")
@@ -60,6 +60,15 @@ def test_a_submission_that_kept_the_protocol_is_ranked(store: RunStore) -> None:
     assert ranking.rank_of("theirs") == (1, 1)
     assert ranking.conditional == {"theirs"}
     assert "### Submissions" not in leaderboards.render(store, "small")
+
+
+def test_one_run_is_a_checkpoint_unless_no_seed_is_said_to_change_it(store: RunStore) -> None:
+    submit(store, **kept(store))
+    (grid,) = gather(store, "small").grids
+    row = next(row for row in grid.rows if row.label == "theirs")
+    assert unranked_because(row) == "one run of a system that seeds change"
+    assert "theirs" not in analyse(grid).rankings["mae"].names
+    assert "theirs" in analyse(grid).checkpoints["mae"].names
 
 
 @pytest.mark.parametrize(

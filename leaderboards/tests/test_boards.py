@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import statistics
@@ -19,6 +18,7 @@ from scipy import stats as scipy_stats
 
 import leaderboards
 from harness.errors import StoreError
+from harness.metrics import metrics_for
 from harness.runs.record import RunRecord
 from harness.tests.stores import (
     SEEDS,
@@ -34,10 +34,11 @@ from harness.tests.stores import (
     make_store,
     predict,
 )
-from leaderboards.model import Summary, across, analyse, draws_for, gather, unranked_because
+from leaderboards.model import Summary, across, analyse, gather, unranked_because
 from leaderboards.rendering import escape, render_html, render_markdown
 from leaderboards.sections import compose
 from leaderboards.sections import costs as measured
+from leaderboards.sections._rows import heading
 
 GOLDEN = Path(__file__).parent / "golden" / "small.md"
 MEAN = Row(
@@ -449,6 +450,8 @@ def test_records_have_stable_keys_and_unrounded_numbers(tmp_path) -> None:
         "mean": pytest.approx(np.abs(predict(Off(0.9), labels, 1111) - labels).mean(), abs=1e-6),
         "sd": None,
         "values": [record["metrics"]["mae"]["mean"]],
+        "leads": None,
+        "exploratory": False,
     }
 
 
@@ -463,35 +466,109 @@ def test_boards_need_neither_models_nor_trackers() -> None:
 
 
 def test_rows_of_a_long_table_can_still_be_told_apart(tmp_path) -> None:
-    """Holm multiplies by the number of pairs, so a p-value must be able to be small enough."""
+    """Hundreds of pairs are corrected for together, and clear differences survive it."""
     offs = [0.1] * 12 + [1.4] * 12
     rows = [
-        Row(label=f"row {i:02}", cells={1111: Off(by)}, changed={"hidden": i})
+        Row(label=f"row {i:02}", cells={s: Off(by) for s in SEEDS}, changed={"hidden": i})
         for i, by in enumerate(offs)
     ]
-    board = gather(make_store(tmp_path, rows), "small")
-    (grid,) = board.grids
+    (grid,) = gather(make_store(tmp_path, rows), "small").grids
     found = analyse(grid).rankings["mae"]
-    assert draws_for(len(rows)) == 27_600
-    assert found.draws == 27_600
     assert {found.rank_of(f"row {i:02}") for i in range(12)} == {(1, 12)}
     assert {found.rank_of(f"row {i:02}") for i in range(12, 24)} == {(13, 24)}
-    assert "27,600 draws" in leaderboards.render(make_store(tmp_path, rows), "small")
 
 
-def test_average_ranks_take_equally_many_draws_of_every_dataset(tmp_path) -> None:
-    everywhere = [Row(label=x, cells={1111: Off(b)}) for x, b in (("a", 0.3), ("b", 1.2))]
-    more = [
-        Row(label=f"more {i}", cells={1111: Off(0.9)}, changed={"hidden": i}) for i in range(16)
+def test_marks_are_claims_in_the_metric_that_ranks_and_exploration_in_others(tmp_path) -> None:
+    store = make_store(tmp_path, ROWS)
+    board = leaderboards.render(store, "small")
+    (grid,) = gather(store, "small").grids
+    headings = {m.name: heading(m) for m in metrics_for(grid.corpus.dataset, primary=True)}
+    for name, ranking in analyse(grid).rankings.items():
+        for label in ranking.names:
+            shown = cells(board, label)[headings[name]]
+            mark = "●" if name == "mae" else "○"
+            assert shown.startswith(f"{mark} ") == (label in ranking.leaders)
+    assert "○: the same in any other metric. Exploratory" in board
+    records = {r["row"]: r for r in leaderboards.as_records(store, "small")}
+    of = records["MAG-BERT"]
+    assert (of["ranked_by"], of["rank"], of["could_be_best"]) == ("mae", [1, 2], True)
+    assert (of["metrics"]["mae"]["leads"], of["metrics"]["mae"]["exploratory"]) == (True, False)
+    assert (of["metrics"]["acc7"]["leads"], of["metrics"]["acc7"]["exploratory"]) == (True, True)
+    assert records["TFN"]["could_be_best"] is records["TFN"]["metrics"]["mae"]["leads"] is False
+    assert records["MulT"]["rank"] is records["MulT"]["could_be_best"] is None
+    assert records["MulT"]["unranked_because"] == "2 of 3 seeds missing"
+
+
+def test_the_rows_that_could_be_best_stand_under_the_table(tmp_path) -> None:
+    near = [
+        Row(label=name, cells={s: Off(by + s % 3 / 20) for s in SEEDS}, changed={"hidden": i})
+        for i, (name, by) in enumerate((("one", 0.40), ("two", 0.41), ("far", 1.6)))
     ]
+    store = make_store(tmp_path, near)
+    (grid,) = gather(store, "small").grids
+    found = analyse(grid).rankings["mae"].could_be_best
+    assert found == {"one", "two"}
+    said = "**Could be best:** in MAE, the best of these is, with 95 %, among: one, two."
+    assert said in leaderboards.render(store, "small")
+    page = render_html(compose(gather(store, "small")))
+    assert "in MAE, the best of these is, with 95 %, among: one, two." in page
+
+
+SINGLE = (
+    Row(label="many", cells={s: Off(0.4) for s in SEEDS}),
+    Row(label="more", cells={s: Off(1.4) for s in SEEDS}, changed={"hidden": 2}),
+    Row(label="alone", cells={1111: Off(1.4)}, changed={"hidden": 1}),
+    Row(label="Ridge", cells={0: Off(0.8)}, deterministic=True, epochs=0),
+)
+
+
+def test_one_run_of_a_system_that_seeds_change_is_compared_and_never_ranked(tmp_path) -> None:
+    store = make_store(tmp_path, SINGLE)
+    (grid,) = gather(store, "small").grids
+    found, reason = analyse(grid), "one run of a system that seeds change"
+    assert {row.label: unranked_because(row) for row in grid.rows} == {
+        "many": "",
+        "more": "",
+        "alone": reason,
+        "Ridge": "",
+    }
+    for name, ranking in found.rankings.items():
+        assert set(ranking.names) == {"many", "more", "Ridge"}
+        assert set(found.checkpoints[name].names) == {"many", "more", "alone", "Ridge"}
+    board = leaderboards.render(store, "small")
+    assert cells(board, "alone")["Rank, MAE"] == "·"
+    assert not cells(board, "alone")["MAE ↓"].startswith(("●", "○"))
+    table = board[board.index("<summary>Pairwise with single runs") :].partition("</details>")[0]
+    (line,) = (line for line in lines_of(table, "alone") if len(line) > 2)
+    assert len(lines_of(table, "many")) == 0, "pairs of systems stand in the table above"
+    assert sum("checkpoint worse" in cell for cell in line) >= 1
+    records = {r["row"]: r for r in leaderboards.as_records(store, "small")}
+    assert records["alone"]["about"] == "checkpoints"
+    assert records["alone"]["unranked_because"] == reason
+    assert records["Ridge"]["about"] == records["many"]["about"] == "systems"
+
+
+def test_a_suite_of_one_seed_ranks_nothing_and_compares_checkpoints(tmp_path) -> None:
+    rows = [
+        Row(label=x, cells={1111: Off(b)}, changed={"hidden": ord(x)})
+        for x, b in (("a", 0.2), ("b", 1.5))
+    ]
+    store = make_store(tmp_path, rows)
+    (grid,) = gather(store, "small").grids
+    assert analyse(grid).rankings == {}
+    board = leaderboards.render(store, "small")
+    assert "checkpoint better" in board and "●" not in board.partition("## How to read")[0]
+    page = render_html(compose(gather(store, "small")))
+    assert "not ranked: one run of a system that seeds change" in page
+
+
+def test_average_ranks_are_of_rows_ranked_on_every_dataset(tmp_path) -> None:
+    everywhere = [
+        Row(label=x, cells={s: Off(b) for s in SEEDS}, changed={"hidden": ord(x)})
+        for x, b in (("a", 0.3), ("b", 1.2))
+    ]
+    once = Row(label="once", cells={1111: Off(0.9)}, changed={"hidden": 1})
     corpora = [make_corpus("mosi@a"), make_corpus("mosei@a")]
-    store = make_store(tmp_path, [*everywhere, *more], corpora)
-    plan = store.plan("small")
-    kept = [c for c in plan.cells if c.corpus == "mosi@a" or not c.label.startswith("more")]
-    store.put_plan("small", dataclasses.replace(plan, cells=tuple(kept)))
-    board = gather(store, "small")
-    draws = {analyse(grid).rankings["mae"].draws for grid in board.grids}
-    assert draws == {10_000, 15_300}
-    (found,) = across(board)
+    (found,) = across(gather(make_store(tmp_path, [*everywhere, once], corpora), "small"))
     assert [row.name for row in found.rows] == ["a", "b"]
-    assert "10,000 to 15,300 draws" in leaderboards.render(store, "small")
+    assert [(row.low, row.high) for row in found.rows] == [(1.0, 1.0), (2.0, 2.0)]

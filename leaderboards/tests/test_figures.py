@@ -33,7 +33,7 @@ from harness.tests.stores import (
     make_store,
 )
 from leaderboards import figures
-from leaderboards.figures import _style
+from leaderboards.figures import style
 from leaderboards.figures._labels import Point, label_points
 from leaderboards.model import gather, ordered, summarise
 
@@ -87,10 +87,10 @@ def a_ranking(names, metric="mae"):
         intervals=tuple((value - 0.03, value + 0.04) for value in values),
         ranks=tuple((max(1, i), min(n, i + 2)) for i in range(n)),
         leaders=frozenset(names[:2]),
+        could_be_best=frozenset(names[:1]),
         pairs=(),
         resolution=0.05,
         alpha=0.05,
-        draws=1000,
         conditional=frozenset({"once"} & set(names)),
     )
 
@@ -134,7 +134,7 @@ def test_every_seed_has_a_dot_at_its_value_on_its_line(grid) -> None:
         assert places[:, 0] == pytest.approx(sorted(row.values("mae")))
         assert np.abs(places[:, 1] - ordered(grid).index(row)).max() < 0.5
         assert to_hex(drawn.get_facecolor()[0]) == (
-            _style.FLOOR if row.reference else _style.SYSTEM
+            style.CONSTANT if row.reference else style.SYSTEM
         )
 
 
@@ -210,7 +210,7 @@ def test_single_ranks_are_visible(grid, count) -> None:
     page = np.asarray(canvas.buffer_rgba())
     for place, name in enumerate(names):
         x, y = figure.axes[0].transData.transform((place + 1, place)).round().astype(int)
-        colour = _style.SYSTEM if name in certain.leaders else _style.OTHER
+        colour = style.SYSTEM if name in certain.leaders else style.OTHER
         assert to_hex(page[page.shape[0] - y, x] / 255) == colour
 
 
@@ -223,7 +223,7 @@ def test_leaders_are_told_by_more_than_colour(grid, ranking) -> None:
 
 def test_single_runs_are_hollow_and_explained(grid, ranking) -> None:
     figure = figures.rank_intervals(grid, ranking)
-    hollow = [line for line in figure.axes[0].lines if line.get_color() == _style.PAGE]
+    hollow = [line for line in figure.axes[0].lines if line.get_color() == style.PAGE]
     assert [line.get_ydata()[0] for line in hollow] == [ranking.names.index("once")]
     assert any("one run" in text for text in texts(figure))
     without = dataclasses.replace(ranking, conditional=frozenset())
@@ -316,7 +316,7 @@ def test_the_front_is_emphasised_and_the_rest_is_not(grid) -> None:
 def test_the_best_constant_is_the_floor_not_a_point(grid) -> None:
     axes = figures.cost_pareto(grid).axes[0]
     constant = next(row for row in grid.rows if row.reference)
-    floors = [line for line in axes.lines if line.get_color() == _style.FLOOR]
+    floors = [line for line in axes.lines if line.get_color() == style.CONSTANT]
     assert [line.get_ydata()[0] for line in floors] == [summarise(constant, grid.selection).mean]
     assert "best constant: train_mean" in texts(axes.figure)
     assert "train_mean" not in texts(axes.figure)
@@ -347,8 +347,8 @@ def test_the_cost_axis_always_has_ticks_to_read(grid, spread) -> None:
 @pytest.mark.parametrize("count", [2, 25])
 def test_names_cover_neither_each_other_nor_marks(count) -> None:
     rng = np.random.default_rng(count)
-    with _style.style():
-        _, axes = _style.sheet("title", "subtitle", height=4.6)
+    with style.style():
+        _, axes = style.sheet("title", "subtitle", height=4.6)
         x = np.sort(rng.uniform(0.6, 1.3, count))
         y = 1.4 - x + rng.normal(0, 0.02, count)
         axes.plot(x, y, "o")
@@ -370,15 +370,15 @@ def test_names_cover_neither_each_other_nor_marks(count) -> None:
 
 @given(st.text(), st.integers(8, 40))
 def test_shortened_names_are_one_short_line(label, columns) -> None:
-    shown = _style.short(label, columns)
-    assert _style.wcswidth(shown) <= columns
+    shown = style.short(label, columns)
+    assert style.wcswidth(shown) <= columns
     assert "\n" not in shown
-    assert shown == _style.short(shown, columns)
+    assert shown == style.short(shown, columns)
 
 
 def test_variants_that_differ_at_the_end_stay_apart() -> None:
     name = "a model with a name as long as an abstract"
-    assert _style.short(f"{name} (text)") != _style.short(f"{name} (text+audio)")
+    assert style.short(f"{name} (text)") != style.short(f"{name} (text+audio)")
 
 
 def test_names_of_strangers_stay_text(tmp_path) -> None:
@@ -430,7 +430,7 @@ def test_an_svg_is_self_contained_named_and_undated(grid, ranking, tmp_path) -> 
 
 
 def test_every_colour_has_its_dark_twin(twin, ranking, tmp_path) -> None:
-    known = {*_style.DARK, _style.CEILING}
+    known = {*style.DARK, style.CEILING}
     for kind, figure in every_figure(twin, ranking):
         _, path = figures.save(figure, tmp_path / kind)
         root = ElementTree.fromstring(path.read_bytes())

@@ -9,7 +9,7 @@ import pytest
 
 import leaderboards
 from harness.tests.stores import SEEDS, Off, Row, make_store
-from leaderboards.figures.gates import gate_map, loads, telling
+from leaderboards.figures.gates import diagnostic_rows, gate_map, loads
 from leaderboards.model import Board
 from leaderboards.model.gather import _unstable, gather
 
@@ -62,7 +62,7 @@ def test_values_are_averaged_over_seeds_in_their_numbers_order(grid):
 
 
 def test_only_rows_that_tell_are_drawn_and_every_number_is_printed(grid):
-    rows = telling(grid)
+    rows = diagnostic_rows(grid)
     assert {name: [row.label for row in those] for name, those in rows.items()} == {
         "routing": ["gated"],
         "sure": ["gated"],

@@ -160,6 +160,7 @@ def test_every_score_is_the_one_of_the_markdown_board(board, page) -> None:
         for label, cells in shown.items():
             for ours, theirs in zip(cells[-columns:], expected[label], strict=True):
                 said = ours.text.replace("−", "-").replace("not separated from the best ", " ")
+                assert ours.text.startswith(("●", "○")) == theirs.startswith(("●", "○"))
                 if theirs.startswith(numbers.UNDEFINED):
                     assert said.startswith(numbers.UNDEFINED) and "undefined" in said
                 else:
@@ -179,6 +180,11 @@ def test_rank_sets_and_tie_groups_are_words_too(board, page) -> None:
             words = f"rank {best}" if best == worst else f"ranks {best} to {worst}"
             assert f"{words} of {len(ranking.names)}" in found[0].text
             assert ("top tie group" in found[0].text) == (label in ranking.leaders)
+            exploratory = metric.name != grid.selection.name
+            assert ("exploratory" in found[0].text) == exploratory
+            for mark in found[0].all("span", class_="tied"):
+                assert mark.text == ("○" if exploratory else "●")
+                assert ("exploratory" in (mark.attributes["title"] or "")) == exploratory
 
 
 def test_seed_dots_stand_where_the_axis_puts_their_values(board, page) -> None:
@@ -208,8 +214,8 @@ def test_what_is_missing_is_said_with_its_reason(page) -> None:
     assert "not ranked: 2 of 3 seeds missing" in shown["MulT"][2].text
     assert "not ranked: constant predictor" in shown["mean"][2].text
     assert shown["MISA"][1].text == "n/a"
-    assert "conditional on one run" in shown["Once"][2].text
-    assert "conditional" not in shown["Ridge"][2].text, "no seed changes it"
+    assert "not ranked: one run of a system that seeds change" in shown["Once"][2].text
+    assert "not ranked" not in shown["Ridge"][2].text, "no seed changes it"
     assert "undefined in 2 of 3" in shown["Collapsed"][5].text
     holes = sections(page)[0].text
     assert "loss became nan" in holes and "needs vision features" in holes
@@ -245,10 +251,10 @@ def squares(section: Node) -> list[dict[str, Any]]:
 
 def test_pairs_are_data_that_says_what_the_tests_say(board, page) -> None:
     grid = board.grids[0]
-    for metric, data in zip(
-        metrics_for(grid.corpus.dataset, primary=True), squares(sections(page)[0]), strict=True
-    ):
+    shown, count = metrics_for(grid.corpus.dataset, primary=True), len(analyse(grid).rankings)
+    for metric, data in zip(shown, squares(sections(page)[0])[:count], strict=True):
         ranking = analyse(grid).rankings[metric.name]
+        assert data["single"] == []
         assert tuple(data["names"]) == ranking.names
         assert data["caption"] == f"{metric.title}, row minus column"
         by_pair = {(p.a, p.b): p for p in ranking.pairs}
@@ -263,14 +269,30 @@ def test_pairs_are_data_that_says_what_the_tests_say(board, page) -> None:
                 printed = units if isinstance(units, str) else units / 10 ** data["decimals"]
                 assert float(printed) == float(numbers.number(value, metric))
             assert data["verdicts"][verdict] == pair.verdict()
-            assert (p == 0) == (pair.p_holm < 0.001)
-            assert p == 0 or p / 1000 == pytest.approx(pair.p_holm, abs=5e-4)
+            assert (p == 0) == (pair.p_adjusted < 0.001)
+            assert p == 0 or p / 1000 == pytest.approx(pair.p_adjusted, abs=5e-4)
 
 
 def test_the_words_below_pairs_say_what_the_p_values_are_adjusted_for(board, page) -> None:
     ranking = analyse(board.grids[0]).rankings["mae"]
-    key = next(node for node in sections(page)[0].all("p", class_="key") if "Holm" in node.text)
-    assert f"({len(ranking.pairs)})" in key.text
+    keys = [node.text for node in sections(page)[0].all("p", class_="key")]
+    (key, *_) = (text for text in keys if "p-values" in text)
+    assert f"adjusted for all {len(ranking.pairs)} pairs" in key
+    assert "Tinted" not in key
+
+
+def test_pairs_with_a_single_run_are_of_checkpoints(board, page) -> None:
+    grid = board.grids[0]
+    shown = metrics_for(grid.corpus.dataset, primary=True)
+    every = squares(sections(page)[0])[len(shown) :]
+    for metric, data in zip(shown, every, strict=True):
+        assert data["caption"].startswith(f"{metric.title}, row minus column, of single runs")
+        assert [data["names"][place] for place in data["single"]] == ["Once"]
+        pairs = itertools.combinations(data["names"], 2)
+        for pair, packed in zip(pairs, data["pairs"], strict=True):
+            assert packed == 0 or "Once" in pair
+    keys = [node.text for node in sections(page)[0].all("p", class_="key")]
+    assert sum("Tinted: one run of a system that seeds change" in key for key in keys) == len(shown)
 
 
 def test_a_synthetic_twin_says_so_and_nothing_else_does(page) -> None:

@@ -289,8 +289,8 @@ def test_pairs_are_drawn_when_opened_and_say_what_the_tests_say(page, board) -> 
                 shown = cell.text.split()[0]
                 assert shown == number(effect, metric, signed=True).replace("-", "−")
                 ends = " to ".join(number(end, metric) for end in (low, high)).replace("-", "−")
-                said = p_value(pair.p_holm)
-                title = f"{verdict}; 95 % interval {ends}; Holm-adjusted {said}"
+                said = p_value(pair.p_adjusted)
+                title = f"{verdict}; 95 % interval {ends}; adjusted {said}"
                 assert cell.get_attribute("title") == title
                 assert said in cell.text
 
@@ -309,7 +309,8 @@ def test_squares_of_other_metrics_are_drawn_when_they_are_chosen(page) -> None:
 def test_printing_draws_what_nobody_opened(page, board) -> None:
     page.execute_script("dispatchEvent(new Event('beforeprint'))")
     squares = page.find_elements(By.CSS_SELECTOR, "table.pairs")
-    assert len(squares) == sum(len(analyse(grid).rankings) for grid in board.grids)
+    found = [analyse(grid) for grid in board.grids]
+    assert len(squares) == sum(len(one.rankings) + len(one.checkpoints) for one in found)
 
 
 def test_filters_count_what_they_leave_in_all_tables(page) -> None:
@@ -429,7 +430,9 @@ def test_without_script_everything_can_be_read_and_the_metric_chosen(chromium, p
     assert "Rank, Corr" in section(chromium).text and "Rank, MAE" not in section(chromium).text
     section(chromium).find_element(By.TAG_NAME, "summary").click()
     assert "the Markdown board has one of them" in section(chromium).text
-    assert "Holm" in section(chromium).text, "what the pairs mean is said without them"
+    assert "p-values are adjusted" in section(chromium).text, (
+        "what the pairs mean is said without them"
+    )
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

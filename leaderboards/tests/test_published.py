@@ -26,7 +26,7 @@ def metric_cells(board: str, corpus: str, label: str) -> list[str]:
     """The row's metric cells in the section of a corpus, tie marks removed."""
     section = board[board.index(f": {corpus}\n") :]
     lines = (line for line in section.splitlines() if line.startswith(f"| {label} "))
-    return [cell.strip().removeprefix("● ") for cell in next(lines).strip("|").split("|")[4:]]
+    return [cell.strip().lstrip("●○ ") for cell in next(lines).strip("|").split("|")[4:]]
 
 
 @pytest.mark.data

@@ -1,4 +1,4 @@
-"""The study of judgements: on runs whose judgements are known to be good, useless or decorative."""
+"""The study of gates: on runs whose gates are known to be good, useless or decorative."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from harness.errors import SpecError, StoreError
 from harness.metrics import metrics
 from harness.spec.conditions import grid, told
-from harness.system.diagnostics import MIXED, swapped
+from harness.spec.prediction_cell import MIXED, PLAIN, SWAPPED
 from harness.tests.stores import (
     Constant,
     NotRun,
@@ -45,12 +45,14 @@ def record_of(corpus, seed):
     test = corpus.split("test")
     labels = test.labels
     near, far = (labels + off * np.sign(labels + 0.01) for off in (0.5, 1.0))
-    values = {swapped("clean"): near, MIXED: near, swapped(MIXED): far}
+    values = {("clean", SWAPPED): near, (MIXED, PLAIN): near, (MIXED, SWAPPED): far}
     clean = record.predictions.query("condition == 'clean'").assign(pred=lambda t: t["pred"])
     clean.loc[clean["split"] == "test", "pred"] = near
     further = [
-        pd.DataFrame({"id": test.ids, "split": "test", "condition": name, "pred": pred})
-        for name, pred in values.items()
+        pd.DataFrame({"id": test.ids, "split": "test", "pred": pred}).assign(
+            condition=condition, variant=variant
+        )
+        for (condition, variant), pred in values.items()
     ]
     tables = [
         pd.DataFrame(
@@ -98,7 +100,7 @@ def study(store, known):
 def test_rows_that_judge_nothing_are_named(study):
     assert study.silent == ("floor",)
     (row,) = study.rows
-    assert [(score.judgement, score.of) for score in row.scores] == [
+    assert [(score.gate, score.of) for score in row.scores] == [
         ("trust", "text"),
         ("trust", "audio"),
     ]
@@ -109,15 +111,15 @@ def test_a_score_that_falls_with_corruption_follows_and_tells(study):
     assert audio.mean == pytest.approx(1.0, abs=0.01)
     assert set(audio.following) == {"noise", "element", "block", "modality", "set", ANY}
     assert all(found.high < -0.8 for found in audio.following.values())
-    assert audio.telling["audio"].low > 0.95
+    assert audio.separation["audio"].low > 0.95
     for other in ("text", "vision"):
-        assert audio.telling[other].low < 0.5 < audio.telling[other].high
+        assert audio.separation[other].low < 0.5 < audio.separation[other].high
 
 
 def test_a_score_of_something_else_does_not(study):
     text = study.rows[0].scores[0]
     assert not text.following[ANY].excludes_zero
-    assert text.telling["text"].low < 0.5 < text.telling["text"].high
+    assert text.separation["text"].low < 0.5 < text.separation["text"].high
     assert text.natural["|label|"].low > 0.9
     assert text.natural["energy"].low > 0.9
 
@@ -159,7 +161,7 @@ def test_runs_without_swaps_are_left_out(tmp_path):
     corpus = make_corpus(clips=(8, 6, 60))
     made = make_store(tmp_path, ROWS, [corpus])
     record = record_of(corpus, SEEDS[0])
-    clean = record.predictions.query("condition == 'clean'")
+    clean = record.predictions.query("condition == 'clean' and variant == 'plain'")
     made.commit(dataclasses.replace(record, predictions=clean))
     (found,) = study_quality(made, "small", metrics["mae"], known={}, draws=100)
     assert found.rows[0].swaps == ()

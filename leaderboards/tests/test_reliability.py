@@ -68,7 +68,7 @@ def _under(row) -> np.ndarray:
 @pytest.fixture(scope="module")
 def found(board):
     (cells,) = board.grids
-    return study(cells, MAE, draws=400)
+    return study(cells, MAE)
 
 
 def row(found, label: str):
@@ -143,10 +143,28 @@ def test_one_checkpoint_for_all_looks_at_the_cells_specialists_were_trained_for(
         assert tables.verdict(gain) == "a specialist is better"
 
 
+def test_one_run_of_a_system_that_seeds_change_has_no_rank(board):
+    (cells,) = board.grids
+    rows = tuple(
+        dataclasses.replace(row, runs=row.runs[:1]) if row.label == "far" else row
+        for row in cells.rows
+    )
+    found = study(dataclasses.replace(cells, rows=rows), MAE)
+    assert found.rankings == {}, "near <b> has nothing left to be ranked with"
+    assert any("far" in (pair.a, pair.b) for pair in found.crossed.pairs)
+    said = {(line[0], line[1]): line[-1] for line in tables.crossing(found).rows}
+    assert all(
+        ("far" in pair) == verdict.startswith("checkpoint ") for pair, verdict in said.items()
+    )
+    gains = {gain.checkpoint: tables.verdict(gain) for gain in found.gains}
+    assert gains["far"] == "checkpoints: a specialist is better"
+    assert gains["near <b>"] == "a specialist is better"
+
+
 def test_gains_are_positive_where_the_specialist_is_better_in_every_direction(board):
     (cells,) = board.grids
     for name in ("corr", "acc2_non0"):
-        found = study(cells, metrics[name], draws=200)
+        found = study(cells, metrics[name])
         assert all(gain.gain.value >= 0 for gain in found.gains)
 
 

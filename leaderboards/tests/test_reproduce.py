@@ -22,7 +22,7 @@ from harness.tests import stores
 from harness.tests.stores import SEEDS, Constant, NotRun, Off, make_corpus, make_store, predict
 from leaderboards.literature import PublishedRow, table
 from leaderboards.studies.reproduce import ReproducedNumber, as_records, gap, reproduce
-from leaderboards.studies.reproduce_page import counts, render, said
+from leaderboards.studies.reproduce_page import counts, render, verdict_of
 
 OFFICIAL = tuple(split.clips for split in datasets["mosi"].splits.values())
 CORPUS = make_corpus("mosi@unaligned-50", OFFICIAL)
@@ -190,14 +190,14 @@ def test_not_run(tmp_path: Path, row: Row, corpus) -> None:
 
 def test_a_system_nobody_registered_is_not_run_and_says_why(tmp_path: Path) -> None:
     cell = verdict(tmp_path, published(1.0, system=""))
-    assert said(cell) == "not run: no such system here"
+    assert verdict_of(cell) == "not run: no such system here"
 
 
 def test_silence_of_the_source_is_said_but_no_obstacle(tmp_path: Path) -> None:
     silent = {"selection": "", "features": "", "text": "", "seeds": None, "convention": ""}
     cell = verdict(tmp_path, published(float(np.mean(ours("f1_has0"))), "f1_has0", **silent))
     assert cell.verdict == "reproduced"
-    assert said(cell) == (
+    assert verdict_of(cell) == (
         "reproduced (not stated: selection, features, text encoder, F1 weighting,"
         " number of runs, taken as one)"
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import leaderboards
-from harness.stats import draw_fields, rank
+from harness.stats import fields_of, rank
 from harness.tests.stores import SEEDS, Constant, Off, Row, make_corpus, make_store
 from leaderboards import figures
 from leaderboards.model import PLAIN, Track, across, analyse, gather, parts, plain_first
@@ -95,7 +95,7 @@ def test_each_track_is_ranked_alone_exactly_as_if_the_others_were_not_there(boar
     told, truth = parts(grid)[-1], grid.truth
     runs = {r.label: np.stack([run.pred for run in r.runs]) for r in told.rows if not r.reference}
     alone = rank(
-        draw_fields(
+        fields_of(
             runs, truth.labels, truth.videos.astype(str), ["mae"], dataset=grid.corpus.dataset
         )["mae"]
     )

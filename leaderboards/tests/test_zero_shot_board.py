@@ -1,4 +1,4 @@
-"""Models that were asked: what the board says of answers, policies and who was asked."""
+"""Zero-shot models: what the board says of answers, policies and settings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 import leaderboards
 from harness.runs.record import RunRecord
+from harness.spec import PredictionCell
 from harness.system.zero_shot import ZeroShotFacts
 from harness.tests.stores import Constant, NotRun, Off, Row, make_corpus, make_record, make_spec
 from harness.tests.stores import make_store as make_plain_store
@@ -70,7 +71,7 @@ def variants(main: pd.Series) -> dict[str, pd.Series]:
 
 @pytest.fixture
 def store(tmp_path):
-    """A trained row and a row that was asked, whose predictions are known under every policy."""
+    """A trained row and a zero-shot row, whose predictions are known under every policy."""
     corpus = make_corpus()
     filled = make_plain_store(tmp_path, ROWS, [corpus])
     plan = filled.plan("small")
@@ -87,7 +88,9 @@ def store(tmp_path):
 def _asked(plain: RunRecord) -> RunRecord:
     main = plain.predictions.query("split == 'test'").set_index("id")["pred"]
     others = [
-        pd.DataFrame({"id": p.index, "split": "test", "condition": name, "pred": p.to_numpy()})
+        pd.DataFrame(
+            {"id": p.index, "split": "test", "variant": name, "pred": p.to_numpy()}
+        ).assign(condition="clean")
         for name, p in variants(main).items()
     ]
     result = dataclasses.replace(
@@ -118,7 +121,7 @@ def test_every_policy_is_scored_as_by_hand(grid, store):
         name: float((pred - labels.loc[pred.index]).abs().mean())
         for name, pred in variants(main).items()
     }
-    found = {name: scores["mae"] for name, scores in _zero_shot.policies(grid, run).items()}
+    found = {cell.variant: s["mae"] for cell, s in _zero_shot.policies(grid, run).items()}
     assert found == pytest.approx(by_hand)
     shown = cells(zero_shot.answers(grid))
     assert shown["MAE, answered only (clips)"] == f"{by_hand['excluded']:.3f} (20)"
@@ -157,17 +160,18 @@ def test_asked_rows_stand_apart_and_their_comparisons_are_conditional(store):
 
 def test_seconds_are_in_the_costs_alone(store):
     board = gather(store, "small")
-    assert "0.50 |" in render_markdown(costs(board)).split("Models that were asked")[1]
+    assert "0.50 |" in render_markdown(costs(board)).split("Zero-shot models")[1]
     assert "Seconds a clip" not in leaderboards.render(store, "small")
 
 
 def test_boards_without_such_models_say_nothing_of_them(tmp_path):
     plain = make_plain_store(tmp_path, ROWS[:1])
     page = leaderboards.render(plain, "small")
-    assert "that were asked" not in page and "Who was asked what" not in page
+    assert "zero-shot models" not in page
 
 
 def test_without_any_answer_the_policy_of_answered_clips_is_undefined(grid):
     _, run = next(_zero_shot.zero_shot_runs(grid))
-    silent = dataclasses.replace(run, variants={"excluded": np.full(len(grid.truth.ids), np.nan)})
-    assert np.isnan(_zero_shot.policies(grid, silent)["excluded"]["mae"])
+    excluded = PredictionCell(variant="excluded")
+    silent = dataclasses.replace(run, variants={excluded: np.full(len(grid.truth.ids), np.nan)})
+    assert np.isnan(_zero_shot.policies(grid, silent)[excluded]["mae"])

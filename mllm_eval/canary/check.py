@@ -27,8 +27,7 @@ from harness._util.canonical import digest
 from harness._util.seeds import derive
 from harness.errors import RunFailed
 from mllm_eval.canary.items import ITEMS, Item, Senses, clips, made
-from mllm_eval.client import Client, Request, ask_settled
-from mllm_eval.client.journal import Answer, Journal
+from mllm_eval.client import Answer, Client, Journal, Request, ask_settled
 from mllm_eval.media.content import show
 from mllm_eval.media.sampling import Clip
 from mllm_eval.model.card import ModelCard

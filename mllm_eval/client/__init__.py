@@ -1,10 +1,7 @@
 """Asking any OpenAI-compatible server, as fast as it can bear, and never twice.
 
 ``ask_all`` sends what the journal does not have and returns one ``Answer`` per request, in order.
-Only transport trouble is retried: an answer, whatever it says, is final. What trouble has left
-without an answer is no result: ``ask_settled`` returns last words alone, or fails and says of how
-many clips they are lacking. The API key is read from an environment variable when it is needed and
-appears in no message, log or journal.
+``ask_settled`` returns last words alone, or fails and says of how many clips they are lacking.
 """
 
 from __future__ import annotations
@@ -12,6 +9,7 @@ from __future__ import annotations
 from mllm_eval.client.ask import ask_all
 from mllm_eval.client.concurrency import Limits, Pace
 from mllm_eval.client.endpoint import Client
+from mllm_eval.client.journal import Answer, Journal
 from mllm_eval.client.requests import Prices, Request, TokenSampling
 from mllm_eval.client.served import Served, ask_served
 from mllm_eval.client.served_cache import recall, remember
@@ -19,7 +17,9 @@ from mllm_eval.client.session import Session
 from mllm_eval.client.unanswered import ask_settled, counting
 
 __all__ = [
+    "Answer",
     "Client",
+    "Journal",
     "Limits",
     "Pace",
     "Prices",

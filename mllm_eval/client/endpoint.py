@@ -1,4 +1,8 @@
-"""A model behind a base URL."""
+"""A model behind a base URL.
+
+The API key is read from an environment variable when it is needed and appears in no message, log or
+journal.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Open connections to a server: one question at a time is asked until there is an outcome."""
+"""Open connections to a server: one question at a time is asked until there is an outcome.
+
+Only transport trouble is retried: an answer, whatever it says, is final.
+"""
 
 from __future__ import annotations
 

@@ -13,13 +13,20 @@ from enum import StrEnum
 from typing import Final
 
 from harness._util.canonical import Json
-from mllm_eval.client.journal import Answer
+from mllm_eval.client import Answer
 from mllm_eval.explain.paraphrase import units
 from mllm_eval.prompt.instruction import Language
 from mllm_eval.prompt.outcomes import Outcome
 from mllm_eval.prompt.parse import unread
 
-__all__ = ["CheckedText", "ExplanationRules", "Fate", "read_fields", "read_note", "text_schema"]
+__all__ = [
+    "CheckedText",
+    "ExplanationRules",
+    "TextStatus",
+    "read_fields",
+    "read_note",
+    "text_schema",
+]
 
 _OPENING: Final = re.compile(r"[^.!?。！？]{0,80}")  # where refusals are
 _SENTENCE: Final = re.compile(r".*[.!?。！？](?=[\"'”’)）]*(?:\s|$)|(?<=[。！？]))", re.DOTALL)
@@ -33,7 +40,7 @@ _RATING: Final = re.compile(
 )
 
 
-class Fate(StrEnum):
+class TextStatus(StrEnum):
     """What became of one explanation."""
 
     TOLD = "told"
@@ -60,25 +67,25 @@ class Fate(StrEnum):
     @property
     def final(self) -> bool:
         """Whether asking again would bring the same."""
-        return self not in (Fate.TIMED_OUT, Fate.FAILED)
+        return self not in (TextStatus.TIMED_OUT, TextStatus.FAILED)
 
 
 _MEANINGS: Final = {
-    Fate.TOLD: "a text that can stand",
-    Fate.ABSENT: "nothing to tell it from: no such track, or no usable note",
-    Fate.WITHHELD: "not asked: the model's card has no such input",
-    Fate.REFUSED: "the model declined",
-    Fate.BLOCKED: "stopped by the provider's content filter",
-    Fate.REJECTED: "a request that the server cannot take, such as one that is too long",
-    Fate.TIMED_OUT: "no answer in time",
-    Fate.FAILED: "the transport or the server failed",
-    Fate.CUT: "cut off before the model ended it",
-    Fate.UNPARSED: "not the JSON object asked for",
-    Fate.EMPTY: "an empty text",
-    Fate.TOO_SHORT: "a text of fewer words than say anything",
-    Fate.TOO_LONG: "a text longer than an explanation may be",
-    Fate.LANGUAGE: "a text in another language or in none",
-    Fate.RATING: "a text that names a rating, which would leak a score",
+    TextStatus.TOLD: "a text that can stand",
+    TextStatus.ABSENT: "nothing to tell it from: no such track, or no usable note",
+    TextStatus.WITHHELD: "not asked: the model's card has no such input",
+    TextStatus.REFUSED: "the model declined",
+    TextStatus.BLOCKED: "stopped by the provider's content filter",
+    TextStatus.REJECTED: "a request that the server cannot take, such as one that is too long",
+    TextStatus.TIMED_OUT: "no answer in time",
+    TextStatus.FAILED: "the transport or the server failed",
+    TextStatus.CUT: "cut off before the model ended it",
+    TextStatus.UNPARSED: "not the JSON object asked for",
+    TextStatus.EMPTY: "an empty text",
+    TextStatus.TOO_SHORT: "a text of fewer words than say anything",
+    TextStatus.TOO_LONG: "a text longer than an explanation may be",
+    TextStatus.LANGUAGE: "a text in another language or in none",
+    TextStatus.RATING: "a text that names a rating, which would leak a score",
 }
 
 
@@ -87,11 +94,11 @@ class CheckedText:
     """One explanation, or why there is none.
 
     Args:
-        fate: What became of it.
+        status: What became of it.
         text: Empty unless ``told``.
     """
 
-    fate: Fate
+    status: TextStatus
     text: str = ""
 
 
@@ -112,33 +119,33 @@ class ExplanationRules:
     longest: int = 800
     ratings: bool = False
 
-    def judge(self, text: str) -> CheckedText:
+    def validate(self, text: str) -> CheckedText:
         """The text without outer white space if it can stand, else why not.
 
         Example:
-            >>> ExplanationRules(language="en").judge(" A calm, slow voice. ").text
+            >>> ExplanationRules(language="en").validate(" A calm, slow voice. ").text
             'A calm, slow voice.'
-            >>> ExplanationRules(language="en").judge("Sentiment score: 2.4").fate.value
+            >>> ExplanationRules(language="en").validate("Sentiment score: 2.4").status.value
             'rating'
         """
         kept = text.strip()
-        fate = self._fault(kept)
-        return CheckedText(fate=fate, text=kept if fate is Fate.TOLD else "")
+        status = self._fault(kept)
+        return CheckedText(status=status, text=kept if status is TextStatus.TOLD else "")
 
-    def _fault(self, text: str) -> Fate:
+    def _fault(self, text: str) -> TextStatus:
         if not text:
-            return Fate.EMPTY
+            return TextStatus.EMPTY
         if _declines(text):
-            return Fate.REFUSED
+            return TextStatus.REFUSED
         if len(text) > self.longest:
-            return Fate.TOO_LONG
+            return TextStatus.TOO_LONG
         if not self._speaks(text):
-            return Fate.LANGUAGE
+            return TextStatus.LANGUAGE
         if len(units(text)) < self.shortest:
-            return Fate.TOO_SHORT
+            return TextStatus.TOO_SHORT
         if not self.ratings and _RATING.search(text):
-            return Fate.RATING
-        return Fate.TOLD
+            return TextStatus.RATING
+        return TextStatus.TOLD
 
     def _speaks(self, text: str) -> bool:
         if self.language == "zh":
@@ -157,14 +164,14 @@ def _declines(text: str) -> bool:
 def read_note(answer: Answer, rules: ExplanationRules) -> CheckedText:
     """The note in an answer; of one that was cut off, its whole sentences."""
     if answer.state != "answered":
-        return CheckedText(fate=Fate(answer.state))
+        return CheckedText(status=TextStatus(answer.state))
     text = answer.text
     if not answer.whole:
         whole = _SENTENCE.match(text)
         if whole is None:
-            return CheckedText(fate=Fate.CUT)
+            return CheckedText(status=TextStatus.CUT)
         text = whole[0]
-    return rules.judge(text)
+    return rules.validate(text)
 
 
 def read_fields(
@@ -172,7 +179,7 @@ def read_fields(
 ) -> dict[str, CheckedText]:
     """One text per field from an answer that is a JSON object of exactly these texts."""
     if answer.state != "answered":
-        return dict.fromkeys(fields, CheckedText(fate=Fate(answer.state)))
+        return dict.fromkeys(fields, CheckedText(status=TextStatus(answer.state)))
     try:
         found: object = json.loads(answer.text)
     except (ValueError, RecursionError):
@@ -182,8 +189,10 @@ def read_fields(
         or found.keys() != set(fields)
         or not all(isinstance(text, str) for text in found.values())
     ):
-        return dict.fromkeys(fields, CheckedText(fate=Fate.UNPARSED if answer.whole else Fate.CUT))
-    return {field: rules.judge(found[field]) for field in fields}
+        return dict.fromkeys(
+            fields, CheckedText(status=TextStatus.UNPARSED if answer.whole else TextStatus.CUT)
+        )
+    return {field: rules.validate(found[field]) for field in fields}
 
 
 def text_schema(fields: Sequence[str]) -> dict[str, Json]:

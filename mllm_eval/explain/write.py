@@ -29,12 +29,11 @@ from harness._util.seeds import derive
 from harness.data.corpus import EXPLANATIONS
 from harness.data.readers.explanations import Kind
 from harness.errors import DataError
-from mllm_eval.client import Client, Request, TokenSampling, ask_all, counting
-from mllm_eval.client.journal import Answer, Journal
+from mllm_eval.client import Answer, Client, Journal, Request, TokenSampling, ask_all, counting
 from mllm_eval.explain.validate import (
     CheckedText,
     ExplanationRules,
-    Fate,
+    TextStatus,
     read_fields,
     read_note,
     text_schema,
@@ -66,7 +65,7 @@ _SUMMARY: Final = "summary"
 LONGEST_NOTE: Final = 192  # tokens
 LONGEST_REWRITING: Final = 512  # tokens
 
-Tell = Callable[[Answer], None]
+OnAnswer = Callable[[Answer], None]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,31 +73,32 @@ class Explained:
     """What was written about N clips.
 
     Args:
-        told: Clip id -> field -> text or why there is none; every clip has every field.
+        checked: Clip id -> field -> text or why there is none; every clip has every field.
         answers: Of all requests of both stages.
     """
 
-    told: Mapping[str, Mapping[str, CheckedText]]
+    checked: Mapping[str, Mapping[str, CheckedText]]
     answers: Sequence[Answer]
 
     @cached_property
     def texts(self) -> pd.DataFrame:
         """Index clip id, one column per field; empty where nothing stands."""
-        rows = [[fields[name].text for name in EXPLANATIONS] for fields in self.told.values()]
-        index = pd.Index(list(self.told), name="id")
+        rows = [[fields[name].text for name in EXPLANATIONS] for fields in self.checked.values()]
+        index = pd.Index(list(self.checked), name="id")
         return pd.DataFrame(rows, index=index, columns=list(EXPLANATIONS))
 
     @property
     def unsettled(self) -> int:
         """Clips with a field that failed in transport: asking again may bring it."""
         return sum(
-            any(not told.fate.final for told in fields.values()) for fields in self.told.values()
+            any(not checked.status.final for checked in fields.values())
+            for fields in self.checked.values()
         )
 
-    def fates(self) -> dict[str, dict[str, int]]:
-        """Field -> fate -> number of clips, without zeros."""
+    def statuses(self) -> dict[str, dict[str, int]]:
+        """Field -> status -> number of clips, without zeros."""
         return {
-            name: dict(Counter(fields[name].fate.value for fields in self.told.values()))
+            name: dict(Counter(fields[name].status.value for fields in self.checked.values()))
             for name in EXPLANATIONS
         }
 
@@ -187,18 +187,18 @@ class Explainer:
         held = media.shown(clip, "all", self.notes.senses)
         return tuple(sense for sense in _CLUE if sense in held)
 
-    def _unasked(self, clip: Clip) -> dict[str, CheckedText]:
-        """What is to be told before anything is asked: why there will be nothing."""
-        told = dict.fromkeys(EXPLANATIONS, CheckedText(fate=Fate.ABSENT))
+    def _unavailable(self, clip: Clip) -> dict[str, CheckedText]:
+        """Texts before anything is asked: which ones there cannot be, and why."""
+        checked = dict.fromkeys(EXPLANATIONS, CheckedText(status=TextStatus.ABSENT))
         if self.from_words:
-            return told
+            return checked
         withheld = media.SENSES - self.notes.senses
         held = withheld.intersection(media.shown(clip, "all"))
         clues = [clue for sense, clue in _CLUE.items() if sense in held]
-        return told | dict.fromkeys(clues, CheckedText(fate=Fate.WITHHELD))
+        return checked | dict.fromkeys(clues, CheckedText(status=TextStatus.WITHHELD))
 
     def explain(
-        self, clips: Sequence[Clip], journal: Journal, on_answer: Tell | None = None
+        self, clips: Sequence[Clip], journal: Journal, on_answer: OnAnswer | None = None
     ) -> Explained:
         """Ask both stages what the journal does not have.
 
@@ -211,20 +211,20 @@ class Explainer:
             RunFailed: When a server cannot be reached or refuses every request alike.
             DataError: For a broken recording.
         """
-        asked = [(clip, sense) for clip in clips for sense in self.senses(clip)]
-        requests = [self._note_of(clip, sense) for clip, sense in asked]
+        wanted = [(clip, sense) for clip in clips for sense in self.senses(clip)]
+        requests = [self._note_of(clip, sense) for clip, sense in wanted]
         with counting(requests, self.notes.client, journal):
             first = ask_all(requests, self.notes.client, journal, on_answer=on_answer)
-        told = {clip.id: self._unasked(clip) for clip in clips}
-        for (clip, sense), answer in zip(asked, first, strict=True):
-            told[clip.id][_CLUE[sense]] = read_note(answer, self.rules)
-        noted = [(clip, notes) for clip in clips if (notes := _noted(told[clip.id]))]
+        checked = {clip.id: self._unavailable(clip) for clip in clips}
+        for (clip, sense), answer in zip(wanted, first, strict=True):
+            checked[clip.id][_CLUE[sense]] = read_note(answer, self.rules)
+        noted = [(clip, notes) for clip in clips if (notes := _noted(checked[clip.id]))]
         requests = [self._rewriting_of(clip, notes) for clip, notes in noted]
         with counting(requests, self.rewriting.client, journal):
             second = ask_all(requests, self.rewriting.client, journal, on_answer=on_answer)
         for (clip, notes), answer in zip(noted, second, strict=True):
-            told[clip.id] |= read_fields(answer, [*notes, _SUMMARY], self.rules)
-        return Explained(told=told, answers=[*first, *second])
+            checked[clip.id] |= read_fields(answer, [*notes, _SUMMARY], self.rules)
+        return Explained(checked=checked, answers=[*first, *second])
 
     def _note_of(self, clip: Clip, sense: Sense) -> Request:
         name = _QUESTION[sense]
@@ -258,7 +258,7 @@ class Explainer:
             "rewriting": self.rewriting.record(),
             "instructions": {"name": self.questions.name, "sha256": self.questions.digest},
             "frames": None if self.from_words else canonical.plain(self.frames),
-            "outcomes": explained.fates(),
+            "outcomes": explained.statuses(),
             "cost": explained.cost(),
             "texts": canonical.digest(explained.texts.reset_index().to_dict("list")),
         }
@@ -291,4 +291,6 @@ def shuffled(texts: pd.DataFrame, clips: pd.DataFrame, seed: int = 0) -> pd.Data
 
 
 def _noted(fields: Mapping[str, CheckedText]) -> dict[str, str]:
-    return {name: told.text for name, told in fields.items() if told.fate is Fate.TOLD}
+    return {
+        name: checked.text for name, checked in fields.items() if checked.status is TextStatus.TOLD
+    }

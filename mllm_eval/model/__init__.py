@@ -1,1 +1,3 @@
-"""Models that can be asked: their cards (``cards/*.toml``), revisions, and small packaged ones."""
+"""Zero-shot models: their cards (``cards/*.toml``), revisions, and small packaged ones."""
+
+__all__ = ["card", "revision", "weights"]

@@ -1,6 +1,6 @@
 """One question about a model, its answer in a number with an interval, and in plain words.
 
-Shapes: n clips, V source videos, D draws.
+Shapes: n clips, V source videos.
 """
 
 from __future__ import annotations
@@ -8,25 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from harness._util.canonical import Json
-from harness._util.seeds import derive
 from harness.errors import SubmissionError
-from harness.stats.distribution import Distribution
-from harness.stats.resample import counts
+from harness.metrics.sums import ratio
+from harness.stats.estimate import estimate
+from harness.stats.jackknife import pseudo_values_of
+from harness.stats.sums import Sums
 
 __all__ = ["ProbeEstimate", "ProbeFinding", "mean_over_videos"]
-
-DRAWS: Final = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeEstimate:
-    """A mean over clips with its 95 % bootstrap interval over source videos."""
+    """A mean over clips with its 95 % interval for new source videos."""
 
     value: float
     """NaN without clips."""
@@ -54,7 +52,7 @@ class ProbeFinding:
         probe: Its name.
         measure: What the estimate is the mean of, in words.
         estimate: Over the clips with all answers that the probe needs.
-        asked: Clips that the probe was tried on.
+        tried: Clips that the probe was tried on.
         verdict: In plain words.
         facts: Counts and means beside the estimate.
     """
@@ -62,7 +60,7 @@ class ProbeFinding:
     probe: str
     measure: str
     estimate: ProbeEstimate
-    asked: int
+    tried: int
     verdict: str
     facts: Mapping[str, Json] = field(default_factory=dict)
 
@@ -77,7 +75,7 @@ class ProbeFinding:
         return {
             "probe": self.probe,
             "measure": self.measure,
-            "asked": self.asked,
+            "asked": self.tried,
             "clips": estimate.clips,
             "videos": estimate.videos,
             **numbers,
@@ -86,13 +84,14 @@ class ProbeFinding:
         }
 
 
-def mean_over_videos(values: ArrayLike, videos: ArrayLike, seed: int = 0) -> ProbeEstimate:
-    """The mean over clips, resampling source videos with all their clips.
+def mean_over_videos(values: ArrayLike, videos: ArrayLike) -> ProbeEstimate:
+    """The mean over clips, with the variation between source videos.
+
+    The model was asked once: nothing but videos varies what is estimated.
 
     Args:
         values: (n,) per clip; NaN is left out with its clip.
         videos: (n,) source video of each clip.
-        seed: Of the resampling.
 
     Raises:
         SubmissionError: When the two differ in length.
@@ -107,18 +106,18 @@ def mean_over_videos(values: ArrayLike, videos: ArrayLike, seed: int = 0) -> Pro
     there = np.isfinite(given)
     kept = given[there]
     found, index = np.unique(names[there], return_inverse=True)
-    draws = np.empty(0)
+    law = None
     if found.size >= 2:
-        sums = np.bincount(index, weights=kept), np.bincount(index).astype(np.float64)
-        weights = counts(found.size, DRAWS, np.random.default_rng(derive(seed, "videos")))
-        draws = (weights @ sums[0]) / (weights @ sums[1])
-    spread = Distribution(draws)
-    low, high = spread.interval()
+        sizes = np.bincount(index).astype(np.float64)
+        cells = np.stack([np.bincount(index, weights=kept), sizes], axis=-1)  # (V, 2)
+        of_run = pseudo_values_of(Sums(cells[None], ratio))
+        law = estimate(*of_run, sizes, runs="model", videos="test").reference
+    low, high = (math.nan, math.nan) if law is None else law.interval()
     return ProbeEstimate(
         value=float(kept.mean()) if kept.size else math.nan,
         low=low,
         high=high,
-        p_value=spread.p_value(),
+        p_value=math.nan if law is None else law.p_value(),
         clips=int(kept.size),
         videos=int(found.size),
     )

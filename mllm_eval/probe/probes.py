@@ -13,8 +13,8 @@ hearing     the sound alone; everything      error of the constant less error by
                                              words less error by everything
 ==========  ===============================  =====================================================
 
-Each measure is a mean over clips with a bootstrap interval over source videos, above zero where the
-model shows what the probe looks for. Clips without all the answers that it takes are left out and
+Each measure is a mean over clips with an interval for new source videos, above zero where the model
+shows what the probe looks for. Clips without all the answers that it takes are left out and
 counted. The constant is the median training label: no constant has a smaller absolute error.
 """
 
@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness._util.canonical import Json
-from harness.metrics.base import Values
+from harness.metrics import Values
 from mllm_eval.explain.paraphrase import halves, overlap
 from mllm_eval.media.clips import donors
 from mllm_eval.probe.estimate import ProbeFinding, mean_over_videos
@@ -63,7 +63,7 @@ class _Words:
             probe=self.probe,
             measure=self.measure,
             estimate=estimate,
-            asked=len(replies.subject.clips),
+            tried=len(replies.subject.clips),
             verdict=verdict,
             facts=facts,
         )

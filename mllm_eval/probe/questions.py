@@ -20,9 +20,8 @@ from harness._util.seeds import derive
 from harness.data.corpus import Corpus
 from harness.data.split_labels import SplitLabels
 from harness.errors import DataError, RunFailed, SpecError
-from harness.metrics.base import Values
-from mllm_eval.client import Client, Request, TokenSampling, ask_settled
-from mllm_eval.client.journal import Answer, Journal
+from harness.metrics import Values
+from mllm_eval.client import Answer, Client, Journal, Request, TokenSampling, ask_settled
 from mllm_eval.explain.paraphrase import halves, reworded, units
 from mllm_eval.media import sampling as media
 from mllm_eval.media.clips import clips_of, donors

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import RunFailed
-from mllm_eval.client import Request
-from mllm_eval.client.journal import Answer
+from mllm_eval.client import Answer, Request
 from mllm_eval.model.card import ModelCard
 from mllm_eval.model.weights import Weights, locate
 from mllm_eval.server.command import variables
@@ -43,13 +42,13 @@ class Reference:
         Raises:
             RunFailed: When the model cannot be loaded or the request cannot be answered.
         """
-        asked, told = self._process.stdin, self._process.stdout
-        assert asked is not None
-        assert told is not None
+        requests, replies = self._process.stdin, self._process.stdout
+        assert requests is not None
+        assert replies is not None
         with contextlib.suppress(BrokenPipeError):
-            asked.write(request.body("reference").decode() + "\n")
-            asked.flush()
-        line = told.readline()
+            requests.write(request.body("reference").decode() + "\n")
+            requests.flush()
+        line = replies.readline()
         if not line:
             raise RunFailed(
                 f"transformers cannot answer: {last_words(self._log)}",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import http.server
 import json
 import socket
 import threading
 import time
+
+from harness.testing.server import ChatHandler, ChatServer, completion
+from harness.testing.server import serving as answering
 
 KEY = "sk-very-secret"
 FILTERED = {"error": {"code": "content_filter", "message": f"not with {KEY}"}}
@@ -17,44 +19,7 @@ CUT, DROP, EMPTY, HALF, HANG = "cut", "drop", "empty", "half", "hang"
 """Names of what a ``rate`` can do instead of answering: see ``Handler.misbehave``."""
 
 
-class FakeServer(http.server.ThreadingHTTPServer):
-    """Chat completions over real sockets.
-
-    ``rate`` answers: from the request to the text, to a whole completion, to a status and its
-    payload, or to 0 and what goes wrong. Without it the first word of the question says what
-    happens.
-    """
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, rate=None):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.rate = rate
-        self.version = "1.0"
-        self.model = "m"
-        self.asked = collections.Counter()
-        self.bodies = []
-        self.headers = []
-        self.in_flight = self.peak = 0
-        self.models_status = 200
-        self.lock = threading.Lock()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-    def handle_error(self, request, client_address):
-        """Clients are killed here: their broken pipes are no news."""
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
-
-    def log_message(self, *args):
-        """Silent."""
-
+class Handler(ChatHandler):
     def do_GET(self):
         if self.path == "/version":
             self.send(200, {"version": self.server.version})
@@ -62,15 +27,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             model = {"id": self.server.model, "root": "somebody/weights", "owned_by": "fake"}
             self.send(self.server.models_status, {"data": [model]})
 
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def reply(self, body):
         server = self.server
         question = json.dumps(body["messages"])
         if server.rate is None:
             question = body["messages"][-1]["content"]
         with server.lock:
             server.asked[question] += 1
-            server.bodies.append(body)
             server.headers.append(dict(self.headers))
             server.in_flight += 1
             server.peak = max(server.peak, server.in_flight)
@@ -101,7 +64,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.on_drop()
         else:
             body = b"" if how == EMPTY else b'{"choices": [{"message": {"content": "1'
-            self.send_raw(200, body)
+            self.send_bytes(200, body)
 
     def on_echo(self, question, _):
         self.send(200, completion(question))
@@ -182,31 +145,34 @@ class Handler(http.server.BaseHTTPRequestHandler):
         answer["choices"][0]["logprobs"] = {"content": content}
         self.send(200, answer)
 
-    def send(self, status, payload, **headers):
-        self.send_raw(status, json.dumps(payload).encode(), **headers)
 
-    def send_raw(self, status, data, **headers):
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(data)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
+class FakeServer(ChatServer):
+    """A server that can do more than answer.
 
+    ``rate`` answers: from the request to the text, to a whole completion, to a status and its
+    payload, or to 0 and what goes wrong. Without it the first word of the question says what
+    happens.
+    """
 
-def completion(text, reason="stop", refusal=None):
-    message = {"role": "assistant", "content": text, "refusal": refusal}
-    usage = {"prompt_tokens": 10, "completion_tokens": 2}
-    return {"choices": [{"message": message, "finish_reason": reason}], "usage": usage}
+    handler = Handler
+
+    def __init__(self, rate=None):
+        super().__init__(rate)
+        self.rate = rate
+        self.version = "1.0"
+        self.model = "m"
+        self.asked = collections.Counter()
+        self.headers = []
+        self.in_flight = self.peak = 0
+        self.models_status = 200
+        self.lock = threading.Lock()
+
+    def handle_error(self, request, client_address):
+        """Clients are killed here: their broken pipes are no news."""
 
 
 @contextlib.contextmanager
 def serving(rate=None):
     """A fake that answers until the block ends."""
-    with FakeServer(rate) as fake:
-        thread = threading.Thread(target=fake.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield fake
-        finally:
-            fake.shutdown()
-            thread.join()
+    with answering(FakeServer(rate)) as fake:
+        yield fake

@@ -93,8 +93,8 @@ def test_only_what_is_there_is_told(clips, tmp_path):
         "b_1": ["audio_clue", "summary"],
         "b_2": [],
     }
-    assert explained.fates()["audio_clue"] == {"told": 2, "absent": 2}
-    assert explained.fates()["summary"] == {"told": 3, "absent": 1}
+    assert explained.statuses()["audio_clue"] == {"told": 2, "absent": 2}
+    assert explained.statuses()["summary"] == {"told": 3, "absent": 1}
     assert explained.cost() == {"requests": 7, "prompt_tokens": 70, "completion_tokens": 14}
     asked = [body for body in server.bodies if "response_format" not in body]
     assert all("words of" not in json.dumps(body["messages"]) for body in asked)
@@ -136,7 +136,7 @@ def test_after_a_stop_between_the_stages_only_the_rest_is_asked(clips, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("sick", "fate"),
+    ("sick", "status"),
     [
         (completion(None, refusal="I would rather not."), "refused"),
         (completion("I'm sorry, I can't describe people."), "refused"),
@@ -147,35 +147,35 @@ def test_after_a_stop_between_the_stages_only_the_rest_is_asked(clips, tmp_path)
         ({"choices": []}, "failed"),
     ],
 )
-def test_a_note_that_cannot_stand_leaves_its_field_empty(clips, tmp_path, sick, fate):
+def test_a_note_that_cannot_stand_leaves_its_field_empty(clips, tmp_path, sick, status):
     def rate(body):
         return sick if "input_audio" in parts_of(body) else told(body)
 
     explained, _ = explained_by(rate, clips, tmp_path / "j")
-    assert explained.fates()["audio_clue"] == {fate: 2, "absent": 2}
-    assert explained.fates()["visual_clue"] == {"told": 2, "absent": 2}
+    assert explained.statuses()["audio_clue"] == {status: 2, "absent": 2}
+    assert explained.statuses()["visual_clue"] == {"told": 2, "absent": 2}
     assert rows(explained)["b_1"] == dict.fromkeys(EXPLANATIONS, "")  # nothing to rewrite
     assert rows(explained)["a_1"]["summary"]
 
 
 @pytest.mark.parametrize(
-    ("sick", "fate"),
+    ("sick", "status"),
     [(completion("no JSON"), "unparsed"), (completion('{"a', reason="length"), "cut")],
 )
-def test_a_failed_rewriting_leaves_all_fields_empty(clips, tmp_path, sick, fate):
+def test_a_failed_rewriting_leaves_all_fields_empty(clips, tmp_path, sick, status):
     def rate(body):
         return sick if "response_format" in body else told(body)
 
     explained, _ = explained_by(rate, clips, tmp_path / "j")
     assert not explained.texts.any(axis=None)
-    assert explained.fates()["summary"] == {fate: 3, "absent": 1}
+    assert explained.statuses()["summary"] == {status: 3, "absent": 1}
 
 
 def test_imagined_notes_come_from_the_words_alone(clips, tmp_path):
     explained, server = explained_by(told, clips, tmp_path / "j", from_words=True)
     assert all(parts_of(body) == {"text"} for body in server.bodies)
     assert all("words of" in words_of(body) for body in server.bodies)
-    assert explained.fates() == {name: {"told": 4} for name in EXPLANATIONS}
+    assert explained.statuses() == {name: {"told": 4} for name in EXPLANATIONS}
 
 
 def test_who_wrote_decides_the_kind():

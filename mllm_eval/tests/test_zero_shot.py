@@ -15,6 +15,8 @@ import torch
 
 from harness.data.store import CorpusStore, Draft
 from harness.errors import DataError, RunFailed, SpecError
+from harness.spec import PredictionCell
+from harness.spec.prediction_cell import CALIBRATED, EXCLUDED, WORST_CASE
 from harness.spec.protocols import protocols
 from harness.system import Task, systems
 from mllm_eval.prompt.prompt import prompts
@@ -132,9 +134,9 @@ def test_the_score_is_the_mean_over_the_preregistered_prompts(corpus, fit):
         fitted = fit(server)
     test = corpus.split("test")
     np.testing.assert_allclose(fitted.predict(test), 0.5)
-    assert set(fitted.variants(test)) == {
-        *("excluded", "worst_case", "calibrated"),
-        *("prompt:en-cues", "prompt:en-direct", "prompt:en-levels"),
+    assert set(map(PredictionCell.named, fitted.variants(test))) == {
+        *(PredictionCell(variant=name) for name in (EXCLUDED, WORST_CASE, CALIBRATED)),
+        *map(PredictionCell.of_prompt, ("en-cues", "en-direct", "en-levels")),
     }
     spread = fitted.diagnose(test)
     assert set(spread["lowest"]) == {-1.5} and set(spread["highest"]) == {3.0}

@@ -1,5 +1,5 @@
-"""Zero-shot language models as systems: asked for a score, no label of the dataset seen."""
+"""Zero-shot language models as systems: they give a score, no label of the dataset seen."""
 
 from mllm_eval.zero_shot.system import MLLM
 
-__all__ = ["MLLM"]
+__all__ = ["MLLM", "survey"]

@@ -21,8 +21,7 @@ import filelock
 
 from harness._util.canonical import Json, digest
 from harness.data.corpus import Split
-from mllm_eval.client import Client, Request, TokenSampling, ask_settled
-from mllm_eval.client.journal import Answer, Journal
+from mllm_eval.client import Answer, Client, Journal, Request, TokenSampling, ask_settled
 from mllm_eval.media import sampling as media
 from mllm_eval.media.clips import clips_of, media_identity
 from mllm_eval.media.sampling import Clip, Condition

@@ -95,11 +95,11 @@ def table_of(cls: type[D]) -> Kind[D]:
 
 def field_schemas(cls: type) -> dict[str, dict[str, Json]]:
     """Field -> JSON Schema of its value, with its docstring and its default."""
-    kinds, told = kinds_of(cls), _docstrings(cls)
+    kinds, described = kinds_of(cls), _docstrings(cls)
     return {
         item.name: {
             **kinds[item.name].schema(),
-            **({"description": told[item.name]} if item.name in told else {}),
+            **({"description": described[item.name]} if item.name in described else {}),
             **({"default": plain(item.default)} if _has_default(item) else {}),
         }
         for item in _fields(cls)
@@ -226,10 +226,10 @@ def _kind(hint: Any) -> Kind[Any]:  # noqa: ANN401  a type, or a form of typing
 def _union_kind(hint: Any) -> Kind[Any]:  # noqa: ANN401  as above
     if hint == Scalar:
         return SCALAR
-    told = [each for each in get_args(hint) if each is not types.NoneType]
-    if len(told) > 1:
+    options = [each for each in get_args(hint) if each is not types.NoneType]
+    if len(options) > 1:
         raise TypeError(f"no kind of value is known for the type {hint!r}")
-    return _kind(told[0])
+    return _kind(options[0])
 
 
 @cache

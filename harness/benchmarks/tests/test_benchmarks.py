@@ -26,7 +26,6 @@ from harness.data.batching import BatchSource
 from harness.data.datasets import datasets
 from harness.home import Home
 from harness.metrics import score
-from harness.stats.resample import counts
 from harness.tests.compilers import needs_compiler
 
 ROW = BenchmarkRow(
@@ -160,15 +159,14 @@ def test_metrics_made_elsewhere_are_the_same_metrics(dataset, scorers, secondary
     assert theirs == pytest.approx(ours)
 
 
-def test_bootstrap_and_its_reference_do_the_same_work() -> None:
-    """Equal draws of videos, averaged over the same runs, give equal values."""
-    tables = [statistics.simulated("sims", systems=2), statistics.simulated("mosi", systems=1)]
-    for table in tables:
-        videos = counts(table.videos, 2, np.random.default_rng(0))
-        ours = statistics.values_of_sums(table, videos)
-        assert ours.shape == (2, 8, len(table.systems))
-        for draw, weights in zip(ours, videos, strict=True):
-            np.testing.assert_allclose(draw, statistics.values_elsewhere(table, weights), atol=1e-9)
+def test_pairs_and_their_reference_do_the_same_work() -> None:
+    """Values without a video are those from which pseudo-values are made."""
+    for table in (statistics.simulated("sims", systems=2), statistics.simulated("mosi", systems=1)):
+        values, pseudo = statistics.pseudo_values(table)
+        assert values.shape == (8, len(table.systems), 5)
+        for video in (0, 7):
+            ours = (table.videos * values - pseudo[..., video]) / (table.videos - 1)
+            np.testing.assert_allclose(ours, statistics.without(table, video), atol=1e-9)
 
 
 def test_padded_batches_hold_what_trimmed_ones_do(tmp_path: Path) -> None:

@@ -18,4 +18,5 @@ __all__ = [
     "canonical_names",
     "label_constants",
     "lint",
+    "table",
 ]

@@ -1,4 +1,4 @@
-"""``msa mllm``: serving multimodal language models, asking them, checking what they say.
+"""``msa mllm``: serving multimodal language models, querying them, checking their answers.
 
 One module per command; each adds its own through ``register``.
 """
@@ -12,7 +12,7 @@ from harness.cli.mllm import canary, explain, probe, run, serve
 __all__ = ["register"]
 
 _mllm = typer.Typer(
-    help="Serve multimodal language models, ask them, check the answers.", no_args_is_help=True
+    help="Serve multimodal language models, query them, check the answers.", no_args_is_help=True
 )
 for command in (serve, run, canary, explain, probe):
     command.register(_mllm)

@@ -12,7 +12,7 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.cli.mllm._asking import (
+from harness.cli.mllm._client import (
     FramesOption,
     KeyOption,
     MediaOption,
@@ -72,7 +72,7 @@ def _canary(
         echo_json({**facts, "findings": [dataclasses.asdict(one) for one in found]})
     else:
         typer.echo(f"{card.name}, {client.engine}, weights {client.revision[:12]}")
-        _tell(found)
+        _print(found)
     if not all(one.passed for one in found):
         raise typer.Exit(1)
 
@@ -101,7 +101,7 @@ def _found(canary: Canary, card: ModelCard, home: Home, engine: str) -> list[Can
         return canary.findings(other.answer)
 
 
-def _tell(found: Sequence[CanaryFinding]) -> None:
+def _print(found: Sequence[CanaryFinding]) -> None:
     rows = [
         {
             "check": one.check,

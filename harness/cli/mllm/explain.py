@@ -10,7 +10,7 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.cli.mllm._asking import (
+from harness.cli.mllm._client import (
     FramesOption,
     KeyOption,
     LanguageOption,
@@ -86,7 +86,7 @@ def _explain(
     from harness import data
     from harness.data.readers import explanations
     from harness.data.store import CorpusStore
-    from mllm_eval.client.journal import Journal
+    from mllm_eval.client import Journal
     from mllm_eval.explain.write import LONGEST_NOTE, LONGEST_REWRITING, Explainer, shuffled
     from mllm_eval.media.sampling import SENSES, FrameSampling
 
@@ -196,8 +196,8 @@ def _check(explained: Explained, *, leave_failed: bool) -> None:
 
 def _tally(explained: Explained) -> str:
     return "; ".join(
-        f"{name}: " + ", ".join(f"{count} {fate}" for fate, count in fates.items())
-        for name, fates in explained.fates().items()
+        f"{name}: " + ", ".join(f"{count} {status}" for status, count in statuses.items())
+        for name, statuses in explained.statuses().items()
     )
 
 
@@ -213,4 +213,4 @@ def _report(corpus: Corpus, explained: Explained, *, as_json: bool) -> None:
         return
     typer.echo(f"{corpus.name}: {len(corpus.clips)} clips, data {corpus.fingerprint[:12]}")
     typer.echo(f"side information: {facts['side_info']}")
-    echo_table([{"text": name, **fates} for name, fates in explained.fates().items()])
+    echo_table([{"text": name, **statuses} for name, statuses in explained.statuses().items()])

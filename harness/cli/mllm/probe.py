@@ -11,7 +11,7 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.cli.mllm._asking import (
+from harness.cli.mllm._client import (
     FramesOption,
     KeyOption,
     LanguageOption,
@@ -77,8 +77,7 @@ def _probe(
     on. What was answered is never asked again.
     """
     from harness import data
-    from mllm_eval.client import TokenSampling
-    from mllm_eval.client.journal import Journal
+    from mllm_eval.client import Journal, TokenSampling
     from mllm_eval.media.sampling import SENSES
     from mllm_eval.media.sampling import FrameSampling as Frames
     from mllm_eval.probe.probes import PROBES, findings
@@ -89,12 +88,12 @@ def _probe(
     home = home_of(context)
     known = data.load(corpus, home)
     spoken, card = language_of(language, known), card_of(model)
-    asked = prompts[prompt or f"{spoken}-direct"]
+    chosen = prompts[prompt or f"{spoken}-direct"]
     if card is not None:
-        _check_senses(card, only or (), media, asked.name)
+        _check_senses(card, only or (), media, chosen.name)
     prober = Prober(
         client=connect(server, model, revision, key_variable),
-        prompt=asked,
+        prompt=chosen,
         language=spoken,
         frames=Frames(frames=frames, size=size),
         sampling=card.sampling() if card else TokenSampling(),
@@ -110,7 +109,7 @@ def _probe(
     if as_json:
         echo_json({**facts, "stored": str(stored)})
     else:
-        _tell(facts, found, replies.outcomes, stored)
+        _print(facts, found, replies.outcomes, stored)
 
 
 def _names(only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
@@ -167,13 +166,13 @@ def _store(home: Home, facts: Mapping[str, Json]) -> Path:
     from harness._util.atomic import write_atomic
     from harness._util.canonical import digest, dumps
 
-    asked = {name: facts[name] for name in ("data", "split", "asked", "recordings", "probed")}
-    path = home.root / "probes" / f"{facts['corpus']}-{digest(asked)[:12]}.json"
+    identity = {name: facts[name] for name in ("data", "split", "asked", "recordings", "probed")}
+    path = home.root / "probes" / f"{facts['corpus']}-{digest(identity)[:12]}.json"
     write_atomic(path, dumps(facts, indent=1) + "\n")
     return path
 
 
-def _tell(
+def _print(
     facts: Mapping[str, Json],
     found: Sequence[ProbeFinding],
     outcomes: Mapping[str, Mapping[str, int]],
@@ -184,8 +183,8 @@ def _tell(
         f" {facts['recordings']} with recordings"
     )
     echo_table([_row(one) for one in found], right=frozenset({"clips", "value", "95 %"}))
-    asked = (f"{name} {_counted(counts)}" for name, counts in outcomes.items())
-    typer.echo(f"answers: {'; '.join(asked)}")
+    counted = (f"{name} {_counted(counts)}" for name, counts in outcomes.items())
+    typer.echo(f"answers: {'; '.join(counted)}")
     if facts["hears"] is not None:
         typer.echo(f"claim that it hears emotion: {'holds' if facts['hears'] else 'not shown'}")
     typer.echo(f"written: {stored}")
@@ -196,7 +195,7 @@ def _row(one: ProbeFinding) -> dict[str, object]:
     return {
         "probe": one.probe,
         "measure": one.measure,
-        "clips": f"{estimate.clips}/{one.asked}",
+        "clips": f"{estimate.clips}/{one.tried}",
         "value": _number(estimate.value),
         "95 %": f"{_number(estimate.low)} to {_number(estimate.high)}",
         "verdict": one.verdict,

@@ -10,7 +10,7 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag
-from harness.cli._quote import price
+from harness.cli._plan import print_plan
 from harness.cli.run import (
     JobsOption,
     OnlyOption,
@@ -67,7 +67,7 @@ def _run(
         {name: place for name, place in places.items() if place},
     )
     if plan_only:
-        price(chosen, home, device="cpu", jobs=jobs, only=only or (), as_json=as_json)
+        print_plan(chosen, home, device="cpu", jobs=jobs, only=only or (), as_json=as_json)
     else:
         run_suite(chosen, home, only=only or (), jobs=jobs)
 
@@ -76,10 +76,10 @@ def _placed(suite: Suite, places: dict[str, Scalar]) -> Suite:
     """The suite with these places for its language models; a row's own come first."""
     from harness.system import systems
 
-    asked = {entry.system for entry in suite.entries if systems[entry.system].locations}
-    if not asked:
+    served = {entry.system for entry in suite.entries if systems[entry.system].locations}
+    if not served:
         raise SpecError(
-            f"suite {suite.name} has no row that asks a language model",
+            f"suite {suite.name} has no row with a language model",
             hint=f"msa run {suite.name}",
         )
     return dataclasses.replace(suite, defaults={**suite.defaults, **places})

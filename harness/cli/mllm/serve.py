@@ -84,12 +84,12 @@ def _progress(model: str) -> Iterator[Watcher]:
                 f"starting {model}, {seconds:.0f} s  [dim]{escape(line[:80])}[/dim]"
             )
         return
-    told = 0.0
+    reported = 0.0
 
     def tell(seconds: float, line: str) -> None:
-        nonlocal told
-        if seconds - told >= _EVERY:
-            told = seconds
+        nonlocal reported
+        if seconds - reported >= _EVERY:
+            reported = seconds
             typer.echo(f"starting {model}, {seconds:.0f} s: {line}", err=True)
 
     yield tell

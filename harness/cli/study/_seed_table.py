@@ -15,7 +15,7 @@ from harness.cli._output import echo_json, echo_table
 from harness.data.datasets import datasets
 from harness.errors import SpecError, SubmissionError
 from harness.metrics import Metric, metrics
-from harness.stats.equivalence import declared_margin
+from harness.stats import declared_margin
 from harness.stats.selection import best_of_k
 from harness.stats.spread import spread
 from harness.submissions.tables.means import Agreement, against, read_published

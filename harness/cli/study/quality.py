@@ -26,7 +26,7 @@ __all__ = ["register"]
 
 _Suite = Annotated[str, typer.Argument(metavar="SUITE", help="A suite that was run here.")]
 _Rows = Annotated[list[str] | None, typer.Option(help="Only this row of the suite; repeatable.")]
-_Metric = Annotated[str, typer.Option(help="What swapped judgements should change.")]
+_Metric = Annotated[str, typer.Option(help="What swapped gate values should change.")]
 _Draws = Annotated[int, typer.Option(help="Bootstrap draws behind each interval.", min=100)]
 _Seed = Annotated[int, typer.Option(help="Seed of the bootstrap.")]
 
@@ -36,7 +36,7 @@ strength of what was done to that modality (a quality falls: -1 is best). tells:
 clean clip is judged better than one whose modality of that name was hit (1 is best for the modality
 that the score is about, 0.5 for the others). length, energy, |label|: rank correlation over clean
 clips with what is no quality. swapped: change of the metric when each clip is treated as if it were
-judged like another one, weights and inputs as they are; where it is nothing, the judgement is
+judged like another one, weights and inputs as they are; where it is nothing, the gate is
 decoration. mixed: every clip corrupted in a way and strength of its own.
 """
 
@@ -137,11 +137,14 @@ def _score_lines(row: RowQuality) -> Iterator[dict[str, object]]:
     for score in row.scores:
         yield {
             "row": row.row.label,
-            "score": f"{score.judgement} of {score.of}",
+            "score": f"{score.gate} of {score.of}",
             "mean": defined(score.mean, ".3f"),
-            "follows": _said(score.following.get(ANY)),
-            **{f"tells {name}": _said(score.telling.get(name)) for name in MODALITIES},
-            **{name: _said(score.natural.get(name)) for name in ("length", "energy", "|label|")},
+            "follows": _described(score.following.get(ANY)),
+            **{f"tells {name}": _described(score.separation.get(name)) for name in MODALITIES},
+            **{
+                name: _described(score.natural.get(name))
+                for name in ("length", "energy", "|label|")
+            },
         }
 
 
@@ -150,12 +153,12 @@ def _swap_line(row: RowQuality, swap: Swap, metric: str) -> dict[str, object]:
         "row": row.row.label,
         "clips": swap.condition,
         metric: defined(swap.before, ".4f"),
-        "swapped": _said(swap.change, digits=4),
+        "swapped": _described(swap.change, digits=4),
         "matters": "yes" if swap.change.excludes_zero else "not shown",
     }
 
 
-def _said(estimate: QualityEstimate | None, digits: int = 2) -> str:
+def _described(estimate: QualityEstimate | None, digits: int = 2) -> str:
     if estimate is None:
         return ""
     if math.isnan(estimate.value):
@@ -185,11 +188,11 @@ def _facts(study: CorpusQuality) -> dict[str, object]:
 
 def _score_facts(score: QualityScore) -> dict[str, object]:
     return {
-        "judgement": score.judgement,
+        "judgement": score.gate,
         "of": score.of,
         "mean": score.mean,
         "follows": _all(score.following),
-        "tells": _all(score.telling),
+        "tells": _all(score.separation),
         "natural": _all(score.natural),
     }
 

@@ -45,6 +45,18 @@ def test_every_list_prints_and_parses(msa, noun: str) -> None:
     assert isinstance(json.loads(text), list)
 
 
+def test_a_suite_is_listed_with_the_rows_that_its_queries_find(msa, home) -> None:
+    home.suites.mkdir(parents=True, exist_ok=True)
+    (home.suites / "asks.toml").write_text(
+        'corpora = ["mosi-twin@compact"]\n'
+        'systems = [{name = "tfn"}, {name = "zero"}, {query = "trained"}]\n'
+    )
+    _, text, _ = msa("list", "suites", "--json")
+    rows = {row["name"]: row["rows"] for row in json.loads(text)}
+    trained = [s for s in systems.values() if s.supervision == "train" and not s.reference]
+    assert rows["asks"] == len(trained) + 1
+
+
 @pytest.mark.parametrize("name", systems)
 def test_every_card_prints_and_parses(msa, name: str) -> None:
     code, text, _ = msa("card", name)

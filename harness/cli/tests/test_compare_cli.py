@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import pandas as pd
 import pytest
 
 from harness.home import Home
+from harness.runs.store import RunStore
+from harness.runs.tests.test_prediction_cells import BEFORE
+from harness.spec import PredictionCell
 from harness.tests.official_labels import write_table
 from harness.tests.research import research_data
 from harness.tests.stores import NotRun, Off, Row, make_corpus, make_store
@@ -34,7 +38,7 @@ def write(path: Path, noise: float, seeds: int, *, skip: int = 0, label: bool = 
 
 def test_a_clearly_better_system(msa, tmp_path: Path) -> None:
     a, b = write(tmp_path / "a.csv", 0.2, 3), write(tmp_path / "b.csv", 2.0, 2, skip=4)
-    arguments = ("compare", a, b, "--dataset", "mosi", "--draws", 500)
+    arguments = ("compare", a, b, "--dataset", "mosi")
     code, text, _ = msa(*arguments, "--json")
     found = json.loads(text)
     assert code == 0
@@ -47,6 +51,8 @@ def test_a_clearly_better_system(msa, tmp_path: Path) -> None:
     assert rows["mae"]["low"] < rows["mae"]["difference"] < rows["mae"]["high"] < 0
     assert rows["mae"]["verdict"] == "a better"
     assert rows["mae"]["p_holm"] >= rows["mae"]["p"]
+    assert rows["mae"]["standard_error"] > 0
+    assert rows["mae"]["degrees"] >= 1
     assert rows["acc7"]["p_holm"] is None
     code, text, _ = msa(*arguments)
     assert code == 0
@@ -79,7 +85,7 @@ def test_a_constant_system_has_no_corr_and_the_reason_is_said(
         else write(tmp_path / f"{name}.csv", 0.5, 2)
         for name in ("a", "b")
     ]
-    code, text, _ = msa("compare", *files, "--dataset", "mosi", "--draws", 200)
+    code, text, _ = msa("compare", *files, "--dataset", "mosi")
     assert code == 0
     (row,) = (line for line in text.splitlines() if line.startswith("corr  "))
     assert "undefined" in row
@@ -89,18 +95,73 @@ def test_a_constant_system_has_no_corr_and_the_reason_is_said(
 
 def test_the_same_file_twice_is_equivalent(msa, tmp_path: Path) -> None:
     a = write(tmp_path / "a.csv", 0.5, 1)
-    code, text, _ = msa("compare", a, a, "--dataset", "mosi", "--draws", 200)
+    code, text, _ = msa("compare", a, a, "--dataset", "mosi")
     assert code == 0
-    assert "conditional on one run" in text
+    assert "conditional on one run of A and of B: this compares these checkpoints" in text
     (row,) = (line for line in text.splitlines() if line.startswith("mae"))
-    assert "equivalent" in row
+    assert "checkpoints equivalent" in row
+
+
+@pytest.mark.parametrize(
+    ("runs", "said", "about", "verdict"),
+    [
+        ((3, 3), (), "systems", "a better"),
+        ((3, 1), (), "checkpoints", "checkpoint a better"),
+        ((1, 3), (), "checkpoints", "checkpoint a better"),
+        ((1, 3), ("a",), "systems", "a better"),
+        ((1, 1), ("a",), "checkpoints", "checkpoint a better"),
+        ((1, 1), ("a", "b"), "systems", "a better"),
+    ],
+)
+def test_one_run_of_a_system_that_seeds_change_speaks_of_checkpoints(
+    msa, tmp_path: Path, runs, said, about, verdict
+) -> None:
+    files = [
+        write(tmp_path / f"{name}.csv", noise, seeds)
+        for name, noise, seeds in zip("ab", (0.2, 2.0), runs, strict=True)
+    ]
+    options = [part for side in said for part in ("--deterministic", side)]
+    code, text, _ = msa("compare", *files, "--dataset", "mosi", *options, "--json")
+    found = json.loads(text)
+    assert code == 0
+    assert found["about"] == about
+    assert {row["metric"]: row["verdict"] for row in found["metrics"]}["mae"] == verdict
+    assert found["conditional_on_one_run"] == (min(runs) == 1)
+    _, text, _ = msa("compare", *files, "--dataset", "mosi", *options)
+    assert ("these checkpoints" in text) == (about == "checkpoints")
+    assert verdict in text
+
+
+def test_how_many_runs_would_allow_a_claim_is_said_where_it_can_be_told(msa, tmp_path) -> None:
+    once, often = write(tmp_path / "a.csv", 0.4, 1), write(tmp_path / "b.csv", 1.2, 4)
+    _, text, _ = msa("compare", once, often, "--dataset", "mosi")
+    assert "runs of each that a claim about the systems would take: mae 2" in text
+    _, text, _ = msa("compare", once, often, "--dataset", "mosi", "--json")
+    needed = {row["metric"]: row["seeds_needed"] for row in json.loads(text)["metrics"]}
+    assert needed["mae"] == 2
+    assert all(seeds is None or seeds >= 2 for seeds in needed.values())
+    near = write(tmp_path / "c.csv", 1.201, 1)
+    _, text, _ = msa("compare", near, often, "--dataset", "mosi", "--json")
+    (mae, *_) = json.loads(text)["metrics"]
+    assert mae["seeds_needed"] is None, "the clips alone leave too much"
+    _, text, _ = msa("compare", once, once, "--dataset", "mosi")
+    assert "give two runs of either at least" in text
+
+
+def test_a_side_that_no_seed_changes_is_given_no_spread(msa, tmp_path) -> None:
+    once, often = write(tmp_path / "a.csv", 0.8, 1), write(tmp_path / "b.csv", 1.2, 4)
+    needed = []
+    for options in ((), ("--deterministic", "a")):
+        _, text, _ = msa("compare", once, often, "--dataset", "mosi", *options, "--json")
+        needed.append(json.loads(text)["metrics"][0]["seeds_needed"])
+    assert needed[1] <= needed[0]
 
 
 @pytest.mark.parametrize(
     ("label", "extra", "message"),
     [
         (False, (), "no labels of mosi at hand"),
-        (True, ("--draws", 5), "at least 100 draws"),
+        (True, ("--deterministic", "c"), "--deterministic takes a or b, found 'c'"),
         (True, ("--dataset", "moji"), "unknown dataset 'moji'"),
     ],
 )
@@ -130,7 +191,7 @@ TRUTH = (np.random.default_rng(0).integers(-15, 16, 60) / 5).tolist()
 
 
 def compared(msa, a: Path, b: Path, *more: object) -> tuple[int, str, str]:
-    return msa("compare", a, b, "--dataset", "mosi", "--draws", 200, *more)
+    return msa("compare", a, b, "--dataset", "mosi", *more)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -229,7 +290,8 @@ def test_two_real_checkpoints(msa) -> None:
     assert code == 0
     assert (found["clips"], found["videos"], found["left_out"]) == (685, 31, 1)
     assert found["conditional_on_one_run"]
-    assert {row["metric"]: row["verdict"] for row in found["metrics"]}["mae"] == "b better"
+    verdicts = {row["metric"]: row["verdict"] for row in found["metrics"]}
+    assert verdicts["mae"] == "checkpoint b better"
 
 
 @pytest.fixture
@@ -240,53 +302,59 @@ def stored(msa):
         Row(label="Good (x)", cells={1: Off(0.2), 2: Off(0.3), 3: Off(0.25)}),
         Row(label="Bad", cells={1: Off(2.0), 2: Off(1.5), 3: Off(1.8)}),
         Row(label="Planned", cells={1: NotRun()}),
+        Row(label="Ridge", cells={0: Off(0.9)}, deterministic=True),
+        Row(label="Once", cells={1: Off(0.9)}),
     ]
     make_store(Home.default().store, rows, [make_corpus(name) for name in names], suite="s")
     return msa
 
 
 def test_stored_rows_are_compared_on_the_labels_they_were_run_on(stored) -> None:
-    code, text, _ = stored(
-        *("compare", "s/mosi@own:Good (x)", "s/mosi@own:Bad", "--draws", 300, "--json")
-    )
+    code, text, _ = stored(*("compare", "s/mosi@own:Good (x)", "s/mosi@own:Bad", "--json"))
     assert code == 0
     found = json.loads(text)
     assert (found["clips"], found["seeds_a"], found["labels"]) == (24, 3, "mosi@own")
     assert found["metrics"][0]["verdict"] == "a better"
 
 
+@pytest.mark.parametrize(("row", "about"), [("Ridge", "systems"), ("Once", "checkpoints")])
+def test_stored_rows_say_whether_seeds_change_them(stored, row: str, about: str) -> None:
+    code, text, _ = stored("compare", f"s/mosi@own:{row}", "s/mosi@own:Bad", "--json")
+    assert code == 0
+    assert json.loads(text)["about"] == about
+
+
 def test_a_file_beside_a_stored_row_is_compared_with_the_labels_of_its_runs(stored, tmp_path):
     clips = make_corpus("mosi@own").split("test").clips
     table = clips[["id", "label"]].assign(pred=clips["label"] + 0.5)
     right = write_table(table, tmp_path / "right.csv")
-    code, text, _ = stored("compare", right, "s/mosi@own:Bad", "--draws", 300, "--json")
+    code, text, _ = stored("compare", right, "s/mosi@own:Bad", "--json")
     assert code == 0
     assert json.loads(text)["warnings"] == []
     for order in (1, -1):
         wrong = write_table(table.assign(label=-table["label"]), tmp_path / "wrong.csv")
         pair = [wrong, "s/mosi@own:Bad"][::order]
-        code, _, errors = stored("compare", *pair, "--draws", 300)
+        code, _, errors = stored("compare", *pair)
         assert code == 2
         assert "labels in wrong.csv contradict mosi@own (" in errors
         assert "the sign is turned round" in errors
 
 
 def test_a_row_on_one_corpus_of_the_dataset_needs_no_corpus(stored, tmp_path: Path) -> None:
-    code, text, _ = stored("compare", "s:Good (x)", "s:Bad", "--dataset", "mosei", "--draws", 300)
+    code, text, _ = stored("compare", "s:Good (x)", "s:Bad", "--dataset", "mosei")
     assert code == 0
     assert "labels: mosei-twin@small" in text
 
 
-def test_bca_and_narrower_tests_come_with_their_verdict(stored, tmp_path: Path) -> None:
-    pair = ("compare", "s/mosi@own:Good (x)", "s/mosi@own:Bad", "--draws", 300)
-    code, text, _ = stored(*pair, "--interval", "bca", "--narrower")
+def test_narrower_tests_come_with_their_verdict(stored, tmp_path: Path) -> None:
+    pair = ("compare", "s/mosi@own:Good (x)", "s/mosi@own:Bad")
+    code, text, _ = stored(*pair, "--narrower")
     assert code == 0
-    assert "BCa" in text
     assert "paired t over seeds" in text
     assert "invalid for new clips" in text
     assert "powerless: with 3 seeds p cannot fall below 0.25" in text
     one = write(tmp_path / "a.csv", 0.5, 1), write(tmp_path / "b.csv", 0.9, 1)
-    code, text, _ = stored("compare", *one, "--dataset", "mosi", "--draws", 200, "--narrower")
+    code, text, _ = stored("compare", *one, "--dataset", "mosi", "--narrower")
     assert code == 0
     assert "McNemar, exact" in text
     assert "sign flips over clips" in text
@@ -298,7 +366,10 @@ def test_bca_and_narrower_tests_come_with_their_verdict(stored, tmp_path: Path) 
     [
         (("s:Good (x)", "s:Bad", "--dataset", "mosi"), "found mosi@label-csv, mosi@own"),
         (("s:Good (x)", "s:Bad"), "should be on one fitting corpus"),
-        (("s:Goood", "s:Bad"), "no row 'Goood' (rows: 'Good (x)', 'Bad', 'Planned')"),
+        (
+            ("s:Goood", "s:Bad"),
+            "no row 'Goood' (rows: 'Good (x)', 'Bad', 'Planned', 'Ridge', 'Once')",
+        ),
         (("t:Good (x)", "s:Bad"), "suite 't' has not been run here"),
         (("s/mosi@own:Planned", "s/mosi@own:Bad"), "has no finished run"),
         (("s/mosi@own:Bad", "s/mosei-twin@small:Bad"), "compared on one dataset"),
@@ -308,10 +379,77 @@ def test_bca_and_narrower_tests_come_with_their_verdict(stored, tmp_path: Path) 
             "no predictions for 'train'",
         ),
         (("nothing.csv", "s/mosi@own:Bad"), "no such file"),
-        (("s/mosi@own:Bad", "s/mosi@own:Bad", "--interval", "exact"), "percentile or bca"),
+        (
+            ("s/mosi@own:Bad", "s/mosi@own:Bad", "--deterministic", "b"),
+            "--deterministic b: B has 3 runs",
+        ),
     ],
 )
 def test_what_cannot_be_compared_says_so(stored, arguments, message: str) -> None:
     code, _, error = stored("compare", *arguments)
     assert code in (1, 2)
     assert message in error
+
+
+@pytest.fixture
+def gridded(home: Home) -> RunStore:
+    """Runs under a grid of conditions, of a network and a constant."""
+    shutil.copytree(BEFORE, home.store)
+    return RunStore(home.store)
+
+
+def test_stored_rows_are_compared_under_a_condition(msa, gridded: RunStore) -> None:
+    rows = ("compare", "judged:qa_moe", "judged:train_mean")
+    records = {}
+    for condition in ("clean", "only:audio"):
+        code, text, error = msa(*rows, "--condition", condition, "--json")
+        assert code == 0, error
+        records[condition] = json.loads(text)
+        assert (records[condition]["condition"], records[condition]["variant"]) == (
+            condition,
+            "plain",
+        )
+    clean, audio = (found["metrics"][0] for found in records.values())
+    assert clean["a"] != audio["a"] and clean["b"] == audio["b"]
+    assert msa(*rows, "--json")[1] == msa(*rows, "--condition", "clean", "--json")[1]
+    code, text, _ = msa(*rows, "--condition", "only:audio")
+    assert code == 0 and "test under only:audio, plain: 6 clips" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--condition", "noise=0.4"),
+            "no predictions for 'test' under condition noise=0.4, plain",
+        ),
+        (("--variant", "excluded"), "no predictions for 'test' under condition clean, excluded"),
+        (("--condition", "excluded"), "no condition is called 'excluded'"),
+        (("--condition", "only:text", "--split", "valid"), "no predictions for 'valid'"),
+    ],
+)
+def test_rows_without_such_predictions_are_refused(msa, gridded, options, said) -> None:
+    code, _, error = msa("compare", "judged:train_mean", "judged:zero", *options)
+    assert code == 2 and said in error
+
+
+def test_files_are_compared_in_the_variant_asked_for(msa, gridded, tmp_path: Path) -> None:
+    """The same from the table of a run as from the store; what is left out is said."""
+    (run,) = (run for run in gridded if run.manifest.spec.system == "mllm")
+    labels = gridded.truth(run.manifest.spec.data).set_index("id")["label"]
+    table = run.table().query("split == 'test'").drop(columns="split")
+    table = table.assign(label=table["id"].map(labels))
+    file = write_table(table, tmp_path / "asked.csv")
+    options = ("--dataset", "mosi", "--variant", "worst_case", "--json")
+    code, text, error = msa("compare", file, file, *options)
+    assert code == 0, error
+    assert json.loads(text)["metrics"][0]["a"] == pytest.approx(
+        float((run.predictions("test", PredictionCell(variant="worst_case")) - labels).abs().mean())
+    )
+    assert "35 of 41 rows of asked.csv are of another condition or variant" in error
+    code, text, error = msa("score", file, "--dataset", "mosi", "--variant", "excluded", "--json")
+    (scored,) = json.loads(text)
+    assert (scored["clips"], scored["condition"], scored["variant"]) == (5, "clean", "excluded")
+    assert "36 of 41 rows" in error
+    code, text, _ = msa("score", file, "--dataset", "mosi", "--variant", "excluded")
+    assert code == 0 and "test under clean, excluded: 5 clips scored" in text

@@ -35,7 +35,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def stored(home: Home) -> SubmissionStore:
-    return SubmissionStore(home.store / "submissions")
+    return SubmissionStore(home.store)
 
 
 def test_a_file_alone_is_enough(msa, stocked: Home, file: Path) -> None:

@@ -12,6 +12,7 @@ from harness.runs.cell import execute
 from harness.runs.executors import Done
 from harness.runs.plan import find_suite, make_plan
 from harness.runs.store import RunStore
+from harness.spec import PredictionCell
 from harness.tracking.describe import Tracker
 from mllm_eval.tests.fake_server import serving
 
@@ -108,11 +109,11 @@ def test_a_suite_is_run_once_and_shown_in_two_strata(msa, suite, home):
     row = next(line for line in zero_shot.splitlines() if line.startswith("| M "))
     assert row.split("|")[3].strip() == "once"
     assert "Conditional on one run" in page
-    assert "### Answers of the models that were asked" in page
+    assert "### Answers of zero-shot models" in page
     assert "unparsed 1" in page and "23/24" in page
     assert server.url not in page and str(home.root) not in page
     html = (home.boards / "asked.html").read_text()
-    assert "Who was asked what" in html and "calibrated, uses labels" in html
+    assert "Settings of zero-shot models" in html and "calibrated, uses labels" in html
 
 
 def test_answers_are_kept_beside_the_run(msa, suite, home):
@@ -126,7 +127,7 @@ def test_answers_are_kept_beside_the_run(msa, suite, home):
     lost = answers[answers["outcome"] == "unparsed"]
     assert lost["text"].tolist() == ["hard to say"] and lost["value"].isna().all()
     assert len(stored.predictions()) == 24
-    assert len(stored.predictions(condition="excluded")) == 23
+    assert len(stored.predictions(cell=PredictionCell(variant="excluded"))) == 23
     assert stored.spec.artifacts.keys() == {"server", "questions"}
     assert server.url not in (stored.folder / "manifest.json").read_text()
     tracked = {
@@ -190,7 +191,7 @@ def test_rows_of_a_model_that_is_not_served_now_are_holes_or_what_they_were(home
 def test_a_suite_without_models_is_not_run_by_the_wrong_command(msa, suite, home):
     (home.suites / "plain.toml").write_text(SUITE.partition('[[systems]]\nname = "mllm"')[0])
     code, _, said = msa("mllm", "run", "plain", "--server", "http://127.0.0.1:1/v1")
-    assert code == 2 and "no row that asks a language model" in said
+    assert code == 2 and "no row with a language model" in said
 
 
 def test_a_server_that_goes_away_is_a_hole_that_the_same_command_fills(msa, suite, home):

@@ -3,3 +3,5 @@
 ``locate`` finds the recording or the segment of a clip, ``decode`` reads frames and sound with
 PyAV.
 """
+
+__all__ = ["decode", "locate"]

@@ -3,3 +3,5 @@
 One module per kind of file: feature pickles (interpreted, never unpickled), label files,
 predictions, explanations. Everything with one row per clip goes through ``tables``.
 """
+
+__all__ = ["explanations", "label_csv", "mmsa_pickle", "predictions", "tables", "unpickle"]

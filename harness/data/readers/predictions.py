@@ -1,11 +1,13 @@
 """Prediction files: CSV, Parquet or JSON lines, checked on the way in and aligned with labels.
 
-Columns: ``id``, or ``video_id`` and ``clip_id``; ``pred``; optionally ``seed`` and ``label``.
+Columns: ``id``, or ``video_id`` and ``clip_id``; ``pred``; optionally ``seed`` and ``label``, and
+``condition`` and ``variant``, which say what a prediction was made under (``PredictionCell``).
 Identifiers are text: leading zeros and leading dashes are part of them.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +16,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness.data.labels import LabelNotice
 from harness.data.readers.tables import InputTable, read_table
 from harness.data.spellings import explain
 from harness.data.split_labels import SplitLabels
-from harness.errors import SubmissionError
+from harness.errors import SpecError, SubmissionError
+from harness.spec import PredictionCell
+from harness.spec.prediction_cell import COUNTED
 
 __all__ = [
     "Aligned",
     "align",
+    "cells_of",
     "check_predictions",
+    "others_than",
     "read_predictions",
     "read_predictions_table",
     "refuse_misspelt",
+    "rows_of",
 ]
 
 _LARGEST_SEED = 2**53  # beyond it, neighbouring integers are one float64
+_CELL = ("condition", "variant")
 _HOLE = "leave a missing prediction out; it is shown as a hole"
 
 
@@ -49,11 +58,12 @@ class Aligned:
     extra: list[str]
 
 
-def read_predictions(path: Path) -> pd.DataFrame:
+def read_predictions(path: Path, cell: PredictionCell = COUNTED) -> pd.DataFrame:
     """Read and check a predictions file.
 
     Args:
         path: A ``.csv``, ``.parquet`` or ``.jsonl`` file.
+        cell: Which of its predictions, where it tells them apart; all others are left out.
 
     Returns:
         Columns ``id`` (text, ``video_clip``), ``pred`` (float64) and, where the file has them,
@@ -62,7 +72,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     Raises:
         SubmissionError: Naming the file, the line and what was expected there.
     """
-    return check_predictions(read_predictions_table(path))
+    return check_predictions(read_predictions_table(path), cell)
 
 
 def read_predictions_table(path: Path) -> InputTable:
@@ -79,12 +89,13 @@ def read_predictions_table(path: Path) -> InputTable:
     )
 
 
-def check_predictions(table: InputTable) -> pd.DataFrame:
+def check_predictions(table: InputTable, cell: PredictionCell = COUNTED) -> pd.DataFrame:
     """Check a table of predictions as read; see ``read_predictions`` for what comes back.
 
     Raises:
         SubmissionError: Naming the file, the clip and what was expected there.
     """
+    table = rows_of(table, cell)
     ids = table.ids()
     columns = {"id": ids, "pred": table.numbers("pred", ids, hint=_HOLE)}
     if "seed" in table.frame:
@@ -101,6 +112,69 @@ def check_predictions(table: InputTable) -> pd.DataFrame:
             hint="one row per clip and run; a column seed tells runs apart",
         )
     return checked
+
+
+def cells_of(table: InputTable) -> list[PredictionCell]:
+    """(n,) what the prediction of each row was made under.
+
+    A table without the columns, and an empty cell of one, mean clean clips and the plain variant. A
+    column ``condition`` alone is that of earlier versions, which held both.
+
+    Raises:
+        SubmissionError: For a condition that is none.
+    """
+    told = [column for column in _CELL if column in table.frame]
+    if not told:
+        return [COUNTED] * len(table.frame)
+    ids = table.ids()
+    rows = list(zip(*(table.texts(column, ids) for column in told), strict=True))
+    try:
+        known = {row: _cell(dict(zip(told, row, strict=True))) for row in dict.fromkeys(rows)}
+    except SpecError as error:
+        raise SubmissionError(f"{table.name}: {error}", hint=error.hint) from error
+    return [known[row] for row in rows]
+
+
+def _cell(told: Mapping[str, str]) -> PredictionCell:
+    stated = {column: text.strip() for column, text in told.items() if text.strip()}
+    if stated and "variant" not in told:
+        return PredictionCell.named(stated["condition"])
+    return PredictionCell(**stated)
+
+
+def rows_of(table: InputTable, cell: PredictionCell = COUNTED) -> InputTable:
+    """The rows of a table that are of one cell.
+
+    Raises:
+        SubmissionError: When there are none.
+    """
+    if cell == COUNTED and not set(_CELL) & set(table.frame):
+        return table
+    cells = cells_of(table)
+    if cell not in cells:
+        raise SubmissionError(
+            f"{table.name} has no predictions of condition {cell.condition!r}, variant"
+            f" {cell.variant!r}; found {_few(cells)}",
+            hint="choose others, or rename a column condition or variant of another meaning",
+        )
+    return dataclasses.replace(table, frame=table.frame[[own == cell for own in cells]])
+
+
+def others_than(cell: PredictionCell, table: InputTable) -> list[LabelNotice]:
+    """A notice when a table has predictions of other cells, which are left out."""
+    others = [own for own in cells_of(table) if own != cell]
+    if not others:
+        return []
+    text = (
+        f"{len(others)} of {len(table.frame)} rows of {table.name} are of another condition or"
+        f" variant than {cell.condition}, {cell.variant}, and are left out: {_few(others)}"
+    )
+    return [LabelNotice("other-cells", text)]
+
+
+def _few(cells: Iterable[PredictionCell], most: int = 6) -> str:
+    names = [str(cell) for cell in dict.fromkeys(cells)]
+    return "; ".join(names[:most]) + ("; …" if len(names) > most else "")
 
 
 def align(pred: Mapping[str, float], truth: SplitLabels) -> Aligned:

@@ -17,9 +17,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.data.datasets import datasets
-from harness.data.readers.predictions import align, read_predictions
+from harness.data.readers.predictions import (
+    align,
+    cells_of,
+    others_than,
+    read_predictions,
+    read_predictions_table,
+)
 from harness.data.split_labels import SplitLabels
 from harness.errors import SubmissionError
+from harness.spec import PredictionCell
+from harness.spec.prediction_cell import COUNTED
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 ROWS = {
@@ -470,3 +478,62 @@ def test_numbers_of_any_kind_are_read_as_they_are(tmp_path: Path) -> None:
     assert table.to_dict("records") == [
         {"id": "a_1", "pred": float(2**53), "seed": 7, "label": 0.001}
     ]
+
+
+# Conditions and variants
+
+MANY: dict[str, list[Any]] = {
+    "id": ["a_1", "a_2", "a_1", "a_1", "a_2"],
+    "pred": [1.0, 2.0, 3.0, 4.0, 5.0],
+    "condition": ["clean", "", "noise=0.5 ", " clean", "mixed"],
+    "variant": ["plain", "", "", "excluded", "judgements swapped"],
+}
+
+
+def test_the_plain_predictions_of_clean_clips_are_read(path: Path) -> None:
+    table = read_predictions(write(path, MANY))
+    assert list(table.columns) == ["id", "pred"]
+    assert table.to_numpy().tolist() == [["a_1", 1.0], ["a_2", 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        (PredictionCell(condition="noise=0.5"), [3.0]),
+        (PredictionCell(variant="excluded"), [4.0]),
+        (PredictionCell(condition="mixed", variant="judgements swapped"), [5.0]),
+    ],
+)
+def test_others_are_read_when_asked_for(path: Path, cell: PredictionCell, expected: Any) -> None:
+    assert read_predictions(write(path, MANY), cell)["pred"].tolist() == expected
+
+
+def test_one_column_for_both_is_that_of_earlier_versions(path: Path) -> None:
+    names = ["clean", "clean", "prompt:en-cues", "mixed, judgements swapped", ""]
+    columns = {"id": ["a_1", "a_2", "a_1", "a_1", "a_3"], "pred": MANY["pred"], "condition": names}
+    table = read_predictions_table(write(path, columns))
+    assert cells_of(table) == [PredictionCell.named(name or "clean") for name in names]
+    assert read_predictions(path)["pred"].tolist() == [1.0, 2.0, 5.0]
+    (notice,) = others_than(COUNTED, table)
+    assert "2 of 5 rows" in notice.text and "mixed, judgements swapped" in notice.text
+
+
+def test_tables_that_tell_nothing_apart_have_one_cell(path: Path) -> None:
+    table = read_predictions_table(write(path, ROWS))
+    assert cells_of(table) == [COUNTED] * 5
+    assert others_than(COUNTED, table) == []
+    with pytest.raises(SubmissionError, match=r"no predictions of condition 'noise=0\.5'"):
+        read_predictions(path, PredictionCell(condition="noise=0.5"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"condition": ["excluded"] * 5}, "no condition is called 'excluded'"),
+        ({"condition": ["noise=0.5"] * 5}, "found noise=0.5; noise=0.5, excluded"),
+        ({"variant": ["plain"] * 4 + ["x"], "condition": ["clean"] * 5}, "predicted twice"),
+    ],
+)
+def test_wrong_conditions_and_variants_are_refused(path: Path, changes: Any, said: str) -> None:
+    with pytest.raises(SubmissionError, match=said):
+        read_predictions(write(path, MANY | changes))

@@ -28,7 +28,7 @@ from harness.data.twins import generate as twin
 from harness.data.twins.law import CONFLICTS, VIEWS, TwinLaw, posterior
 from harness.data.twins.recipe import TwinRecipe, story_of
 from harness.data.twins.texts import speak
-from harness.data.twins.truth import TwinTruth, tell
+from harness.data.twins.truth import TwinTruth, draw_truth
 from harness.data.twins.words import CLUES, ENGLISH, MANDARIN
 from harness.errors import SpecError
 from harness.home import Home
@@ -45,7 +45,7 @@ def recipe_of(dataset: str, seed: int = 0) -> TwinRecipe:
 
 @cache
 def truth_of(dataset: str, seed: int = 0) -> TwinTruth:
-    return tell(recipe_of(dataset, seed))
+    return draw_truth(recipe_of(dataset, seed))
 
 
 @cache
@@ -199,7 +199,7 @@ def test_labels_cluster_within_videos_as_measured(dataset, expected, seeds):
 def test_a_dataset_without_a_story_of_its_own_has_a_twin():
     other = dataclasses.replace(datasets["mosi"], name="other", low=0.0, high=5.0)
     recipe = dataclasses.replace(recipe_of("mosi"), dataset=other, story=story_of(other))
-    labels = tell(recipe).labels
+    labels = draw_truth(recipe).labels
     assert labels.max() == 5.0
     assert len(labels) == other.clips
 

@@ -12,7 +12,7 @@ from harness.data.datasets import datasets
 from harness.data.twins import generate as twin
 from harness.data.twins.recipe import shift_of
 from harness.data.twins.streams import _aside, _direction
-from harness.data.twins.truth import keep, tell
+from harness.data.twins.truth import draw_truth, keep
 
 NAMES = ("mosi", "mosei", "sims", "simsv2")
 PERCENT = {"mosi": 50, "mosei": 10, "sims": 50, "simsv2": 25}
@@ -30,7 +30,7 @@ def draft(dataset: str, shift: bool = True):
 @cache
 def truth(dataset: str):
     recipe = twin.recipe_of(name_of(dataset))
-    return keep(tell(recipe), recipe)
+    return keep(draw_truth(recipe), recipe)
 
 
 def means(dataset: str, shift: bool = True) -> np.ndarray:

@@ -136,7 +136,7 @@ def _check_feature_space(parts: Parts, opened: Sequence[Corpus]) -> None:
         if widths != first or space != _feature_space(opened[0]):
             raise DataError(
                 f"{opened[0].name} and {corpus.name} have different feature spaces:"
-                f" {_said(first, _feature_space(opened[0]))}, and {_said(widths, space)}",
+                f" {_described(first, _feature_space(opened[0]))}, and {_described(widths, space)}",
                 hint=f"transcripts alone: {parts.name}-text",
             )
         if widths and space is None:
@@ -147,6 +147,6 @@ def _check_feature_space(parts: Parts, opened: Sequence[Corpus]) -> None:
             )
 
 
-def _said(widths: Mapping[str, int], space: Json) -> str:
+def _described(widths: Mapping[str, int], space: Json) -> str:
     streams = ", ".join(f"{name} {dim}" for name, dim in widths.items()) or "no streams"
     return f"{streams} ({'extractor not recorded' if space is None else space})"

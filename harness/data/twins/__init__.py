@@ -3,3 +3,5 @@
 ``generate`` makes one from its name; the others say what a twin plants (``law``), from which
 recipe, and how truth, streams, texts and words follow from it. A twin is called one everywhere.
 """
+
+__all__ = ["generate", "words"]

@@ -69,7 +69,7 @@ from harness.data.twins.law import CONFLICTS, TwinLaw, ceilings
 from harness.data.twins.recipe import TwinRecipe, shift_of, story_of
 from harness.data.twins.streams import render
 from harness.data.twins.texts import Utterance, explain, speak
-from harness.data.twins.truth import TwinTruth, keep, tell
+from harness.data.twins.truth import TwinTruth, draw_truth, keep
 from harness.errors import SpecError
 
 __all__ = ["generate", "is_twin", "recipe_of"]
@@ -113,7 +113,7 @@ def generate(name: str) -> Draft:
         (40, 8)
     """
     recipe = recipe_of(name)
-    truth = keep(tell(recipe), recipe)
+    truth = keep(draw_truth(recipe), recipe)
     utterances = speak(recipe, truth)
     return Draft(
         name=name,

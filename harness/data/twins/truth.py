@@ -19,7 +19,7 @@ from harness.data.datasets import SPLITS
 from harness.data.twins.law import TwinLaw, nuisance
 from harness.data.twins.recipe import TwinRecipe
 
-__all__ = ["TwinTruth", "keep", "tell"]
+__all__ = ["TwinTruth", "draw_truth", "keep"]
 
 FEWEST_CLIPS = 20
 FEWEST_VIDEOS = 5
@@ -56,7 +56,7 @@ class TwinTruth:
         return (self.clips["split"] == split).to_numpy()
 
 
-def tell(recipe: TwinRecipe) -> TwinTruth:
+def draw_truth(recipe: TwinRecipe) -> TwinTruth:
     """Every clip of the twin at official size."""
     clips, story = _layout(recipe), recipe.story
     draws = np.array([_draw(recipe.rng(clip, "story")) for clip in clips["id"]])

@@ -9,7 +9,7 @@ from typing import Protocol
 from harness.runs.cell import Job
 from harness.runs.record import RunRecord
 
-__all__ = ["Done", "Executor"]
+__all__ = ["Done", "Executor", "local", "ray"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

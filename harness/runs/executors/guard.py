@@ -1,4 +1,4 @@
-"""The border between a worker and a plug-in system: whatever goes wrong inside becomes a reason."""
+"""The boundary of a worker and a plug-in system: whatever goes wrong inside becomes a reason."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def answer(work: Callable[[], RunRecord]) -> Answer:
         return None, str(error)
     except MemoryError:
         return None, "out of memory"
-    except Exception as error:  # noqa: BLE001 - the border of a plug-in system: any fault is a reason
+    except Exception as error:  # noqa: BLE001 - the boundary of a plug-in system: any fault is a reason
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(where.filename)}:{where.lineno}"  # noqa: PTH119 - a bare string
         said = str(error).strip().partition("\n\n")[0]  # without a library's advice on debugging it

@@ -29,7 +29,7 @@ from harness.runs.cell import Job, limit_threads
 from harness.runs.costs import Cost, cost_of
 from harness.runs.executors import Done
 from harness.runs.executors.guard import Answer, answer, measured
-from harness.runs.executors.ray_inputs import RayInputs, RayInputStore, settle
+from harness.runs.executors.ray_inputs import RayInputs, RayInputStore, unpacked
 from harness.runs.executors.resources import Demand, Measured, kind_of
 from harness.runs.identity import code_of
 from harness.runs.record import RunRecord
@@ -135,7 +135,7 @@ class _Flight:
 class _Flights:
     """What is under way, and what waits for the first of its kind to tell its size."""
 
-    post: RayInputStore
+    store: RayInputStore
     measured: Measured
     patience: float
     _aloft: dict[ray.ObjectRef[Answer], _Flight] = field(default_factory=dict)
@@ -174,18 +174,18 @@ class _Flights:
 
     def _submit(self, flight: _Flight) -> Iterator[Done]:
         try:
-            parcels = self.post.parcels(flight.job)
+            inputs = self.store.inputs_of(flight.job)
         except DataError as error:
             yield Done(job=flight.job, failure=str(error))
             return
         task = _carry_out.options(**_options(flight.demand))
-        self._aloft[task.remote(flight.job, parcels)] = flight
+        self._aloft[task.remote(flight.job, inputs)] = flight
 
     def _end(self, reference: ray.ObjectRef[Answer]) -> Iterator[Done]:
         flight = self._aloft.pop(reference)
         try:
             record, failure = ray.get(reference)
-        except exceptions.RayTaskError as error:  # before our own border: the node lacks something
+        except exceptions.RayTaskError as error:  # before our boundary: the node lacks something
             record, failure = None, _first_line(error.cause)
         except exceptions.RayError as error:
             yield from self._lost(flight, error)
@@ -228,25 +228,25 @@ class _Flights:
         for reference, flight in stuck.items():
             del self._aloft[reference]
             ray.cancel(reference, force=True)
-            asked = _options(flight.demand)
-            yield Done(job=flight.job, failure=f"no node of the cluster offers {_spoken(asked)}")
+            wanted = _spoken(_options(flight.demand))
+            yield Done(job=flight.job, failure=f"no node of the cluster offers {wanted}")
 
     def _as_planned(self, record: RunRecord, job: Job) -> RunRecord:
         """The record with the encoder called as the driver calls it, not by the node's folder."""
         if "encoder" not in job.spec.artifacts:
             return record
-        name = self.post.parcels(job)["encoder"].name
+        name = self.store.inputs_of(job)["encoder"].name
         return replace(record, manifest=replace(record.manifest, encoder=name))
 
 
 @ray.remote(max_retries=0)
-def _carry_out(job: Job, parcels: RayInputs) -> Answer:
+def _carry_out(job: Job, inputs: RayInputs) -> Answer:
     """A cell, on a node."""
     limit_threads()
-    return answer(partial(_on_this_node, job, parcels))
+    return answer(partial(_on_this_node, job, inputs))
 
 
-def _on_this_node(job: Job, parcels: RayInputs) -> RunRecord:
+def _on_this_node(job: Job, inputs: RayInputs) -> RunRecord:
     here = code_of(job.spec.system, job.spec.params, job.spec.protocol)
     if here != job.spec.code:
         raise RunFailed(
@@ -254,15 +254,15 @@ def _on_this_node(job: Job, parcels: RayInputs) -> RunRecord:
             " install the same version on every node"
         )
     kind = torch.device(job.device).type  # Ray shows a worker its own device only
-    return measured(replace(settle(job, parcels), device=kind))
+    return measured(replace(unpacked(job, inputs), device=kind))
 
 
 def _options(demand: Demand) -> dict[str, float]:
-    asked = {"num_cpus": demand.cpus, "num_gpus": demand.gpus}
+    requested = {"num_cpus": demand.cpus, "num_gpus": demand.gpus}
     if demand.memory is not None:
         largest = max((node.get("memory", 0.0) for node in _nodes()), default=0.0)
-        asked["memory"] = min(demand.memory, int(largest)) or demand.memory
-    return asked
+        requested["memory"] = min(demand.memory, int(largest)) or demand.memory
+    return requested
 
 
 def _nodes() -> list[dict[str, float]]:
@@ -277,8 +277,8 @@ def _fits(demand: Demand, nodes: list[dict[str, float]]) -> bool:
     )
 
 
-def _spoken(asked: dict[str, float]) -> str:
-    return ", ".join(f"{value:g} {name.removeprefix('num_')}" for name, value in asked.items())
+def _spoken(requested: dict[str, float]) -> str:
+    return ", ".join(f"{value:g} {name.removeprefix('num_')}" for name, value in requested.items())
 
 
 def _on_gpu(job: Job) -> bool:

@@ -24,7 +24,7 @@ from harness.home import Home
 from harness.runs.cell import Job
 from harness.text import find_encoder
 
-__all__ = ["RayInput", "RayInputStore", "RayInputs", "node_folder", "settle"]
+__all__ = ["RayInput", "RayInputStore", "RayInputs", "node_folder", "unpacked"]
 
 _BLOCK = 64 * 2**20  # bytes
 _SENT = {".json", ".npy", ".parquet", ".txt", ".model", ".safetensors"}  # never a pickle
@@ -53,7 +53,7 @@ class RayInputStore:
         self._home = home
         self._packed: dict[str, RayInput] = {}
 
-    def parcels(self, job: Job) -> dict[str, RayInput]:
+    def inputs_of(self, job: Job) -> dict[str, RayInput]:
         """What a node needs for a job.
 
         Raises:
@@ -63,9 +63,9 @@ class RayInputStore:
         for role in ("knowledge", "encoder"):
             if role in job.spec.artifacts:
                 wanted[role] = (job.names[role], job.spec.artifacts[role])
-        return {role: self._parcel(role, *item) for role, item in wanted.items()}
+        return {role: self._input(role, *item) for role, item in wanted.items()}
 
-    def _parcel(self, role: str, name: str, digest: str) -> RayInput:
+    def _input(self, role: str, name: str, digest: str) -> RayInput:
         if digest not in self._packed:
             folder = self._home.corpora / name
             if role == "encoder":
@@ -108,30 +108,30 @@ def node_folder() -> Path:
     return folder
 
 
-def settle(job: Job, parcels: RayInputs) -> Job:
+def unpacked(job: Job, inputs: RayInputs) -> Job:
     """The job as a node carries it out, its inputs unpacked here.
 
     Args:
         job: As planned by the driver.
-        parcels: Its inputs.
+        inputs: Its inputs.
     """
     root = node_folder()
-    places = {role: _unpack(parcel, root) for role, parcel in parcels.items()}
+    places = {role: _unpack(one, root) for role, one in inputs.items()}
     names = dict(job.names)
     if "encoder" in places:
         names["encoder"] = str(places["encoder"])
-    corpora = {parcels[role].name: places[role] for role in places if role != "encoder"}
+    corpora = {inputs[role].name: places[role] for role in places if role != "encoder"}
     return replace(job, home=_home(root, corpora), names=names)
 
 
-def _unpack(parcel: RayInput, root: Path) -> Path:
-    target = root / "content" / parcel.digest
+def _unpack(one: RayInput, root: Path) -> Path:
+    target = root / "content" / one.digest
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.is_dir():
-        with filelock.FileLock(root / "content" / f".{parcel.digest}.lock"):
+        with filelock.FileLock(root / "content" / f".{one.digest}.lock"):
             if not target.is_dir():
                 with commit_folder(target) as folder:
-                    for name, blocks in parcel.files.items():
+                    for name, blocks in one.files.items():
                         if not is_plain_name(name):
                             raise DataError(f"a sent file has a plain name, found {name!r}")
                         _write(folder / name, blocks)

@@ -75,13 +75,13 @@ class Measured:
         """
         kind = kind_of(job)
         memory = self._memory.get(kind)
-        asked = None if memory is None else math.ceil(memory * _MARGIN)
+        requested = None if memory is None else math.ceil(memory * _MARGIN)
         if torch.device(job.device).type != "cuda":
-            return Demand(memory=asked)
+            return Demand(memory=requested)
         taken = self._device.get(kind)
         if taken is None or device_bytes is None:
-            return Demand(gpus=1.0, memory=asked, pilot=taken is None)
-        return Demand(gpus=share(taken, device_bytes), memory=asked)
+            return Demand(gpus=1.0, memory=requested, pilot=taken is None)
+        return Demand(gpus=share(taken, device_bytes), memory=requested)
 
 
 def share(taken: int, device_bytes: int) -> float:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from harness.runs.pricing.estimates import CostEstimate
-from harness.runs.pricing.quotes import Price, Quote, quote
+from harness.runs.pricing.suite_estimate import RowEstimate, SuiteEstimate, estimate_suite
 
-__all__ = ["CostEstimate", "Price", "Quote", "quote"]
+__all__ = ["CostEstimate", "RowEstimate", "SuiteEstimate", "estimate_suite"]

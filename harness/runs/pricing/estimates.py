@@ -6,7 +6,7 @@
 ``scaled``
     Median of the nearest stored runs of the same system and text encoder, per training clip and
     epoch allowed: those with the same hyper-parameters before those on the same corpus. Twins do
-    not price real data, nor compact shapes full ones.
+    not tell of real data, nor compact shapes full ones.
 ``not yet measured``
     No stored run of the system on data of that layout. Counting the arithmetic of a network instead
     was off by a quarter to five times, since small operations are bound by other things.
@@ -23,7 +23,7 @@ from harness.data.corpus import Corpus
 from harness.data.twins.generate import is_twin
 from harness.runs.cell import Job
 from harness.runs.costs import Cost
-from harness.runs.pricing.standins import AtHand, is_absent, stored_encoder
+from harness.runs.pricing.placeholders import AtHand, is_absent, stored_encoder
 from harness.system import System, systems
 from harness.text import Encoder
 
@@ -55,12 +55,12 @@ class CostEstimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A cell to be priced.
+    """A cell whose cost is estimated.
 
     Args:
         job: The cell; of cells that differ in their seed any one.
         system: Its system.
-        corpus: What it is trained on, or the stand-in.
+        corpus: What it is trained on, or its placeholder.
         encoder: Its text encoder, if that is here.
     """
 
@@ -186,5 +186,5 @@ def _runs(costs: Sequence[Cost]) -> str:
 
 
 def _layout(corpus: str) -> tuple[bool, str]:
-    """What corpora that price each other share: twin or not; ``compact``, ``unaligned``, ..."""
+    """Twin or not; ``compact``, ``unaligned``, ...: corpora alike in it tell of each other."""
     return is_twin(corpus), corpus.partition("@")[2].partition("-")[0]

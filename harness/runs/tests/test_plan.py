@@ -16,7 +16,7 @@ from harness.data.store import CorpusStore, Draft
 from harness.errors import DataError, SpecError
 from harness.home import Home
 from harness.runs.driver import select_cells
-from harness.runs.plan import Plan, find_suite, make_plan, with_queried
+from harness.runs.plan import Plan, expand_queries, find_suite, make_plan
 from harness.spec import Suite
 from harness.system import systems
 
@@ -64,7 +64,7 @@ def plan(home: Home) -> Planner:
 
 def queried(text: str) -> list[tuple[str, tuple[str, ...] | None]]:
     suite = Suite.parse(tomllib.loads(START + text), name="all", where="all.toml")
-    return [(entry.system, entry.corpora) for entry in with_queried(suite).entries]
+    return [(entry.system, entry.corpora) for entry in expand_queries(suite).entries]
 
 
 QUERY = '[[systems]]\nquery = "trained"\ncorpora = ["mosi@small"]\n'

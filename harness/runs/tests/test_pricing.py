@@ -1,4 +1,4 @@
-"""Prices of suites: every basis, and nothing fetched, generated or written."""
+"""Estimates of suites: every basis, and nothing fetched, generated or written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 import huggingface_hub
 import pandas as pd
 import pytest
-import torch
 
 from harness.data.corpus import EXPLANATIONS
 from harness.data.store import CorpusStore
@@ -22,9 +21,9 @@ from harness.runs.cell import Job
 from harness.runs.costs import costs_of, known_costs, work_left
 from harness.runs.manifest import Costs, Manifest, Provenance, Result
 from harness.runs.plan import Plan, make_plan
-from harness.runs.pricing import Price, Quote, quote
+from harness.runs.pricing import RowEstimate, SuiteEstimate, estimate_suite
 from harness.runs.pricing.estimates import UNMEASURED, expected_epochs
-from harness.runs.pricing.standins import AtHand, blueprint, stored_encoder
+from harness.runs.pricing.placeholders import AtHand, stored_encoder
 from harness.runs.record import RunRecord
 from harness.runs.store import RunStore
 from harness.spec import Suite
@@ -41,8 +40,8 @@ def suite_of(*rows: str, corpora: tuple[str, ...] = (TWIN,), seeds: int = 3, epo
     return Suite.parse(table, name="small", where="small.toml")
 
 
-def price_of(quoted: Quote, label: str, corpus: str = TWIN) -> Price:
-    (found,) = (p for p in quoted.prices if (p.label, p.corpus) == (label, corpus))
+def row_of(estimated: SuiteEstimate, label: str, corpus: str = TWIN) -> RowEstimate:
+    (found,) = (p for p in estimated.rows if (p.label, p.corpus) == (label, corpus))
     return found
 
 
@@ -55,7 +54,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever fetches or generates anything fails the test."""
 
     def refuse(*args: object, **kwargs: object) -> None:
-        raise AssertionError("a price is made of what is here")
+        raise AssertionError("an estimate is made of what is here")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr("harness.text.encoder._download", refuse)
@@ -82,7 +81,13 @@ def store_run(home: Home) -> Callable[..., None]:
                 peak_memory_bytes=1000 + int(seconds),
             ),
         )
-        row = {"id": ["a"], "split": ["test"], "condition": ["clean"], "pred": [0.0]}
+        row = {
+            "id": ["a"],
+            "split": ["test"],
+            "condition": ["clean"],
+            "variant": ["plain"],
+            "pred": [0.0],
+        }
         RunStore(home.store).commit(
             RunRecord(key=spec.key, manifest=manifest, predictions=pd.DataFrame(row))
         )
@@ -111,7 +116,7 @@ def test_epochs_are_the_systems_own_or_thirty_within_the_protocols(own, protocol
     assert expected_epochs(own, protocol) == expected
 
 
-# Stand-ins
+# Placeholders
 
 
 def test_a_published_corpus_stands_in_with_its_counts_and_shapes(home: Home) -> None:
@@ -130,11 +135,11 @@ def test_a_published_corpus_stands_in_with_its_counts_and_shapes(home: Home) -> 
 
 
 def test_a_twin_stands_in_as_it_would_be_generated(home: Home, offline: None) -> None:
-    standin = AtHand(home).corpus("mosi-twin@compact-x25")
+    placeholder = AtHand(home).corpus("mosi-twin@compact-x25")
     assert not home.corpora.exists()
-    assert {n: (s.frames, s.dim) for n, s in standin.streams.items()} == twin.COMPACT
-    assert len(standin.split("train")) == 321
-    assert set(EXPLANATIONS) <= set(standin.clips)
+    assert {n: (s.frames, s.dim) for n, s in placeholder.streams.items()} == twin.COMPACT
+    assert len(placeholder.split("train")) == 321
+    assert set(EXPLANATIONS) <= set(placeholder.clips)
 
 
 @pytest.mark.parametrize(
@@ -186,28 +191,28 @@ def test_encoders_that_are_here_are_found_and_others_are_not_asked_for(
 
 def test_the_twins_encoder_is_found_once_made_and_not_made(home: Home) -> None:
     assert stored_encoder(TWIN_ENCODER, home.cache) is None
+    expected = AtHand(home).vocabulary(TWIN_ENCODER)
     assert not home.cache.exists()
     twin_encoder(home.cache)
-    made, known = stored_encoder(TWIN_ENCODER, home.cache), blueprint(TWIN_ENCODER)
+    made = stored_encoder(TWIN_ENCODER, home.cache)
     assert made is not None
-    assert known is not None
-    sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size")
-    assert [getattr(made.config, s) for s in sizes] == [getattr(known.config, s) for s in sizes]
+    assert made.vocabulary == expected
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"),
+    ("name", "tokens"),
     [
-        ("bert-base-uncased", 109_482_240),
-        ("bert-base-chinese", 102_267_648),
-        ("roberta-large", 355_359_744),
+        ("bert-base-uncased", 30_522),
+        ("bert-base-chinese", 21_128),
+        ("roberta-large", 50_265),
+        ("somebody/else", None),
     ],
 )
-def test_well_known_encoders_have_their_published_size(name: str, parameters: int) -> None:
-    known = blueprint(name)
-    assert known is not None
-    with torch.device("meta"):
-        assert sum(p.numel() for p in known.load().parameters()) == parameters
+def test_the_vocabulary_of_a_well_known_encoder_is_known_without_it(
+    name: str, tokens: int | None, home: Home
+) -> None:
+    assert AtHand(home).vocabulary(name) == tokens
+    assert not home.cache.exists()
 
 
 # Bases
@@ -217,30 +222,30 @@ def test_without_features_and_weights_rows_say_what_they_need_and_name_no_price(
     home: Home, offline: None
 ) -> None:
     suite = suite_of("tfn", "self_mm", "tfidf_ridge", corpora=(MOSI, "sims@unaligned-39"))
-    quoted = quote(suite, home, device="cuda")
-    tfn = price_of(quoted, "tfn", MOSI)
+    found = estimate_suite(suite, home, device="cuda")
+    tfn = row_of(found, "tfn", MOSI)
     assert (tfn.cells, tfn.missing, tfn.each.basis) == (3, 3, UNMEASURED)
     assert tfn.needs == (f"needs corpus {MOSI}",)
-    chinese = price_of(quoted, "self_mm", "sims@unaligned-39")
+    chinese = row_of(found, "self_mm", "sims@unaligned-39")
     assert chinese.needs == ("needs corpus sims@unaligned-39", "needs encoder bert-base-chinese")
     assert (chinese.each.seconds, chinese.each.memory) == (None, None)
-    assert quoted.device == "cuda"
+    assert found.device == "cuda"
     assert tree(home.root) == [home.suites]
 
 
 def test_a_twin_not_yet_generated_is_not_generated(home: Home, offline: None) -> None:
-    quoted = quote(suite_of("lf_dnn"), home)
-    assert price_of(quoted, "lf_dnn").needs == (f"makes corpus {TWIN}",)
+    found = estimate_suite(suite_of("lf_dnn"), home)
+    assert row_of(found, "lf_dnn").needs == (f"makes corpus {TWIN}",)
     assert tree(home.root) == [home.suites]
 
 
 @pytest.mark.parametrize("name", ["feature_ridge", "lf_dnn", "mag_bert", "tfn", "almt"])
 def test_a_system_without_records_has_no_price_and_not_zero(home: Home, name: str) -> None:
-    quoted = quote(suite_of(name), home)
-    each = price_of(quoted, name).each
+    found = estimate_suite(suite_of(name), home)
+    each = row_of(found, name).each
     assert (each.basis, each.seconds, each.memory) == (UNMEASURED, None, None)
-    assert quoted.unknown == sum(price.to_run for price in quoted.prices) > 0
-    assert (quoted.seconds, quoted.longest) == (0, None)
+    assert found.unknown == sum(row.to_run for row in found.rows) > 0
+    assert (found.seconds, found.longest) == (0, None)
 
 
 def test_an_encoder_that_nobody_knows_is_needed(home: Home, offline: None) -> None:
@@ -249,8 +254,8 @@ def test_an_encoder_that_nobody_knows_is_needed(home: Home, offline: None) -> No
         suite_of("bert_text"),
         entries=(dataclasses.replace(entry, params={"encoder": "some/model"}),),
     )
-    price = price_of(quote(suite, home), "bert_text")
-    assert "needs encoder some/model" in price.needs
+    row = row_of(estimate_suite(suite, home), "bert_text")
+    assert "needs encoder some/model" in row.needs
 
 
 def test_the_median_of_what_the_same_cells_took_is_the_best_basis(
@@ -260,11 +265,11 @@ def test_the_median_of_what_the_same_cells_took_is_the_best_basis(
     jobs = jobs_of(planned(suite), "lf_dnn")
     for job, seconds in zip(jobs, (10, 20, 60), strict=False):
         store_run(job, seconds)
-    quoted = quote(suite, home, jobs=1)
-    price = price_of(quoted, "lf_dnn")
-    assert (price.cells, price.stored, price.failed, price.missing) == (5, 3, 0, 2)
-    assert (price.each.basis, price.each.seconds, price.each.memory) == ("recorded", 20, 1060)
-    assert (price.needs, quoted.seconds) == ((), 40)
+    found = estimate_suite(suite, home, jobs=1)
+    row = row_of(found, "lf_dnn")
+    assert (row.cells, row.stored, row.failed, row.missing) == (5, 3, 0, 2)
+    assert (row.each.basis, row.each.seconds, row.each.memory) == ("recorded", 20, 1060)
+    assert (row.needs, found.seconds) == ((), 40)
 
 
 def test_stored_cells_are_free_and_failed_ones_are_not(home: Home, store_run, planned) -> None:
@@ -274,13 +279,18 @@ def test_stored_cells_are_free_and_failed_ones_are_not(home: Home, store_run, pl
     store_run(first, 8)
     store = RunStore(home.store)
     store.fail(others[0].spec.key, "out of memory")
-    price = price_of(quote(suite, home), "lf_dnn")
-    assert (price.stored, price.failed, price.missing, price.seconds) == (1, 1, 1, 16)
+    row = row_of(estimate_suite(suite, home), "lf_dnn")
+    assert (row.stored, row.failed, row.missing, row.seconds) == (1, 1, 1, 16)
     for job in plan.jobs.values():
         store_run(job, 8)
-    quoted = quote(suite, home, jobs=2)
-    assert all(price.to_run == 0 for price in quoted.prices)
-    assert (quoted.seconds, quoted.path, quoted.unknown, quoted.longest) == (0, 0, 0, None)
+    found = estimate_suite(suite, home, jobs=2)
+    assert all(row.to_run == 0 for row in found.rows)
+    assert (found.seconds, found.path, found.unknown, found.longest) == (
+        0,
+        0,
+        0,
+        None,
+    )
 
 
 def test_another_device_or_budget_is_no_record_of_the_same_cell(
@@ -288,9 +298,11 @@ def test_another_device_or_budget_is_no_record_of_the_same_cell(
 ) -> None:
     suite = suite_of("lf_dnn")
     store_run(jobs_of(planned(suite), "lf_dnn")[0], 8, device="cuda")
-    assert price_of(quote(suite, home), "lf_dnn").each.basis == UNMEASURED
-    assert price_of(quote(suite, home, device="cuda"), "lf_dnn").each.basis == "recorded"
-    longer = price_of(quote(suite_of("lf_dnn", epochs=30), home, device="cuda"), "lf_dnn").each
+    assert row_of(estimate_suite(suite, home), "lf_dnn").each.basis == UNMEASURED
+    assert row_of(estimate_suite(suite, home, device="cuda"), "lf_dnn").each.basis == "recorded"
+    longer = row_of(
+        estimate_suite(suite_of("lf_dnn", epochs=30), home, device="cuda"), "lf_dnn"
+    ).each
     assert longer.basis == "scaled"
 
 
@@ -304,7 +316,7 @@ def test_runs_on_another_corpus_are_scaled_by_training_clips_and_epochs(
     clips = len(CorpusStore(home.corpora).load(other).split("train"))
     target = suite_of("lf_dnn", corpora=("sims-twin@compact-x5-s1",), epochs=30)
     planned(target)
-    each = price_of(quote(target, home), "lf_dnn", "sims-twin@compact-x5-s1").each
+    each = row_of(estimate_suite(target, home), "lf_dnn", "sims-twin@compact-x5-s1").each
     assert each.basis == "scaled"
     assert each.detail == f"3 stored runs on {other}, per clip"
     same_size = len(CorpusStore(home.corpora).load("sims-twin@compact-x5-s1").split("train"))
@@ -321,33 +333,33 @@ def test_runs_with_other_parameters_come_after_those_with_the_same(
         return dataclasses.replace(suite, entries=(entry,))
 
     store_run(jobs_of(planned(changed(TWIN)), "lf_dnn")[0], 5, clips=1000)
-    each = price_of(quote(suite_of("lf_dnn"), home), "lf_dnn").each
+    each = row_of(estimate_suite(suite_of("lf_dnn"), home), "lf_dnn").each
     assert each.detail == f"1 stored run on {TWIN}, other parameters, per clip"
     elsewhere = "mosi-twin@compact-x5-s3"
     store_run(jobs_of(planned(suite_of("lf_dnn", corpora=(elsewhere,))), "lf_dnn", elsewhere)[0], 7)
-    each = price_of(quote(suite_of("lf_dnn"), home), "lf_dnn").each
+    each = row_of(estimate_suite(suite_of("lf_dnn"), home), "lf_dnn").each
     assert each.detail == f"1 stored run on {elsewhere}, per clip"
 
 
 def test_twins_do_not_price_real_data(home: Home, store_run, planned) -> None:
     store_run(jobs_of(planned(suite_of("lf_dnn")), "lf_dnn")[0], 5)
-    quoted = quote(suite_of("lf_dnn", corpora=(MOSI,)), home)
-    assert price_of(quoted, "lf_dnn", MOSI).each.basis == UNMEASURED
+    found = estimate_suite(suite_of("lf_dnn", corpora=(MOSI,)), home)
+    assert row_of(found, "lf_dnn", MOSI).each.basis == UNMEASURED
 
 
 def test_where_a_system_does_not_apply_there_is_nothing_to_pay(home: Home) -> None:
-    price = price_of(
-        quote(suite_of("tfn", corpora=("mosi@label-csv",)), home), "tfn", "mosi@label-csv"
+    row = row_of(
+        estimate_suite(suite_of("tfn", corpora=("mosi@label-csv",)), home), "tfn", "mosi@label-csv"
     )
-    assert (price.cells, price.to_run, price.seconds) == (0, 0, 0)
-    assert price.reason == "needs audio, text, vision"
+    assert (row.cells, row.to_run, row.seconds) == (0, 0, 0)
+    assert row.reason == "needs audio, text, vision"
 
 
 def test_a_cell_of_two_rows_is_paid_once(home: Home) -> None:
     suite = suite_of("lf_dnn")
     twice = (*suite.entries, dataclasses.replace(suite.entries[0], label="again"))
-    quoted = quote(dataclasses.replace(suite, entries=twice), home)
-    assert (price_of(quoted, "lf_dnn").cells, price_of(quoted, "again").cells) == (3, 0)
+    found = estimate_suite(dataclasses.replace(suite, entries=twice), home)
+    assert (row_of(found, "lf_dnn").cells, row_of(found, "again").cells) == (3, 0)
 
 
 # Totals
@@ -357,14 +369,14 @@ def test_the_path_is_the_longest_cell_or_the_work_shared(home: Home, store_run, 
     suite = suite_of("lf_dnn", "tfn", seeds=5)
     for label, seconds in (("lf_dnn", 3.0), ("tfn", 11.0)):
         store_run(jobs_of(planned(suite), label)[0], seconds)
-    quoted = quote(suite, home, jobs=1)
-    each = [price_of(quoted, label).each.seconds for label in ("lf_dnn", "tfn")]
+    found = estimate_suite(suite, home, jobs=1)
+    each = [row_of(found, label).each.seconds for label in ("lf_dnn", "tfn")]
     assert each == [3.0, 11.0]
-    assert quoted.seconds == pytest.approx(4 * sum(each))
-    assert quoted.longest is not None
-    assert quoted.longest.each.seconds == max(each)
+    assert found.seconds == pytest.approx(4 * sum(each))
+    assert found.longest is not None
+    assert found.longest.each.seconds == max(each)
     for jobs in (1, 2, 3, 1000):
-        path = dataclasses.replace(quoted, jobs=jobs).path
+        path = dataclasses.replace(found, jobs=jobs).path
         assert path == pytest.approx(max(max(each), 4 * sum(each) / jobs))
 
 

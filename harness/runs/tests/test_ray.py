@@ -27,7 +27,7 @@ from harness.runs.plan import find_suite, make_plan
 from harness.runs.store import RunStore
 
 ray = pytest.importorskip("ray")
-from harness.runs.executors import ray_inputs as parcels  # noqa: E402  # it needs ray
+from harness.runs.executors import ray_inputs  # noqa: E402  # it needs ray
 
 SUITE = """
 title = "Small"
@@ -285,15 +285,15 @@ def test_shares_never_promise_more_than_a_device_has(taken: int) -> None:
 
 def test_a_node_folder_of_somebody_else_is_refused(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MSA_NODE_DIR", str(tmp_path))
-    assert parcels.node_folder() == tmp_path
+    assert ray_inputs.node_folder() == tmp_path
     monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
-    with pytest.raises(parcels.DataError, match="belongs to another user"):
-        parcels.node_folder()
+    with pytest.raises(ray_inputs.DataError, match="belongs to another user"):
+        ray_inputs.node_folder()
 
 
 @pytest.mark.parametrize("name", ["../evil.npy", "/etc/evil.npy", "a/b.npy"])
-def test_a_parcel_cannot_leave_its_folder(tmp_path, monkeypatch, name: str) -> None:
-    parcel = parcels.RayInput(name="mosi@a", digest="0" * 64, files={name: ()})
-    with pytest.raises(parcels.DataError, match="plain name"):
-        parcels._unpack(parcel, tmp_path)
+def test_an_input_cannot_leave_its_folder(tmp_path, monkeypatch, name: str) -> None:
+    sent = ray_inputs.RayInput(name="mosi@a", digest="0" * 64, files={name: ()})
+    with pytest.raises(ray_inputs.DataError, match="plain name"):
+        ray_inputs._unpack(sent, tmp_path)
     assert not list(tmp_path.parent.rglob("evil.npy"))

@@ -75,6 +75,13 @@ def test_a_run_replays_to_the_last_bit(stored: Home, system: str) -> None:
     assert "source" not in found.surroundings
 
 
+def test_a_run_of_before_there_were_variants_replays(stored: Home) -> None:
+    run = run_of(stored, "tfidf_ridge")
+    run = rewrite(run, run.table().drop(columns="variant"))
+    found = replay(run, job_of(run, stored), Here())
+    assert (found.verdict, found.predictions) == ("identical", len(run.table()))
+
+
 @pytest.mark.parametrize(
     ("by", "verdict"), [(1e-9, "within tolerance"), (5e-4, "within tolerance"), (0.1, "different")]
 )

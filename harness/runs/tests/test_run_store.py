@@ -26,7 +26,7 @@ from harness.runs.manifest import Costs, Manifest, Provenance, Result
 from harness.runs.record import RunRecord
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedCell, PlannedProtocol, StoredPlan
-from harness.spec import Protocol, RunSpec
+from harness.spec import PredictionCell, Protocol, RunSpec
 
 KEY, OTHER = "0123456789abcdef" * 2, "f" * 32
 PROTOCOL = Protocol(name="p", title="情感", seeds=(1111,))
@@ -69,7 +69,8 @@ def record(key: str = KEY, *, clips: int = 4, offset: float = 0.0) -> RunRecord:
     ids = [f"-v_{n:02}" for n in range(clips)]
     tables = [
         pd.DataFrame(
-            {"id": ids, "split": split, "condition": "clean", "pred": np.arange(clips) / 3 + start}
+            {"id": ids, "split": split, "condition": "clean", "variant": "plain"}
+            | {"pred": np.arange(clips) / 3 + start}
         )
         for split, start in (("valid", 10 + offset), ("test", offset))
     ]
@@ -107,7 +108,7 @@ def test_a_committed_run_is_read_back_exactly(store: RunStore) -> None:
     assert KEY in store
     run, wanted = store.get(KEY), record()
     assert run.key == KEY
-    assert run.manifest.json() == {"format": 1, "key": KEY, **wanted.manifest.json()}
+    assert run.manifest.json() == {"format": 2, "key": KEY, **wanted.manifest.json()}
     assert dataclasses.replace(run.manifest, more=wanted.manifest.more) == wanted.manifest
     assert run.history() == list(wanted.history)
     for split in ("valid", "test"):
@@ -121,7 +122,8 @@ def test_a_committed_run_is_read_back_exactly(store: RunStore) -> None:
         assert curve.dtype == np.float32
         np.testing.assert_array_equal(curve, wanted.curves[split].to_numpy().T)
     assert run.curve("train") is None
-    assert run.predictions("test", "noise").empty
+    assert run.predictions("test", PredictionCell(condition="noise=0.5")).empty
+    assert run.predictions("test", PredictionCell(variant="excluded")).empty
 
 
 def test_runs_are_listed_in_the_order_of_their_keys(store: RunStore) -> None:

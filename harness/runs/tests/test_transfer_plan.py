@@ -19,7 +19,7 @@ from harness.errors import DataError, SpecError
 from harness.home import Home
 from harness.runs.cell import execute
 from harness.runs.plan import Plan, make_plan
-from harness.runs.pricing.standins import AtHand
+from harness.runs.pricing.placeholders import AtHand
 from harness.spec import Suite
 
 CLIPS = {"train": 12, "valid": 6, "test": 5}

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from harness._util.registry import Registry
 
 if TYPE_CHECKING:
-    from harness.corruption.laws import LawDraws
-    from harness.corruption.operators import Damage
+    from harness.corruption import Damage, LawDraws
 
 __all__ = ["Law", "laws"]
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from harness.spec.laws import Law
 
 if TYPE_CHECKING:
-    from harness.corruption.laws import LawDraws
-    from harness.corruption.operators import Damage
+    from harness.corruption import Damage, LawDraws
 
 _NOISE = 0.1
 _DROP = 0.1

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from harness.spec.laws import Law
 
 if TYPE_CHECKING:
-    from harness.corruption.laws import LawDraws
-    from harness.corruption.operators import Damage
+    from harness.corruption import Damage, LawDraws
 
 
 def _damage(draw: LawDraws) -> Damage:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.data.twins.generate import is_twin
-from harness.runs.plan import with_queried
+from harness.runs.plan import expand_queries
 from harness.spec import Suite, refine
 from harness.spec.protocols import protocols
 from harness.system import systems
@@ -41,7 +41,7 @@ def test_every_row_resolves_on_its_corpora(name):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_no_system_is_left_out(name):
-    listed = {entry.system for entry in with_queried(suite(name)).entries}
+    listed = {entry.system for entry in expand_queries(suite(name)).entries}
     trained = {key for key, system in systems.items() if system.supervision == "train"}
     assert listed == {key for key in trained if not systems[key].reference}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness._util.seeds import derive
-from harness.metrics.base import Values
+from harness.metrics import Values
 from harness.stats.calibration.designs import Design
 from harness.stats.calibration.simulated import DATASET, METRICS, Scored, scored
 from harness.stats.distribution import Distribution

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
-from harness.metrics.base import Values
+from harness.metrics import Values
 from harness.stats.distribution import Distribution
 from harness.stats.estimate import Estimate
 from harness.stats.reference import Laws

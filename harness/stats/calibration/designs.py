@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from scipy.special import ndtri
 
-from harness.metrics.base import Values
+from harness.metrics import Values
 from harness.stats.sums import Clusters
 
 __all__ = ["DESIGNS", "Design", "Law", "SimulatedSets", "System"]

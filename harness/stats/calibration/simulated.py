@@ -14,7 +14,7 @@ import numpy as np
 
 from harness._util.seeds import derive
 from harness.data.datasets import datasets
-from harness.metrics.base import Metric, Values
+from harness.metrics import Metric, Values
 from harness.metrics.classification import ACC2_NON0, F1_NON0
 from harness.metrics.regression import CORR, MAE
 from harness.stats.calibration.candidates import MeanSquares, Resampled, Table

@@ -22,7 +22,7 @@ from harness._util.atomic import sweep, write_atomic
 from harness._util.canonical import Json
 from harness._util.seeds import derive
 from harness.errors import SpecError
-from harness.metrics.base import Values
+from harness.metrics import Values
 from harness.stats.calibration.boards import CORRECTIONS, boards
 from harness.stats.calibration.candidates import BEFORE, CANDIDATES, PRIMARY, Table
 from harness.stats.calibration.designs import DESIGNS, Design

@@ -73,9 +73,9 @@ def test_an_area_is_the_metric_of_an_average_where_that_is_linear(clips):
     pred, truth, videos = clips
     surface = Surface.of("x", pred, metrics["mae"], sample(labelled(truth, videos)))
     errors = np.abs(pred[:, :6] - truth).mean(axis=1)  # (S, N)
-    alone = fields_of(
-        {"x": truth + errors}, truth, videos, ["mae"], dataset=DATASET
-    )["mae"].estimates["x"]
+    alone = fields_of({"x": truth + errors}, truth, videos, ["mae"], dataset=DATASET)[
+        "mae"
+    ].estimates["x"]
     area = surface.area(range(6))
     assert (area.value, area.total, area.rest) == pytest.approx(
         (alone.value, alone.total, alone.rest), rel=1e-6

@@ -3,3 +3,5 @@
 ``rows`` reads such a file, ``seeds`` makes a per-seed table of it, ``means`` reads published means
 and spreads. None of them has clips, so they are compared, never re-scored.
 """
+
+__all__ = ["means", "rows", "seeds"]

@@ -107,8 +107,8 @@ class _Run:
     @property
     def content(self) -> tuple[object, ...]:
         """Equal for runs that may be one run logged twice."""
-        told = {name: value for name, value in self.values.items() if not math.isnan(value)}
-        return self.dataset, self.seed, tuple(told.items())
+        given = {name: value for name, value in self.values.items() if not math.isnan(value)}
+        return self.dataset, self.seed, tuple(given.items())
 
     @property
     def is_telling(self) -> bool:

@@ -126,6 +126,7 @@ _TABLES = ("columns", "where", "values")
         ({"papper": "x"}, "unknown key 'papper'; did you mean 'paper'"),
         ({"columns": {"prd": "x"}}, "columns: unknown key 'prd'; did you mean 'pred'"),
         ({"title": ""}, "title should be text"),
+        ({"deterministic": "yes"}, "deterministic should be true or false, found 'yes'"),
         ({"title": 3}, "title should be text"),
         ({"title": "x" * 121}, "121 characters, at most 120"),
         ({"title": "two\nlines"}, "one line without control characters"),
@@ -249,6 +250,39 @@ def test_what_a_file_does_not_have(answers: Path, keys: dict[str, object], messa
     assert caught.value.hint
 
 
+TOLD_APART = {
+    "id": ["a_1", "a_1", "a_1"],
+    "condition": ["clean", "clean", "noise=0.5"],
+    "variant": ["plain", "excluded", "plain"],
+    "pred": [0.5, 0.25, 0.75],
+}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_of_several_conditions_and_variants_the_manifest_chooses(tmp_path, suffix) -> None:
+    path = write_table(pd.DataFrame(TOLD_APART), tmp_path / f"p{suffix}")
+    with pytest.raises(SubmissionError, match="of 3 conditions or variants") as caught:
+        read_submission(path, MINE)
+    assert "[where]" in str(caught.value.hint)
+    with pytest.raises(SubmissionError, match="of 2 conditions or variants"):
+        read_submission(path, manifest(where={"condition": "clean"}))
+    chosen = manifest(where={"condition": "clean", "variant": "excluded"})
+    assert read_submission(path, chosen)["pred"].tolist() == [0.25]
+
+
+def test_predictions_under_corruption_alone_are_not_those_of_clean_clips(tmp_path) -> None:
+    path = write_table(pd.DataFrame(TOLD_APART).iloc[2:], tmp_path / "p.csv")
+    with pytest.raises(SubmissionError, match=r"no predictions of condition 'clean'.*noise=0\.5"):
+        read_submission(path, MINE)
+
+
+def test_columns_of_other_names_say_condition_and_variant(tmp_path) -> None:
+    table = pd.DataFrame(TOLD_APART).rename(columns={"condition": "seen", "variant": "policy"})
+    path = write_table(table.iloc[:1], tmp_path / "p.csv")
+    named = manifest(columns={"condition": "seen", "variant": "policy"})
+    assert read_submission(path, named)["pred"].tolist() == [0.5]
+
+
 # Checking: what passes
 
 
@@ -261,6 +295,16 @@ def test_predictions_are_kept_as_they_are() -> None:
     assert checked.predictions["id"].tolist() == expected["id"].tolist()
     np.testing.assert_array_equal(checked.predictions["pred"], expected["pred"])
     assert [flag.kind for flag in checked.flags] == ["one-run"]
+    assert kinds(table, manifest(deterministic=True, selection="validation")) == []
+
+
+def test_what_no_seed_changes_has_one_run() -> None:
+    assert manifest(deterministic=True, seeds=1).table()["deterministic"] is True
+    with pytest.raises(SubmissionError, match="deterministic = true and 2 runs contradict"):
+        manifest(deterministic=True, seeds=[1, 2])
+    table = pd.concat([predictions_for("sims", by=by).assign(seed=by) for by in (1, 2)])
+    with pytest.raises(SubmissionError, match="deterministic = true, the file holds 2 runs"):
+        check(table, SIMS, manifest(deterministic=True))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -269,8 +313,8 @@ def test_digits_beyond_the_sixth_count(tmp_path: Path, store: SubmissionStore, s
     table["pred"] = 0.1234567 + 1e-7 * table["pred"]  # a network that has all but collapsed
     _, _, checked = put(store, read_submission(write_table(table, tmp_path / f"p{suffix}"), MINE))
     stored = store.get("sims", "mine").predictions()
-    found = score_runs(stored, SIMS.labels, SIMS.dataset)[0]["corr"]
-    truth = table["id"].map(SIMS.labels)
+    found = score_runs(stored, SIMS.truth.by_id, SIMS.truth.dataset)[0]["corr"]
+    truth = table["id"].map(SIMS.truth.by_id)
     assert found == pytest.approx(np.corrcoef(table["pred"], truth)[0, 1], rel=1e-6)
     assert "near-constant" in [flag.kind for flag in checked.flags]
 
@@ -399,7 +443,7 @@ def test_a_few_contradicting_labels_are_flagged_and_many_refused() -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> SubmissionStore:
-    return SubmissionStore(tmp_path / "submissions")
+    return SubmissionStore(tmp_path)
 
 
 def put(store: SubmissionStore, table: pd.DataFrame, *, replace: bool = False, name: str = "mine"):

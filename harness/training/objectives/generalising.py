@@ -13,8 +13,7 @@ from torch import Tensor
 
 from harness.data.batching import Batch, BatchSource
 from harness.errors import SpecError
-from harness.system.network import Network, Output, ParameterGroup, Pass, Stage
-from harness.system.params import TrainingParams
+from harness.system import Network, Output, ParameterGroup, Pass, Stage, TrainingParams
 from harness.training.objectives.base import (
     Evidence,
     Objective,

@@ -85,8 +85,9 @@ function setUpSorting(table) {
 
 // Numbers come as whole units of their last digit, pairs in the order of combinations of names:
 // effect, low, high, p in thousandths, place of the verdict; 0 where two rows are not compared.
+// "single" has the places of rows with one run: what is said of them is said of checkpoints.
 function drawPairs(container) {
-  const { caption, names, mark, decimals, verdicts, pairs } = JSON.parse(container.dataset.pairs);
+  const { caption, names, mark, single, decimals, verdicts, pairs } = JSON.parse(container.dataset.pairs);
   const shown = (value) => (typeof value === "number"
     ? (value / 10 ** decimals).toFixed(decimals) : value).replace("-", "−");
   const signed = (value) => (value >= 0 ? "+" : "") + shown(value);
@@ -102,20 +103,21 @@ function drawPairs(container) {
     return made;
   };
 
-  const cell = (pair, flipped, self) => {
+  const cell = (pair, flipped, self, checkpoints) => {
     if (!pair) return element("td", { className: self ? "self" : "" }, "·");
     const [effect, low, high, p, place] = pair;
     const verdict = flipped ? opposite[verdicts[place]] ?? verdicts[place] : verdicts[place];
     const [from, to] = flipped ? [negative(high), negative(low)] : [low, high];
+    const words = checkpoints ? `checkpoint ${verdict}` : verdict;
     const said = p ? `p = ${typeof p === "number" ? (p / 1000).toFixed(3) : p}` : "p < .001";
     return element(
       "td",
       {
-        className: verdict,
-        title: `${verdict}; 95 % interval ${shown(from)} to ${shown(to)}; Holm-adjusted ${said}`,
+        className: checkpoints ? `${verdict} checkpoint` : verdict,
+        title: `${words}; 95 % interval ${shown(from)} to ${shown(to)}; adjusted ${said}`,
       },
       mark + signed(flipped ? negative(effect) : effect),
-      element("small", {}, element("span", { className: "sr" }, `${verdict}, `), said),
+      element("small", {}, element("span", { className: "sr" }, `${words}, `), said),
     );
   };
 
@@ -131,6 +133,7 @@ function drawPairs(container) {
     heading("row", name, "name"),
     ...names.map((_, column) => cell(
       row === column ? null : between(row, column), row > column, row === column,
+      single.includes(row) || single.includes(column),
     )),
   ));
   const id = `${container.id}-caption`;

@@ -27,6 +27,7 @@ _MEANINGS = {
     "equivalent": "equivalent: any difference is within the declared margin",
     "undecided": "undecided: the data show neither",
 }
+_SINGLE = "Tinted: one run of a system that seeds change, so of checkpoints, not of systems."
 _VERDICTS = ("better", "worse", "negligible", "equivalent", "undecided")
 _OPPOSITE = {"better": "worse"}
 
@@ -55,6 +56,7 @@ def _data(square: Pairs) -> dict[str, object]:
         "caption": square.caption,
         "names": [one_line(name) for name in square.names],
         "mark": square.mark,
+        "single": sorted(square.single),
         "decimals": 2 if square.metric.percent else 3,
         "verdicts": _VERDICTS,
         "pairs": [
@@ -102,9 +104,10 @@ def _key(square: Pairs) -> Html:
         if margin is None
         else f"Declared margin: {number(margin, square.metric)}."
     )
-    family = f"p-values are adjusted by Holm over the pairs of this table ({square.family})."
+    family = f"p-values are adjusted for all {square.family} pairs that were compared."
     words = join(_meanings(declared=margin is not None), "; ")
-    return tag("p", words, f". {family} {declared}", class_="key")
+    single = tag("span", _SINGLE, class_="checkpoint") if square.single else ""
+    return tag("p", words, f". {family} {declared} ", single, class_="key")
 
 
 def _meanings(*, declared: bool) -> Iterator[Html]:

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from harness.metrics import Metric
 from leaderboards.document import Line, Results, Score
-from leaderboards.numbers import EMPTY, TIED, UNDEFINED, arrow, rank_set
+from leaderboards.numbers import EMPTY, EXPLORATORY, TIED, UNDEFINED, arrow, rank_set
 from leaderboards.rendering.html.drawings import (
     Axis,
     axis_of,
@@ -29,7 +29,11 @@ from leaderboards.rendering.html.tables import scrolling
 __all__ = ["ResultsTable"]
 
 _TIED = "not separated from the best"
-_MARK = tag("span", TIED, class_="tied", aria_hidden="true")
+_CLAIM = "no other row is significantly better in the metric that ranks (all pairs, error ≤ 5 %)"
+_EXPLORED = (
+    "the same in another metric, exploratory: each metric is a family of its own, so that over all"
+    " of them a false mark is expected more often"
+)
 _Slot = tuple[int, Metric, Axis]
 
 
@@ -65,9 +69,15 @@ class ResultsTable:
             class_="results",
         )
         none = tag("p", "No row of this table matches the filters.", class_="none", hidden=True)
-        mark = f" {_TIED}: no other row is significantly better in this metric."
-        key_ = [tag("p", _MARK, mark, class_="key")] if self.shown.ranked > 1 else []
+        key_ = self._key() if self.shown.ranked > 1 else ()
         return join((scrolling(table, f"{self.name}-caption"), none, *key_), "\n")
+
+    def _key(self) -> Iterator[Html]:
+        """What the marks that stand in the table mean."""
+        scores = [score for line in self.shown.lines for score in line.scores.values()]
+        for exploratory, words in ((False, _CLAIM), (True, _EXPLORED)):
+            if any(score.leads and score.exploratory == exploratory for score in scores):
+                yield tag("p", _mark(exploratory=exploratory), f" {_TIED}: {words}.", class_="key")
 
     @property
     def _apart(self) -> bool:
@@ -168,18 +178,27 @@ def _share(line: Line) -> str | None:
     return line.seeds if line.seeds.isdecimal() else None
 
 
+def _mark(*, exploratory: bool) -> Html:
+    """The mark of the tie group at the top, which says what it claims where the pointer rests."""
+    shown, words = (EXPLORATORY, _EXPLORED) if exploratory else (TIED, _CLAIM)
+    return tag("span", shown, class_="tied", title=words, aria_hidden="true")
+
+
 def _rank_of(score: Score, place: int, ranked: int, grid: str) -> Html:
     if score.rank is None:
         return tag("span", EMPTY, data_metric=place)
     best, worst = score.rank
     words = rank_set(score.rank)
     spoken = f"rank {best}" if best == worst else f"ranks {best} to {worst}"
+    mark = _mark(exploratory=score.exploratory)
     return tag(
         "span",
         draw_rank(score.rank, ranked, grid),
         tag("span", words, aria_hidden="true"),
         hidden(f"{spoken} of {ranked}"),
-        tag("small", _MARK, "top tie group") if score.leads else "",
+        tag("small", mark, "top tie group") if score.leads else "",
+        tag("small", "exploratory", title=_EXPLORED) if score.exploratory else "",
+        class_="exploratory" if score.exploratory else None,
         data_metric=place,
         data_sort=1000 * best + worst,
     )
@@ -210,7 +229,8 @@ def _cell(line: Line, metric: Metric) -> Html:
         missing = sum(map(math.isnan, score.values))
         some = f" in {missing} of {len(score.values)}" if missing < len(score.values) else ""
         return tag("td", UNDEFINED, tag("small", f" undefined{some}"), class_="number")
-    tied = join((_MARK, hidden(f"{_TIED} "))) if score.leads else ""
+    mark, words = _mark(exploratory=score.exploratory), hidden(f"{_TIED} ")
+    tied = join((mark, words)) if score.leads else ""
     spread = "" if math.isnan(score.sd) else tag("small", f" ± {number(score.sd, metric)}")
     mean = typeset(score.printed) or number(score.mean, metric)
     return tag("td", tied, mean, spread, class_="number", data_sort=key(score.mean))

@@ -3,7 +3,7 @@
 Everything is read off stored predictions. Areas are means over cells, with equal weights: of ten
 rates for a curve, of a hundred cells for a map.
 
-Shapes: S seeds, C conditions, N clips, D draws.
+Shapes: S seeds, C conditions, N clips.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from harness.metrics import Metric
-from harness.metrics.base import Values
+from harness.metrics import Metric, Values
 from harness.spec.conditions import (
     MODALITIES,
     RATES,
@@ -29,8 +26,9 @@ from harness.spec.conditions import (
 )
 from harness.spec.laws import laws
 from harness.stats import Field, Ranking, rank
-from harness.stats.surface import Extreme, Sample, Surface, largest, sample
-from leaderboards.model import Grid, Row, Track, once
+from harness.stats.estimate import Estimate
+from harness.stats.surface import Extreme, Surface, largest, sample
+from leaderboards.model import Grid, Row, Track, is_checkpoint, once
 
 __all__ = [
     "AREAS",
@@ -43,8 +41,6 @@ __all__ = [
     "reliability",
     "study",
 ]
-
-DRAWS = 10_000
 
 _HOWS: tuple[How, ...] = ("element", "block", "modality")
 _KINDS = ("noise", *_HOWS)
@@ -121,12 +117,14 @@ class Gain:
         checkpoint: Label of the row of the same system that answers every cell at once.
         condition: The cell with the largest gain.
         gain: Specialist less checkpoint there, positive where the specialist is better.
+        of_checkpoints: Whether a row ran once although seeds change it.
     """
 
     specialists: tuple[str, ...]
     checkpoint: str
     condition: str
     gain: Extreme
+    of_checkpoints: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,7 +136,8 @@ class Reliability:
         conditions: Names of the C cells, the clean one first.
         rows: Rows with runs that answer the whole grid, constants among them.
         ranked_by: Name of the area that ranks.
-        rankings: Track -> ranking of its complete rows by that area, from two of them on.
+        rankings: Track -> ranking of its complete rows by that area, from two of them on; one run
+            of a system that seeds change is not among them.
         crossed: Comparisons of all complete rows, where there are several tracks: ranks among them
             mean nothing.
         gains: One-Checkpoint-for-All, system by system.
@@ -196,13 +195,12 @@ def reliability(grid: Grid) -> Reliability | None:
     return study(grid, grid.selection)
 
 
-def study(board: Grid, metric: Metric, draws: int = DRAWS) -> Reliability | None:
-    """Resample every row of a corpus under all conditions; None where there are none.
+def study(board: Grid, metric: Metric) -> Reliability | None:
+    """Every row of a corpus under all conditions; None where there are none.
 
     Args:
         board: Rows of a suite on one corpus.
         metric: A function of sums over clips: MAE, Corr, accuracies, F1.
-        draws: D.
 
     Raises:
         SpecError: For a metric of ranks.
@@ -211,18 +209,18 @@ def study(board: Grid, metric: Metric, draws: int = DRAWS) -> Reliability | None
     if board.under is None:
         return None
     conditions = tuple(condition.name for condition in grid(board.corruption))
-    among = sample(board.truth, draws)
+    among = sample(board.truth)
     areas = areas_of(conditions)
     ranked_by = next(iter(areas), "clean")
-    found, drawn, cells = [], dict[str, Values](), dict[str, Surface]()
+    found, leading, cells = [], dict[str, Estimate](), dict[str, Surface]()
     needed = _trained_for(board, conditions)
     for row in board.rows:
         if not row.runs or row.system == "submission":
             continue
         surface = Surface.of(row.label, board.under(row), metric, among)
         found.append(_row(row, surface, conditions, areas, metric))
-        drawn[row.label] = surface.area(areas.get(ranked_by, [0]))[1]
-        cells[row.label] = _at(surface, needed)
+        leading[row.label] = surface.area(areas.get(ranked_by, [0]))
+        cells[row.label] = surface.only(needed)
     tracks = _tracks(found)
     every = [one for own in tracks.values() for one in own]
     return Reliability(
@@ -231,11 +229,11 @@ def study(board: Grid, metric: Metric, draws: int = DRAWS) -> Reliability | None
         rows=tuple(found),
         ranked_by=ranked_by,
         rankings={
-            track: rank(_field(own, drawn, ranked_by, metric, among))
+            track: rank(_field(ranked, leading, board, metric))
             for track, own in tracks.items()
-            if len(own) > 1
+            if len(ranked := [row for row in own if not is_checkpoint(row)]) > 1
         },
-        crossed=rank(_field(every, drawn, ranked_by, metric, among)) if len(tracks) > 1 else None,
+        crossed=rank(_field(every, leading, board, metric)) if len(tracks) > 1 else None,
         gains=tuple(_gains(found, cells, [conditions[place] for place in needed], metric)),
     )
 
@@ -282,8 +280,9 @@ def _subsets() -> list[tuple[str, ...]]:
 
 
 def _area(surface: Surface, places: Sequence[int], *, unseen: bool = False) -> Area:
-    low, high = surface.interval(places)
-    return Area(value=surface.area(places)[0], low=low, high=high, unseen=unseen)
+    found = surface.area(places)
+    low, high = found.reference.interval()
+    return Area(value=found.value, low=low, high=high, unseen=unseen)
 
 
 def _sign(metric: Metric) -> float:
@@ -295,40 +294,29 @@ def _worst(surface: Surface, conditions: Sequence[str], metric: Metric) -> tuple
     """Among the cells that leave something; there, every system is asked."""
     asked = [i for i, name in enumerate(conditions) if not Condition.parse(name).leaves_nothing]
     sign = _sign(metric)
-    found = largest(sign * surface.values[asked], sign * surface.drawn[asked])
+    found = largest([surface.area([place]) * sign for place in asked])
     low, high = sorted((sign * found.low, sign * found.high))
     worst = dataclasses.replace(found, value=sign * found.value, low=low, high=high)
     return worst, conditions[asked[found.place]]
 
 
-def _tracks(rows: Sequence[RowReliability]) -> dict[Track, list[RowReliability]]:
-    """The complete rows that may be ranked: no constants, none trained for one condition."""
-    found: dict[Track, list[RowReliability]] = {}
-    for one in rows:
-        if (
-            not one.row.reference
-            and not one.row.missing_runs
-            and one.row.training_corruption in laws
-        ):
-            found.setdefault(one.row.track, []).append(one)
+def _tracks(rows: Sequence[RowReliability]) -> dict[Track, list[Row]]:
+    """The complete rows that are compared: no constants, none trained for one condition."""
+    found: dict[Track, list[Row]] = {}
+    for row in (one.row for one in rows):
+        if not row.reference and not row.missing_runs and row.training_corruption in laws:
+            found.setdefault(row.track, []).append(row)
     return found
 
 
 def _field(
-    rows: Sequence[RowReliability],
-    drawn: Mapping[str, Values],
-    area: str,
-    metric: Metric,
-    among: Sample,
+    rows: Sequence[Row], leading: Mapping[str, Estimate], board: Grid, metric: Metric
 ) -> Field:
     return Field(
         metric=metric,
-        dataset=among.truth.dataset.name,
-        names=tuple(one.row.label for one in rows),
-        values=np.array([one.areas[area].value if one.areas else one.clean for one in rows]),
-        drawn=np.stack([drawn[one.row.label].round(12) for one in rows]),
-        seeds=tuple(len(one.row.runs) for one in rows),
-        videos=among.videos.shape[1],
+        dataset=board.corpus.dataset.name,
+        estimates={row.label: leading[row.label] for row in rows},
+        seeds=tuple(len(row.runs) for row in rows),
     )
 
 
@@ -336,11 +324,6 @@ def _trained_for(board: Grid, conditions: Sequence[str]) -> list[int]:
     """Places of the cells that some row was trained for."""
     trained = {row.training_corruption for row in board.rows}
     return [place for place, name in enumerate(conditions) if place and name in trained]
-
-
-def _at(surface: Surface, places: Sequence[int]) -> Surface:
-    chosen = list(places)
-    return Surface(values=surface.values[chosen], drawn=surface.drawn[chosen])
 
 
 def _gains(
@@ -371,15 +354,15 @@ def _gain(
     metric: Metric,
 ) -> Gain:
     one, sign = cells[checkpoint.label], _sign(metric)
-    values, drawn = [], []
+    gains = []
     for row in specialists:
-        place, own = trained.index(row.training_corruption), cells[row.label]
-        values.append(sign * (one.values[place] - own.values[place]))
-        drawn.append(sign * (one.drawn[place] - own.drawn[place]))
-    found = largest(np.array(values), np.stack(drawn))
+        place = [trained.index(row.training_corruption)]
+        gains.append((one.area(place) - cells[row.label].area(place)) * sign)
+    found = largest(gains)
     return Gain(
         specialists=tuple(row.label for row in specialists),
         checkpoint=checkpoint.label,
         condition=specialists[found.place].training_corruption,
         gain=found,
+        of_checkpoints=any(map(is_checkpoint, (checkpoint, *specialists))),
     )

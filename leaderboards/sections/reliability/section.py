@@ -9,9 +9,10 @@ from harness.spec.conditions import seen
 from harness.spec.laws import laws
 from leaderboards.document import Block, Fold, Heading, Table, text
 from leaderboards.model import Grid, Track
+from leaderboards.sections._rows import could_be_best
 from leaderboards.sections.contract import CorpusSection
 from leaderboards.sections.reliability import tables
-from leaderboards.sections.reliability.analysis import DRAWS, Reliability, reliability
+from leaderboards.sections.reliability.analysis import Reliability, reliability
 
 __all__ = ["SECTION"]
 
@@ -19,9 +20,10 @@ __all__ = ["SECTION"]
 _AREAS = (
     "One checkpoint answers every cell. An area is the mean over the cells of a curve (rates 0 to"
     " 0.9) or of a map (10 × 10 strengths of noise λ and rates of missingness η); spectrum is the"
-    " mean of the three maps. In brackets: 95 % intervals on new seeds and new source videos,"
-    " {draws:,} draws; that of the worst cell holds for whichever cell is truly worst. Where"
-    " nothing of a clip is left, every row answers the training mean; that cell is in no area."
+    " mean of the three maps. In brackets: 95 % intervals for new seeds and new source videos; that"
+    " of the worst cell holds for whichever cell is truly worst. Where nothing of a clip is left,"
+    " every row answers the training mean; that cell is in no area. One run of a system that seeds"
+    " change is never ranked, and what is said of it is said of that checkpoint."
 )
 _GAINS = (
     "One checkpoint for all: a row trained for a single condition counts in that cell alone. The"
@@ -41,7 +43,7 @@ def _blocks(grid: Grid) -> Iterator[Block]:
     cells = len(found.conditions)
     title = f"Reliability, {found.metric.title}: {cells} conditions, {grid.corruption}"
     yield Heading(3, text(title))
-    yield text(_AREAS.format(draws=DRAWS))
+    yield text(_AREAS)
     for track in tables.tracks(found):
         yield from _of_track(found, track)
     yield from _folded(f"Across training, by area: {found.ranked_by}", tables.crossing(found))
@@ -66,6 +68,8 @@ def _of_track(found: Reliability, track: Track) -> Iterator[Block]:
     about = laws[law].about if law in laws else "trained for one condition"
     yield text(f"{_trained(law)} ({about}). {_unseen(law)}")
     yield _captioned(tables.areas(found, track), "Areas of the reliability spectrum")
+    if track in found.rankings:
+        yield from could_be_best(found.rankings[track], f"the area of {found.ranked_by}")
     for title, table in (
         ("Fixed sets of modalities", tables.sets(found, track)),
         ("One modality hit at a time", tables.breakdown(found, track)),

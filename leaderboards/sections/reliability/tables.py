@@ -13,7 +13,7 @@ from harness.spec.laws import laws
 from harness.stats import Pairing
 from leaderboards.document import Column, Table
 from leaderboards.literature import PublishedRow, lines, of_conditions
-from leaderboards.model import Track, plain_first
+from leaderboards.model import Track, is_checkpoint, plain_first
 from leaderboards.numbers import EMPTY, TIED, UNDEFINED, arrow, bounds, number, rank_set
 from leaderboards.sections.reliability.analysis import Area, Gain, Reliability, RowReliability
 
@@ -160,23 +160,25 @@ def breakdown(found: Reliability, track: Track) -> Table:
 def pairs(found: Reliability, track: Track) -> Table:
     """Every two ranked rows of a track, by the area that ranks."""
     ranking = found.rankings.get(track)
-    return _pairs(() if ranking is None else ranking.pairs, found.metric)
+    return _pairs(() if ranking is None else ranking.pairs, found)
 
 
 def crossing(found: Reliability) -> Table:
     """Every two rows of different tracks: what they were trained on and the systems at once."""
     if found.crossed is None:
-        return _pairs((), found.metric)
+        return _pairs((), found)
     known = {one.row.label: one.row.track for one in found.rows}
     apart = [pair for pair in found.crossed.pairs if known[pair.a] != known[pair.b]]
-    return _pairs(apart, found.metric)
+    return _pairs(apart, found)
 
 
-def _pairs(shown: Sequence[Pairing], metric: Metric) -> Table:
+def _pairs(shown: Sequence[Pairing], found: Reliability) -> Table:
+    metric = found.metric
+    single = {one.row.label for one in found.rows if is_checkpoint(one.row)}
     return Table(
         columns=(
             *(Column(title, "left") for title in ("A", "B")),
-            *(Column(title) for title in ("A - B", "95 %", "p", "p (Holm)", "verdict")),
+            *(Column(title) for title in ("A - B", "95 %", "p", "p (all pairs)", "verdict")),
         ),
         rows=tuple(
             (
@@ -185,8 +187,8 @@ def _pairs(shown: Sequence[Pairing], metric: Metric) -> Table:
                 number(pair.effect, metric),
                 bounds(pair.low, pair.high, metric),
                 defined(pair.p_value, ".4f", UNDEFINED),
-                defined(pair.p_holm, ".4f", UNDEFINED),
-                pair.verdict(),
+                defined(pair.p_adjusted, ".4f", UNDEFINED),
+                "checkpoint " * (not single.isdisjoint((pair.a, pair.b))) + pair.verdict(),
             )
             for pair in shown
         ),
@@ -222,9 +224,10 @@ def verdict(found: Gain) -> str:
     """Whether one checkpoint is enough, as far as the interval says."""
     if not math.isfinite(found.gain.value):
         return "undefined"
-    if found.gain.low > 0:
-        return "a specialist is better"
-    return "no specialist is better" if found.gain.high < 0 else "undecided"
+    if found.gain.low <= 0 <= found.gain.high:
+        return "undecided"
+    about = "checkpoints: " if found.of_checkpoints else ""
+    return about + ("a specialist is better" if found.gain.low > 0 else "no specialist is better")
 
 
 def literature(dataset: str) -> Table:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness._util.canonical import Json
+from harness.stats.estimate import Estimate
+from harness.stats.surface import Extreme
 from leaderboards.model import Board
 from leaderboards.sections.transfer.analysis import (
     Standing,
     TransferContest,
-    TransferEstimate,
     Versus,
+    WorstDifference,
     contests_of,
 )
 
@@ -38,8 +40,12 @@ def _record(contest: TransferContest, standing: Standing, *, bound: bool) -> dic
         "stratum": standing.track.title,
         "settings": standing.pick.settings,
         "rank": list(ranking.rank_of(standing.algorithm)) if ranking and ranked else None,
+        "could_be_best": standing.algorithm in ranking.could_be_best
+        if ranking and ranked
+        else None,
+        "about": "checkpoints" if standing.is_checkpoint else "systems",
         "mean": _estimate(standing.mean),
-        "worst": _estimate(standing.worst),
+        "worst": _extreme(standing.worst),
         "worst_target": standing.worst_target or None,
         "transfers": _estimates(standing.by_transfer),
         "recalibrated": _estimates(standing.recalibrated),
@@ -54,18 +60,23 @@ def _versus(found: Versus | None) -> Json:
     return {
         "baseline": found.baseline,
         "mean": _estimate(found.mean),
-        "worst": _estimate(found.worst),
+        "worst": _extreme(found.worst),
         "transfers": _estimates(found.by_transfer),
         "p_holm": found.p_holm,
+        "about": "checkpoints" if found.of_checkpoints else "systems",
     }
 
 
-def _estimates(found: Mapping[str, TransferEstimate]) -> dict[str, Json]:
+def _estimates(found: Mapping[str, Estimate]) -> dict[str, Json]:
     return {corpus: _estimate(estimate) for corpus, estimate in found.items()}
 
 
-def _estimate(estimate: TransferEstimate | None) -> Json:
+def _estimate(estimate: Estimate | None) -> Json:
     if estimate is None:
         return None
-    low, high = estimate.interval
+    low, high = estimate.reference.interval()
     return {"value": estimate.value, "low": low, "high": high}
+
+
+def _extreme(found: Extreme | WorstDifference | None) -> Json:
+    return None if found is None else {"value": found.value, "low": found.low, "high": found.high}

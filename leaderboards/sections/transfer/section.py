@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterator
 
 from leaderboards.document import Block, Heading, PerFormat, Table, text
-from leaderboards.model import DRAWS, Board, plain_first
+from leaderboards.model import Board, plain_first
+from leaderboards.sections._rows import could_be_best
 from leaderboards.sections.contract import BoardSection
 from leaderboards.sections.transfer import tables
 from leaderboards.sections.transfer.analysis import TransferContest, contests_of
@@ -16,11 +17,11 @@ __all__ = ["SECTION"]
 
 _SCALE = (
     "MAE on labels in [-1, 1] (MOSI and MOSEI divided by 3): mean over seeds, in brackets its 95 %"
-    " interval on new seeds and new source videos of the test split ({draws:,} draws). Targets"
-    " weigh the same in their mean, however many transfers lead to them; the interval of the worst"
-    " target is over the worst of each draw. Ranks are those of the mean. Constants are learned"
-    " from the sources' labels alone: train_mean is the source mean. In-domain bounds were trained"
-    " on the target and are never ranked."
+    " interval for new seeds and new source videos of the test split. Targets weigh the same in"
+    " their mean, however many transfers lead to them; the interval of the worst target holds for"
+    " whichever target is truly worst. Ranks are those of the mean. Constants are learned from the"
+    " sources' labels alone: train_mean is the source mean. In-domain bounds were trained on the"
+    " target and are never ranked, nor is one run of an algorithm that seeds change."
 )
 _NEUTRAL = (
     "The scales meet at 0, but 0 is not the same neutral: raters of CH-SIMS chose among three"
@@ -28,7 +29,10 @@ _NEUTRAL = (
 )
 _VERSUS = (
     "Below 0: better than plain training. ERM is the row called so with the same network, or the"
-    " only one called so; p is adjusted for all algorithms of this table."
+    " only one called so; p is of the mean, adjusted by Holm for all algorithms of this table. The"
+    " difference of two worst targets lies between the smallest and the largest difference on a"
+    " target: its interval spans simultaneous 95 % bands of those, so that it is wide rather than"
+    " too narrow."
 )
 _LINE = (
     "As predicted → after the straight line that fits the sources' validation clips best. What the"
@@ -49,7 +53,7 @@ def _blocks(board: Board) -> Iterator[Block]:
     yield PerFormat(page=(Heading(2, text(_TITLE)),))
     for contest in found:
         yield Heading(3, text(contest.family.title))
-        yield text(_SCALE.format(draws=DRAWS))
+        yield text(_SCALE)
         yield from _of_contest(contest, int(str(board.protocol.get("settings", 1))))
     yield text(_NEUTRAL)
 
@@ -60,6 +64,8 @@ def _of_contest(contest: TransferContest, settings: int) -> Iterator[Block]:
         if len(tracks) > 1:
             yield Heading(3, text(track.title))
         yield _captioned(tables.standings(contest, track), "MAE on every transfer")
+        if track in contest.rankings:
+            yield from could_be_best(contest.rankings[track], "the mean over targets")
     if contest.versus:
         yield from _titled("Against ERM", _VERSUS, tables.versus(contest))
     yield from _titled("Ranking or scale", _LINE, tables.recalibrated(contest))

@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from harness._util.printed import defined
 from harness.data.datasets import datasets
 from harness.metrics import metrics
+from harness.stats.estimate import Estimate
 from leaderboards.document import Table, left, right
 from leaderboards.model import Track
 from leaderboards.numbers import EMPTY, UNDEFINED, bounds, number, rank_set
-from leaderboards.sections._rows import encoded, seeds
-from leaderboards.sections.transfer.analysis import Standing, TransferContest, TransferEstimate
+from leaderboards.sections._rows import encoded, numbered, seeds
+from leaderboards.sections.transfer.analysis import Standing, TransferContest
 from leaderboards.sections.transfer.picks import RULES
 
 __all__ = ["recalibrated", "rules", "standings", "versus"]
 
 _MAE = metrics["mae"]
+_CHECKPOINTS = "one run of a system that seeds change: of these checkpoints, not of the systems"
 
 
 def standings(contest: TransferContest, track: Track) -> Table:
@@ -47,9 +49,10 @@ def standings(contest: TransferContest, track: Track) -> Table:
 
 def _standing(standing: Standing, name: str, rank: str, places: Sequence[str]) -> tuple[str, ...]:
     row, found = standing.pick.row, standing.by_transfer
-    worst = _estimate(standing.worst)
-    if standing.worst is not None:
-        worst += f", {datasets[standing.worst_target].title}"
+    worst = EMPTY
+    if (most := standing.worst) is not None:
+        shown = f"{number(most.value, _MAE)} {bounds(most.low, most.high, _MAE)}"
+        worst = f"{shown}, {datasets[standing.worst_target].title}"
     cells = (_estimate(found.get(place)) for place in places)
     return (name, encoded(row), seeds(row), rank, _estimate(standing.mean), worst, *cells)
 
@@ -64,6 +67,8 @@ def _rank(contest: TransferContest, standing: Standing) -> str:
 
 def versus(contest: TransferContest) -> Table:
     """Every algorithm less ERM: below 0 is better than plain training."""
+    notes: list[str] = []
+    marks = [numbered([_CHECKPOINTS] if v.of_checkpoints else [], notes) for v in contest.versus]
     return Table(
         columns=(
             *left("Algorithm - ERM"),
@@ -71,14 +76,15 @@ def versus(contest: TransferContest) -> Table:
         ),
         rows=tuple(
             (
-                f"{found.algorithm} - {found.baseline}",
+                f"{found.algorithm} - {found.baseline}{mark}",
                 _difference(found.mean),
                 _p(found.p_holm),
-                _difference(found.worst),
+                _signed(found.worst.value, found.worst.low, found.worst.high),
                 *(_difference(found.by_transfer[g.corpus.name]) for g in contest.family.grids),
             )
-            for found in contest.versus
+            for found, mark in zip(contest.versus, marks, strict=True)
         ),
+        notes=tuple(notes),
     )
 
 
@@ -129,15 +135,18 @@ def _titles(contest: TransferContest) -> tuple[str, ...]:
     return tuple(f"{'+'.join(d.sources)} → {datasets[d.target].title} ↓" for d in found)
 
 
-def _estimate(estimate: TransferEstimate | None) -> str:
+def _estimate(estimate: Estimate | None) -> str:
     if estimate is None:
         return EMPTY
-    return f"{number(estimate.value, _MAE)} {bounds(*estimate.interval, _MAE)}"
+    return f"{number(estimate.value, _MAE)} {bounds(*estimate.reference.interval(), _MAE)}"
 
 
-def _difference(estimate: TransferEstimate) -> str:
-    interval = bounds(*estimate.interval, _MAE, signed=True)
-    return f"{number(estimate.value, _MAE, signed=True)} {interval}"
+def _difference(estimate: Estimate) -> str:
+    return _signed(estimate.value, *estimate.reference.interval())
+
+
+def _signed(value: float, low: float, high: float) -> str:
+    return f"{number(value, _MAE, signed=True)} {bounds(low, high, _MAE, signed=True)}"
 
 
 def _p(value: float) -> str:

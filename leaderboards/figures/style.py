@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CEILING",
+    "CONSTANT",
     "DARK",
     "FAINT",
-    "FLOOR",
     "GRID",
     "INK",
     "OTHER",
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 INK, FAINT, GRID, PAGE = "#1f2328", "#59636e", "#d1d9e0", "#ffffff"
-SYSTEM, FLOOR, CEILING, OTHER = "#0072b2", "#d55e00", "#009e73", "#8c959f"
+SYSTEM, CONSTANT, CEILING, OTHER = "#0072b2", "#d55e00", "#009e73", "#8c959f"
 TINT = "#e3eff7"
 """Behind rows that stand out."""
 
@@ -60,7 +60,7 @@ DARK = {
     GRID: "#3d444d",
     PAGE: "#0d1117",
     SYSTEM: "#56b4e9",
-    FLOOR: "#e69f00",
+    CONSTANT: "#e69f00",
     OTHER: "#6e7681",
     TINT: "#14283a",
 }

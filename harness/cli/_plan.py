@@ -1,4 +1,4 @@
-"""``msa run --plan``: a suite's price as a table and a few lines."""
+"""``msa run --plan``: what a suite takes, as a table and a few lines."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from harness.cli._output import echo_json, echo_table
 
 if TYPE_CHECKING:
     from harness.home import Home
-    from harness.runs.pricing import Price, Quote
+    from harness.runs.pricing import RowEstimate, SuiteEstimate
     from harness.spec import Suite
 
-__all__ = ["duration", "price"]
+__all__ = ["duration", "print_plan"]
 
 _NUMBERS = frozenset({"cells", "stored", "failed", "missing", "each", "memory"})
 
 
-def price(
+def print_plan(
     suite: Suite, home: Home, *, device: str, jobs: int, only: Sequence[str], as_json: bool
 ) -> None:
     """Print what a run would do and take."""
-    from harness.runs.pricing import quote
+    from harness.runs.pricing import estimate_suite
 
-    quoted = quote(suite, home, device=device, jobs=jobs, only=only)
+    estimated = estimate_suite(suite, home, device=device, jobs=jobs, only=only)
     if as_json:
-        echo_json(quoted.record())
+        echo_json(estimated.record())
         return
-    echo_table([_row(item) for item in quoted.prices], right=_NUMBERS)
-    for line in _summary(quoted):
+    echo_table([_row(item) for item in estimated.rows], right=_NUMBERS)
+    for line in _summary(estimated):
         typer.echo(line)
 
 
@@ -51,7 +51,7 @@ def _two_digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def _row(item: Price) -> dict[str, object]:
+def _row(item: RowEstimate) -> dict[str, object]:
     each = item.each
     remarks = [*([item.reason] if item.reason else [each.detail]), *item.needs]
     return {
@@ -68,23 +68,23 @@ def _row(item: Price) -> dict[str, object]:
     }
 
 
-def _summary(quoted: Quote) -> Iterator[str]:
-    device, jobs, longest = quoted.device, quoted.jobs, quoted.longest
-    waiting = sum(item.to_run for item in quoted.prices)
-    stored = sum(item.stored for item in quoted.prices)
-    failed = sum(item.failed for item in quoted.prices)
+def _summary(estimated: SuiteEstimate) -> Iterator[str]:
+    device, jobs, longest = estimated.device, estimated.jobs, estimated.longest
+    waiting = sum(item.to_run for item in estimated.rows)
+    stored = sum(item.stored for item in estimated.rows)
+    failed = sum(item.failed for item in estimated.rows)
     yield ""
     yield f"{waiting} cells to run ({failed} of them failed before), {stored} already stored"
     if longest is not None and longest.each.seconds is not None:
         yield (
-            f"about {quoted.path / 3600:,.2f} hours on {device} with --jobs {jobs}:"
-            f" {quoted.seconds / 3600:,.2f} hours of work, the longest cell"
+            f"about {estimated.path / 3600:,.2f} hours on {device} with --jobs {jobs}:"
+            f" {estimated.seconds / 3600:,.2f} hours of work, the longest cell"
             f" {duration(longest.each.seconds)} ({longest.label} on {longest.corpus})"
         )
-    if quoted.unknown:
+    if estimated.unknown:
         yield (
-            f"not yet measured: {quoted.unknown} cells; after"
-            f" `msa run {quoted.suite} --seeds 1` this says what the rest takes"
+            f"not yet measured: {estimated.unknown} cells; after"
+            f" `msa run {estimated.suite} --seeds 1` this says what the rest takes"
         )
     if device == "cuda" and jobs > 1 and longest is not None:
         yield "these hours take each worker to have a device, or enough of one, to itself"

@@ -1,4 +1,4 @@
-"""What commands that ask a model share: its server as options, progress on standard error."""
+"""What commands that query a model share: its server as options, progress on standard error."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from harness.errors import SpecError
 if TYPE_CHECKING:
     from harness.data.corpus import Corpus
     from harness.home import Home
-    from mllm_eval.client import Client
-    from mllm_eval.client.journal import Answer
+    from mllm_eval.client import Answer, Client
     from mllm_eval.model.card import ModelCard
     from mllm_eval.prompt.instruction import Language
 
@@ -99,11 +98,11 @@ class Ticker:
 
     def __init__(self) -> None:
         self._count = 0
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
 
     def __call__(self, answer: Answer) -> None:
         """Count an answer."""
         self._count += 1
-        if time.monotonic() - self._told >= _EVERY:
-            self._told = time.monotonic()
+        if time.monotonic() - self._reported >= _EVERY:
+            self._reported = time.monotonic()
             typer.echo(f"{self._count} answers", err=True)

@@ -1,4 +1,4 @@
-"""A suite's price: its rows, its totals, its longest path. Nothing is fetched or written."""
+"""What a suite takes: its rows, its totals, its longest path. Nothing is fetched or written."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from harness.runs.costs import costs_of
 from harness.runs.driver import select_cells
 from harness.runs.plan import Cell, make_plan
 from harness.runs.pricing.estimates import CostEstimate, Target, estimate
-from harness.runs.pricing.standins import AtHand
+from harness.runs.pricing.placeholders import AtHand
 from harness.runs.store import RunStore
 from harness.spec import Suite
 
-__all__ = ["Price", "Quote", "quote"]
+__all__ = ["RowEstimate", "SuiteEstimate", "estimate_suite"]
 
 _COUNTS = ("cells", "stored", "failed", "missing", "to_run")
 _UNKNOWN = CostEstimate()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Price:
+class RowEstimate:
     """One row on one corpus.
 
     Args:
@@ -61,7 +61,7 @@ class Price:
         return self.to_run * (self.each.seconds or 0.0)
 
     def record(self) -> dict[str, Json]:
-        """The price as JSON, unrounded."""
+        """The estimate as JSON, unrounded."""
         return {
             "corpus": self.corpus,
             "label": self.label,
@@ -73,36 +73,36 @@ class Price:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quote:
-    """The price of a suite.
+class SuiteEstimate:
+    """What a suite takes.
 
     Args:
         suite: Its name.
         device: Kind of device, ``cpu`` or ``cuda``.
         jobs: Worker processes.
-        prices: Rows on corpora, in plan order.
+        rows: Rows on corpora, in plan order.
     """
 
     suite: str
     device: str
     jobs: int
-    prices: tuple[Price, ...]
+    rows: tuple[RowEstimate, ...]
 
     @property
     def unknown(self) -> int:
         """Cells to run whose like was never run; they are in no sum of seconds."""
-        return sum(price.to_run for price in self.prices if price.each.seconds is None)
+        return sum(row.to_run for row in self.rows if row.each.seconds is None)
 
     @property
     def seconds(self) -> float:
         """The work of all cells to run."""
-        return sum(price.seconds for price in self.prices)
+        return sum(row.seconds for row in self.rows)
 
     @property
-    def longest(self) -> Price | None:
+    def longest(self) -> RowEstimate | None:
         """The row whose single cells take longest."""
-        waiting = [price for price in self.prices if price.to_run and price.each.seconds]
-        return max(waiting, key=lambda price: price.each.seconds or 0.0, default=None)
+        waiting = [row for row in self.rows if row.to_run and row.each.seconds]
+        return max(waiting, key=lambda row: row.each.seconds or 0.0, default=None)
 
     @property
     def path(self) -> float:
@@ -111,26 +111,26 @@ class Quote:
         return max(longest, self.seconds / self.jobs)
 
     def record(self) -> dict[str, Json]:
-        """The quote as JSON, unrounded."""
+        """The estimate as JSON, unrounded."""
         return {
             "suite": self.suite,
             "device": self.device,
             "jobs": self.jobs,
             "totals": {
-                **{name: sum(getattr(price, name) for price in self.prices) for name in _COUNTS},
+                **{name: sum(getattr(row, name) for row in self.rows) for name in _COUNTS},
                 "unknown": self.unknown,
                 "seconds": self.seconds,
                 "path_seconds": self.path,
                 "longest": None if self.longest is None else self.longest.record(),
             },
-            "rows": [price.record() for price in self.prices],
+            "rows": [row.record() for row in self.rows],
         }
 
 
-def quote(
+def estimate_suite(
     suite: Suite, home: Home, *, device: str = "cpu", jobs: int = 1, only: Sequence[str] = ()
-) -> Quote:
-    """Price a suite.
+) -> SuiteEstimate:
+    """Estimate what a suite takes.
 
     Args:
         suite: What would run.
@@ -149,15 +149,15 @@ def quote(
     corpora = {corpus.name: corpus for corpus in plan.corpora}
     kind = torch.device(device).type
     costs = [cost for cost in costs_of(store) if cost.device == kind]
-    prices, met = [], set[str]()
+    estimates, met = [], set[str]()
     for cells in _rows(select_cells(plan, only)):
         counted, job = _counts(cells, store, met), cells[0].job
         if job is not None:
             target = Target.of(job, corpora[job.spec.corpus], at_hand)
             each = estimate(target, costs)
             counted = replace(counted, each=each, needs=target.needs)
-        prices.append(counted)
-    return Quote(suite=suite.name, device=kind, jobs=jobs, prices=tuple(prices))
+        estimates.append(counted)
+    return SuiteEstimate(suite=suite.name, device=kind, jobs=jobs, rows=tuple(estimates))
 
 
 def _rows(cells: Iterable[Cell]) -> Iterable[list[Cell]]:
@@ -167,13 +167,13 @@ def _rows(cells: Iterable[Cell]) -> Iterable[list[Cell]]:
     return rows.values()
 
 
-def _counts(cells: Sequence[Cell], store: RunStore, met: set[str]) -> Price:
+def _counts(cells: Sequence[Cell], store: RunStore, met: set[str]) -> RowEstimate:
     """A row without its estimate; a cell that an earlier row has too is not counted again."""
     keys = {cell.job.spec.key for cell in cells if cell.job is not None} - met
     met |= keys
     stored = sum(key in store for key in keys)
     failed = sum(store.failure(key) is not None for key in keys)
-    return Price(
+    return RowEstimate(
         corpus=cells[0].corpus,
         label=cells[0].label,
         cells=len(keys),

@@ -1,7 +1,7 @@
-"""Stand-ins: the known sizes of corpora and text encoders that are not here.
+"""Placeholders: the known sizes of corpora, and of encoders' vocabularies, that are not here.
 
-With them a suite can be planned and priced where neither the features nor the weights have arrived.
-Nothing is fetched, generated or written.
+With them a suite can be planned, and its cost estimated, where neither the features nor the weights
+have arrived. Nothing is fetched, generated or written.
 """
 
 from __future__ import annotations
@@ -20,47 +20,36 @@ from harness.data.transfer.compose import Parts, is_transfer, parts_of
 from harness.data.twins import generate as twin
 from harness.errors import DataError
 from harness.runs.plan import Inventory
-from harness.text import PACKAGED, Blueprint, Encoder, find_encoder, is_unpacked
+from harness.text import PACKAGED, Encoder, find_encoder, is_unpacked
 from harness.text.synthetic import TWIN_ENCODER
 
-__all__ = ["AtHand", "blueprint", "is_absent", "stored_encoder"]
+__all__ = ["AtHand", "is_absent", "stored_encoder"]
 
 _ABSENT = "absent "
 _UNSEEN = "unseen"  # stands for any text
 
 
-def _size(hidden: int, layers: int, heads: int, *, wider: int = 4) -> dict[str, int]:
-    """Of a transformer whose feed-forward layers are ``wider`` times as wide as its states."""
-    return {
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "intermediate_size": wider * hidden,
-    }
-
-
-_ENGLISH, _CHINESE = {"vocab_size": 30522}, {"vocab_size": 21128}
-_ROBERTA = {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1}
-_BERT_SIZES = {
-    "bert-base-uncased": _size(768, 12, 12) | _ENGLISH,
-    "bert-large-uncased": _size(1024, 24, 16) | _ENGLISH,
-    "bert-base-chinese": _size(768, 12, 12) | _CHINESE,
-    "hfl/chinese-roberta-wwm-ext": _size(768, 12, 12) | _CHINESE,
-    "hfl/chinese-roberta-wwm-ext-large": _size(1024, 24, 16) | _CHINESE,
-    "minilm-l6": _size(384, 6, 12) | _ENGLISH,
-    "m3e-small": _size(512, 4, 8) | _CHINESE,
-    TWIN_ENCODER: _size(32, 2, 2, wider=2) | {"vocab_size": 485},
+_ENGLISH, _CHINESE = 30522, 21128
+_VOCABULARIES = {
+    "bert-base-uncased": _ENGLISH,
+    "bert-large-uncased": _ENGLISH,
+    "bert-base-chinese": _CHINESE,
+    "hfl/chinese-roberta-wwm-ext": _CHINESE,
+    "hfl/chinese-roberta-wwm-ext-large": _CHINESE,
+    "roberta-base": 50265,
+    "roberta-large": 50265,
+    "minilm-l6": _ENGLISH,
+    "m3e-small": _CHINESE,
+    TWIN_ENCODER: 485,
 }
-_ROBERTA_SIZES = {
-    "roberta-base": _size(768, 12, 12) | _ROBERTA,
-    "roberta-large": _size(1024, 24, 16) | _ROBERTA,
-}
+"""Token ids of published text encoders."""
+
 _FEWEST = 20  # clips of a split, about, that a scaled twin keeps
 
 
 @dataclass(frozen=True)
 class AtHand(Inventory):
-    """What is here already, and stand-ins for the rest."""
+    """What is here already, and placeholders for the rest."""
 
     def corpus(self, name: str) -> Corpus:
         """The stored corpus, else one of the published size without content.
@@ -81,8 +70,8 @@ class AtHand(Inventory):
 
     def vocabulary(self, name: str) -> int | None:
         """Token ids of the encoder that is here, else of the published one of that name."""
-        encoder = stored_encoder(name, self.home.cache) or blueprint(name)
-        return None if encoder is None else encoder.vocabulary
+        encoder = stored_encoder(name, self.home.cache)
+        return _VOCABULARIES.get(name) if encoder is None else encoder.vocabulary
 
     def _digest(self, name: str) -> str:
         encoder = stored_encoder(name, self.home.cache)
@@ -90,7 +79,7 @@ class AtHand(Inventory):
 
 
 def is_absent(mark: str) -> bool:
-    """Whether a fingerprint or digest is a stand-in's; no stored run has such a one."""
+    """Whether a fingerprint or digest is a placeholder's; no stored run has such a one."""
     return mark.startswith(_ABSENT)
 
 
@@ -123,26 +112,17 @@ def _is_local(name: str) -> bool:
     return any(cached.glob("*.safetensors"))  # else the hub would be asked
 
 
-def blueprint(name: str) -> Blueprint | None:
-    """The published size of a well-known encoder, None for any other."""
-    from transformers import BertConfig, RobertaConfig
-
-    if name in _ROBERTA_SIZES:
-        return Blueprint(RobertaConfig(**_ROBERTA_SIZES[name]))
-    return Blueprint(BertConfig(**_BERT_SIZES[name])) if name in _BERT_SIZES else None
-
-
 def _twin(name: str) -> Corpus:
     recipe = twin.recipe_of(name)
     clips = {
         split: max(_FEWEST, round(counts.clips * recipe.percent / 100))
         for split, counts in recipe.dataset.splits.items()
     }
-    return _stand_in(name, recipe.dataset, clips, dict(recipe.shapes), explained=True)
+    return _placeholder(name, recipe.dataset, clips, dict(recipe.shapes), explained=True)
 
 
 def _transfer(parts: Parts, inventory: Inventory) -> Corpus:
-    """As large as its parts say, which may be stand-ins themselves."""
+    """As large as its parts say, which may be placeholders themselves."""
     opened = {part: inventory.corpus(part) for part in parts.corpora}
     target = opened[parts.target]
     shapes = {name: (stream.frames, stream.dim) for name, stream in target.streams.items()}
@@ -151,7 +131,7 @@ def _transfer(parts: Parts, inventory: Inventory) -> Corpus:
     sizes = [(split, corpus.dataset.name, len(corpus.split(split))) for split, corpus in pieces]
     clips = {split: sum(n for name, _, n in sizes if name == split) for split in SPLITS}
     common = shapes if parts.track == "common features" else {}
-    corpus = _stand_in(parts.name, parts.dataset, clips, common, explained=False)
+    corpus = _placeholder(parts.name, parts.dataset, clips, common, explained=False)
     domains = np.repeat([domain for _, domain, _ in sizes], [n for _, _, n in sizes])
     return dataclasses.replace(corpus, clips=corpus.clips.assign(domain=domains))
 
@@ -168,10 +148,10 @@ def _published(name: str) -> Corpus:
         )
     base = max(fitting, key=len)
     clips = {split: counts.clips for split, counts in dataset.splits.items()}
-    return _stand_in(name, dataset, clips, dict(known[base]), explained=feature_set != base)
+    return _placeholder(name, dataset, clips, dict(known[base]), explained=feature_set != base)
 
 
-def _stand_in(
+def _placeholder(
     name: str,
     dataset: Dataset,
     clips: dict[str, int],

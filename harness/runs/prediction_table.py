@@ -1,0 +1,39 @@
+"""The table of a run's predictions: its columns, the rows of a cell, and the form of before."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.spec import PredictionCell
+
+__all__ = ["COLUMNS", "rows_of", "with_variants"]
+
+COLUMNS = ("id", "split", "condition", "variant", "pred")
+
+
+def rows_of(split: str, cell: PredictionCell) -> pc.Expression:
+    """What holds for the rows of a split that are of a cell."""
+    return (
+        (pc.field("split") == split)
+        & (pc.field("condition") == cell.condition)
+        & (pc.field("variant") == cell.variant)
+    )
+
+
+def with_variants(table: pa.Table) -> pa.Table:
+    """A stored table with ``condition`` and ``variant``; one that has both is left alone.
+
+    Before there were variants, ``condition`` held one name for both: ``PredictionCell.named``.
+    """
+    if "variant" in table.column_names or "condition" not in table.column_names:
+        return table
+    names = table["condition"].combine_chunks().cast(pa.string()).dictionary_encode()
+    cells = [PredictionCell.named(name) for name in names.dictionary.to_pylist()]
+    conditions, variants = (
+        pa.array(values, pa.string()).take(names.indices)
+        for values in ([cell.condition for cell in cells], [cell.variant for cell in cells])
+    )
+    place = table.column_names.index("condition")
+    converted = table.set_column(place, "condition", conditions)
+    return converted.add_column(place + 1, "variant", variants)
