@@ -229,9 +229,9 @@ def _limits(found: Results) -> Iterator[str]:
     yield fill(
         f"""- **Seeds that collapse.** {now} % ({before} % before): too careful, by nature. A
         difference becomes large when more seeds of one system than of the other collapse, and just
-        then the spread over seeds is large as well, for the same seeds make both. Procedures that
-        reach {_ALPHA} % here are those that understate a spread over few seeds, and they go far
-        beyond it elsewhere."""
+        then the spread over seeds is large as well, for the same seeds make both. A procedure that
+        is less careful here takes a spread over few seeds for smaller than it is, and errs too
+        often elsewhere."""
     )
     now, before = spans(_NOISE)
     plug = {group: _missed(nulls, group, "plug_in", _METRIC) for group in (_NOISE, _ORDINARY)}
@@ -370,8 +370,8 @@ _REMARKS: Mapping[str, str] = {
     "bca": "corrects a skew that differences hardly have, by a skewness that few units cannot tell",
     "boot_t": "holds, but counts noise of one run on one clip twice: it finds less",
     "unsubtracted": "the same without a bootstrap",
-    "floored": "one estimated variance as if its degrees of freedom were those of a single mean"
-    " square",
+    "floored": "Satterthwaite's degrees of freedom are made for sums, and here a mean square is"
+    " subtracted",
     "plug_in": "takes the estimated variance for the true one",
     "paired_t": "takes these clips for all clips: more seeds make it worse",
     "wilcoxon": "the same fault, and with five seeds or fewer no p-value below .05 at all",
@@ -382,7 +382,8 @@ def _others(found: Results) -> Iterator[str]:
     nulls, powers = found.of("null"), found.of("difference")
     yield fill(
         """False positives in MAE over ordinary designs, smallest and largest in percent, and power
-        averaged over the same designs."""
+        averaged over the same designs, as far as a procedure applies. Power of one that errs too
+        often is worth nothing."""
     )
     rows = []
     for name, candidate in CANDIDATES.items():

@@ -144,11 +144,7 @@ def draw_power(found: Results) -> Figure:
 def _curve(axes: Axes, title: str, of: Mapping[float, Finding]) -> None:
     gaps = [finding.numbers["mae difference"] for finding in of.values()]
     axes.axhline(_ALPHA, color=INK, lw=1, ls="--")
-    looks = (
-        (BEFORE, CONSTANT, "s", "percentile (before)"),
-        (PRIMARY, SYSTEM, "D", "crossed variance"),
-    )
-    for name, colour, marker, label in looks:
+    for name, colour, marker, label in _LOOKS:
         powers = [_power(finding, name) for finding in of.values()]
         axes.plot(gaps, powers, color=colour, marker=marker, ms=3.5, lw=1.4, label=label)
     axes.set_title(_broken(title), size=8, color=INK, loc="left")

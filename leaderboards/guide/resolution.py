@@ -16,8 +16,8 @@ from harness.stats.calibration import (
     Part,
     Settings,
     find,
+    pairs,
 )
-from harness.stats.calibration.simulated import pairs
 from harness.stats.estimate import effective_videos
 from harness.stats.reference import Reference
 

@@ -13,8 +13,7 @@ from sklearn.metrics import f1_score
 
 import leaderboards.guide as guide
 from harness.cli import app
-from harness.stats.calibration import PARTS, PRIMARY, Finding, Rate
-from harness.stats.calibration.simulated import pairs
+from harness.stats.calibration import PARTS, PRIMARY, Finding, Rate, pairs
 from harness.submissions import Badge
 from leaderboards.guide import __main__ as command
 from leaderboards.guide.conventions import dead_models, readings, same_scores

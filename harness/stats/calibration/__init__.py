@@ -6,10 +6,11 @@ rank sets claim, and ``study`` runs and keeps all of it. The page is
 ``leaderboards/docs/calibration.md``.
 """
 
+from harness.stats.calibration import study
 from harness.stats.calibration.boards import CORRECTIONS
 from harness.stats.calibration.candidates import BEFORE, CANDIDATES, PRIMARY
 from harness.stats.calibration.designs import DESIGNS, Design
-from harness.stats.calibration.simulated import METRICS
+from harness.stats.calibration.simulated import METRICS, pairs
 from harness.stats.calibration.study import (
     CURVE,
     PARTS,
@@ -42,7 +43,7 @@ __all__ = [
     "Settings",
     "find",
     "load",
+    "pairs",
     "run",
-    "simulated",
     "study",
 ]

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from harness._util.seeds import derive
 from harness.cli import app
 from harness.errors import SpecError
-from harness.metrics.base import metrics
+from harness.metrics import metrics
 from harness.stats import compare
 from harness.stats.calibration import (
     CANDIDATES,
