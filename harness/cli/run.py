@@ -56,6 +56,10 @@ AddressOption = Annotated[
         envvar="RAY_ADDRESS",
     ),
 ]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Stop and fail a cell that takes longer; default: none."),
+]
 PlanOption = Annotated[
     bool, typer.Option("--plan", help="Say what would run and what it takes; run nothing.")
 ]
@@ -70,6 +74,7 @@ def _run(
     device: DeviceOption = "cpu",
     executor: ExecutorOption = "local",
     ray_address: AddressOption = None,
+    cell_timeout: TimeoutOption = None,
     plan_only: PlanOption = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -85,8 +90,17 @@ def _run(
         kind = kind_of_device(device)
         price(chosen, home, device=kind, jobs=jobs, only=only or (), as_json=as_json)
     else:
-        workers = find_executor(executor, home, workers=jobs, address=ray_address)
-        run_suite(chosen, home, only=only or (), jobs=jobs, device=device, executor=workers)
+        workers = find_executor(
+            executor, home, workers=jobs, address=ray_address, cell_timeout=cell_timeout
+        )
+        run_suite(
+            *(chosen, home),
+            only=only or (),
+            jobs=jobs,
+            device=device,
+            executor=workers,
+            cell_timeout=cell_timeout if workers is None else None,
+        )
 
 
 def run_suite(
@@ -97,6 +111,7 @@ def run_suite(
     jobs: int = 1,
     device: str = "cpu",
     executor: Executor | None = None,
+    cell_timeout: float | None = None,
 ) -> None:
     """Run what is missing of a suite and write its board; None executes on this machine.
 
@@ -115,6 +130,7 @@ def run_suite(
                 only=only,
                 device=device,
                 executor=executor,
+                cell_timeout=cell_timeout,
                 on_start=shown.start,
                 on_done=shown.advance,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def run(
     only: Sequence[str] = (),
     device: str = "cpu",
     executor: Executor | None = None,
+    cell_timeout: float | None = None,
     on_start: Callable[[int], None] = lambda cells: None,
     on_done: Callable[[Done], None] = lambda done: None,
 ) -> RunReport:
@@ -39,11 +41,14 @@ def run(
         only: Patterns on rows, systems or corpora to run now; none means all.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         executor: Where cells are executed; None for worker processes on this machine.
+        cell_timeout: Seconds that a cell may take on this machine, without the start of its worker;
+            one that takes longer is stopped and failed. None for any time. Another executor has its
+            own.
         on_start: Called with the number of cells to run.
         on_done: Called after each cell is committed or recorded as failed.
 
     Raises:
-        SpecError: For an invalid suite, or a device that is not there.
+        SpecError: For an invalid suite, a device that is not there, or a time limit that is none.
         DataError: For a corpus or encoder that is not here.
         StoreError: When another driver holds the store.
         MissingExtra: Where the packages of the extra ``train`` are not installed.
@@ -58,20 +63,30 @@ def run(
     home = home or Home.default()
     chosen = find_suite(suite, home) if isinstance(suite, str) else suite
     chosen, store = chosen.with_seeds(seeds), RunStore(home.store)
+    check_timeout(cell_timeout)
     if executor is None:
         _refuse_absent(device)
+    elif cell_timeout is not None:
+        raise SpecError("cell_timeout goes with workers on this machine", hint="set the executor's")
     with store.writing():
         plan = make_plan(chosen, home, device=device)
         with announced(store, chosen.name, workers if executor is None else None):
             return carry_out(
-                *(plan, store, executor or LocalExecutor(workers)),
+                *(plan, store, executor or LocalExecutor(workers, cell_timeout)),
                 only=only,
                 on_start=on_start,
                 on_done=on_done,
             )
 
 
-def find_executor(name: str, home: Home, *, workers: int, address: str | None) -> Executor | None:
+def find_executor(
+    name: str,
+    home: Home,
+    *,
+    workers: int,
+    address: str | None,
+    cell_timeout: float | None = None,
+) -> Executor | None:
     """The executor called ``name``; None for workers on this machine.
 
     Args:
@@ -79,11 +94,13 @@ def find_executor(name: str, home: Home, *, workers: int, address: str | None) -
         home: Where corpora, encoders and stored runs are.
         workers: Worker processes on this machine.
         address: Of a Ray cluster; None: one of its own.
+        cell_timeout: Seconds that a cell may take on a node; None for any time.
 
     Raises:
-        SpecError: For another name.
+        SpecError: For another name, or a time limit that is none.
         MissingExtra: For ``ray`` where that is not installed.
     """
+    check_timeout(cell_timeout)
     if name == "local":
         return None
     if name == "ray":
@@ -92,8 +109,22 @@ def find_executor(name: str, home: Home, *, workers: int, address: str | None) -
         from harness.runs.store import RunStore
 
         costs = tuple(known_costs(RunStore(home.store)))
-        return RayExecutor(home=home, address=address, workers=workers, costs=costs)
+        return RayExecutor(
+            home=home, address=address, workers=workers, costs=costs, cell_timeout=cell_timeout
+        )
     raise SpecError(f"--executor takes local or ray; found {name!r}")
+
+
+def check_timeout(seconds: float | None) -> None:
+    """Refuse a time limit of a cell that is none.
+
+    Raises:
+        SpecError: For anything but a positive number of seconds that a clock can count.
+    """
+    if seconds is not None and not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise SpecError(
+            f"the time limit of a cell is a positive number of seconds, found {seconds:g}"
+        )
 
 
 def kind_of_device(device: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import SpecError, StoreError
+from harness.runs.labels import difference
 from harness.runs.store import RunStore, StoredRun
 from harness.spec import PredictionCell, RunSpec
 from harness.spec.conditions import grid
@@ -55,13 +56,14 @@ def contradictions(spec: RunSpec, table: pd.DataFrame, clips: Clips | None) -> I
     yield from _misplaced(table)
     plain = table[table["variant"] == PLAIN]
     if not np.isfinite(plain["pred"].to_numpy(dtype=np.float64)).all():
-        yield "predictions.parquet holds numbers that are not finite"
+        yield "predictions.parquet cannot be scored: it holds numbers that are not finite"
     if clips is None:
         return
     clean = plain[plain["condition"] == COUNTED.condition]
     for split in _SPLITS:
-        if tuple(clean["id"][clean["split"] == split]) != clips.get(split, ()):
-            yield f"its {split} predictions are of other clips than the labels"
+        expected, found = clips.get(split, ()), tuple(clean["id"][clean["split"] == split])
+        if found != expected:
+            yield f"it does not fit the {split} labels: {difference(expected, found)}"
     if spec.protocol.corruption != "none":
         yield from _incomplete(plain[plain["split"] == "test"], spec, clips.get("test", ()))
 
