@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -10,7 +11,18 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["commit_folder", "is_plain_name", "sweep", "sync_folder", "write_atomic"]
+__all__ = [
+    "REPLACED",
+    "commit_folder",
+    "is_plain_name",
+    "replaced_folder",
+    "sweep",
+    "sync_folder",
+    "write_atomic",
+]
+
+REPLACED = ".old-"
+"""What begins so was replaced, or is about to be; the rest of the name is that of its place."""
 
 _LONGEST_NAME = 200  # bytes; file systems allow 255, temporary names and suffixes take some
 
@@ -37,6 +49,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
+            _own(handle)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -49,25 +62,46 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 @contextlib.contextmanager
-def commit_folder(target: Path) -> Iterator[Path]:
+def commit_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """Fill a temporary folder that becomes ``target`` in one rename when the block ends well.
 
-    An error, or ``target`` appearing meanwhile (same content by construction), drops the temporary
-    folder. What a kill leaves behind begins with ``.new-``; ``sweep`` removes it.
+    An error drops the temporary folder. So does ``target`` appearing meanwhile (same content by
+    construction), unless it is to be replaced: then it is kept beside its place until the new one
+    is there, where ``replaced_folder`` finds it. What a kill leaves behind begins with ``.new-`` or
+    ``.old-``; ``sweep`` removes the one and puts back the other.
+
+    Args:
+        target: The folder.
+        replace: Whether a folder that is there gives way; call only as its sole writer.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".new-{target.name}-"))
     try:
-        yield temporary
-        for file in temporary.iterdir():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-        sync_folder(temporary)
-        temporary.chmod(0o755)
-        _rename_folder(temporary, target)
+        with _owned(temporary):
+            yield temporary
+            for file in temporary.iterdir():
+                with file.open("rb") as handle:
+                    os.fsync(handle.fileno())
+            sync_folder(temporary)
+            temporary.chmod(0o755)
+            if replace:
+                _exchange(temporary, target)
+            else:
+                _rename_folder(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     sync_folder(target.parent)
+    if replace:
+        shutil.rmtree(_kept(target), ignore_errors=True)
+
+
+def replaced_folder(target: Path) -> Path:
+    """Where the content of a folder is, also while another one takes its place."""
+    return _kept(target) if not target.is_dir() and _kept(target).is_dir() else target
+
+
+def _kept(target: Path) -> Path:
+    return target.with_name(f"{REPLACED}{target.name}")
 
 
 def _rename_folder(source: Path, target: Path) -> None:
@@ -78,13 +112,75 @@ def _rename_folder(source: Path, target: Path) -> None:
             raise
 
 
+def _exchange(source: Path, target: Path) -> None:
+    """Put one folder in the place of another, which stays beside it."""
+    kept = _kept(target)
+    _put_back(kept)
+    if target.exists():
+        target.rename(kept)
+    try:
+        source.rename(target)
+    except OSError:
+        _put_back(kept)
+        raise
+
+
+def _put_back(kept: Path) -> None:
+    """Undo a replacement that was not finished, or finish one that was."""
+    target = kept.with_name(kept.name.removeprefix(REPLACED))
+    if target.exists():
+        shutil.rmtree(kept, ignore_errors=True)
+    elif kept.exists():
+        kept.rename(target)
+
+
 def sweep(root: Path) -> None:
-    """Remove what killed commits left anywhere under ``root``; call only as its sole writer."""
+    """Remove what killed commits left anywhere under ``root``, and put back what they replaced.
+
+    Call only as its sole writer; what another process is still writing is left alone even so.
+    """
+    for kept in list(root.rglob(f"{REPLACED}*")):
+        with contextlib.suppress(OSError):  # readers find it where it is
+            _put_back(kept)
     for leftover in list(root.rglob(".new-*")):
+        if _has_owner(leftover):
+            continue
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _owned(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _own(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _own(descriptor: int) -> None:
+    """Mark what this process is writing; the mark goes when the process does."""
+    with contextlib.suppress(OSError):  # not every file system knows such marks
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def _has_owner(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def sync_folder(folder: Path) -> None:

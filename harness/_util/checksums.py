@@ -1,26 +1,76 @@
 """Digests beside stored files, so that damage is found and named instead of averaged.
 
 A folder's ``SHA256SUMS`` lists its files as coreutils do: ``sha256sum -c SHA256SUMS`` checks it
-without this project. Folders written before there were such lists have none and are read unchecked.
+without this project. Folders written before there were such lists have none and are read unchecked:
+their ``manifest.json`` says so by its format. A list that is missing anywhere else is damage.
+
+A digest is remembered as long as size, times and inode of its file stay what they were.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness._util.canonical import file_digest
+from harness._util import canonical
 
-__all__ = ["SUMS", "damage", "read_sums", "seal", "wrong"]
+__all__ = ["SUMS", "damage", "file_digest", "forget", "lost", "read_sums", "seal", "wrong"]
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\0]+)")
+_SETTLED = 2 * 10**9  # ns; two writes within a tick of the file system's clock look like one
+
+_remembered: dict[Path, tuple[tuple[int, ...], str]] = {}
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, read again only when it may have changed since this process read it.
+
+    Raises:
+        OSError: When it cannot be read.
+    """
+    status = path.stat()
+    mark = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+    known, digest = _remembered.get(path, ((), ""))
+    if known != mark:
+        digest = canonical.file_digest(path)
+        if max(status.st_mtime_ns, status.st_ctime_ns) < time.time_ns() - _SETTLED:
+            _remembered[path] = (mark, digest)
+    return digest
+
+
+def forget() -> None:
+    """Read every file again from now on: a disk changes bits without telling anyone."""
+    _remembered.clear()
+
+
+def lost(folder: Path, since: int) -> str | None:
+    """What is wrong with a folder that should have a list of digests and has none.
+
+    Args:
+        folder: With a ``manifest.json`` that gives its format.
+        since: The first format in which every folder has a list.
+
+    Returns:
+        A sentence; None where there is a list, where the format is older, or where the manifest
+        cannot be read, which is damage of its own.
+    """
+    if (folder / SUMS).exists():
+        return None
+    try:
+        table = json.loads((folder / "manifest.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    found = table.get("format", 1) if isinstance(table, dict) else None
+    return f"{SUMS} is missing" if isinstance(found, int) and found >= since else None
 
 
 def seal(folder: Path) -> None:
     """List the digests of every file of a folder, as its last file."""
-    lines = [f"{file_digest(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
+    lines = [f"{canonical.file_digest(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
     (folder / SUMS).write_text("".join(lines), "utf-8")
 
 
@@ -42,7 +92,7 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 
 def wrong(path: Path, sums: Mapping[str, str]) -> str | None:
-    """What is wrong with one file; None when nothing is, or when it was never listed.
+    """What is wrong with one file; None when nothing is, or when there is no list to check by.
 
     Args:
         path: The file.
@@ -50,7 +100,7 @@ def wrong(path: Path, sums: Mapping[str, str]) -> str | None:
     """
     listed = sums.get(path.name)
     if listed is None:
-        return None
+        return f"{path.name} was added" if sums and path.exists() else None
     try:
         return None if file_digest(path) == listed else f"{path.name} is not what was written"
     except FileNotFoundError:
@@ -59,8 +109,15 @@ def wrong(path: Path, sums: Mapping[str, str]) -> str | None:
         return f"{path.name} cannot be read: {error.strerror}"
 
 
-def damage(folder: Path) -> list[str]:
-    """Everything wrong with the files of a folder, one sentence each; empty for a sound one."""
+def damage(folder: Path, since: int) -> list[str]:
+    """Everything wrong with the files of a folder, one sentence each; empty for a sound one.
+
+    Args:
+        folder: The folder.
+        since: See ``lost``.
+    """
+    if (text := lost(folder, since)) is not None:
+        return [text]
     try:
         sums = read_sums(folder)
         present = {path.name for path in folder.iterdir()}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from harness.runs.plan import Plan, make_plan
 from harness.runs.record import RunRecord
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedCell, StoredPlan
-from harness.spec import Suite
+from harness.spec import RunSpec, Suite
 
 __all__ = ["SUITE", "copies", "key_of", "stored"]
 
@@ -25,9 +24,13 @@ SUITE = "copies"
 _SEEDS_PER_ROW = 100
 
 
-def key_of(number: int) -> str:
-    """The key of a copy, spread over the store's folders as real ones are."""
-    return hashlib.sha256(str(number).encode()).hexdigest()[:32]
+def key_of(folder: Path, share: str, number: int) -> str:
+    """The key of a copy, which differs from the others in its seed."""
+    return _spec_of(_original(folder, share)[1], number).key
+
+
+def _spec_of(record: RunRecord, number: int) -> RunSpec:
+    return dataclasses.replace(record.manifest.spec, seed=number)
 
 
 def copies(folder: Path, share: str, count: int, *, first: int = 0) -> Iterator[RunRecord]:
@@ -35,9 +38,11 @@ def copies(folder: Path, share: str, count: int, *, first: int = 0) -> Iterator[
     _, record = _original(folder, share)
     for number in range(first, first + count):
         noise = np.random.default_rng(number).normal(0, 0.5, len(record.predictions))
+        spec = _spec_of(record, number)
         yield dataclasses.replace(
             record,
-            key=key_of(number),
+            key=spec.key,
+            manifest=dataclasses.replace(record.manifest, spec=spec),
             predictions=record.predictions.assign(pred=record.predictions["pred"] + noise),
         )
 
@@ -45,9 +50,10 @@ def copies(folder: Path, share: str, count: int, *, first: int = 0) -> Iterator[
 def stored(folder: Path, root: Path, share: str, count: int) -> RunStore:
     """A store at ``root`` with ``count`` runs and the suite that asks for them."""
     plan, _ = _original(folder, share)
+    keys = [key_of(folder, share, number) for number in range(count)]
     store = RunStore(root)
     store.put_truth(plan.corpora[0])
-    store.put_plan(SUITE, _planned(plan, count))
+    store.put_plan(SUITE, _planned(plan, keys))
     for record in copies(folder, share, count):
         store.commit(record)
     return store
@@ -65,11 +71,11 @@ def _original(folder: Path, share: str) -> tuple[Plan, RunRecord]:
     return plan, execute(job)
 
 
-def _planned(plan: Plan, count: int) -> StoredPlan:
-    """The plan with as many rows of ``_SEEDS_PER_ROW`` seeds as ``count`` runs fill."""
+def _planned(plan: Plan, keys: Sequence[str]) -> StoredPlan:
+    """The plan with as many rows of ``_SEEDS_PER_ROW`` seeds as the runs fill."""
     record = plan.record()
     (row,) = (row for row in record.rows if row.system == "lf_dnn")
-    places = [(f"row {i // _SEEDS_PER_ROW}", i % _SEEDS_PER_ROW) for i in range(count)]
+    places = [(f"row {i // _SEEDS_PER_ROW}", i % _SEEDS_PER_ROW) for i in range(len(keys))]
     labels = dict.fromkeys(label for label, _ in places)
     corpus = plan.corpora[0].name
     return dataclasses.replace(
@@ -77,7 +83,7 @@ def _planned(plan: Plan, count: int) -> StoredPlan:
         seeds=tuple(range(_SEEDS_PER_ROW)),
         rows=tuple(dataclasses.replace(row, label=label) for label in labels),
         cells=tuple(
-            PlannedCell(corpus=corpus, label=label, seed=seed, key=key_of(number), reason=None)
-            for number, (label, seed) in enumerate(places)
+            PlannedCell(corpus=corpus, label=label, seed=seed, key=key, reason=None)
+            for key, (label, seed) in zip(keys, places, strict=True)
         ),
     )

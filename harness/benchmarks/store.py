@@ -76,7 +76,8 @@ def growth(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     firsts = itertools.count(scale.grown, scale.commits)
 
     def finding(store: RunStore) -> Measure:
-        keys = [key_of(number) for number in range(min(scale.commits, counts[store.root]))]
+        count = min(scale.commits, counts[store.root])
+        keys = [key_of(folder, scale.share, number) for number in range(count)]
         find_all = wall(lambda: [store.get(key).damage for key in keys])
         return lambda: find_all() / len(keys)
 

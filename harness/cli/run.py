@@ -74,6 +74,10 @@ DecideOption = Annotated[
         help="With --until: best (default), or the label of a row to compare the others with."
     ),
 ]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Stop and fail a cell that takes longer; default: none."),
+]
 PlanOption = Annotated[
     bool, typer.Option("--plan", help="Say what would run and what it takes; run nothing.")
 ]
@@ -91,6 +95,7 @@ def _run(
     until: UntilOption = None,
     looks: LooksOption = None,
     decide: DecideOption = None,
+    cell_timeout: TimeoutOption = None,
     plan_only: PlanOption = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -112,7 +117,9 @@ def _run(
         chosen = chosen if asked is None else _at_last_look(chosen, asked, home)
         print_plan(chosen, home, device=kind, jobs=jobs, only=only or (), as_json=as_json)
     else:
-        workers = find_executor(executor, home, workers=jobs, address=ray_address)
+        workers = find_executor(
+            executor, home, workers=jobs, address=ray_address, cell_timeout=cell_timeout
+        )
         run_suite(
             *(chosen, home),
             only=only or (),
@@ -120,6 +127,7 @@ def _run(
             jobs=jobs,
             device=device,
             executor=workers,
+            cell_timeout=cell_timeout if workers is None else None,
         )
 
 
@@ -157,6 +165,7 @@ def run_suite(
     jobs: int = 1,
     device: str = "cpu",
     executor: Executor | None = None,
+    cell_timeout: float | None = None,
 ) -> None:
     """Run what is missing of a suite and write its board; None executes on this machine.
 
@@ -177,6 +186,7 @@ def run_suite(
                 device=device,
                 executor=executor,
                 on_look=_tell,
+                cell_timeout=cell_timeout,
                 on_start=shown.start,
                 on_done=shown.advance,
             )

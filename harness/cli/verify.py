@@ -65,11 +65,25 @@ def _summary(
     bare = sum(not finding.sealed for finding in findings)
     if bare:
         yield f"{bare} without digests, written by an older version: read, nothing to compare with"
-    keys = {finding.name for finding in damaged if finding.kind == "run"}
-    suites = [name for name in _readable_plans(store, findings) if keys & store.plan(name).keys]
-    yield from (f"next: msa run {name}" for name in suites)
+    yield from _next(damaged, store)
 
 
-def _readable_plans(store: RunStore, findings: Iterable[StoreFinding]) -> Iterator[str]:
-    sound = {item.name for item in findings if item.kind == "plan" and not item.damage}
-    return (name for name in store.plans() if name in sound)
+def _next(damaged: Sequence[StoreFinding], store: RunStore) -> Iterator[str]:
+    """What to type about each kind of damage."""
+    names: dict[str, set[str]] = {}
+    for finding in damaged:
+        names.setdefault(finding.kind, set()).add(finding.name)
+    cells = names.get("run", set()) | names.get("failure", set())
+    suites = names.get("plan", set())
+    for suite in set(store.plans()) - suites:
+        plan = store.plan(suite)
+        tables = {corpus.data[:32] for corpus in plan.corpora}
+        if cells & plan.keys or names.get("labels", set()) & tables:
+            suites = suites | {suite}
+            cells = cells - plan.keys
+    yield from (f"next: msa run {suite}" for suite in sorted(suites))
+    for name in sorted(names.get("submission", set())):
+        dataset, _, own = name.partition("/")
+        yield f"next: msa submit FILE --dataset {dataset} --name {own} --replace"
+    if cells and not names.get("plan"):
+        yield f"in no suite that was run here, can be deleted: {', '.join(sorted(cells))}"

@@ -11,6 +11,8 @@ from harness.errors import SpecError
 from harness.runs.executors import Done, Executor
 from harness.runs.looks import Look
 from harness.runs.plan import Cell, Plan
+from harness.runs.record import RunRecord
+from harness.runs.soundness import contradictions, damage_of
 from harness.runs.store import RunStore
 
 __all__ = ["RunReport", "carry_out", "select_cells"]
@@ -61,10 +63,12 @@ def carry_out(
     failed = []
     for done in executor.run(missing.values()):
         key = done.job.spec.key
+        reason = done.failure or "no reason given"
         if done.record is not None:
+            reason = "; ".join(_flaws(store, key, done.record))
+        if done.record is not None and not reason:
             store.commit(done.record)
         else:
-            reason = done.failure or "no reason given"
             store.fail(key, reason)
             failed.append((_describe(done), reason))
         on_done(done)
@@ -92,14 +96,22 @@ def select_cells(plan: Plan, only: Sequence[str]) -> Iterator[Cell]:
 
 
 def _is_sound(store: RunStore, key: str) -> bool:
-    """Whether a run is there and whole; a damaged one is set aside."""
+    """Whether a run is there and sound; a damaged one is set aside."""
     if key not in store:
         return False
-    damage = store.get(key).damage
+    damage = damage_of(store, store.get(key))
     if damage:
         log.warning("run %s is damaged (%s): set aside, run again", key, "; ".join(damage))
         store.set_aside(key)
     return not damage
+
+
+def _flaws(store: RunStore, key: str, record: RunRecord) -> Iterator[str]:
+    """Why a record would be damaged as soon as it is stored."""
+    spec = record.manifest.spec
+    if spec.key != key:
+        yield f"the worker returned run {spec.key}"
+    yield from contradictions(spec, record.predictions, store.clips(spec.data))
 
 
 def _matches(cell: Cell, pattern: str) -> bool:

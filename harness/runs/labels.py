@@ -19,7 +19,7 @@ from harness.runs.store import RunStore, StoredRun
 from harness.spec import PredictionCell
 from harness.spec.prediction_cell import COUNTED
 
-__all__ = ["predictions_of", "predictions_under", "scores_of", "stored_labels"]
+__all__ = ["difference", "predictions_of", "predictions_under", "scores_of", "stored_labels"]
 
 _AGAIN = "delete that run folder and run the suite again"
 
@@ -51,7 +51,7 @@ def predictions_of(
     ids = tuple(found.index.tolist())
     if ids != truth.ids:
         raise StoreError(
-            f"run {run.key} does not fit the {truth.split} labels: {_difference(truth.ids, ids)}",
+            f"run {run.key} does not fit the {truth.split} labels: {difference(truth.ids, ids)}",
             hint=_AGAIN,
         )
     return found.to_numpy(dtype=np.float64)
@@ -95,7 +95,8 @@ def scores_of(run: StoredRun, truth: SplitLabels, pred: NDArray[np.float64]) -> 
         raise StoreError(f"run {run.key} cannot be scored: {error}", hint=_AGAIN) from error
 
 
-def _difference(expected: Sequence[str], found: Sequence[str]) -> str:
+def difference(expected: Sequence[str], found: Sequence[str]) -> str:
+    """How the clips that were predicted differ from those that are labelled, in words."""
     labelled, predicted = Counter(expected), Counter(found)
     if labelled == predicted:
         return "the clips are in another order"

@@ -8,6 +8,7 @@ from harness._util.canonical import Json
 from harness.home import Home
 from harness.runs.costs import work_left
 from harness.runs.holder import Running, running
+from harness.runs.soundness import damage_of
 from harness.runs.store import RunStore
 
 __all__ = ["SuiteProgress", "status"]
@@ -22,7 +23,7 @@ class SuiteProgress:
         cells: Those that apply.
         stored: Whole runs.
         failed: Tried, without a run.
-        damaged: Runs that are not what was written.
+        damaged: Runs that are not sound; ``msa verify`` says why.
         missing: Neither there nor failed.
         seconds_left: One worker's time for what is not stored, as stored runs tell.
         unpriced: Cells whose time nothing tells.
@@ -91,7 +92,7 @@ def _progress(store: RunStore, suite: str, at_work: Running | None) -> SuiteProg
     plan = store.plan(suite)
     keys = plan.keys
     present = {key for key in keys if key in store}
-    damaged = {key for key in present if store.get(key).damage}
+    damaged = {key for key in present if damage_of(store, store.get(key))}
     failed = {key for key in keys - present if store.failure(key) is not None}
     left = work_left(store, plan.cells)
     return SuiteProgress(

@@ -20,6 +20,7 @@ from harness.runs.cell import Job
 from harness.runs.executors import Executor
 from harness.runs.identity import code_of
 from harness.runs.record import RunRecord
+from harness.runs.soundness import damage_of
 from harness.runs.store import RunStore, StoredRun
 
 __all__ = ["TOLERANCE", "Replay", "Verdict", "find_run", "job_of", "replay"]
@@ -77,7 +78,7 @@ def find_run(store: RunStore, prefix: str) -> StoredRun:
 
     Raises:
         SpecError: When the prefix is no beginning of a key, or of more than one.
-        StoreError: When no key begins so.
+        StoreError: When no key begins so, or the run is damaged.
     """
     if len(prefix) < _SHORTEST or not set(prefix) <= set("0123456789abcdef"):
         raise SpecError(
@@ -90,6 +91,11 @@ def find_run(store: RunStore, prefix: str) -> StoredRun:
         raise StoreError(f"no stored run begins with {prefix}", hint="msa run SUITE")
     if len(found) > 1:
         raise SpecError(f"{len(found)} stored runs begin with {prefix}; give more digits")
+    if damage := damage_of(store, found[0]):
+        raise StoreError(
+            f"run {found[0].key} is damaged: {'; '.join(damage)}",
+            hint="msa run SUITE runs it again; msa verify names the suite",
+        )
     return found[0]
 
 

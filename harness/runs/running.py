@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ def run(
     device: str = "cpu",
     executor: Executor | None = None,
     on_look: Callable[[Look], None] = lambda look: None,
+    cell_timeout: float | None = None,
     on_start: Callable[[int], None] = lambda cells: None,
     on_done: Callable[[Done], None] = lambda done: None,
 ) -> RunReport:
@@ -45,13 +47,16 @@ def run(
             ``seeds`` nor ``only``.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         executor: Where cells are executed; None for worker processes on this machine.
+        cell_timeout: Seconds that a cell may take on this machine, without the start of its worker;
+            one that takes longer is stopped and failed. None for any time. Another executor has its
+            own.
         on_look: Called before and after each look of ``until``.
         on_start: Called with the number of cells to run, at each look anew.
         on_done: Called after each cell is committed or recorded as failed.
 
     Raises:
-        SpecError: For an invalid suite, a device that is not there, or seeds other than those of
-            the look that a suite with declared looks has reached.
+        SpecError: For an invalid suite, a device that is not there, a time limit that is none, or
+            seeds other than those of the look that a suite with declared looks has reached.
         DataError: For a corpus or encoder that is not here.
         StoreError: When another driver holds the store.
         MissingExtra: Where the packages of the extra ``train`` are not installed.
@@ -69,9 +74,12 @@ def run(
     home = home or Home.default()
     chosen = find_suite(suite, home) if isinstance(suite, str) else suite
     chosen, store = chosen.with_seeds(seeds), RunStore(home.store)
+    check_timeout(cell_timeout)
     if executor is None:
         _refuse_absent(device)
-    workplace = executor or LocalExecutor(workers)
+    elif cell_timeout is not None:
+        raise SpecError("cell_timeout goes with workers on this machine", hint="set the executor's")
+    workplace = executor or LocalExecutor(workers, cell_timeout)
     carry = functools.partial(
         carry_out,
         store=store,
@@ -86,7 +94,14 @@ def run(
         return run_until(chosen, until, home, store, device=device, carry=carry, on_look=on_look)
 
 
-def find_executor(name: str, home: Home, *, workers: int, address: str | None) -> Executor | None:
+def find_executor(
+    name: str,
+    home: Home,
+    *,
+    workers: int,
+    address: str | None,
+    cell_timeout: float | None = None,
+) -> Executor | None:
     """The executor called ``name``; None for workers on this machine.
 
     Args:
@@ -94,11 +109,13 @@ def find_executor(name: str, home: Home, *, workers: int, address: str | None) -
         home: Where corpora, encoders and stored runs are.
         workers: Worker processes on this machine.
         address: Of a Ray cluster; None: one of its own.
+        cell_timeout: Seconds that a cell may take on a node; None for any time.
 
     Raises:
-        SpecError: For another name.
+        SpecError: For another name, or a time limit that is none.
         MissingExtra: For ``ray`` where that is not installed.
     """
+    check_timeout(cell_timeout)
     if name == "local":
         return None
     if name == "ray":
@@ -107,8 +124,22 @@ def find_executor(name: str, home: Home, *, workers: int, address: str | None) -
         from harness.runs.store import RunStore
 
         costs = tuple(known_costs(RunStore(home.store)))
-        return RayExecutor(home=home, address=address, workers=workers, costs=costs)
+        return RayExecutor(
+            home=home, address=address, workers=workers, costs=costs, cell_timeout=cell_timeout
+        )
     raise SpecError(f"--executor takes local or ray; found {name!r}")
+
+
+def check_timeout(seconds: float | None) -> None:
+    """Refuse a time limit of a cell that is none.
+
+    Raises:
+        SpecError: For anything but a positive number of seconds that a clock can count.
+    """
+    if seconds is not None and not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise SpecError(
+            f"the time limit of a cell is a positive number of seconds, found {seconds:g}"
+        )
 
 
 def kind_of_device(device: str) -> str:

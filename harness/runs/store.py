@@ -7,8 +7,10 @@ with diagnostics of each clip, and ``answers.parquet`` of zero-shot models.
 be recomputed from the store alone.
 ``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed.
 
-Each run folder, and each label table, lists the SHA-256 of its files; what was damaged since is
-never read. A damaged run is moved to ``damaged/`` before it is run again.
+Each run folder, and each label table, lists the SHA-256 of its files, and a plan holds its own.
+What was damaged since is never read, and a digest that is missing is damage. A damaged run is moved
+to ``damaged/`` before it is run again. Whether a run is sound beyond its files is said by
+``harness.runs.soundness``.
 
 Only the driver writes. A run folder appears by one rename; a kill at any moment loses at most the
 cells in flight.
@@ -18,25 +20,26 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-import filelock
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness._util import canonical, checksums
-from harness._util.atomic import commit_folder, is_plain_name, sweep, write_atomic
+from harness._util.atomic import commit_folder, is_plain_name, write_atomic
 from harness._util.canonical import Json
+from harness._util.holding import held
 from harness._util.parquet import read_parquet
 from harness.data.corpus import LABELS, Corpus
 from harness.errors import StoreError
@@ -49,7 +52,11 @@ from harness.spec.prediction_cell import COUNTED, PLAIN
 
 __all__ = ["RunStore", "StoredRun"]
 
-FORMAT = 2  # 1: predictions had one column for condition and variant
+FORMAT = 2  # 1: predictions had one column for condition and variant; some runs had no digests
+_SEALED = 2
+_PLAN_FORMAT = 2  # 1: no digest
+_LABELS_FORMAT = 2  # 1: some had no digest
+_LABELS_KEY = b"msa-harness.format"
 _AGAIN = "msa run SUITE runs it again; msa verify finds others"
 
 T = TypeVar("T")
@@ -74,7 +81,11 @@ class StoredRun:
             StoreError: For a damaged one, naming the key, what was expected and what was found.
         """
         path = self._intact("manifest.json")
-        return Manifest.of(_read_json(path, dict), _damaged_record(path))
+        manifest = Manifest.of(_read_json(path, dict), _damaged_record(path))
+        described = manifest.more.get("key", self.key)
+        if described != self.key:
+            raise _damaged(f"manifest.json in {self.key}", f"it describes run {described}")
+        return manifest
 
     @property
     def spec(self) -> RunSpec:
@@ -90,8 +101,9 @@ class StoredRun:
 
     @cached_property
     def damage(self) -> tuple[str, ...]:
-        """What is wrong with its files, one sentence each."""
-        return tuple(checksums.damage(self.folder) or ([] if self.sealed else self._unreadable()))
+        """What is wrong with its files, one sentence each; see ``soundness.damage_of`` for all."""
+        found = checksums.damage(self.folder, _SEALED)
+        return tuple(found or ([] if self.sealed else self._unreadable()))
 
     @property
     def sealed(self) -> bool:
@@ -113,6 +125,8 @@ class StoredRun:
 
     @cached_property
     def _sums(self) -> dict[str, str]:
+        if (text := checksums.lost(self.folder, _SEALED)) is not None:
+            raise _damaged(f"run {self.key}", text)
         try:
             return checksums.read_sums(self.folder)
         except (OSError, ValueError) as error:
@@ -121,6 +135,8 @@ class StoredRun:
     def _intact(self, name: str) -> Path:
         """The path of a file whose content is what was committed; of none, if there was none."""
         path = self.folder / name
+        if name != "manifest.json":
+            _ = self.manifest  # files of another run are whole and yet not of this one
         if name not in self._checked:
             self._checked[name] = checksums.wrong(path, self._sums)
         if (text := self._checked[name]) is not None:
@@ -137,6 +153,8 @@ class StoredRun:
         lacking = set(COLUMNS) - set(table)
         if lacking:
             raise _damaged(f"predictions.parquet in {self.key}", f"no {sorted(lacking)[0]}")
+        if not pd.api.types.is_float_dtype(table["pred"]):
+            raise _damaged(f"predictions.parquet in {self.key}", "pred are no numbers")
         return table
 
     def under(self, split: str = "test") -> pd.DataFrame:
@@ -206,38 +224,17 @@ class RunStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._clips: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {}
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the store as its only writer and sweep what a killed driver left.
+        """Hold the store as its only writer and clear what a killed one left.
 
         Raises:
-            StoreError: When another driver holds it (its process id is named), or it cannot be
-                written.
+            StoreError: When another process holds it (named with its id), or it cannot be written.
         """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.root / ".lock")
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise StoreError(
-                f"another driver (process {self._holder()}) is writing to this run store",
-                hint="wait for it, or choose another store with --home",
-            ) from None
-        except OSError as error:
-            raise StoreError(f"the run store cannot be written: {error}") from error
-        try:
-            with _refusals("the driver's process id"):
-                (self.root / ".holder").write_text(str(os.getpid()))
-            sweep(self.root)
+        with held(self.root):
             yield
-        finally:
-            lock.release()
-
-    def _holder(self) -> str:
-        with contextlib.suppress(OSError):
-            return (self.root / ".holder").read_text() or "unknown"
-        return "unknown"
 
     # Runs
 
@@ -316,7 +313,8 @@ class RunStore:
             StoreError: When the disk refuses, or the name is no plain file name.
         """
         with _refusals(f"the plan of suite {suite!r}"):
-            write_atomic(self._plan(suite), canonical.dumps(plan.json(), indent=1))
+            content = canonical.dumps(_with_digest(plan.json(), suite), indent=1)
+            write_atomic(self._plan(suite), content)
 
     def plan(self, suite: str) -> StoredPlan:
         """What a suite consists of, as last planned.
@@ -331,7 +329,15 @@ class RunStore:
                 f"suite {suite!r} has not been run here (run so far: {known})",
                 hint=f"msa run {suite}",
             )
-        return StoredPlan.of(_read_json(path, dict), _damaged_record(path))
+        return StoredPlan.of(_without_digest(_read_json(path, dict), path), _damaged_record(path))
+
+    def plan_is_sealed(self, suite: str) -> bool:
+        """Whether a plan has a digest; those of before there were any have none.
+
+        Raises:
+            StoreError: When it cannot be read.
+        """
+        return "digest" in _read_json(self._plan(suite), dict)
 
     def plans(self) -> list[str]:
         """Suites planned here, sorted."""
@@ -351,29 +357,46 @@ class RunStore:
             StoreError: When the disk refuses.
         """
         path = self._truth(corpus.fingerprint)
-        if path.is_file() and _listed(path) == canonical.file_digest(path):
+        sealed = path.is_file() and _labels_format(path) >= _LABELS_FORMAT
+        if sealed and _listed(path) == checksums.file_digest(path):
             return
         columns = ["id", "video", "split", *(name for name in LABELS if name in corpus.clips)]
         with _refusals(f"the labels of {corpus.name}"):
-            content = corpus.clips[columns].to_parquet(index=False)
-            write_atomic(path, content)
+            content = _labels_file(corpus.clips[columns])
+            # the digest first: a kill between the two leaves no table without one
             write_atomic(_sum_of(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
+            write_atomic(path, content)
 
     def truth(self, data: str) -> pd.DataFrame:
         """Columns ``id, video, split, label`` (and label_T/A/V) of the corpus ``data`` marks.
 
         Raises:
-            StoreError: When no run on that corpus was stored.
+            StoreError: When no run on that corpus was stored, or the table is damaged.
         """
         path = self._truth(data)
         if not path.is_file():
             raise StoreError(f"no labels stored for data {data[:12]}", hint="msa run SUITE")
-        if _listed(path) not in (None, canonical.file_digest(path)):
-            raise StoreError(
-                f"damaged table {path.name} in truth: it is not what was written",
-                hint="msa run SUITE writes it again",
-            )
+        listed = _listed(path)
+        if listed is None and _labels_format(path) >= _LABELS_FORMAT:
+            raise _damaged_labels(path, f"{_sum_of(path).name} is missing")
+        if listed is not None and listed != checksums.file_digest(path):
+            raise _damaged_labels(path, "it is not what was written")
         return _read_table(path)
+
+    def clips(self, data: str) -> Mapping[str, tuple[str, ...]]:
+        """Split -> the ids of its labelled clips, in the order of the corpus ``data`` marks.
+
+        Raises:
+            StoreError: As ``truth``.
+        """
+        path = self._truth(data)
+        digest = checksums.file_digest(path) if path.is_file() else ""
+        if (data, digest) not in self._clips:
+            table = self.truth(data)
+            self._clips[data, digest] = {
+                str(split): tuple(ids) for split, ids in table.groupby("split", sort=False)["id"]
+            }
+        return self._clips[data, digest]
 
     def _truth(self, data: str) -> Path:
         return self.root / "truth" / f"{data[:32]}.parquet"
@@ -404,10 +427,63 @@ def _sum_of(path: Path) -> Path:
 
 
 def _listed(path: Path) -> str | None:
-    """The digest written beside a table of labels, None where there is none yet."""
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        return _sum_of(path).read_text("utf-8").partition(" ")[0]
+    """The digest written beside a table of labels, none that fits if that is of another table.
+
+    None where there is no such file.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        listed = _sum_of(path).read_text("utf-8", errors="replace")
+        digest, _, name = listed.rstrip("\n").partition("  ")
+        return digest if name == path.name else ""
     return None
+
+
+def _labels_file(table: pd.DataFrame) -> bytes:
+    """A table of labels as Parquet that says its format."""
+    made = pa.Table.from_pandas(table, preserve_index=False)
+    version = {_LABELS_KEY: str(_LABELS_FORMAT).encode()}
+    sink = io.BytesIO()
+    pq.write_table(made.replace_schema_metadata({**(made.schema.metadata or {}), **version}), sink)
+    return sink.getvalue()
+
+
+def _labels_format(path: Path) -> int:
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+        return int(metadata.get(_LABELS_KEY, b"1"))
+    except (OSError, ValueError, pa.ArrowException):
+        return 1  # reading the table says what is wrong with it
+
+
+def _with_digest(table: Mapping[str, Json], suite: str) -> dict[str, Json]:
+    stamped = {**table, "format": _PLAN_FORMAT, "stored_as": suite}
+    return {**stamped, "digest": canonical.digest(stamped)}
+
+
+def _without_digest(table: Mapping[str, Json], path: Path) -> dict[str, Json]:
+    """A stored plan without what was put around it, once it is known to be what was written."""
+    stamped = dict(table)
+    listed = stamped.pop("digest", None)
+    content = {name: stamped[name] for name in stamped.keys() - {"format", "stored_as"}}
+    if listed is None and len(content) == len(stamped):
+        return content  # of before there were digests
+    if listed is None:
+        raise _damaged_plan(path, "its digest is missing")
+    if listed != canonical.digest(stamped):
+        raise _damaged_plan(path, "it is not what was written")
+    if stamped["stored_as"] != path.stem:
+        raise _damaged_plan(path, f"it is the plan of suite {stamped['stored_as']}")
+    return content
+
+
+def _damaged_plan(path: Path, why: str) -> StoreError:
+    return StoreError(f"{_damaged_record(path)}: {why}", hint=f"msa run {path.stem}")
+
+
+def _damaged_labels(path: Path, why: str) -> StoreError:
+    return StoreError(
+        f"damaged table {path.name} in truth: {why}", hint="msa run SUITE writes it again"
+    )
 
 
 def _damaged(what: str, error: object) -> StoreError:

@@ -10,18 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-import pandas as pd
-
 from harness._util import checksums
 from harness._util.canonical import Json
 from harness.data.datasets import datasets
 from harness.data.store import CorpusStore, fingerprint
-from harness.errors import DataError, HarnessError, SpecError, StoreError
+from harness.errors import DataError, HarnessError, StoreError
 from harness.home import Home
+from harness.runs.soundness import damage_of
 from harness.runs.store import RunStore, StoredRun
-from harness.spec import PredictionCell
-from harness.spec.prediction_cell import COUNTED
 from harness.submissions import StoredSubmission, SubmissionStore
 
 __all__ = ["StoreFinding", "verify"]
@@ -62,13 +58,17 @@ def verify(home: Home, *, corpora: bool = False) -> Iterator[StoreFinding]:
         corpora: Whether to read converted corpora too, which takes as long as reading them does.
     """
     store = RunStore(home.store)
-    labels = _Labels(store)
+    checksums.forget()
+    tables = {path.stem for path in store.root.glob("truth/*.parquet")}
     for run in store:
-        yield _of_run(run, labels)
-    for path in sorted(store.root.glob("truth/*.parquet")):
-        yield _of_labels(store, path.stem)
+        yield StoreFinding(
+            kind="run", name=run.key, damage=damage_of(store, run), sealed=run.sealed
+        )
+        tables |= {data[:32] for data in [_data_of(run)] if data is not None}
+    for name in sorted(tables):
+        yield _of_labels(store, name)
     for name in store.plans():
-        yield _checked("plan", name, partial(store.plan, name))
+        yield _of_plan(store, name)
     for path in sorted(store.root.glob("failures/*.json")):
         yield _checked("failure", path.stem, partial(store.failure, path.stem))
     submissions = SubmissionStore(store.root)
@@ -79,84 +79,33 @@ def verify(home: Home, *, corpora: bool = False) -> Iterator[StoreFinding]:
         yield from _of_corpora(CorpusStore(home.corpora))
 
 
-class _Labels:
-    """Clip ids of label tables, each read once; None where the table is not there or damaged."""
-
-    def __init__(self, store: RunStore) -> None:
-        self._store = store
-        self._known: dict[str, pd.DataFrame | None] = {}
-
-    def of(self, data: str) -> pd.DataFrame | None:
-        if data not in self._known:
-            try:
-                self._known[data] = self._store.truth(data)
-            except StoreError:
-                self._known[data] = None
-        return self._known[data]
-
-
-def _of_run(run: StoredRun, labels: _Labels) -> StoreFinding:
-    damage = run.damage
-    if not damage:
-        try:
-            damage = tuple(_contradictions(run, labels))
-        except StoreError as error:
-            damage = (str(error),)
-    return StoreFinding(kind="run", name=run.key, damage=damage, sealed=run.sealed)
-
-
-def _contradictions(run: StoredRun, labels: _Labels) -> Iterator[str]:
-    """Where a run's files are whole and yet do not say one thing."""
-    spec = run.spec
-    run.history()
-    table = run.table()
-    yield from _misplaced(table)
-    counted = table[
-        (table["condition"] == COUNTED.condition) & (table["variant"] == COUNTED.variant)
-    ]
-    if not np.isfinite(counted["pred"].to_numpy(dtype=np.float64)).all():
-        yield "predictions.parquet holds numbers that are not finite"
-    known = labels.of(spec.data)
-    for split in ("valid", "test") if known is not None else ():
-        assert known is not None
-        expected = known["id"][known["split"] == split].tolist()
-        if counted["id"][counted["split"] == split].tolist() != expected:
-            yield f"its {split} predictions are of other clips than the labels"
-
-
-def _misplaced(table: pd.DataFrame) -> Iterator[str]:
-    """Predictions under what is no condition, and clips with two in one place."""
-    for condition in table["condition"].unique():
-        try:
-            PredictionCell(condition=str(condition))
-        except SpecError as error:
-            yield f"predictions.parquet: {error}"
-    twice = table[table.duplicated(["id", "split", "condition", "variant"])]
-    if len(twice):
-        first = twice.iloc[0]
-        yield (
-            f"predictions.parquet has two predictions of clip {first['id']} under"
-            f" {first['condition']}, {first['variant']}"
-        )
-
-
-def _of_labels(store: RunStore, name: str) -> StoreFinding:
+def _of_labels(store: RunStore, data: str) -> StoreFinding:
+    """The label table of runs, named like its file."""
+    name = data[:32]
     sealed = (store.root / "truth" / f"{name}.sha256").exists()
-    found = _checked("labels", name, partial(store.truth, name))
+    found = _checked("labels", name, partial(store.truth, data))
     return StoreFinding(kind="labels", name=name, damage=found.damage, sealed=sealed)
 
 
-def _of_submission(dataset: str, submission: StoredSubmission) -> StoreFinding:
-    def read() -> None:
-        wrong = checksums.damage(submission.folder)
-        if wrong:
-            raise StoreError("; ".join(wrong))
-        _ = submission.manifest
-        submission.predictions()
+def _data_of(run: StoredRun) -> str | None:
+    """Which label table a run goes with; None where its manifest is damaged."""
+    try:
+        return run.manifest.spec.data
+    except StoreError:
+        return None
 
-    sealed = (submission.folder / checksums.SUMS).exists()
-    found = _checked("submission", f"{dataset}/{submission.name}", read)
-    return StoreFinding(kind=found.kind, name=found.name, damage=found.damage, sealed=sealed)
+
+def _of_plan(store: RunStore, suite: str) -> StoreFinding:
+    found = _checked("plan", suite, partial(store.plan, suite))
+    sealed = bool(found.damage) or store.plan_is_sealed(suite)
+    return StoreFinding(kind="plan", name=suite, damage=found.damage, sealed=sealed)
+
+
+def _of_submission(dataset: str, submission: StoredSubmission) -> StoreFinding:
+    found = _checked("submission", f"{dataset}/{submission.name}", lambda: submission.manifest)
+    return StoreFinding(
+        kind=found.kind, name=found.name, damage=found.damage, sealed=submission.sealed
+    )
 
 
 def _of_corpora(store: CorpusStore) -> Iterator[StoreFinding]:

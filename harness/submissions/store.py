@@ -2,14 +2,14 @@
 
 ``<dataset>/<name>/manifest.json`` holds what the authors state and what was found, without a time,
 host or path; ``predictions.parquet`` holds ``id, seed, pred, split``: one prediction of a clip by
-each run, of clean clips unless the manifest's ``where`` says otherwise.
+each run, of clean clips unless the manifest's ``where`` says otherwise. ``SHA256SUMS`` lists both;
+what is not what was written is never read.
 """
 
 from __future__ import annotations
 
 import contextlib
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +17,11 @@ from typing import Literal
 
 import pandas as pd
 
-from harness._util import canonical
-from harness._util.atomic import commit_folder, is_plain_name
+from harness._util import canonical, checksums
+from harness._util.atomic import REPLACED, commit_folder, is_plain_name, replaced_folder
 from harness._util.canonical import Json
-from harness._util.checksums import seal
 from harness._util.documents import read_json
+from harness._util.holding import held
 from harness._util.parquet import read_parquet
 from harness._util.registry import suggest
 from harness._util.schema import parse
@@ -32,7 +32,9 @@ from harness.submissions.manifest import Badge, SubmissionManifest
 
 __all__ = ["Outcome", "StoredSubmission", "SubmissionRecord", "SubmissionStore"]
 
-FORMAT = 1
+FORMAT = 2  # 1: some had no list of digests
+_SEALED = 2
+_TRIES = 5  # a replacement while one reads takes milliseconds
 
 Outcome = Literal["added", "unchanged", "replaced"]
 
@@ -122,44 +124,81 @@ class SubmissionRecord:
             SubmissionError: Naming the key and what was expected, when it is not such a table.
         """
         fields = dict(table)
-        if (found := fields.pop("format", None)) != FORMAT:
+        found = fields.pop("format", None)
+        if not isinstance(found, int) or not 1 <= found <= FORMAT:
             raise SubmissionError(f"manifest.json: format should be {FORMAT}, found {found!r}")
         return parse(cls, fields, "manifest.json", error=SubmissionError)
 
 
 @dataclass(frozen=True)
 class StoredSubmission:
-    """A stored submission, read lazily."""
+    """A stored submission, read when first asked for: all of the old or all of the new one.
 
-    folder: Path
+    Args:
+        place: Its folder, unless that is just being replaced.
+    """
+
+    place: Path
 
     @property
     def name(self) -> str:
         """Its name, unique per dataset."""
-        return self.folder.name
+        return self.place.name
 
-    @cached_property
+    @property
+    def folder(self) -> Path:
+        """Where its files are now."""
+        return replaced_folder(self.place)
+
+    @property
+    def sealed(self) -> bool:
+        """Whether there are digests to check its files against."""
+        return (self.folder / checksums.SUMS).exists()
+
+    @property
     def manifest(self) -> SubmissionRecord:
         """What the authors state and what was found.
 
         Raises:
-            StoreError: When the record is damaged.
+            StoreError: When a file of the submission is damaged.
         """
-        try:
-            file = self.folder / "manifest.json"
-            return SubmissionRecord.parse(read_json(file, "record", error=SubmissionError))
-        except SubmissionError as error:
-            raise self._damaged(str(error)) from error
+        return self._content[0]
 
     def predictions(self) -> pd.DataFrame:
         """Columns ``id, seed, pred`` (float64), ``split``, sorted by seed and id.
 
         Raises:
-            StoreError: When the table is damaged.
+            StoreError: When a file of the submission is damaged.
         """
+        return self._content[1].copy()
+
+    @cached_property
+    def _content(self) -> tuple[SubmissionRecord, pd.DataFrame]:
+        for _ in range(_TRIES):
+            before = _inode(self.folder)
+            try:
+                content = self._read(self.folder)
+            except StoreError:
+                if _inode(self.folder) == before:
+                    raise
+            else:
+                if _inode(self.folder) == before:
+                    return content
+        raise self._damaged("it is replaced again and again")
+
+    def _read(self, folder: Path) -> tuple[SubmissionRecord, pd.DataFrame]:
+        if wrong := checksums.damage(folder, _SEALED):
+            raise self._damaged("; ".join(wrong))
         try:
-            table = read_parquet(self.folder / "predictions.parquet")
-            return table[["id", "seed", "pred", "split"]]
+            table = read_json(folder / "manifest.json", "record", error=SubmissionError)
+            record = SubmissionRecord.parse(table)
+        except SubmissionError as error:
+            raise self._damaged(str(error)) from error
+        if (record.dataset, record.name) != (folder.parent.name, self.name):
+            raise self._damaged(f"it is {record.dataset}/{record.name}")
+        try:
+            predictions = read_parquet(folder / "predictions.parquet")
+            return record, predictions[["id", "seed", "pred", "split"]]
         except (OSError, ValueError, KeyError) as error:
             raise self._damaged(f"predictions.parquet: {error}") from error
 
@@ -168,6 +207,13 @@ class StoredSubmission:
             f"submission {self.name!r} is damaged: {why}",
             hint="msa submit FILE --replace",
         )
+
+
+def _inode(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return None
 
 
 class SubmissionStore:
@@ -182,8 +228,11 @@ class SubmissionStore:
 
     def names(self, dataset: str) -> list[str]:
         """Submissions for a dataset, sorted."""
-        found = self.root.glob(f"{dataset}/*/manifest.json") if is_plain_name(dataset) else ()
-        return sorted(path.parent.name for path in found if is_plain_name(path.parent.name))
+        folder = self.root / dataset
+        if not is_plain_name(dataset) or not folder.is_dir():
+            return []
+        found = {path.name.removeprefix(REPLACED) for path in folder.iterdir() if path.is_dir()}
+        return sorted(name for name in found if is_plain_name(name))
 
     def of(self, dataset: str) -> Iterator[StoredSubmission]:
         """The submissions for a dataset, sorted by name."""
@@ -208,6 +257,9 @@ class SubmissionStore:
     ) -> Outcome:
         """Store a submission; the same content again changes nothing.
 
+        The run store that it belongs to is held meanwhile. Killed at any moment, this leaves the
+        old submission or the new one.
+
         Args:
             record: What is known of it.
             predictions: Columns ``id, seed, pred, split``.
@@ -215,53 +267,34 @@ class SubmissionStore:
 
         Raises:
             SubmissionError: When the name is taken by other content.
-            StoreError: When the disk refuses.
+            StoreError: When another process is writing to the store, or the disk refuses.
         """
+        with held(self.root.parent, "submission"):
+            return self._put(record, predictions, replace)
+
+    def _put(self, record: SubmissionRecord, predictions: pd.DataFrame, replace: bool) -> Outcome:
         target = self.root / record.dataset / record.name
-        content = canonical.dumps(record.table(), indent=1)
         taken = record.name in self.names(record.dataset)
-        if taken and _holds(target, content, predictions):
+        if taken and _holds(StoredSubmission(target), record, predictions):
             return "unchanged"
         if taken and not replace:
             raise SubmissionError(
                 f"{record.dataset} already has a submission {record.name!r} with other content",
                 hint="--replace, or --name another",
             )
-        with _refusals(record.name), _retiring(target) as retire, commit_folder(target) as folder:
+        with _refusals(record.name), commit_folder(target, replace=taken) as folder:
             predictions.to_parquet(folder / "predictions.parquet", index=False)
+            content = canonical.dumps(record.table(), indent=1)
             (folder / "manifest.json").write_text(content, "utf-8")
-            seal(folder)
-            retire()
+            checksums.seal(folder)
         return "replaced" if taken else "added"
 
 
-def _holds(folder: Path, content: str, predictions: pd.DataFrame) -> bool:
+def _holds(stored: StoredSubmission, record: SubmissionRecord, predictions: pd.DataFrame) -> bool:
     try:
-        same = (folder / "manifest.json").read_text("utf-8") == content
-        return same and StoredSubmission(folder).predictions().equals(predictions)
-    except (OSError, ValueError, StoreError):
+        return stored.manifest == record and stored.predictions().equals(predictions)
+    except StoreError:
         return False  # damaged: other content
-
-
-@contextlib.contextmanager
-def _retiring(folder: Path) -> Iterator[Callable[[], None]]:
-    """Hand out a call that moves the folder aside; on failure it comes back, else it goes.
-
-    What a kill leaves behind has a name that is swept.
-    """
-    retired = folder.with_name(f".new-{folder.name}-retired")
-
-    def retire() -> None:
-        shutil.rmtree(retired, ignore_errors=True)
-        if folder.exists():
-            folder.rename(retired)
-
-    try:
-        yield retire
-    finally:
-        if retired.exists() and not folder.exists():
-            retired.rename(folder)
-        shutil.rmtree(retired, ignore_errors=True)
 
 
 @contextlib.contextmanager

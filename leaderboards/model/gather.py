@@ -20,6 +20,7 @@ from harness.errors import StoreError
 from harness.metrics import metrics
 from harness.runs.labels import predictions_of, predictions_under, scores_of, stored_labels
 from harness.runs.looks import look_of
+from harness.runs.soundness import damage_of
 from harness.runs.store import RunStore, StoredRun
 from harness.spec import PredictionCell
 from harness.spec.conditions import grid
@@ -144,7 +145,7 @@ def _outcome(store: RunStore, truth: SplitLabels, cell: _Record) -> Run | Missin
         return _missing(store, cell)
     stored = store.get(cell["key"])
     try:
-        reason = "; ".join(stored.damage)
+        reason = "; ".join(damage_of(store, stored))
         if not reason:
             return _run(truth, stored, cell["seed"])
     except StoreError as error:

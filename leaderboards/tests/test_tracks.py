@@ -178,6 +178,8 @@ def test_plans_of_old_know_nothing_of_strata(tmp_path):
     plan = json.loads(path.read_text())
     for row in plan["rows"]:
         del row["side_info"], row["knowledge"]
+    for key in ("digest", "format", "stored_as"):
+        del plan[key]
     path.write_text(json.dumps(plan))
     (grid,) = gather(store, "small").grids
     assert parts(grid) == (grid,)

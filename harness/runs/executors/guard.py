@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, RunFailed
 from harness.runs.cell import Job, execute
 from harness.runs.record import RunRecord
 
-__all__ = ["Answer", "answer", "measured"]
+__all__ = ["Answer", "answer", "measured", "overdue", "within"]
+
+_GRACE = 30.0  # seconds for code that is interrupted to end
 
 Answer = tuple[RunRecord | None, str | None]
 """A record, or the reason there is none."""
@@ -43,3 +48,41 @@ def measured(job: Job) -> RunRecord:
     manifest, taken = record.manifest, torch.cuda.max_memory_reserved(job.device)
     cost = replace(manifest.cost, peak_device_memory_bytes=taken)
     return replace(record, manifest=replace(manifest, cost=cost))
+
+
+def overdue(seconds: float) -> str:
+    """Why a cell failed that took longer than it may."""
+    return f"stopped: it took longer than {seconds:g} s"
+
+
+@contextlib.contextmanager
+def within(seconds: float | None) -> Iterator[None]:
+    """Interrupt the block after some time, in the main thread of a worker nobody else watches.
+
+    Where the interruption does not get through, because the block is in compiled code or catches
+    everything, the process ends half a minute later.
+
+    Args:
+        seconds: What the block may take; None for any time.
+
+    Raises:
+        RunFailed: When it took longer.
+    """
+    if seconds is None:
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise RunFailed(overdue(seconds))
+
+    last = threading.Timer(seconds + _GRACE, os._exit, [1])
+    last.daemon = True
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        last.start()
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        last.cancel()

@@ -1,7 +1,8 @@
 """Spawned worker processes on this machine, one thread each.
 
 A worker that crashes or is killed (out of memory) costs the cell it was on: the cell fails with its
-reason, a fresh worker takes the next one. Workers leave by themselves when the driver dies.
+reason, a fresh worker takes the next one. So does a cell that takes longer than it may. Workers
+leave by themselves when the driver dies.
 """
 
 from __future__ import annotations
@@ -21,16 +22,25 @@ from multiprocessing.context import SpawnProcess
 from harness._util.pool import THREADS
 from harness.runs.cell import Job, limit_threads
 from harness.runs.executors import Done
-from harness.runs.executors.guard import answer, measured
+from harness.runs.executors.guard import Answer, answer, measured, overdue
 
 __all__ = ["LocalExecutor"]
+
+_STARTED = "started"  # a worker's first word, once it has imported what it needs
+_LAST_BREATH = 10.0  # seconds that a worker without a pipe has to end by itself
 
 
 @dataclass(frozen=True)
 class LocalExecutor:
-    """Args: workers: Number of processes at once."""
+    """Cells on this machine.
+
+    Args:
+        workers: Number of processes at once.
+        cell_timeout: Seconds that a cell may take, without the start of its worker; None for any.
+    """
 
     workers: int = 1
+    cell_timeout: float | None = None
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
         """Carry out ``jobs``; see ``Executor``."""
@@ -39,19 +49,22 @@ class LocalExecutor:
         try:
             for job in _take(waiting, self.workers):
                 worker = _Worker.start()
-                worker.give(job)
+                worker.give(job, self.cell_timeout)
                 busy[worker.pipe] = worker
             while busy:
                 ready = connection.wait(list(busy))
                 for worker in [worker for pipe, worker in busy.items() if pipe in ready]:
-                    yield worker.collect()
+                    done = worker.collect()
+                    if done is None:
+                        continue
+                    yield done
                     del busy[worker.pipe]
                     following = next(waiting, None)
                     if following is None:
                         worker.dismiss()
                         continue
                     worker = worker if worker.alive else _Worker.start()
-                    worker.give(following)
+                    worker.give(following, self.cell_timeout)
                     busy[worker.pipe] = worker
         finally:
             for worker in busy.values():
@@ -68,6 +81,9 @@ class _Worker:
     process: SpawnProcess
     pipe: Connection
     job: Job | None = None
+    seconds: float | None = None  # that the job may take
+    started: bool = False
+    limit: _Limit | None = None
 
     @classmethod
     def start(cls) -> _Worker:
@@ -83,20 +99,40 @@ class _Worker:
     def alive(self) -> bool:
         return self.process.is_alive() and not self.pipe.closed
 
-    def give(self, job: Job) -> None:
-        self.job = job
-        with contextlib.suppress(BrokenPipeError):  # it died idle; collect() reports how
+    def give(self, job: Job, seconds: float | None) -> None:
+        self.job, self.seconds = job, seconds
+        if self.started:
+            self._limit()
+        with contextlib.suppress(OSError):  # it died idle; collect() reports how
             self.pipe.send(job)
 
-    def collect(self) -> Done:
+    def collect(self) -> Done | None:
+        """What became of the job; None for a worker that has only started to work on it."""
         assert self.job is not None
-        try:
-            record, failure = self.pipe.recv()
-        except (EOFError, ConnectionError):
-            self.pipe.close()
-            self.process.join()
-            return Done(job=self.job, failure=_death(self.process.exitcode))
+        came: Answer | None = None
+        with contextlib.suppress(EOFError, OSError):  # it died, perhaps in the middle of a record
+            came = self.pipe.recv()
+            if came == _STARTED:
+                self.started = True
+                self._limit()
+                return None
+        over = None if self.limit is None else self.limit.lift()
+        if came is None or over is not None:
+            self._bury()
+        if came is None:
+            return Done(job=self.job, failure=over or _death(self.process.exitcode))
+        record, failure = came
         return Done(job=self.job, record=record, failure=failure)
+
+    def _limit(self) -> None:
+        self.limit = None if self.seconds is None else _Limit(self.process, self.seconds)
+
+    def _bury(self) -> None:
+        self.pipe.close()
+        self.process.join(_LAST_BREATH)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
 
     def dismiss(self) -> None:
         with contextlib.suppress(OSError):
@@ -104,9 +140,42 @@ class _Worker:
         self.process.join()
 
     def kill(self) -> None:
+        if self.limit is not None:
+            self.limit.lift()
         self.process.kill()
         self.process.join()
         self.pipe.close()
+
+
+class _Limit:
+    """Kills a worker after some time, unless it is lifted before, also while it sends.
+
+    Args:
+        process: The worker.
+        seconds: What its cell may take.
+    """
+
+    def __init__(self, process: SpawnProcess, seconds: float) -> None:
+        self._why = overdue(seconds)
+        self._process = process
+        self._lock = threading.Lock()
+        self._lifted = self._over = False
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _expire(self) -> None:
+        with self._lock:
+            if not self._lifted:
+                self._over = True
+                self._process.kill()
+
+    def lift(self) -> str | None:
+        """Let the worker take its time; why its cell failed, if it was killed before."""
+        self._timer.cancel()
+        with self._lock:
+            self._lifted = True
+            return self._why if self._over else None
 
 
 @contextlib.contextmanager
@@ -133,11 +202,12 @@ def _death(exitcode: int | None) -> str:
 
 
 def _serve(pipe: Connection) -> None:
-    """A worker's life: receive a job, answer with a record or a reason, until the pipe closes."""
+    """A worker's life: say so, then answer jobs with a record or a reason until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     threading.Thread(target=_leave_with_driver, daemon=True).start()
     limit_threads()
     with contextlib.suppress(EOFError, ConnectionError):
+        pipe.send(_STARTED)
         while True:
             job = pipe.recv()
             pipe.send(answer(partial(measured, job)))

@@ -7,8 +7,10 @@ then fails with the reason. Nodes must have the driver's source: a cell refuses 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
+import math
 import os
 import secrets
 import socket
@@ -28,7 +30,7 @@ from harness.home import Home
 from harness.runs.cell import Job, limit_threads
 from harness.runs.costs import Cost, cost_of
 from harness.runs.executors import Done
-from harness.runs.executors.guard import Answer, answer, measured
+from harness.runs.executors.guard import Answer, answer, measured, within
 from harness.runs.executors.ray_inputs import RayInputs, RayInputStore, unpacked
 from harness.runs.executors.resources import Demand, Measured, kind_of
 from harness.runs.identity import code_of
@@ -40,6 +42,7 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _LOOK = 5.0  # seconds between looks at the cluster while nothing ends
+_MISSES = 3  # looks in a row without a head; Ray ends the whole process after a minute
 _LOSSES = {
     exceptions.WorkerCrashedError: "its worker process died",
     exceptions.NodeDiedError: "its node was lost",
@@ -61,6 +64,7 @@ class RayExecutor:
         workers: Cells at once on this machine's own cluster; elsewhere the cluster's cores count.
         costs: Stored runs, which tell what memory their like will need.
         patience: Seconds to wait for a node that can run what is left, before that fails.
+        cell_timeout: Seconds that a cell may take on its node; None for any time.
     """
 
     home: Home
@@ -68,11 +72,13 @@ class RayExecutor:
     workers: int = 1
     costs: tuple[Cost, ...] = ()
     patience: float = 300.0
+    cell_timeout: float | None = None
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
         """Carry out ``jobs``; see ``Executor``."""
-        with _connected(self.address, self.workers):
-            flights = _Flights(RayInputStore(self.home), Measured(self.costs), self.patience)
+        with _connected(self.address, self.workers) as head:
+            post, measured = RayInputStore(self.home), Measured(self.costs)
+            flights = _Flights(post, measured, self.patience, head, self.cell_timeout)
             try:
                 yield from flights.carry_out(jobs)
             finally:
@@ -80,7 +86,7 @@ class RayExecutor:
 
 
 @contextlib.contextmanager
-def _connected(address: str | None, workers: int) -> Iterator[None]:
+def _connected(address: str | None, workers: int) -> Iterator[_Head]:
     """A connection to the cluster, or a cluster of its own while the block runs."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     _need_answer(address)
@@ -98,10 +104,14 @@ def _connected(address: str | None, workers: int) -> Iterator[None]:
         )
     except Exception as error:  # Ray raises the bare class when a start takes too long
         raise _no_cluster(address or "this machine", error) from error
+    head = _Head(ray.get_runtime_context().gcs_address)
     try:
-        yield
+        yield head
     finally:
-        ray.shutdown()
+        if head.is_lost:  # taking leave of it would take until Ray ends the process
+            atexit.unregister(ray.shutdown)
+        else:
+            ray.shutdown()
 
 
 def _need_answer(address: str | None) -> None:
@@ -132,12 +142,53 @@ class _Flight:
 
 
 @dataclass
+class _Head:
+    """The head of the cluster, without which Ray ends this process and says nothing.
+
+    Args:
+        address: ``host:port``.
+    """
+
+    address: str
+    _looked: float = -math.inf
+    _missed: int = 0
+
+    @property
+    def is_lost(self) -> bool:
+        return self._missed >= _MISSES
+
+    def look(self) -> None:
+        """See that it is there, every now and then.
+
+        Raises:
+            RunFailed: When it has not been for a while.
+        """
+        if time.monotonic() - self._looked < _LOOK:
+            return
+        self._looked = time.monotonic()
+        host, _, port = self.address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=_LOOK).close()
+        except OSError:
+            self._missed += 1
+        else:
+            self._missed = 0
+        if self.is_lost:
+            raise RunFailed(
+                f"the head of the Ray cluster at {self.address} is gone; what finished is stored",
+                hint="start the cluster again; the same command continues",
+            )
+
+
+@dataclass
 class _Flights:
     """What is under way, and what waits for the first of its kind to tell its size."""
 
     store: RayInputStore
     measured: Measured
     patience: float
+    head: _Head
+    cell_timeout: float | None = None
     _aloft: dict[ray.ObjectRef[Answer], _Flight] = field(default_factory=dict)
     _waiting: dict[str, deque[Job]] = field(default_factory=lambda: defaultdict(deque))
     _pilots: set[str] = field(default_factory=set)
@@ -151,6 +202,7 @@ class _Flights:
             yield from self._begin(job)
         while self._aloft:
             ready, _ = ray.wait(list(self._aloft), timeout=_LOOK)
+            self.head.look()
             if not ready:
                 yield from self._give_up_if_starved()
             for reference in ready:
@@ -158,6 +210,8 @@ class _Flights:
                 yield from self._end(reference)
 
     def cancel(self) -> None:
+        if self.head.is_lost:  # asking it would take until Ray gives up
+            return
         for reference in self._aloft:
             with contextlib.suppress(exceptions.RayError):
                 ray.cancel(reference, force=True)
@@ -179,7 +233,7 @@ class _Flights:
             yield Done(job=flight.job, failure=str(error))
             return
         task = _carry_out.options(**_options(flight.demand))
-        self._aloft[task.remote(flight.job, inputs)] = flight
+        self._aloft[task.remote(flight.job, inputs, self.cell_timeout)] = flight
 
     def _end(self, reference: ray.ObjectRef[Answer]) -> Iterator[Done]:
         flight = self._aloft.pop(reference)
@@ -240,10 +294,15 @@ class _Flights:
 
 
 @ray.remote(max_retries=0)
-def _carry_out(job: Job, inputs: RayInputs) -> Answer:
+def _carry_out(job: Job, inputs: RayInputs, cell_timeout: float | None) -> Answer:
     """A cell, on a node."""
     limit_threads()
-    return answer(partial(_on_this_node, job, inputs))
+    return answer(partial(_in_time, job, inputs, cell_timeout))
+
+
+def _in_time(job: Job, inputs: RayInputs, cell_timeout: float | None) -> RunRecord:
+    with within(cell_timeout):
+        return _on_this_node(job, inputs)
 
 
 def _on_this_node(job: Job, inputs: RayInputs) -> RunRecord:

@@ -156,7 +156,8 @@ def test_the_grid_of_before_has_its_conditions_and_no_variants(before):
 def test_what_was_stored_before_is_sound_and_says_its_form(before, home):
     found = list(verify(home))
     assert len([f for f in found if f.kind == "run"]) == 10
-    assert all(f.sealed and not f.damage for f in found)
+    assert not any(f.damage for f in found)
+    assert {f.kind for f in found if not f.sealed} == {"plan"}  # which had no digest yet
     assert {run.manifest.more["format"] for run in before} == {1}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness._util import canonical
+from harness._util import canonical, checksums
 from harness.errors import StoreError
 from harness.home import Home
 from harness.runs.manifest import Manifest
@@ -121,13 +121,18 @@ def test_a_manifest_is_written_as_it_always_was(store: RunStore, result: str, co
     assert manifest.spec == next(iter(store)).spec
 
 
+PUT_AROUND_A_PLAN = {"format": 2, "stored_as": "small"}
+
+
 def test_stored_files_are_their_records(store: RunStore) -> None:
     for run in store:
         text = (run.folder / "manifest.json").read_text("utf-8")
         assert canonical.dumps(run.manifest.json(), indent=1) == text
     plan = store.plan("small")
-    text = (store.root / "plans" / "small.json").read_text("utf-8")
-    assert canonical.dumps(plan.json(), indent=1) == text
+    stored = json.loads((store.root / "plans" / "small.json").read_text("utf-8"))
+    digest = stored.pop("digest")
+    assert digest == canonical.digest(stored)
+    assert stored == {**json.loads(canonical.dumps(plan.json())), **PUT_AROUND_A_PLAN}
     assert plan.keys == {run.key for run in store}
 
 
@@ -181,6 +186,7 @@ def test_a_damaged_manifest_names_file_key_expected_and_found(
     table[place[0]][place[1]] = value
     path.write_text(json.dumps(table), "utf-8")
     (run.folder / "SHA256SUMS").unlink()
+    checksums.seal(run.folder)
     expected = f"damaged record manifest.json in {run.key}: {message}"
     with pytest.raises(StoreError, match=expected) as caught:
         _ = store.get(run.key).manifest

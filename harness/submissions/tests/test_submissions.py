@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +21,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import harness
+from harness._util import checksums
+from harness._util.holding import held
 from harness.data.datasets import datasets
 from harness.data.split_labels import SplitLabels
 from harness.errors import StoreError, SubmissionError
@@ -506,9 +517,17 @@ def test_a_failed_replacement_leaves_the_old_one(
     def full(*_: object, **__: object) -> None:
         raise OSError("no space left")
 
-    for broken in ("harness._util.atomic._rename_folder", "pandas.DataFrame.to_parquet"):
+    renamed = Path.rename
+
+    def full_at_the_place(path: Path, target: Path) -> Path:
+        if path.name.startswith(".new-"):
+            full()
+        return renamed(path, target)
+
+    places = {"pandas.DataFrame.to_parquet": full, "os.fsync": full}
+    for broken, fault in {**places, "pathlib.Path.rename": full_at_the_place}.items():
         with monkeypatch.context() as patch:
-            patch.setattr(broken, full)
+            patch.setattr(broken, fault)
             with pytest.raises(StoreError, match="no space left"):
                 put(store, predictions_for("sims", by=0.3), replace=True)
         assert store.get("sims", "mine").manifest == record
@@ -530,7 +549,7 @@ def test_an_unknown_submission_has_a_nearest_one(store: SubmissionStore) -> None
     [
         lambda text: text[:-20],
         lambda text: "[]",
-        lambda text: text.replace('"format": 1', '"format": 9'),
+        lambda text: text.replace('"format": 2', '"format": 9'),
         lambda text: text.replace('"badge": "recomputed"', '"badge": "golden"'),
         lambda text: text.replace('"clips"', '"klips"'),
         lambda text: text.replace('"name": "mine"', '"name": "../mine"'),
@@ -546,9 +565,12 @@ def test_a_damaged_record_is_one_error_and_can_be_replaced(
     intact = path.read_text()
     path.write_text(damage(intact))
     assert path.read_text() != intact
-    with pytest.raises(StoreError, match="'mine' is damaged") as caught:
-        _ = store.get("sims", "mine").manifest
-    assert caught.value.hint == "msa submit FILE --replace"
+    for _ in range(2):
+        with pytest.raises(StoreError, match="'mine' is damaged") as caught:
+            _ = store.get("sims", "mine").manifest
+        assert caught.value.hint == "msa submit FILE --replace"
+        (path.parent / checksums.SUMS).unlink()
+        checksums.seal(path.parent)  # once more, with digests that fit
     assert put(store, predictions_for("sims"), replace=True)[0] == "replaced"
     assert path.read_text() == intact
 
@@ -559,6 +581,137 @@ def test_damaged_predictions_are_one_error(store: SubmissionStore) -> None:
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(StoreError, match=r"damaged: predictions\.parquet"):
         store.get("sims", "mine").predictions()
+
+
+def test_what_was_not_written_so_is_never_read(store: SubmissionStore) -> None:
+    put(store, predictions_for("sims"))
+    folder = store.root / "sims" / "mine"
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert files.keys() == {"manifest.json", "predictions.parquet", checksums.SUMS}
+    chance = random.Random(3)
+    for name, whole in files.items():
+        for _ in range(10):
+            content = bytearray(whole)
+            content[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+            (folder / name).write_bytes(bytes(content))
+            with pytest.raises(StoreError, match="'mine' is damaged"):
+                store.get("sims", "mine").predictions()
+        (folder / name).unlink()
+        with pytest.raises(StoreError, match=f"'mine' is damaged: .*{re.escape(name)}"):
+            store.get("sims", "mine").predictions()
+        (folder / name).write_bytes(whole)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(StoreError, match=r"notes\.txt was added"):
+        store.get("sims", "mine").predictions()
+    (folder / "notes.txt").unlink()
+    folder.rename(folder.with_name("other"))
+    with pytest.raises(StoreError, match="it is sims/mine"):
+        store.get("sims", "other").predictions()
+
+
+def test_submissions_of_before_there_were_digests_are_read(store: SubmissionStore) -> None:
+    _, record, _ = put(store, predictions_for("sims"))
+    folder = store.root / "sims" / "mine"
+    older = (folder / "manifest.json").read_text().replace('"format": 2', '"format": 1')
+    (folder / "manifest.json").write_text(older)
+    (folder / checksums.SUMS).unlink()
+    stored = store.get("sims", "mine")
+    assert (stored.manifest, stored.sealed) == (record, False)
+    assert put(store, predictions_for("sims"))[0] == "unchanged"
+
+
+# Replacing, killed at each step
+
+REPLACE = """
+    import os, shutil, signal, sys
+    from pathlib import Path
+    from harness.submissions import SubmissionStore
+    from harness.submissions.tests.test_submissions import predictions_for, put
+
+    calls = 0
+
+    def deadly(function):
+        def call(*arguments, **options):
+            global calls
+            calls += 1
+            if calls == int(sys.argv[2]):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **options)
+        return call
+
+    for place, name in ((os, "fsync"), (Path, "rename"), (shutil, "rmtree"), (Path, "write_text")):
+        setattr(place, name, deadly(getattr(place, name)))
+    put(SubmissionStore(Path(sys.argv[1])), predictions_for("sims", by=0.3), replace=True)
+    print(calls)
+"""
+
+
+def replace_and_die(root: Path, step: int) -> subprocess.CompletedProcess[str]:
+    """Replace a submission in another process, killed before its ``step``-th act on the disk."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(REPLACE), str(root), str(step)],
+        env={**os.environ, "PYTHONPATH": str(Path(harness.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_step_of_a_replacement_leaves_the_old_or_the_new_one(
+    store: SubmissionStore,
+) -> None:
+    old = predictions_for("sims")
+    put(store, old)
+    last = replace_and_die(store.root, 0)
+    assert last.returncode == 0, last.stderr
+    new = store.get("sims", "mine").manifest
+    put(store, old, replace=True)
+    before = store.get("sims", "mine").manifest
+    found = []
+    for step in range(1, int(last.stdout) + 1):
+        assert replace_and_die(store.root, step).returncode == -signal.SIGKILL
+        for sweeps in range(2):
+            assert store.names("sims") == ["mine"]
+            stored = store.get("sims", "mine")
+            assert stored.manifest in (before, new)
+            assert stored.predictions()["pred"].notna().all()
+            found.append(stored.manifest == new)
+            if not sweeps:
+                with held(store.root.parent):  # the next driver
+                    pass
+        assert [path.name for path in (store.root / "sims").iterdir()] == ["mine"]
+        put(store, old, replace=True)
+    assert True in found
+    assert False in found
+
+
+def test_a_reader_meanwhile_finds_the_old_or_the_new_one(store: SubmissionStore) -> None:
+    tables = [predictions_for("sims", by=by) for by in (0.1, 0.3)]
+    written = [put(store, table, replace=True) for table in tables]
+    whole = {record.source: (record, checked.predictions) for _, record, checked in written}
+    writing = threading.Thread(
+        target=lambda: [put(store, tables[n % 2], replace=True) for n in range(30)]
+    )
+    writing.start()
+    while writing.is_alive():
+        assert store.names("sims") == ["mine"]
+        stored = store.get("sims", "mine")
+        record, predictions = whole[stored.manifest.source]
+        assert stored.manifest == record
+        assert stored.predictions().equals(predictions)
+    writing.join()
+
+
+def test_a_submission_waits_for_no_driver_and_says_who_is_there(store: SubmissionStore) -> None:
+    put(store, predictions_for("sims"))
+    refused = pytest.raises(StoreError, match=rf"another driver \(process {os.getpid()}\)")
+    with held(store.root.parent), refused:
+        put(store, predictions_for("sims", by=0.3), replace=True)
+    refused = pytest.raises(StoreError, match=rf"another submission \(process {os.getpid()}\)")
+    with held(store.root.parent, "submission"), refused, held(store.root.parent):
+        pass
+    assert store.names("sims") == ["mine"]
 
 
 # Real files
