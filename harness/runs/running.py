@@ -49,6 +49,7 @@ def run(
         MissingExtra: Where the packages of the extra ``train`` are not installed.
     """
     with explained():
+        from harness.data.store import CorpusStore
         from harness.runs.driver import carry_out
         from harness.runs.executors.local import LocalExecutor
         from harness.runs.holder import announced
@@ -61,6 +62,7 @@ def run(
     if executor is None:
         _refuse_absent(device)
     with store.writing():
+        CorpusStore(home.corpora).sweep()
         plan = make_plan(chosen, home, device=device)
         with announced(store, chosen.name, workers if executor is None else None):
             return carry_out(
