@@ -1,33 +1,41 @@
 """The canonical corpus store: one folder per corpus, plain arrays that are memory-mapped.
 
-``manifest.json`` · ``clips.parquet`` · ``<stream>.npy``, ``<stream>_lengths.npy`` · ``tokens.npy``.
-A folder appears by one rename, so a half-converted corpus does not exist.
+``manifest.json`` · ``clips.parquet`` · ``<stream>.npy``, ``<stream>_lengths.npy`` · ``tokens.npy``
+· ``SHA256SUMS``. A folder appears by one rename, so a half-converted corpus does not exist.
+
+Opening a corpus checks its files against their digests; those of files that nobody touched since
+are remembered in ``.checked.json`` beside the corpora.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import filelock
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness._util import canonical
-from harness._util.atomic import commit_folder
+from harness._util import canonical, checksums
+from harness._util.atomic import commit_folder, sweep, write_atomic
 from harness._util.canonical import Json
+from harness._util.known_digests import KnownDigests
 from harness.data.corpus import LABELS, Corpus, Stream
 from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.data.rounding import rounded
-from harness.errors import DataError
+from harness.errors import DataError, StoreError
 
 __all__ = ["CorpusStore", "Draft", "assemble", "corpus_name", "fingerprint"]
 
-FORMAT = 1
+FORMAT = 2  # 1: no list of digests; the content was known by its fingerprint alone
+_OLDER = 1
 _REQUIRED = ("id", "video", "clip", "split", "text", "label")
 _NAME = re.compile(r"[a-z0-9+-]+@[a-z0-9-]+")
 
@@ -64,7 +72,9 @@ class CorpusStore:
         return known is not None and (self.root / name / "manifest.json").is_file()
 
     def load(self, name: str) -> Corpus:
-        """Open a stored corpus; arrays are memory-mapped, nothing large is read.
+        """Open a stored corpus whose files are what was written; arrays are memory-mapped.
+
+        A large file is read only where it may have changed since it was last checked.
 
         Raises:
             DataError: When the corpus is not stored or its folder is damaged.
@@ -78,32 +88,48 @@ class CorpusStore:
         try:
             return self._open(name, folder)
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            again = "it is made again" if _is_made(name) else "run `msa data add` again"
             raise DataError(
                 f"corpus {name!r} is damaged: {error}",
-                hint=f"delete its folder and run `msa data add` again: {folder}",
+                hint=f"delete its folder and {again}: {folder}",
             ) from error
 
     def _open(self, name: str, folder: Path) -> Corpus:
+        sums = checksums.read_sums(folder)
+        if sums:
+            self._need_intact(folder, ["manifest.json"], sums)
         record = json.loads((folder / "manifest.json").read_text("utf-8"))
-        if record["format"] != FORMAT:
+        if record["format"] not in (FORMAT, _OLDER):
             raise ValueError(f"format {record['format']}, expected {FORMAT}")
-        streams = {
-            stream: Stream(
-                np.load(folder / f"{stream}.npy", mmap_mode="c"),
-                np.load(folder / f"{stream}_lengths.npy"),
+        if sums:
+            self._need_intact(folder, _files(record), sums)
+        elif record["format"] != _OLDER:
+            raise ValueError(f"{checksums.SUMS} is missing")
+        corpus = _mapped(name, folder, record)
+        if not sums:
+            self._adopt(corpus, folder, record)
+        return corpus
+
+    def _need_intact(self, folder: Path, names: Iterable[str], sums: Mapping[str, str]) -> None:
+        unlisted = [name for name in names if name not in sums]
+        if unlisted:
+            raise ValueError(f"{checksums.SUMS} does not list {unlisted[0]}")
+        listed = {folder / name: sums[name] for name in names}
+        wrong = KnownDigests(self.root / ".checked.json").differing(listed)
+        if wrong:
+            raise ValueError("; ".join(wrong.values()))
+
+    def _adopt(self, corpus: Corpus, folder: Path, record: Mapping[str, Json]) -> None:
+        """List the digests of a corpus from before there were such lists, if it is sound."""
+        found = fingerprint(corpus.clips, corpus.streams, corpus.tokens)
+        if found != corpus.fingerprint:
+            raise ValueError(
+                f"its content is {found[:12]}, its manifest says {corpus.fingerprint[:12]}"
             )
-            for stream in record["streams"]
-        }
-        tokens = np.load(folder / "tokens.npy", mmap_mode="c") if record["tokens"] else None
-        return Corpus(
-            name=name,
-            dataset=datasets[record["dataset"]],
-            fingerprint=record["fingerprint"],
-            clips=pd.read_parquet(folder / "clips.parquet"),
-            streams=streams,
-            tokens=tokens,
-            manifest=record["manifest"],
-        )
+        names = ["manifest.json", *_files(record)]
+        lines = [f"{canonical.file_digest(folder / name)}  {name}\n" for name in sorted(names)]
+        with contextlib.suppress(OSError):  # a read-only home is checked anew each time
+            write_atomic(folder / checksums.SUMS, "".join(lines))
 
     def add(self, draft: Draft) -> Corpus:
         """Assemble and store a draft.
@@ -113,6 +139,7 @@ class CorpusStore:
         Raises:
             DataError: For a draft that breaks the corpus contract, or a stored corpus of that name
                 with other content.
+            StoreError: When the disk refuses; nothing is left.
         """
         corpus = assemble(draft)
         if corpus.name in self:
@@ -124,9 +151,32 @@ class CorpusStore:
                     hint="choose another --feature-set, or delete the stored corpus first",
                 )
             return stored
-        with commit_folder(self.root / corpus.name) as folder:
-            self._write(corpus, folder)
+        try:
+            with self._writing(), commit_folder(self.root / corpus.name) as folder:
+                self._write(corpus, folder)
+        except OSError as error:
+            raise StoreError(
+                f"corpus {corpus.name!r} could not be stored: {error}",
+                hint="free some space or fix the permissions, then run the same command again",
+            ) from error
         return self.load(corpus.name)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Wait to be the only writer of corpora, and sweep what killed ones left."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(self.root / ".lock"):
+            sweep(self.root)
+            yield
+
+    def sweep(self) -> None:
+        """Remove half-made corpora that killed conversions left, unless one is being made now."""
+        if self.root.is_dir():
+            with (
+                contextlib.suppress(filelock.Timeout, OSError),  # busy, or read-only
+                filelock.FileLock(self.root / ".lock", timeout=0),
+            ):
+                sweep(self.root)
 
     def _write(self, corpus: Corpus, folder: Path) -> None:
         for name, stream in corpus.streams.items():
@@ -144,6 +194,39 @@ class CorpusStore:
             "manifest": corpus.manifest,
         }
         (folder / "manifest.json").write_text(canonical.dumps(record, indent=1), "utf-8")
+        checksums.seal(folder)
+
+
+def _files(record: Mapping[str, Any]) -> list[str]:
+    """The files of a corpus beside its manifest."""
+    streams = [f"{name}{part}.npy" for name in record["streams"] for part in ("", "_lengths")]
+    return ["clips.parquet", *streams, *(["tokens.npy"] if record["tokens"] else [])]
+
+
+def _mapped(name: str, folder: Path, record: Mapping[str, Any]) -> Corpus:
+    streams = {
+        stream: Stream(
+            np.load(folder / f"{stream}.npy", mmap_mode="c"),
+            np.load(folder / f"{stream}_lengths.npy"),
+        )
+        for stream in record["streams"]
+    }
+    tokens = np.load(folder / "tokens.npy", mmap_mode="c") if record["tokens"] else None
+    return Corpus(
+        name=name,
+        dataset=datasets[record["dataset"]],
+        fingerprint=record["fingerprint"],
+        clips=pd.read_parquet(folder / "clips.parquet"),
+        streams=streams,
+        tokens=tokens,
+        manifest=record["manifest"],
+    )
+
+
+def _is_made(name: str) -> bool:
+    """Whether a corpus is made when it is asked for: a twin, or a transfer."""
+    source = name.partition("@")[0]
+    return source.endswith("-twin") or "-to-" in source
 
 
 def assemble(draft: Draft) -> Corpus:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness._util import canonical
-from harness._util.atomic import write_atomic
 from harness._util.pool import each
+from harness._util.sealed import kept_array, read_array
 from harness.errors import DataError, HarnessError, MissingExtra
 from harness.extraction import Cut, Extractor, extractors
 
@@ -40,9 +39,19 @@ class Piece:
     kept: bool = False
 
     def values(self) -> NDArray[np.float32]:
-        """(T, D) float32 as extracted; call only where there is no problem."""
+        """(T, D) float32 as extracted; call only where there is no problem.
+
+        Raises:
+            DataError: When its file was damaged since.
+        """
         assert self.file is not None
-        stored: NDArray[np.float32] = np.load(self.file)
+        try:
+            stored: NDArray[np.float32] = read_array(self.file)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{self.stream} of clip {self.id} was damaged in the cache: {error}",
+                hint="run the same command again; it is extracted anew",
+            ) from error
         return stored
 
 
@@ -108,9 +117,7 @@ def _piece(order: _Order) -> Piece:
     try:
         path = order.folder / f"{_content(order)}.npy"
         kept = path.is_file()
-        if not kept:
-            _extract(order, extractor, path)
-        frames = int(np.load(path, mmap_mode="r").shape[0])
+        frames = len(kept_array(path, lambda: _extract(order, extractor)))
     except MissingExtra:
         raise
     except DataError as error:
@@ -118,12 +125,9 @@ def _piece(order: _Order) -> Piece:
     return Piece(id=order.cut.id, stream=extractor.stream, file=path, frames=frames, kept=kept)
 
 
-def _extract(order: _Order, extractor: Extractor, path: Path) -> None:
-    """Keep what the extractor makes of the clip's first seconds."""
-    values = _values(order, extractor)[: max(1, round(order.seconds * extractor.rate))]
-    buffer = io.BytesIO()
-    np.save(buffer, values)
-    write_atomic(path, buffer.getvalue())
+def _extract(order: _Order, extractor: Extractor) -> NDArray[np.float32]:
+    """What the extractor makes of the clip's first seconds."""
+    return _values(order, extractor)[: max(1, round(order.seconds * extractor.rate))]
 
 
 def _values(order: _Order, extractor: Extractor) -> NDArray[np.float32]:

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from harness._util import canonical
-from harness._util.atomic import write_atomic
 from harness._util.extras import load
+from harness._util.sealed import kept
 from harness.data.media import decode as recording
 from harness.errors import DataError, SpecError
 from harness.extraction import Cut
@@ -163,10 +163,12 @@ class Ear:
         sound = hashlib.sha256(samples.tobytes()).hexdigest()
         mark = canonical.digest([self.identity, sound])
         path = self._cache / f"{mark[:32]}.json"
-        if not path.is_file():
+
+        def listen() -> bytes:
             heard = [[w.text, w.start, w.stop] for w in self._listen(samples)]
-            write_atomic(path, canonical.dumps(heard))
-        return [Word(text=t, start=a, stop=b) for t, a, b in json.loads(path.read_text("utf-8"))]
+            return canonical.dumps(heard).encode()
+
+        return [Word(text=t, start=a, stop=b) for t, a, b in json.loads(kept(path, listen))]
 
     def _listen(self, samples: NDArray[np.int16]) -> list[Word]:
         model = self._loaded()

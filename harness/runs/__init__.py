@@ -19,6 +19,7 @@ __all__ = [
     "record",
     "replay",
     "running",
+    "soundness",
     "store",
     "stored_plan",
     "until",

@@ -62,6 +62,7 @@ def run(
         MissingExtra: Where the packages of the extra ``train`` are not installed.
     """
     with explained():
+        from harness.data.store import CorpusStore
         from harness.runs.driver import carry_out
         from harness.runs.executors.local import LocalExecutor
         from harness.runs.holder import announced
@@ -89,6 +90,7 @@ def run(
         on_done=on_done,
     )
     with store.writing(), announced(store, chosen.name, workers if executor is None else None):
+        CorpusStore(home.corpora).sweep()
         if until is None:
             return carry(kept(make_plan(chosen, home, device=device), store))
         return run_until(chosen, until, home, store, device=device, carry=carry, on_look=on_look)

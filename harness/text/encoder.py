@@ -20,19 +20,21 @@ import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness._util import canonical
-from harness._util.atomic import commit_folder, write_atomic
+from harness._util.atomic import commit_folder
+from harness._util.sealed import kept_array
 from harness._util.tensors import load_tensors
 from harness.errors import DataError
 from harness.text.synthetic import TWIN_ENCODER, twin_encoder
+from harness.text.weights import need_all_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch import nn
     from transformers import PretrainedConfig
@@ -49,8 +51,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,15 +123,35 @@ class Encoder:
         return canonical.digest(marks)
 
     def load(self) -> nn.Module:
-        """The pretrained network, in evaluation mode, float32, on the CPU."""
+        """The pretrained network, in evaluation mode, float32, on the CPU.
+
+        Raises:
+            DataError: When its weights cannot be read, or are not those of the network that it is
+                configured as.
+        """
+        from safetensors import SafetensorError
         from transformers import AutoModel
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()  # many workers share one terminal
-        network: nn.Module = AutoModel.from_pretrained(
-            self.folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
-        )
-        return network.float().eval()
+        transformers_logging.set_verbosity_error()  # what it would report is refused below
+        try:
+            network, found = AutoModel.from_pretrained(
+                self.folder,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that it says which
+            )
+        except SafetensorError as error:
+            raise DataError(
+                f"the weights of encoder {self.name!r} cannot be read: {error}",
+                hint="copy the whole folder again",
+            ) from error
+        need_all_weights(self.name, network, found)
+        pretrained: nn.Module = network.float().eval()
+        return pretrained
 
     def tokenizer(self) -> Any:  # noqa: ANN401 - transformers' own classes are not typed
         """Its tokenizer; code shipped with a model never runs."""
@@ -247,7 +267,7 @@ def tokenize(
         return _tokens(encoder, texts, max_length)
     mark = canonical.digest([encoder.digest, max_length, "tokens-1", list(texts)])
     path = cache / "tokens" / f"{mark[:32]}.npy"
-    return _kept(path, lambda: _tokens(encoder, texts, max_length))
+    return kept_array(path, lambda: _tokens(encoder, texts, max_length))
 
 
 def _tokens(encoder: Encoder, texts: Sequence[str], max_length: int) -> NDArray[np.int32]:
@@ -257,16 +277,6 @@ def _tokens(encoder: Encoder, texts: Sequence[str], max_length: int) -> NDArray[
         tokens[row, 0, : len(ids)] = ids
         tokens[row, 1, : len(ids)] = 1
     return tokens
-
-
-def _kept(path: Path, compute: Callable[[], NDArray[T]]) -> NDArray[T]:
-    """The array in ``path``, computed and written there when it is not there yet."""
-    if not path.is_file():
-        buffer = io.BytesIO()
-        np.save(buffer, compute())
-        write_atomic(path, buffer.getvalue())
-    stored: NDArray[T] = np.load(path)
-    return stored
 
 
 def sentence_vectors(
@@ -285,7 +295,7 @@ def sentence_vectors(
     """
     mark = canonical.digest([encoder.digest, max_length, "mean-1", list(texts)])
     path = cache / "sentence_vectors" / f"{mark[:32]}.npy"
-    return _kept(path, lambda: _encode(encoder, texts, max_length))
+    return kept_array(path, lambda: _encode(encoder, texts, max_length))
 
 
 def _encode(encoder: Encoder, texts: Sequence[str], max_length: int) -> NDArray[np.float32]:

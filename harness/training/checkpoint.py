@@ -5,6 +5,8 @@ An interrupted run that is taken up again ends in the same bits as one that was 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from typing import Any
 
 import torch
 
+from harness._util.sealed import read_sealed, seal_file
 from harness._util.tensors import load_tensors
 
 __all__ = ["TrainingCheckpoint"]
@@ -45,6 +48,7 @@ class TrainingCheckpoint:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             torch.save({**state(), "generators": _generators()}, temporary)
+            seal_file(temporary)
             temporary.replace(self._path)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter
             temporary.unlink(missing_ok=True)
@@ -52,16 +56,23 @@ class TrainingCheckpoint:
         self._saved = time.monotonic()
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The kept state, its generators set again; None when there is none that can be read."""
+        """The kept state, its generators set again; None when there is none that is sound.
+
+        A damaged one is removed: the training starts again, and keeps its own.
+        """
         if self._path is None or not self._path.is_file():
             return None
         try:
-            kept = load_tensors(self._path, device)
+            kept = load_tensors(io.BytesIO(read_sealed(self._path)), device)
             if not isinstance(kept, dict):
                 raise ValueError(f"it should hold a table, found a {type(kept).__name__}")
             generators = kept.pop("generators")
         except (OSError, ValueError, KeyError) as error:
-            log.warning("a kept training cannot be read, starting again: %s", error)
+            log.warning(
+                "the kept training %s is damaged: %s; starting again", self._path.name, error
+            )
+            with contextlib.suppress(OSError):
+                self._path.unlink()
             return None
         torch.set_rng_state(generators["cpu"].cpu())
         if generators["cuda"] and torch.cuda.is_available():

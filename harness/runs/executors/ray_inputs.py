@@ -2,29 +2,36 @@
 
 The driver puts a folder's files into the cluster's object store, in blocks. A node that does not
 hold that content yet fetches it once, under a lock, into a folder named by its digest; every worker
-of the node, of this session and of later ones, maps the same files.
+of the node, of this session and of later ones, maps the same files. What was damaged there since is
+fetched again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import logging
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import filelock
 import ray
 
-from harness._util import canonical
+from harness._util import canonical, checksums
 from harness._util.atomic import commit_folder, is_plain_name
+from harness._util.known_digests import KnownDigests
 from harness.errors import DataError
 from harness.home import Home
 from harness.runs.cell import Job
 from harness.text import find_encoder
 
 __all__ = ["RayInput", "RayInputStore", "RayInputs", "node_folder", "unpacked"]
+
+log = logging.getLogger(__name__)
 
 _BLOCK = 64 * 2**20  # bytes
 _SENT = {".json", ".npy", ".parquet", ".txt", ".model", ".safetensors"}  # never a pickle
@@ -35,11 +42,19 @@ RayInputs = Mapping[str, "RayInput"]
 
 @dataclass(frozen=True, kw_only=True)
 class RayInput:
-    """A folder's content: name, digest, and the blocks of each of its files."""
+    """A folder's content.
+
+    Args:
+        name: Of the corpus or encoder.
+        digest: Of the whole, as a specification pins it.
+        files: The blocks of each of its files.
+        sums: SHA-256 of each of its files.
+    """
 
     name: str
     digest: str
     files: Mapping[str, tuple[ray.ObjectRef[bytes], ...]]
+    sums: Mapping[str, str] = field(default_factory=dict)
 
 
 class RayInputStore:
@@ -77,20 +92,29 @@ class RayInputStore:
 
 def _pack(name: str, digest: str, folder: Path) -> RayInput:
     try:
-        files = {
-            path.name: tuple(ray.put(block) for block in _blocks(path))
+        sent = {
+            path.name: _put(path)
             for path in sorted(folder.iterdir())
-            if path.suffix in _SENT and path.is_file()
+            if (path.suffix in _SENT or path.name == checksums.SUMS) and path.is_file()
         }
     except OSError as error:
         raise DataError(f"{name} cannot be sent to the cluster: {error}") from error
-    return RayInput(name=name, digest=digest, files=files)
+    return RayInput(
+        name=name,
+        digest=digest,
+        files={file: blocks for file, (blocks, _) in sent.items()},
+        sums={file: mark for file, (_, mark) in sent.items()},
+    )
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+def _put(path: Path) -> tuple[tuple[ray.ObjectRef[bytes], ...], str]:
+    """A file in the object store, in blocks, and the SHA-256 of what was put there."""
+    state, blocks = hashlib.sha256(), []
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
-            yield block
+            state.update(block)
+            blocks.append(ray.put(block))
+    return tuple(blocks), state.hexdigest()
 
 
 def node_folder() -> Path:
@@ -127,15 +151,25 @@ def unpacked(job: Job, inputs: RayInputs) -> Job:
 def _unpack(one: RayInput, root: Path) -> Path:
     target = root / "content" / one.digest
     target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.is_dir():
+    if not _is_sound(one, target):
         with filelock.FileLock(root / "content" / f".{one.digest}.lock"):
-            if not target.is_dir():
+            if not _is_sound(one, target):
+                if target.is_dir():
+                    log.warning("%s was damaged on this node and is fetched again", one.name)
+                    shutil.rmtree(target)
                 with commit_folder(target) as folder:
                     for name, blocks in one.files.items():
                         if not is_plain_name(name):
                             raise DataError(f"a sent file has a plain name, found {name!r}")
                         _write(folder / name, blocks)
     return target
+
+
+def _is_sound(one: RayInput, folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    expected = {folder / name: mark for name, mark in one.sums.items()}
+    return not KnownDigests(folder.parent / ".checked.json").differing(expected)
 
 
 def _write(path: Path, blocks: tuple[ray.ObjectRef[bytes], ...]) -> None:
