@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from harness._util import checksums
 from harness.data.corpus import Stream
 from harness.data.datasets import datasets
-from harness.data.store import CorpusStore, Draft, corpus_name
-from harness.errors import DataError
+from harness.data.store import CorpusStore, Draft, corpus_name, fingerprint
+from harness.errors import DataError, StoreError
 
 SPLIT = ["test", "train", "valid", "train", "test"]
 ORDER = [1, 3, 2, 0, 4]  # train, valid, test, source order within each
@@ -251,6 +253,125 @@ def test_a_damaged_folder_is_a_data_error(store, file, damage):
     with pytest.raises(DataError, match="damaged") as caught:
         store.load("mosi@test")
     assert "msa data add" in caught.value.hint
+
+
+FILES = (
+    *("audio.npy", "audio_lengths.npy", "tokens.npy", "clips.parquet"),
+    *("manifest.json", checksums.SUMS),
+)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_no_changed_byte_is_computed_on(store, file):
+    """Each is named, or, where a line ends by another sign, gives the clean corpus."""
+    clean = store.add(draft())
+    path = store.root / "mosi@test" / file
+    whole = path.read_bytes()
+    draw = random.Random(file)
+    named = 0
+    for _ in range(60):
+        content = bytearray(whole)
+        content[draw.randrange(len(content))] ^= draw.randrange(1, 256)
+        path.write_bytes(content)
+        try:
+            found = store.load("mosi@test")
+        except DataError as error:
+            named += 1
+            assert "'mosi@test' is damaged" in str(error)
+        else:
+            assert file == checksums.SUMS
+            assert fingerprint(found.clips, found.streams, found.tokens) == clean.fingerprint
+    assert named >= 55
+    path.write_bytes(whole)
+    assert store.load("mosi@test").fingerprint == clean.fingerprint
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_missing_file_is_damage(store, file):
+    store.add(draft())
+    (store.root / "mosi@test" / file).unlink()
+    with pytest.raises(DataError):
+        store.load("mosi@test")
+
+
+def test_a_file_without_digest_is_damage(store):
+    store.add(draft())
+    path = store.root / "mosi@test" / checksums.SUMS
+    path.write_text(
+        "".join(line for line in path.read_text().splitlines(True) if "tokens" not in line)
+    )
+    with pytest.raises(DataError, match=r"does not list tokens\.npy"):
+        store.load("mosi@test")
+
+
+def test_a_damaged_twin_says_that_it_is_made_again(store):
+    store.add(draft(name="mosi-twin@test"))
+    cut_in_half(store.root / "mosi-twin@test" / "audio.npy")
+    with pytest.raises(DataError, match=r"damaged: audio\.npy is not what was written") as caught:
+        store.load("mosi-twin@test")
+    assert "it is made again" in caught.value.hint
+
+
+def without_digests(store):
+    """The corpus as versions before digests wrote it."""
+    store.add(draft())
+    folder = store.root / "mosi@test"
+    (folder / checksums.SUMS).unlink()
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1}))
+    return folder
+
+
+def test_a_corpus_from_before_digests_gets_them_where_it_is_sound(store):
+    folder = without_digests(store)
+    store.load("mosi@test")
+    assert checksums.damage(folder) == []
+    assert set(checksums.read_sums(folder)) == set(FILES) - {checksums.SUMS}
+    store.load("mosi@test")
+
+
+@pytest.mark.parametrize("file", ["audio.npy", "audio_lengths.npy", "tokens.npy"])
+def test_a_damaged_corpus_from_before_digests_is_refused(store, file):
+    folder = without_digests(store)
+    content = bytearray((folder / file).read_bytes())
+    content[-3] ^= 1
+    (folder / file).write_bytes(content)
+    with pytest.raises(DataError, match=r"its content is .*, its manifest says"):
+        store.load("mosi@test")
+    assert not (folder / checksums.SUMS).exists()
+
+
+@pytest.mark.parametrize("refused", ["No space left on device", "Read-only file system"])
+def test_a_disk_that_refuses_a_corpus_is_one_line_and_nothing_is_left(store, monkeypatch, refused):
+    def full(*_):
+        raise OSError(28, refused)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", full)
+        with pytest.raises(StoreError, match=refused) as caught:
+            store.add(draft())
+    assert caught.value.exit_code == 1
+    assert "run the same command again" in caught.value.hint
+    assert store.names() == []
+    assert [path.name for path in store.root.iterdir()] in ([], [".lock"])
+    store.add(draft())
+
+
+def test_half_made_corpora_are_swept(store):
+    leftover = store.root / ".new-mosi@test-abc"
+    for clear in (store.sweep, lambda: store.add(draft())):
+        leftover.mkdir(parents=True)
+        (leftover / "audio.npy").write_bytes(b"half")
+        clear()
+        assert not leftover.exists()
+
+
+def test_a_corpus_that_is_being_made_is_not_swept(store):
+    with store._writing():
+        leftover = store.root / ".new-mosi@test-abc"
+        leftover.mkdir()
+        CorpusStore(store.root).sweep()
+        assert leftover.exists()
 
 
 @pytest.mark.parametrize("feature_set", ["", "A", "a/b", "a b", "a@b", "..", "a_b", "é"])

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import data
+from harness._util import checksums
 from harness.data.corpus import EXPLANATIONS, Corpus, Stream
 from harness.data.datasets import datasets
 from harness.data.store import CorpusStore, Draft
@@ -205,6 +206,7 @@ def test_explanations_stay_where_all_parts_have_them_of_one_kind(add, home, kind
     record = json.loads(path.read_text())
     record["manifest"]["side_info"] = kind
     path.write_text(json.dumps(record))
+    _resealed(path.parent)
     corpus = data.load("mosi-to-sims@own-text", home)
     assert not set(EXPLANATIONS) & set(corpus.clips)  # MOSI's are nobody's
 
@@ -299,6 +301,13 @@ def _with_videos(home: Home, name: str, changed: dict[int, str]) -> None:
     clips = pd.read_parquet(path)
     clips.loc[list(changed), "video"] = list(changed.values())
     clips.to_parquet(path, index=False)
+    _resealed(path.parent)
+
+
+def _resealed(folder: Path) -> None:
+    """As if it had been written with this content."""
+    (folder / checksums.SUMS).unlink()
+    checksums.seal(folder)
 
 
 @pytest.mark.parametrize("name", ["mosi@own", "mosi-to-sims@own"])

@@ -362,3 +362,13 @@ def test_no_system_depends_on_files_stores_or_display(module: str) -> None:
     inert = tuple(name for name in identity.INERT if name != "harness.spec")
     active = {"harness._util.seeds"}
     assert [name for name in covered if identity._is_in(name, inert) and name not in active] == []
+
+
+def test_code_said_to_compute_the_same_keeps_its_mark_until_it_changes(shop, monkeypatch) -> None:
+    before = fingerprint(shop)
+    mark = identity._own("shop.layers")
+    rewritten = "def gate(x):\n    return x + x\n"
+    assert fingerprint(shop, layers=rewritten) != before
+    monkeypatch.setattr(identity, "_SAME", {identity._own("shop.layers")[:16]: mark})
+    assert fingerprint(shop, layers=rewritten) == before
+    assert fingerprint(shop, layers=rewritten + "X = 1\n") != before

@@ -6,6 +6,7 @@ The nodes share nothing but the network: each has its own folder for what it was
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import socket
@@ -324,3 +325,20 @@ def test_an_input_cannot_leave_its_folder(tmp_path, monkeypatch, name: str) -> N
     with pytest.raises(ray_inputs.DataError, match="plain name"):
         ray_inputs._unpack(sent, tmp_path)
     assert not list(tmp_path.parent.rglob("evil.npy"))
+
+
+def test_what_was_damaged_on_a_node_is_fetched_again(tmp_path, monkeypatch, caplog) -> None:
+    content = b"\x01" * 1000
+    monkeypatch.setattr(ray, "get", lambda block: block)
+    mark = hashlib.sha256(content).hexdigest()
+    parcel = parcels.RayInput(
+        name="mosi@a", digest="0" * 64, files={"a.npy": (content,)}, sums={"a.npy": mark}
+    )
+    file = parcels._unpack(parcel, tmp_path) / "a.npy"
+    assert not caplog.messages
+    for damage in (lambda: file.write_bytes(content[:-1] + b"\x00"), file.unlink):
+        damage()
+        caplog.clear()
+        assert parcels._unpack(parcel, tmp_path) == file.parent
+        assert file.read_bytes() == content
+        assert caplog.messages == ["mosi@a was damaged on this node and is fetched again"]

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -13,8 +14,9 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,6 +142,116 @@ def test_a_pickled_checkpoint_is_not_read(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no \*\.safetensors") as caught:
         find_encoder(str(copy), tmp_path)
     assert "pickled checkpoints are not read" in str(caught.value.hint)
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, Any]]) -> None:
+    """Change the tensors of an encoder."""
+    file = folder / "model.safetensors"
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+
+
+WHOLE = {
+    "prefixed": lambda w: {f"bert.{name}": value for name, value in w.items()},
+    "with heads": lambda w: {
+        **{f"bert.{name}": value for name, value in w.items()},
+        "cls.predictions.bias": torch.zeros(3),
+        "cls.seq_relationship.weight": torch.zeros(2, 3),
+    },
+    "with counters": lambda w: {**w, "embeddings.position_ids": torch.arange(512)},
+    "without a pooler": lambda w: {n: v for n, v in w.items() if not n.startswith("pooler.")},
+}
+
+
+@pytest.mark.parametrize("how", WHOLE)
+def test_what_checkpoints_have_and_lack_without_harm_is_accepted(
+    copy: Path, encoder: Encoder, tmp_path: Path, how: str
+) -> None:
+    rewrite(copy, WHOLE[how])
+    vectors = sentence_vectors(find_encoder(str(copy), tmp_path), TEXTS, cache=tmp_path / "a")
+    np.testing.assert_array_equal(vectors, sentence_vectors(encoder, TEXTS, cache=tmp_path / "b"))
+
+
+NOT_WHOLE: dict[str, tuple[Callable[[dict[str, torch.Tensor]], dict[str, Any]], str]] = {
+    "one tensor": (
+        lambda w: dict([min(w.items(), key=lambda item: item[0])]),
+        r"lack .* and \d+ more",
+    ),
+    "one lost": (
+        lambda w: {n: v for n, v in w.items() if n != "encoder.layer.1.output.dense.bias"},
+        r"lack encoder\.layer\.1\.output\.dense\.bias \(",
+    ),
+    "half a pooler": (
+        lambda w: {n: v for n, v in w.items() if n != "pooler.dense.bias"},
+        r"lack pooler\.dense\.bias \(",
+    ),
+    "a wrong prefix": (
+        lambda w: {f"model.net.{n}": v for n, v in w.items()},
+        r"lack .*; they have, and its network has not, model\.net\.",
+    ),
+    "one too many": (
+        lambda w: {**w, "strange.weight": torch.zeros(3)},
+        r"have, and its network has not, strange\.weight \(",
+    ),
+    "a layer too many": (
+        lambda w: {**w, "encoder.layer.9.output.dense.bias": torch.zeros(32)},
+        r"its network has not, encoder\.layer\.9\.output\.dense\.bias \(",
+    ),
+    "another shape": (
+        lambda w: {**w, "embeddings.word_embeddings.weight": torch.zeros(3, 32)},
+        r"have in another shape embeddings\.word_embeddings\.weight \(",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", NOT_WHOLE)
+def test_weights_that_are_not_the_network_s_are_named(
+    copy: Path, tmp_path: Path, how: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    change, message = NOT_WHOLE[how]
+    rewrite(copy, change)
+    encoder = find_encoder(str(copy), tmp_path)
+    with pytest.raises(DataError, match=message) as caught:
+        sentence_vectors(encoder, TEXTS, cache=tmp_path)
+    assert "copy the whole folder again" in str(caught.value.hint)
+    assert not list(tmp_path.rglob("sentence_vectors/*"))
+    assert "LOAD REPORT" not in capfd.readouterr().err
+
+
+def test_weights_of_another_kind_of_network_are_refused(copy: Path, tmp_path: Path) -> None:
+    path = copy / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "t5"}))
+    with pytest.raises(DataError, match="lack decoder"):
+        find_encoder(str(copy), tmp_path).load()
+
+
+def test_weights_that_were_cut_are_refused(copy: Path, tmp_path: Path) -> None:
+    file = copy / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(DataError, match="cannot be read"):
+        find_encoder(str(copy), tmp_path).load()
+
+
+@pytest.mark.parametrize("kind", ["sentence_vectors", "tokens"])
+def test_a_changed_byte_of_a_cache_gives_the_clean_values(
+    encoder: Encoder, tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def values() -> Any:
+        if kind == "tokens":
+            return tokenize(encoder, TEXTS, 9, cache=tmp_path)
+        return sentence_vectors(encoder, TEXTS, cache=tmp_path)
+
+    clean = values()
+    (path,) = (tmp_path / kind).iterdir()
+    whole = path.read_bytes()
+    draw = random.Random(5)
+    for _ in range(12):
+        content = bytearray(whole)
+        content[draw.randrange(len(content))] ^= draw.randrange(1, 256)
+        path.write_bytes(content)
+        caplog.clear()
+        np.testing.assert_array_equal(values(), clean)
+        assert f"{kind}/{path.name} in the cache is damaged and made again" in caplog.text
+        assert path.read_bytes() == whole
 
 
 def test_code_that_comes_with_a_model_never_runs(copy: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -343,6 +344,41 @@ def test_a_damaged_file_means_starting_again(task, tmp_path, caplog):
     fitted = fit(dataclasses.replace(task, resume=path), Linear)
     assert len(fitted.history) == 6
     assert "starting again" in caplog.text
+
+
+def test_no_changed_byte_of_a_kept_training_changes_the_result(task, tmp_path, monkeypatch, caplog):
+    whole = loop_of(system(Linear), task, TrainingParams())
+    whole.run()
+    monkeypatch.setattr(resume, "EVERY", 0.0)
+    path = tmp_path / "kept.pt"
+    kept = dataclasses.replace(task, resume=path)
+    broken = loop_of(system(Linear), kept, TrainingParams())
+    _stop(broken, 3)
+    with pytest.raises(Interrupt):
+        broken.run()
+    content = path.read_bytes()
+    draw = random.Random(11)
+    for _ in range(40):
+        flipped = bytearray(content)
+        flipped[draw.randrange(len(content))] ^= draw.randrange(1, 256)
+        path.write_bytes(flipped)
+        caplog.clear()
+        again = loop_of(system(Linear), kept, TrainingParams())
+        again.run()
+        (line,) = caplog.messages
+        assert line.startswith("the kept training kept.pt is damaged: ")
+        assert line.endswith("starting again")
+        for name, value in whole.network.state_dict().items():
+            assert torch.equal(again.network.state_dict()[name], value), name
+
+
+def test_a_damaged_kept_training_is_said_once(task, tmp_path, caplog):
+    path = tmp_path / "kept.pt"
+    path.write_bytes(b"not a training")
+    for _ in range(2):
+        assert resume.TrainingCheckpoint(path).load(torch.device("cpu")) is None
+    assert len(caplog.messages) == 1
+    assert not path.exists()
 
 
 def test_a_full_disk_costs_the_resume_and_not_the_run(task, tmp_path, monkeypatch, caplog):
