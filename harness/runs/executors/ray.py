@@ -154,6 +154,11 @@ class _Head:
     _missed: int = 0
 
     @property
+    def is_doubted(self) -> bool:
+        """Whether it was not there at the last look; a question to it may never be answered."""
+        return self._missed > 0
+
+    @property
     def is_lost(self) -> bool:
         return self._missed >= _MISSES
 
@@ -203,7 +208,7 @@ class _Flights:
         while self._aloft:
             ready, _ = ray.wait(list(self._aloft), timeout=_LOOK)
             self.head.look()
-            if not ready:
+            if not ready and not self.head.is_doubted:
                 yield from self._give_up_if_starved()
             for reference in ready:
                 self._starved = None
