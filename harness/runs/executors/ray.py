@@ -14,6 +14,7 @@ import math
 import os
 import secrets
 import socket
+import sys
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
@@ -109,9 +110,16 @@ def _connected(address: str | None, workers: int) -> Iterator[_Head]:
         yield head
     finally:
         if head.is_lost:  # taking leave of it would take until Ray ends the process
-            atexit.unregister(ray.shutdown)
+            atexit.register(_leave)
         else:
             ray.shutdown()
+
+
+def _leave() -> None:
+    """End this process before Ray, cut off from its cluster, waits or crashes in doing so."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _need_answer(address: str | None) -> None:
