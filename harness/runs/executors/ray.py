@@ -14,6 +14,7 @@ import math
 import os
 import secrets
 import socket
+import sys
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
@@ -109,9 +110,16 @@ def _connected(address: str | None, workers: int) -> Iterator[_Head]:
         yield head
     finally:
         if head.is_lost:  # taking leave of it would take until Ray ends the process
-            atexit.unregister(ray.shutdown)
+            atexit.register(_leave)
         else:
             ray.shutdown()
+
+
+def _leave() -> None:
+    """End this process before Ray, cut off from its cluster, waits or crashes in doing so."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _need_answer(address: str | None) -> None:
@@ -152,6 +160,11 @@ class _Head:
     address: str
     _looked: float = -math.inf
     _missed: int = 0
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether it was not there at the last look; a question to it may never be answered."""
+        return self._missed > 0
 
     @property
     def is_lost(self) -> bool:
@@ -203,7 +216,7 @@ class _Flights:
         while self._aloft:
             ready, _ = ray.wait(list(self._aloft), timeout=_LOOK)
             self.head.look()
-            if not ready:
+            if not ready and not self.head.is_doubted:
                 yield from self._give_up_if_starved()
             for reference in ready:
                 self._starved = None
