@@ -331,14 +331,14 @@ def test_what_was_damaged_on_a_node_is_fetched_again(tmp_path, monkeypatch, capl
     content = b"\x01" * 1000
     monkeypatch.setattr(ray, "get", lambda block: block)
     mark = hashlib.sha256(content).hexdigest()
-    parcel = parcels.RayInput(
+    one = ray_inputs.RayInput(
         name="mosi@a", digest="0" * 64, files={"a.npy": (content,)}, sums={"a.npy": mark}
     )
-    file = parcels._unpack(parcel, tmp_path) / "a.npy"
+    file = ray_inputs._unpack(one, tmp_path) / "a.npy"
     assert not caplog.messages
     for damage in (lambda: file.write_bytes(content[:-1] + b"\x00"), file.unlink):
         damage()
         caplog.clear()
-        assert parcels._unpack(parcel, tmp_path) == file.parent
+        assert ray_inputs._unpack(one, tmp_path) == file.parent
         assert file.read_bytes() == content
         assert caplog.messages == ["mosi@a was damaged on this node and is fetched again"]
