@@ -228,7 +228,7 @@ def test_a_cluster_that_loses_a_node_gives_the_board_of_one_machine(tmp_path: Pa
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_lost_head_is_one_line_and_a_cell_beyond_its_time_one_failure(tmp_path: Path) -> None:
+def test_a_cell_beyond_its_time_is_one_failure(tmp_path: Path) -> None:
     install_mortals(tmp_path)
     home = home_with(tmp_path / "home", SUITE.replace("seeds = 3", "seeds = 1") + WAITING)
     with cluster(tmp_path, nodes=1) as (address, _):
@@ -238,19 +238,6 @@ def test_a_lost_head_is_one_line_and_a_cell_beyond_its_time_one_failure(tmp_path
         _, errors = driver.communicate(timeout=600)
         assert driver.returncode == 1
         assert re.search(r"patient on .*: stopped: it took longer than 5 s", errors)
-
-        busy = tmp_path / "busy-node-0"
-        busy.unlink()
-        driver = start(home, tmp_path, "run", "small", *on_it, "--only", "patient")
-        wait_for(lambda: busy.exists() or driver.poll() is not None, "the node")
-        for process in psutil.process_iter(["name", "cmdline"]):
-            if process.info["name"] == "gcs_server" and address[10:] in str(process.info):
-                process.kill()
-        _, errors = driver.communicate(timeout=600)
-    assert driver.returncode == 1
-    assert f"error: the head of the Ray cluster at {address} is gone" in errors
-    assert "next: start the cluster again; the same command continues" in errors
-    assert "Traceback" not in errors
 
 
 @pytest.mark.ray
