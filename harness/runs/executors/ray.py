@@ -7,14 +7,11 @@ then fails with the reason. Nodes must have the driver's source: a cell refuses 
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
-import math
 import os
 import secrets
 import socket
-import sys
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
@@ -43,7 +40,6 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _LOOK = 5.0  # seconds between looks at the cluster while nothing ends
-_MISSES = 3  # looks in a row without a head; Ray ends the whole process after a minute
 _LOSSES = {
     exceptions.WorkerCrashedError: "its worker process died",
     exceptions.NodeDiedError: "its node was lost",
@@ -77,9 +73,9 @@ class RayExecutor:
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
         """Carry out ``jobs``; see ``Executor``."""
-        with _connected(self.address, self.workers) as head:
-            post, measured = RayInputStore(self.home), Measured(self.costs)
-            flights = _Flights(post, measured, self.patience, head, self.cell_timeout)
+        with _connected(self.address, self.workers):
+            store, measured = RayInputStore(self.home), Measured(self.costs)
+            flights = _Flights(store, measured, self.patience, self.cell_timeout)
             try:
                 yield from flights.carry_out(jobs)
             finally:
@@ -87,7 +83,7 @@ class RayExecutor:
 
 
 @contextlib.contextmanager
-def _connected(address: str | None, workers: int) -> Iterator[_Head]:
+def _connected(address: str | None, workers: int) -> Iterator[None]:
     """A connection to the cluster, or a cluster of its own while the block runs."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     _need_answer(address)
@@ -105,21 +101,10 @@ def _connected(address: str | None, workers: int) -> Iterator[_Head]:
         )
     except Exception as error:  # Ray raises the bare class when a start takes too long
         raise _no_cluster(address or "this machine", error) from error
-    head = _Head(ray.get_runtime_context().gcs_address)
     try:
-        yield head
+        yield
     finally:
-        if head.is_lost:  # taking leave of it would take until Ray ends the process
-            atexit.register(_leave)
-        else:
-            ray.shutdown()
-
-
-def _leave() -> None:
-    """End this process before Ray, cut off from its cluster, waits or crashes in doing so."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
+        ray.shutdown()
 
 
 def _need_answer(address: str | None) -> None:
@@ -150,57 +135,12 @@ class _Flight:
 
 
 @dataclass
-class _Head:
-    """The head of the cluster, without which Ray ends this process and says nothing.
-
-    Args:
-        address: ``host:port``.
-    """
-
-    address: str
-    _looked: float = -math.inf
-    _missed: int = 0
-
-    @property
-    def is_doubted(self) -> bool:
-        """Whether it was not there at the last look; a question to it may never be answered."""
-        return self._missed > 0
-
-    @property
-    def is_lost(self) -> bool:
-        return self._missed >= _MISSES
-
-    def look(self) -> None:
-        """See that it is there, every now and then.
-
-        Raises:
-            RunFailed: When it has not been for a while.
-        """
-        if time.monotonic() - self._looked < _LOOK:
-            return
-        self._looked = time.monotonic()
-        host, _, port = self.address.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=_LOOK).close()
-        except OSError:
-            self._missed += 1
-        else:
-            self._missed = 0
-        if self.is_lost:
-            raise RunFailed(
-                f"the head of the Ray cluster at {self.address} is gone; what finished is stored",
-                hint="start the cluster again; the same command continues",
-            )
-
-
-@dataclass
 class _Flights:
     """What is under way, and what waits for the first of its kind to tell its size."""
 
     store: RayInputStore
     measured: Measured
     patience: float
-    head: _Head
     cell_timeout: float | None = None
     _aloft: dict[ray.ObjectRef[Answer], _Flight] = field(default_factory=dict)
     _waiting: dict[str, deque[Job]] = field(default_factory=lambda: defaultdict(deque))
@@ -215,16 +155,13 @@ class _Flights:
             yield from self._begin(job)
         while self._aloft:
             ready, _ = ray.wait(list(self._aloft), timeout=_LOOK)
-            self.head.look()
-            if not ready and not self.head.is_doubted:
+            if not ready:
                 yield from self._give_up_if_starved()
             for reference in ready:
                 self._starved = None
                 yield from self._end(reference)
 
     def cancel(self) -> None:
-        if self.head.is_lost:  # asking it would take until Ray gives up
-            return
         for reference in self._aloft:
             with contextlib.suppress(exceptions.RayError):
                 ray.cancel(reference, force=True)
