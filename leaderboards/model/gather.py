@@ -145,9 +145,10 @@ def _outcome(store: RunStore, truth: SplitLabels, cell: _Record) -> Run | Missin
         return _missing(store, cell)
     stored = store.get(cell["key"])
     try:
-        reason = "; ".join(damage_of(store, stored))
-        if not reason:
+        damage = damage_of(store, stored)
+        if not damage:
             return _run(truth, stored, cell["seed"])
+        reason = f"run {stored.key}: {'; '.join(damage)}"
     except StoreError as error:
         reason = str(error)
     except KeyError as error:
