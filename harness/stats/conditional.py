@@ -109,8 +109,8 @@ def paired_t_over_seeds(scores_a: ArrayLike, scores_b: ArrayLike) -> Conditional
         test="paired t over seeds",
         p_value=p_value,
         question="new seeds on exactly these test clips",
-        warning="invalid for new clips: on data like MOSI five seeds declare a false winner in about"
-        " 11 % of comparisons, ten in about 24 %",
+        warning="invalid for new clips: on data like MOSI five seeds declare a false winner in"
+        " about 11 % of comparisons, ten in about 24 %",
     )
 
 
