@@ -127,6 +127,7 @@ def seeds_needed(difference: Estimate, delta: float | None = None) -> int | None
         much, or nothing is defined.
 
     Example:
+        >>> import numpy as np
         >>> from harness.stats.compare import compare
         >>> rng = np.random.default_rng(0)
         >>> truth, videos = np.linspace(-3, 3, 400), np.repeat(np.arange(40), 10)

@@ -210,7 +210,7 @@ def test_run(msa, home, folder, monkeypatch, condition, code):
     from harness.runs.cell import execute
 
     class Here:
-        def __init__(self, workers):
+        def __init__(self, workers, cell_timeout=None):
             self.workers = workers
 
         def run(self, jobs):

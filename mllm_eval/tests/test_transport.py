@@ -369,7 +369,7 @@ def test_a_set_up_that_breaks_is_told_with_what_is_lacking(fit, tmp_path, status
 class Here:
     """Carries jobs out in this process: starting workers takes most of a test's time."""
 
-    def __init__(self, workers):
+    def __init__(self, workers, cell_timeout=None):
         self.workers = workers
 
     def run(self, jobs):

@@ -38,7 +38,7 @@ MOODS = ["a good film", "a bad film", "a very good film", "a very bad film"]
 class Here:
     """Carries jobs out in this process: starting workers takes most of a test's time."""
 
-    def __init__(self, workers):
+    def __init__(self, workers, cell_timeout=None):
         self.workers = workers
 
     def run(self, jobs):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from harness.data.datasets import datasets
 from harness.errors import SpecError, SubmissionError
 from harness.metrics import metrics
-from harness.stats import crossed_variance_t, resolution
+from harness.stats import resolution
+from harness.stats.estimate import estimate
 from harness.stats.variance import (
     SOURCES,
     Components,
@@ -119,16 +120,21 @@ def test_the_standard_error_is_the_spread_of_means_in_new_studies(loudest) -> No
     assert truth.standard_error() == pytest.approx(np.std(means), rel=0.04)
 
 
-def test_equal_videos_agree_with_the_crossed_variance_t() -> None:
+def test_equal_videos_agree_with_the_crossed_variance() -> None:
     generator = np.random.default_rng(2)
     videos = np.repeat(np.arange(20), 6)
     own = SD | {"seed": 1.0}
     a, b = simulate(generator, videos, 4, own), simulate(generator, videos, 7, own)
     found = components_of_difference(a, b, videos)
-    test = crossed_variance_t(a.reshape(4, 20, 6).mean(axis=2), b.reshape(7, 20, 6).mean(axis=2))
+    of_videos = [x.reshape(-1, 20, 6).mean(axis=2) for x in (a, b)]
+    one, other = (
+        estimate(x.mean(axis=1), x, np.full(20, 6.0), runs=name, videos="test")
+        for name, x in zip("ab", of_videos, strict=True)
+    )
+    law = (one - other).reference
     assert found.floored == ()
-    assert found.mean == pytest.approx(test.effect)
-    assert found.standard_error() == pytest.approx(test.standard_error)
+    assert found.mean == pytest.approx(law.effect)
+    assert found.standard_error() == pytest.approx(law.standard_error())
 
 
 def known(variances, videos, runs=5) -> Components:
