@@ -139,11 +139,13 @@ def _fresh_systems(monkeypatch: pytest.MonkeyPatch) -> Container[str]:
     """The registry caches its names; give this test a registry that has not looked yet."""
     import harness.runs.cell
     import harness.runs.plan
+    import harness.runs.pricing.estimates
     import harness.system
     from harness._util.registry import Registry
     from harness.system import System
 
     fresh = Registry("system", System, packages=("baselines",), group="msa_harness.systems")
-    for module in (harness.system, harness.runs.plan, harness.runs.cell):
+    runs = harness.runs
+    for module in (harness.system, runs.plan, runs.cell, runs.pricing.estimates):
         monkeypatch.setattr(module, "systems", fresh)
     return fresh

@@ -79,7 +79,7 @@ def test_what_cannot_be_asked_is_one_line(home, msa, options, problem) -> None:
 def test_the_price_is_that_of_all_looks(home, msa) -> None:
     (home.suites / "small.toml").write_text(SUITE)
     asked = ("run", "small", "--until", "decided", "--looks", "2,4", "--plan", "--json")
-    code, out, _ = msa(*asked)
-    assert code == 0
+    code, out, err = msa(*asked)
+    assert code == 0, err
     assert "noisy_good" in out
     assert json.dumps(4) in out
