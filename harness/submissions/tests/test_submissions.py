@@ -663,14 +663,14 @@ def test_a_kill_at_any_step_of_a_replacement_leaves_the_old_or_the_new_one(
 ) -> None:
     old = predictions_for("sims")
     put(store, old)
-    last = replace_and_die(store.root, 0)
+    last = replace_and_die(store.root.parent, 0)
     assert last.returncode == 0, last.stderr
     new = store.get("sims", "mine").manifest
     put(store, old, replace=True)
     before = store.get("sims", "mine").manifest
     found = []
     for step in range(1, int(last.stdout) + 1):
-        assert replace_and_die(store.root, step).returncode == -signal.SIGKILL
+        assert replace_and_die(store.root.parent, step).returncode == -signal.SIGKILL
         for sweeps in range(2):
             assert store.names("sims") == ["mine"]
             stored = store.get("sims", "mine")
