@@ -103,7 +103,8 @@ def test_a_corpus_is_checked(place: Path) -> None:
 
 def test_the_score_is_the_error_that_was_planted(place: Path) -> None:
     done = msa(place, "score", "a.csv", "--dataset", "mosi", "--json")
-    assert "0.3" in str(json.loads(done.stdout))
+    (run,) = json.loads(done.stdout)
+    assert run["scores"]["mae"] == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
