@@ -14,6 +14,7 @@ from pathlib import Path
 __all__ = [
     "REPLACED",
     "commit_folder",
+    "folders_in",
     "is_plain_name",
     "replaced_folder",
     "sweep",
@@ -98,6 +99,19 @@ def commit_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
 def replaced_folder(target: Path) -> Path:
     """Where the content of a folder is, also while another one takes its place."""
     return _kept(target) if not target.is_dir() and _kept(target).is_dir() else target
+
+
+def folders_in(parent: Path) -> list[str]:
+    """Names of the plainly named folders in ``parent``, sorted, one being replaced among them.
+
+    What a listing says of an entry is believed: asked again, a folder may just have been renamed.
+    """
+    try:
+        with os.scandir(parent) as entries:
+            found = {entry.name.removeprefix(REPLACED) for entry in entries if entry.is_dir()}
+    except OSError:
+        return []
+    return sorted(name for name in found if is_plain_name(name))
 
 
 def _kept(target: Path) -> Path:

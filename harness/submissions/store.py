@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from harness._util import canonical, checksums
-from harness._util.atomic import REPLACED, commit_folder, is_plain_name, replaced_folder
+from harness._util.atomic import commit_folder, folders_in, is_plain_name, replaced_folder
 from harness._util.canonical import Json
 from harness._util.documents import read_json
 from harness._util.holding import held
@@ -175,16 +175,23 @@ class StoredSubmission:
     @cached_property
     def _content(self) -> tuple[SubmissionRecord, pd.DataFrame]:
         for _ in range(_TRIES):
-            before = _inode(self.folder)
+            before = self._where()
             try:
-                content = self._read(self.folder)
+                content = self._read(before.folder)
             except StoreError:
-                if _inode(self.folder) == before:
+                if self._where() == before:
                     raise
             else:
-                if _inode(self.folder) == before:
+                if self._where() == before:
                     return content
         raise self._damaged("it is replaced again and again")
+
+    def _where(self) -> _Where:
+        """The folder to read: one renamed meanwhile is another."""
+        folder = self.folder
+        with contextlib.suppress(OSError):
+            return _Where(folder, folder.stat().st_ino)
+        return _Where(folder, None)
 
     def _read(self, folder: Path) -> tuple[SubmissionRecord, pd.DataFrame]:
         if wrong := checksums.damage(folder, _SEALED):
@@ -209,11 +216,9 @@ class StoredSubmission:
         )
 
 
-def _inode(folder: Path) -> int | None:
-    try:
-        return folder.stat().st_ino
-    except OSError:
-        return None
+class _Where(NamedTuple):
+    folder: Path
+    inode: int | None
 
 
 class SubmissionStore:
@@ -228,11 +233,7 @@ class SubmissionStore:
 
     def names(self, dataset: str) -> list[str]:
         """Submissions for a dataset, sorted."""
-        folder = self.root / dataset
-        if not is_plain_name(dataset) or not folder.is_dir():
-            return []
-        found = {path.name.removeprefix(REPLACED) for path in folder.iterdir() if path.is_dir()}
-        return sorted(name for name in found if is_plain_name(name))
+        return folders_in(self.root / dataset) if is_plain_name(dataset) else []
 
     def of(self, dataset: str) -> Iterator[StoredSubmission]:
         """The submissions for a dataset, sorted by name."""

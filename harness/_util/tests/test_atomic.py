@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -9,12 +10,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness._util import atomic as files
-from harness._util.atomic import commit_folder, is_plain_name, sweep, write_atomic
+from harness._util.atomic import commit_folder, folders_in, is_plain_name, sweep, write_atomic
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -169,3 +171,25 @@ def test_plain_names(name: str) -> None:
 )
 def test_names_that_could_leave_their_folder_or_not_be_written(name: str) -> None:
     assert not is_plain_name(name)
+
+
+def test_a_folder_renamed_while_others_are_listed_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / ".new-mine-x").mkdir()
+    scan = os.scandir
+
+    @contextlib.contextmanager
+    def scanned(folder: Path) -> Iterator[list[os.DirEntry[str]]]:
+        with scan(folder) as entries:
+            found = list(entries)
+        (tmp_path / "mine").rename(tmp_path / ".old-mine")
+        yield found
+
+    monkeypatch.setattr(os, "scandir", scanned)
+    assert folders_in(tmp_path) == ["mine"]
+    monkeypatch.undo()
+    assert folders_in(tmp_path) == ["mine"]
+    assert folders_in(tmp_path / "file") == folders_in(tmp_path / "nowhere") == []

@@ -14,6 +14,7 @@ import threading
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -701,6 +702,26 @@ def test_a_reader_meanwhile_finds_the_old_or_the_new_one(store: SubmissionStore)
         assert stored.manifest == record
         assert stored.predictions().equals(predictions)
     writing.join()
+
+
+def test_a_folder_renamed_in_the_middle_of_a_reading_is_read_where_it_is(
+    store: SubmissionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, checked = put(store, predictions_for("sims"))[1:]
+    place = store.root / "sims" / "mine"
+    renamed = place.with_name(".old-mine")
+
+    def damage(folder: Path, since: int) -> list[str]:
+        if place.exists():
+            place.rename(renamed)
+            return ["files are missing"]
+        return checksums.damage(folder, since)
+
+    monkeypatch.setattr("harness.submissions.store.checksums", Mock(checksums, damage=damage))
+    stored = store.get("sims", "mine")
+    assert stored.manifest == record
+    assert stored.predictions().equals(checked.predictions)
+    assert stored.folder == renamed
 
 
 def test_a_submission_waits_for_no_driver_and_says_who_is_there(store: SubmissionStore) -> None:
