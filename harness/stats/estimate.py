@@ -13,6 +13,11 @@ With x[s, v] the pseudo-values of a system (``harness.stats.jackknife``), the pa
 
 Influences of estimates on the same videos are subtracted before they are squared.
 
+Two seeds often lie close together by chance. Satterthwaite's degrees of freedom, taken from what
+they show, would then be those of the videos alone, and one comparison in 16 of equal systems would
+have a winner. For the degrees of freedom, two seeds therefore show at least a share of T
+(``harness.stats.calibration`` says how often that errs).
+
 Source:
     Cornfield, Tukey. Annals of Mathematical Statistics 27(4), 1956: mean squares of crossed random
     factors; Cameron, Gelbach, Miller. JBES 29(2), 2011, for the sum less the part counted twice.
@@ -31,7 +36,18 @@ import numpy as np
 from harness.metrics import Values
 from harness.stats.reference import Reference
 
-__all__ = ["Estimate", "RunPart", "VideoPart", "effective_videos", "estimate", "mean_of"]
+__all__ = [
+    "LEAST_OF_TWO",
+    "Estimate",
+    "RunPart",
+    "VideoPart",
+    "effective_videos",
+    "estimate",
+    "mean_of",
+]
+
+LEAST_OF_TWO = 0.15
+"""Share of T that two seeds' mean square counts as, at least, in degrees of freedom."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,6 +71,11 @@ class RunPart:
     def degrees(self) -> float:
         """S - 1, and 1 for a single run, which has no mean square."""
         return max(float(self.deviation.size - 1), 1.0)
+
+    @property
+    def least(self) -> float:
+        """Share of T that the mean square counts as, at least, in degrees of freedom."""
+        return LEAST_OF_TWO if self.deviation.size == 2 else 0.0
 
     def scaled(self, factor: float) -> RunPart:
         """Of the estimate times a factor."""
@@ -100,7 +121,8 @@ class Estimate:
     @property
     def total(self) -> float:
         """T: sum of all mean squares."""
-        return float(sum(part.mean_square for part in self._parts))
+        parts = (*self.runs.values(), *self.videos.values())
+        return float(sum(part.mean_square for part in parts))
 
     @property
     def rest(self) -> float:
@@ -110,12 +132,12 @@ class Estimate:
     @property
     def degrees(self) -> float:
         """Of T, after Satterthwaite; 1 where nothing varies."""
-        squares = sum(part.mean_square**2 / part.degrees for part in self._parts)
-        return max(self.total**2 / squares, 1.0) if squares > 0 else 1.0
-
-    @property
-    def _parts(self) -> tuple[RunPart | VideoPart, ...]:
-        return (*self.runs.values(), *self.videos.values())
+        total = self.total
+        squares = sum(part.mean_square**2 / part.degrees for part in self.videos.values()) + sum(
+            max(part.mean_square, part.least * total) ** 2 / part.degrees
+            for part in self.runs.values()
+        )
+        return max(total**2 / squares, 1.0) if squares > 0 else 1.0
 
     @property
     def reference(self) -> Reference:

@@ -26,7 +26,7 @@ from scipy.special import ndtr
 
 from harness._util.seeds import derive
 from harness.metrics import Values
-from harness.stats.estimate import Estimate
+from harness.stats.estimate import Estimate, RunPart
 from harness.stats.reference import Tail
 
 __all__ = ["Family", "Joint", "Pairs"]
@@ -152,12 +152,34 @@ class Joint:
         squares = self._both(own)
         for test, between in zip(self._videos, self._squares, strict=True):
             squares = squares + between**2 / test.degrees
+        for place, parts in enumerate(self._runs):
+            for part in parts.values():
+                square = np.array([part.mean_square])
+                self._count_at_least(square, place, part, self.totals[None], squares[None])
         return _satterthwaite(self.totals, squares)
 
     def _both(self, of_systems: Sequence[float]) -> Values:
         """(P,) sums over the two systems of every pair."""
         each = np.array(of_systems, dtype=np.float64)
         return np.asarray(each[self.pairs.i] + each[self.pairs.j])
+
+    def _count_at_least(
+        self, square: Values, place: int, part: RunPart, total: Values, squares: Values
+    ) -> None:
+        """Add to squares what a mean square of two seeds is short by (``RunPart.least``).
+
+        Args:
+            square: (D,) the mean square.
+            place: Of its system.
+            part: Of which it is.
+            total: (D, P) of pairs.
+            squares: (D, P) over degrees of freedom, changed here.
+        """
+        if not part.least:
+            return
+        held = (self.pairs.i == place) | (self.pairs.j == place)
+        least = np.maximum(part.least * total[:, held], square[:, None])
+        squares[:, held] += (least**2 - square[:, None] ** 2) / part.degrees
 
     def family(self, draws: int) -> Family:
         """Adjusted p-values of all pairs, and which systems could be lowest or highest.
@@ -192,6 +214,7 @@ class Joint:
     def _draw(self, draws: int, start: int) -> _Drawn:
         values = np.zeros((draws, self._values.size))  # (d, M)
         own, own_squares = np.zeros_like(values), np.zeros_like(values)
+        seen: list[tuple[Values, int, RunPart]] = []
         for place, runs in enumerate(self._runs):
             for name, part in runs.items():
                 if not part.deviation.size:
@@ -203,6 +226,7 @@ class Joint:
                 anew = square * generator.chisquare(part.degrees, draws) / part.degrees
                 own[:, place] += anew
                 own_squares[:, place] += anew**2 / part.degrees
+                seen.append((anew, place, part))
         i, j = self.pairs.i, self.pairs.j
         gap, total = values[:, i] - values[:, j], own[:, i] + own[:, j]  # (d, P)
         squares = own_squares[:, i] + own_squares[:, j]
@@ -217,6 +241,8 @@ class Joint:
                 anew = short * self._squares_anew(influence, test.degrees, draws, generator)
             total += anew
             squares += anew**2 / test.degrees
+        for square, place, part in seen:
+            self._count_at_least(square, place, part, total, squares)
         gap[gap**2 <= _NOTHING] = 0.0  # equal systems, summed in another order
         return _Drawn(gap, total, squares)
 

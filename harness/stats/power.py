@@ -7,7 +7,7 @@ import math
 from scipy.special import ndtr, ndtri
 
 from harness.errors import SpecError
-from harness.stats.estimate import Estimate
+from harness.stats.estimate import LEAST_OF_TWO, Estimate
 from harness.stats.reference import Reference
 
 __all__ = [
@@ -107,7 +107,8 @@ def with_seeds(difference: Estimate, seeds: int) -> Reference:
     }
     rest = sum(rests) / seeds
     total = sum(per_run) / seeds + sum(videos.values()) + rest
-    squares = sum((each / seeds) ** 2 for each in per_run) / (seeds - 1)
+    least = LEAST_OF_TWO * total if seeds == 2 else 0.0
+    squares = sum(max(each / seeds, least) ** 2 for each in per_run) / (seeds - 1)
     squares += sum(
         (videos[name] + rest) ** 2 / part.degrees for name, part in difference.videos.items()
     )

@@ -133,15 +133,15 @@ def _span(rates: Mapping[str, Rate]) -> str:
 
 def _introduction(found: Results) -> Iterator[str]:
     settings, designs = found.settings, len(found.of("null"))
-    typical = Rate(hits=round(settings.replicates * _ALPHA / 100), of=settings.replicates)
+    typical = Rate(hits=round(settings.nulls * _ALPHA / 100), of=settings.nulls)
     yield fill(
         f"""A test at {_ALPHA} % promises a false winner in {_ALPHA} % of comparisons of two equal
         systems. Whether it keeps that can only be seen where the truth is known. So predictions are
         simulated clip by clip, scored by the metrics of boards, and compared by the code behind
-        `msa compare` and behind rank sets: {designs} designs, {settings.replicates:,} comparisons
-        each without a difference and as many with one. A rate of {_ALPHA} % is then right to
-        ± {100 * typical.error:.1f} points, one Monte-Carlo standard error. Bootstraps take
-        {settings.draws:,} draws in {settings.bootstrapped:,} of the comparisons."""
+        `msa compare` and behind rank sets: {designs} designs, {settings.nulls:,} comparisons each
+        without a difference and {settings.replicates:,} with one. A rate of {_ALPHA} % without one
+        is then right to ± {100 * typical.error:.1f} points, one Monte-Carlo standard error.
+        Bootstraps take {settings.draws:,} draws in {settings.bootstrapped:,} of either."""
     )
     yield fill(
         f"""All numbers are those of `msa study calibration --replicates {settings.replicates}

@@ -22,7 +22,9 @@ __all__ = ["register"]
 _Replicates = Annotated[
     int,
     typer.Option(
-        min=8, help="Comparisons in every design; half are bootstrapped, boards are a quarter."
+        min=8,
+        help="Comparisons in every design with a difference, three times as many without; half as"
+        " many are bootstrapped, boards are a quarter.",
     ),
 ]
 _Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes.")]

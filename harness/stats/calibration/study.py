@@ -84,8 +84,9 @@ class Settings:
     """How much is simulated.
 
     Args:
-        replicates: Comparisons in every design; half of them are bootstrapped, and there are a
-            quarter as many boards, half of which are bootstrapped.
+        replicates: Comparisons in every design with a difference, three times as many without
+            one; half as many of either are bootstrapped, and there are a quarter as many boards,
+            half of which are bootstrapped.
         draws: Of a comparison's bootstrap.
         seed: Of everything.
 
@@ -103,6 +104,11 @@ class Settings:
                 "a calibration takes at least 8 replicates and 100 draws, found"
                 f" {self.replicates} and {self.draws}"
             )
+
+    @property
+    def nulls(self) -> int:
+        """Comparisons of two equal systems: their rates are held against a limit."""
+        return 3 * self.replicates
 
     @property
     def bootstrapped(self) -> int:
@@ -151,7 +157,8 @@ class Part:
         thousands = float(design.sizes.sum()) * runs / 1000.0  # of predictions
         if self.systems == 2:
             each, drawn = 0.8 + 0.25 * thousands, 1.0 + 0.02 * design.videos
-            return share * (settings.replicates * each + settings.bootstrapped * drawn)
+            count = settings.nulls if self.kind == "null" else settings.replicates
+            return share * (count * each + settings.bootstrapped * drawn)
         each = 20.0 + 7.5 * self.systems + 0.05 * thousands
         drawn = 20.0 + 0.27 * design.videos
         return settings.boards * each + settings.bootstrapped_boards * drawn
@@ -310,7 +317,7 @@ def find(
         part.design,
         part.times * part.design.difference,
         names,
-        replicates=settings.replicates,
+        replicates=settings.nulls if part.kind == "null" else settings.replicates,
         bootstrapped=settings.bootstrapped if drawn else 0,
         draws=settings.draws,
         seed=seed,

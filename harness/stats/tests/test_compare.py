@@ -71,7 +71,9 @@ def test_the_variance_is_that_of_crossed_factors_for_every_metric(dataset: str, 
     assert found.difference.rest == pytest.approx(rest, rel=1e-6, abs=1e-15)
     assert found.standard_error**2 == pytest.approx(max(total - rest, rest), rel=1e-6, abs=1e-15)
     if total > 1e-12:
-        satterthwaite = total**2 / (parts**2 / degrees).sum()
+        least = [0.15 if len(runs) == 2 else 0.0 for runs in (a, b) if len(runs) > 1]
+        seen = np.maximum(parts, total * np.array([*least, 0.0]))
+        satterthwaite = total**2 / (seen**2 / degrees).sum()
         assert found.degrees == pytest.approx(max(satterthwaite, 1.0), rel=1e-6)
 
 
@@ -85,6 +87,20 @@ def test_with_one_run_each_and_equal_videos_it_is_the_t_test_over_videos() -> No
     assert found.p_value == pytest.approx(theirs.pvalue, rel=1e-4)
     interval = theirs.confidence_interval()
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-4)
+
+
+def test_two_seeds_that_agree_by_chance_do_not_make_many_degrees_of_freedom() -> None:
+    rng = np.random.default_rng(5)
+    truth, groups = np.zeros(2000), np.repeat(np.arange(500), 4)
+    a, b = (rng.normal(0, 1, 2000) for _ in range(2))
+    twice, thrice = (
+        compare(np.stack([a] * n), np.stack([b] * n), truth, groups, "mae", dataset="mosi")
+        for n in (2, 3)
+    )
+    assert twice.degrees == pytest.approx(1 / (2 * 0.15**2 + 1 / 499))
+    assert thrice.degrees == pytest.approx(499)
+    assert twice.standard_error == pytest.approx(thrice.standard_error)
+    assert twice.p_value > thrice.p_value
 
 
 def test_when_only_seeds_vary_it_is_welchs_test() -> None:

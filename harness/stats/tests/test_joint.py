@@ -15,7 +15,7 @@ from harness.stats.joint import Joint
 
 def of_runs(values, mean_square, degrees=1e6) -> list[Estimate]:
     """Systems that only their seeds vary, with a known variance."""
-    size = 2
+    size = 3
     return [
         Estimate(
             value=value,
@@ -73,7 +73,8 @@ def test_differences_are_those_of_the_estimates() -> None:
     rng = np.random.default_rng(3)
     estimates = [
         estimate(x.mean(1), x, np.arange(1.0, 10.0), runs=f"s{i}", videos="test")
-        for i, x in enumerate(rng.normal(size=(4, 5, 9)))
+        for i, seeds in enumerate((5, 1, 2, 2, 3))
+        for x in (np.full((seeds, 1), i) + rng.normal(0, (1, 0.05)[i == 3], (seeds, 9)),)
     ]
     joint = Joint(estimates, seed=1)
     for k, (a, b) in enumerate(itertools.combinations(estimates, 2)):
