@@ -181,10 +181,11 @@ def test_rank_sets_and_tie_groups_are_words_too(board, page) -> None:
             assert f"{words} of {len(ranking.names)}" in found[0].text
             assert ("top tie group" in found[0].text) == (label in ranking.leaders)
             exploratory = metric.name != grid.selection.name
-            assert ("exploratory" in found[0].text) == exploratory
             for mark in found[0].all("span", class_="tied"):
                 assert mark.text == ("○" if exploratory else "●")
-                assert ("exploratory" in (mark.attributes["title"] or "")) == exploratory
+        headings = sections(page)[0].all("th", class_="ranks")
+        (heading,) = next(headings).all("span", **{"data-metric": str(metric_place)})
+        assert ("exploratory" in heading.text) == exploratory
 
 
 def test_seed_dots_stand_where_the_axis_puts_their_values(board, page) -> None:

@@ -92,7 +92,7 @@ class ResultsTable:
         yield _heading("Seeds", first="descending", class_="number")
         if self.shown.ranked > 1:
             numbers = draw_ranks(self.shown.ranked, f"{self.name}-r")
-            yield _heading(*self._per_metric("Rank, "), below=numbers, class_="ranks")
+            yield _heading(*self._per_metric("Rank, ", claims=True), below=numbers, class_="ranks")
         elif self._apart:
             yield _heading("Rank", class_="ranks")
         if self._seeded:
@@ -104,9 +104,16 @@ class ResultsTable:
             words = (tag("span", word, class_="word") for word in metric.title.split())
             yield _heading(join(words, " "), below=small, first=first, class_="number")
 
-    def _per_metric(self, words: str) -> Iterator[Html]:
+    def _per_metric(self, words: str, *, claims: bool = False) -> Iterator[Html]:
+        """Of every metric, with a word on those whose ranks are no claims."""
         for i, metric, _ in self._slots:
-            yield tag("span", f"{words}{metric.title}", data_metric=i)
+            explored = claims and any(
+                score.exploratory
+                for line in self.shown.lines
+                if (score := line.scores.get(metric.name)) is not None
+            )
+            title = f"{words}{metric.title}{' (exploratory)' if explored else ''}"
+            yield tag("span", title, data_metric=i)
 
     def _axes(self) -> Html:
         return join(
@@ -182,9 +189,8 @@ def _share(line: Line) -> str | None:
 
 
 def _mark(*, exploratory: bool) -> Html:
-    """The mark of the tie group at the top, which says what it claims where the pointer rests."""
-    shown, words = (EXPLORATORY, _EXPLORED) if exploratory else (TIED, _CLAIM)
-    return tag("span", shown, class_="tied", title=words, aria_hidden="true")
+    """The mark of the tie group at the top; what it claims stands below the table, once."""
+    return tag("span", EXPLORATORY if exploratory else TIED, class_="tied", aria_hidden="true")
 
 
 def _rank_of(score: Score, place: int, ranked: int, grid: str) -> Html:
@@ -200,7 +206,6 @@ def _rank_of(score: Score, place: int, ranked: int, grid: str) -> Html:
         tag("span", words, aria_hidden="true"),
         hidden(f"{spoken} of {ranked}"),
         tag("small", mark, "top tie group") if score.leads else "",
-        tag("small", "exploratory", title=_EXPLORED) if score.exploratory else "",
         class_="exploratory" if score.exploratory else None,
         data_metric=place,
         data_sort=1000 * best + worst,
