@@ -19,7 +19,16 @@ import psutil
 
 from harness.errors import DataError, HarnessError, SpecError
 
-__all__ = ["CAP", "FACTOR", "FLOOR", "MOST_NAMES", "Budget", "memory_allowed", "size_of"]
+__all__ = [
+    "CAP",
+    "FACTOR",
+    "FLOOR",
+    "MOST_NAMES",
+    "Budget",
+    "memory_allowed",
+    "no_file",
+    "size_of",
+]
 
 FACTOR = 32  # bytes of memory per byte of file: a CSV of short cells takes 20 to 25
 FLOOR = 512 << 20  # bytes that any file may take
@@ -82,7 +91,7 @@ def memory_allowed(size: int | str) -> Iterator[None]:
 class Budget:
     """The memory that one file may take: ``FACTOR`` times its size, from ``FLOOR`` to ``CAP``.
 
-    Never more than is free, unless ``memory_allowed`` says what it may be.
+    Beyond the floor never more than is free, unless ``memory_allowed`` says what it may be.
 
     Args:
         name: The file, for messages.
@@ -117,16 +126,14 @@ class Budget:
             HarnessError: An ``error``, for anything but a file: a device, a pipe, a folder.
         """
         try:
-            found = path.stat()
+            if kind := no_file(path):
+                raise error(f"expected {what}, found {kind}: {path}", hint=hint)
+            return cls(path.name, path.stat().st_size, error)
         except (OSError, ValueError) as reason:  # ValueError: a NUL in the path
             why = getattr(reason, "strerror", None) or reason
-            lost = isinstance(reason, FileNotFoundError)
-            found_there = f"found nothing: {path}" if lost else f"cannot read {path}: {why}"
-            raise error(f"expected {what}, {found_there}", hint=hint) from reason
-        if not stat.S_ISREG(found.st_mode):
-            kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), "no file")
-            raise error(f"expected {what}, found {kind}: {path}", hint=hint)
-        return cls(path.name, found.st_size, error)
+            lost = isinstance(reason, FileNotFoundError | NotADirectoryError)
+            wrong = f"no such file: {path}" if lost else f"cannot read {path}: {why}"
+            raise error(wrong, hint=hint) from reason
 
     def read(self, path: Path) -> bytes:
         """The file's bytes, charged.
@@ -189,6 +196,18 @@ class Budget:
         )
 
 
+def no_file(path: Path) -> str:
+    """What stands at a path in place of a regular file, such as ``a pipe``; else nothing.
+
+    Raises:
+        OSError: When nothing stands there, or it cannot be asked.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return ""
+    return next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
+
+
 def widest(content: bytes) -> int:
     """Bytes that Python takes per byte of a text in UTF-8, or in an encoding of two bytes."""
     if content.isascii():
@@ -201,8 +220,10 @@ _OF_FOUR = [bytes([lead]) for lead in range(0xF0, 0xF5)]
 
 def _unasked(size: int) -> tuple[int, str]:
     """What a file may take when nobody says, and why."""
+    if FACTOR * size <= FLOOR:  # thousands of small files are read for a board: nothing is asked
+        return FLOOR, f"{FACTOR} times its size, {_spelled(FLOOR)} at least"
     choices = [
-        (max(FLOOR, FACTOR * size), f"{FACTOR} times its size, {_spelled(FLOOR)} at least"),
+        (FACTOR * size, f"{FACTOR} times its size"),
         (CAP, "the most for one file"),
         (psutil.virtual_memory().available, "what is free"),
     ]

@@ -178,7 +178,7 @@ def test_other_contents_are_refused(tmp_path, content):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(DataError, match="no checkpoint"):
+    with pytest.raises(DataError, match="no such file"):
         load_published(tmp_path / "c.pth", "mosi")
 
 
