@@ -9,6 +9,7 @@ says what was declared, what is allowed and how to allow more.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ __all__ = [
     "FACTOR",
     "FLOOR",
     "MOST_NAMES",
+    "VARIABLE",
     "Budget",
     "memory_allowed",
     "no_file",
@@ -33,6 +35,7 @@ __all__ = [
 FACTOR = 32  # bytes of memory per byte of file: a CSV of short cells takes 20 to 25
 FLOOR = 512 << 20  # bytes that any file may take
 CAP = 16 << 30  # bytes that no file may take unasked: the largest public features need 9 GiB
+VARIABLE = "MSA_MEMORY"  # what --memory says, for every command
 MOST_NAMES = 4096  # columns of a table, keys of a split
 
 _allowed: ContextVar[int | None] = ContextVar("memory_allowed", default=None)
@@ -91,7 +94,8 @@ def memory_allowed(size: int | str) -> Iterator[None]:
 class Budget:
     """The memory that one file may take: ``FACTOR`` times its size, from ``FLOOR`` to ``CAP``.
 
-    Beyond the floor never more than is free, unless ``memory_allowed`` says what it may be.
+    Beyond the floor never more than is free. ``memory_allowed`` says something else, and so does
+    the environment variable ``MSA_MEMORY``.
 
     Args:
         name: The file, for messages.
@@ -101,7 +105,7 @@ class Budget:
 
     def __init__(self, name: str, size: int, error: type[HarnessError] = DataError) -> None:
         self.name, self.size, self.error = name, size, error
-        stated = _allowed.get()
+        stated = _stated()
         self.allowed, self.why = _unasked(size) if stated is None else (stated, "stated")
         self.left = self.allowed
 
@@ -191,7 +195,7 @@ class Budget:
         return self.error(
             f"{self.name} ({_spelled(self.size)}) needs {_spelled(needed)} of memory or more with"
             f" {what}; allowed are {_spelled(self.allowed)} ({self.why})",
-            hint=f"if you trust it: --memory {_rounded(needed)}"
+            hint=f"if you trust it: --memory {_rounded(needed)}, or {VARIABLE} in the environment"
             " (in Python: harness.memory_allowed)",
         )
 
@@ -216,6 +220,12 @@ def widest(content: bytes) -> int:
 
 
 _OF_FOUR = [bytes([lead]) for lead in range(0xF0, 0xF5)]
+
+
+def _stated() -> int | None:
+    """What somebody says that a file may take: here, or for all commands and their workers."""
+    inherited = os.environ.get(VARIABLE, "")
+    return size_of(inherited) if _allowed.get() is None and inherited else _allowed.get()
 
 
 def _unasked(size: int) -> tuple[int, str]:
