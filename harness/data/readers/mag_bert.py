@@ -75,11 +75,16 @@ def _check(where: str, clip: object, budget: Budget) -> None:
 
 def _words(where: str, words: object, budget: Budget) -> int:
     if isinstance(words, np.ndarray):
-        budget.spend(_WORD * words.size + words.nbytes, f"the words of {where}")
+        budget.spend(_WORD * words.size + words.nbytes, f"the words of {_clip(where)}")
         words = words.tolist()
     if isinstance(words, list | tuple):
-        budget.spend(_WORD * len(words), f"the words of {where}")
+        budget.spend(_WORD * len(words), f"the words of {_clip(where)}")
         if all(isinstance(word, str) for word in words):
-            budget.spend(4 * sum(map(len, words)), f"the text of {where}")
+            budget.spend(4 * sum(map(len, words)), f"the text of {_clip(where)}")
             return len(words)
     raise DataError(f"{where} should have a list of words")
+
+
+def _clip(where: str) -> str:
+    """A place without its file."""
+    return where.rpartition(" ")[2]

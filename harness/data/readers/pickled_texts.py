@@ -52,7 +52,7 @@ def texts(cells: Sequence[Cell], language: str, budget: Budget) -> Texts:
             characters, and for bytes that fit no encoding or two.
     """
     for where, entry in cells:
-        budget.spend(_written(entry), where)
+        budget.spend(_written(entry), f"the text of {where.rpartition(' ')[2]}")
     foreign = {row: entry for row, (_, entry) in enumerate(cells) if _is_foreign(entry)}
     encoding, read_as = _encoding(cells, foreign, language)
     return Texts(

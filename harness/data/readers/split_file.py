@@ -234,7 +234,7 @@ def _flat(
     column = entries[:, 0] if entries.ndim == 2 and entries.shape[1] == 1 else entries
     if column.ndim != 1:
         raise DataError(f"{where} should hold one entry per clip, found the shape {entries.shape}")
-    budget.spend(column.nbytes, f"the entries of {where}")
+    budget.spend(column.nbytes, "its entries")
     listed: list[object] = column.tolist()
     return listed
 
