@@ -124,7 +124,7 @@ def _written(array: pa.Array) -> int:
         return sum(map(_written, array.flatten()))
     if pa.types.is_nested(kind):
         return _written(array.values)
-    return array.nbytes
+    return int(array.nbytes)
 
 
 def _short(name: str) -> str:

@@ -81,7 +81,7 @@ def need_plain_tensors(path: Path, budget: Budget) -> None:
             file.seek(0)
             for _ in range(_PICKLES):
                 _need_tensor_calls(file, budget)
-    except (zipfile.BadZipFile, struct.error, NotImplementedError, RuntimeError) as error:
+    except (*_RAISED, NotImplementedError) as error:
         raise ValueError(str(error)) from error
 
 

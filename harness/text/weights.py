@@ -83,7 +83,7 @@ def _tables(table: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _largest(table: Mapping[str, Any], keys: Collection[str]) -> int:
-    found = [table[key] for key in keys if isinstance(table.get(key), int)]
+    found: list[int] = [table[key] for key in keys if isinstance(table.get(key), int)]
     return max([0, *found])
 
 
