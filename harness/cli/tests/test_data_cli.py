@@ -176,6 +176,6 @@ def test_memory_is_what_a_file_may_take(msa, tmp_path, size) -> None:
         assert code == 0
     else:
         assert code == 2
-        assert "l.csv (3.1 KiB) needs 3.1 KiB of memory or more" in said
+        assert "l.csv (3 KiB) needs 3 KiB of memory or more" in said
         assert "allowed are 2 KiB (stated)" in said
         assert "next: if you trust it: --memory 1G" in said
