@@ -240,6 +240,7 @@ def real_file(path: Path) -> None:
     path.write_bytes(pickle.dumps(content, 4))
 
 
+@pytest.mark.slow
 def test_a_file_of_real_size_is_read(tmp_path):
     path = tmp_path / "unaligned_50.pkl"
     real_file(path)
