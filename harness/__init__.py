@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from harness._util.lazy import lazily
 
 if TYPE_CHECKING:
+    from harness._util.budget import memory_allowed
     from harness.runs.comparing import compare
     from harness.runs.looks import Until
     from harness.runs.running import run
@@ -23,6 +24,7 @@ else:
     _fetch = lazily(
         __name__,
         **{
+            "_util.budget": ("memory_allowed",),
             "runs.comparing": ("compare",),
             "runs.looks": ("Until",),
             "runs.running": ("run",),
@@ -39,4 +41,4 @@ else:
         return _fetch(name)
 
 
-__all__ = ["Until", "__version__", "compare", "errors", "home", "run", "score"]
+__all__ = ["Until", "__version__", "compare", "errors", "home", "memory_allowed", "run", "score"]

@@ -19,23 +19,34 @@ __all__ = [
 ]
 
 
+_LONGEST = 4000  # characters of a message
+
+
 class HarnessError(Exception):
     """Base of every deliberate error.
 
     Args:
-        message: What was expected, what was found, where.
+        message: What was expected, what was found, where. The middle of one that is longer than a
+            screen is left out: a file can hold an id of megabytes.
         hint: The next command to type or change to make.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(_bounded(message))
+        self.hint = None if hint is None else _bounded(hint)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the hint when the error crosses a process boundary."""
         return (_rebuild, (type(self), str(self), self.hint))
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return text
+    half = _LONGEST // 2 - 40
+    return f"{text[:half]} … {len(text) - 2 * half:,} characters left out … {text[-half:]}"
 
 
 def _rebuild(kind: type[HarnessError], message: str, hint: str | None) -> HarnessError:

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from harness._util.tensors import load_tensors
+from harness._util.budget import Budget
+from harness._util.tensors import load_tensors, need_plain_tensors
 from harness.data.batching import Batch, Sequence, Tokens
 from harness.data.datasets import datasets
 from harness.errors import DataError
@@ -178,11 +179,11 @@ class PublishedText(nn.Module):
 
 def _read(path: Path) -> dict[str, Tensor]:
     """The state dict of a checkpoint file; nothing in the file is executed."""
-    if not path.is_file():
-        raise DataError(f"no checkpoint at {path}")
+    budget = Budget.of(path, "a checkpoint")
     try:
+        need_plain_tensors(path, budget)
         content = load_tensors(path)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise DataError(
             f"{path.name} is no checkpoint of tensors only: {error}",
             hint="expected a dict of epoch, state_dict and optimizer, written by torch.save",

@@ -1,11 +1,13 @@
 """What every package stands on and no researcher looks for: bytes, files, processes, look-ups.
 
-Canonical JSON and digests, atomic writes, checksums, Parquet, text encodings, child seeds,
-registries, process pools and environments of other programs. Nothing here knows what a clip is.
+Canonical JSON and digests, atomic writes, checksums, budgets of memory, Parquet, text encodings,
+child seeds, registries, process pools and environments of other programs. Nothing here knows what a
+clip is.
 """
 
 __all__ = [
     "atomic",
+    "budget",
     "canonical",
     "checksums",
     "decoding",

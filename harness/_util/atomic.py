@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ __all__ = [
 REPLACED = ".old-"
 """What begins so was replaced, or is about to be; the rest of the name is that of its place."""
 
+_YOUNG = 3600  # seconds
 _LONGEST_NAME = 200  # bytes; file systems allow 255, temporary names and suffixes take some
 
 
@@ -148,16 +150,21 @@ def _put_back(kept: Path) -> None:
         kept.rename(target)
 
 
-def sweep(root: Path) -> None:
+def sweep(root: Path, *, shared: bool = False) -> None:
     """Remove what killed commits left anywhere under ``root``, and put back what they replaced.
 
-    Call only as its sole writer; what another process is still writing is left alone even so.
+    What another process is still writing is left alone.
+
+    Args:
+        root: The folder.
+        shared: Whether others may write there meanwhile. If not, call as its sole writer; if so,
+            what is not an hour old is left too, for not every file system says who is writing.
     """
     for kept in list(root.rglob(f"{REPLACED}*")):
         with contextlib.suppress(OSError):  # readers find it where it is
             _put_back(kept)
     for leftover in list(root.rglob(".new-*")):
-        if _has_owner(leftover):
+        if _has_owner(leftover) or (shared and _is_young(leftover)):
             continue
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -195,6 +202,12 @@ def _has_owner(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _is_young(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return time.time() - path.stat().st_mtime < _YOUNG
+    return True
 
 
 def sync_folder(folder: Path) -> None:

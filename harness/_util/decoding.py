@@ -8,11 +8,13 @@ that the language uses where they stand. Two readings that fit about as well are
 from __future__ import annotations
 
 import codecs
+import itertools
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness._util.budget import Budget
 from harness.errors import DataError
 
 __all__ = ["Decoded", "decode"]
@@ -34,10 +36,13 @@ _TYPOGRAPHY = frozenset("‘’“”–—…•€£¥¢©®™°½¼¾·×÷\
 _CHINESE_MARKS = frozenset("，。！？；：、（）《》「」『』【】～“”‘’…—·")
 _LETTERS = frozenset("éèêëàâäáãåçïîíìñóòôöõúùûüœæß")  # inside English words
 _ESCAPED = re.compile("[\udc80-\udcff]")  # bytes that are no UTF-8
+_NOT_ASCII = re.compile("[^\x00-\x7f]")
 _BEYOND_ASCII = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")
 _CHINESE = re.compile("[\u2010-\u2027\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
 _FITS = 0.5  # mean evidence per character below which a reading is no reading
 _CLEARER = 0.75  # a second reading above this share of the best makes the file ambiguous
+_JUDGED = 50_000  # characters beyond ASCII that evidence is taken from; more tell no more
+_COMPARED = 12  # bytes per byte of the file that its readings in each encoding take
 _SHOWN = 24  # characters around an example
 
 
@@ -64,7 +69,12 @@ class _Reading:
 
 
 def decode(
-    content: bytes, name: str, *, language: str | None = None, encoding: str | None = None
+    content: bytes,
+    name: str,
+    *,
+    language: str | None = None,
+    encoding: str | None = None,
+    budget: Budget | None = None,
 ) -> Decoded:
     """The text of a file.
 
@@ -74,16 +84,20 @@ def decode(
         language: ``en``, ``zh`` or ``mixed``: whose encodings are considered where the bytes are
             not UTF-8; None to accept UTF-8 alone.
         encoding: What the file is in, stated by the user; nothing is guessed then.
+        budget: The text is charged to, and what comparing encodings takes meanwhile.
 
     Raises:
         DataError: For bytes that are not valid in the stated encoding, or, where none is stated,
             for UTF-16, for UTF-8 with damaged places, for bytes that fit no encoding of the
             language, and for bytes that fit two.
+        HarnessError: The budget's error, when it is used up.
 
     Example:
         >>> decode("it’s café".encode("cp1252"), "label.csv", language="en").text
         'it’s café'
     """
+    budget = Budget(name, len(content)) if budget is None else budget
+    budget.spend_text(content)
     if encoding is not None:
         return Decoded(text=_stated(content, name, encoding), encoding=encoding)
     _refuse_wide(content, name, can_state=language is not None)
@@ -92,8 +106,9 @@ def decode(
     except UnicodeDecodeError as error:
         if language is None:
             raise _not_utf8(content, name, error.start) from error
-        _refuse_damaged(content, name, language, error.start)
-    return _by_evidence(content, name, language)
+        with budget.lent(_COMPARED * len(content), "the encodings that it may be in"):
+            _refuse_damaged(content, name, language, error.start)
+            return _by_evidence(content, name, language)
 
 
 def _stated(content: bytes, name: str, encoding: str) -> str:
@@ -122,8 +137,9 @@ def _refuse_wide(content: bytes, name: str, *, can_state: bool) -> None:
 def _refuse_damaged(content: bytes, name: str, language: str, at: int) -> None:
     """UTF-8 with a few wrong bytes: read as anything else, all the right ones come out wrong."""
     text = content.decode("utf-8", "surrogateescape")
-    signs = (_BEYOND_ASCII if language == "en" else _CHINESE).findall(text)
-    if len("".join(signs).encode()) > len(_ESCAPED.findall(text)):
+    signs = (_BEYOND_ASCII if language == "en" else _CHINESE).finditer(text)
+    right = sum(len(sign[0].encode()) for sign in signs)
+    if right > sum(1 for _ in _ESCAPED.finditer(text)):
         raise _not_utf8(content, name, at, also=", most of the file is")
     try:
         content.decode("utf-8", "surrogatepass")
@@ -177,7 +193,8 @@ def _read(content: bytes, encoding: str, language: str) -> _Reading | None:
             return None
     except UnicodeError:
         return None
-    places = [at for at, character in enumerate(text) if not character.isascii()]
+    found = _NOT_ASCII.finditer(text)
+    places = [sign.start() for sign in itertools.islice(found, _JUDGED)]
     marks = [_evidence(text, at, encoding, language) for at in places]
     return _Reading(encoding=encoding, text=text, mark=sum(marks) / max(len(marks), 1))
 

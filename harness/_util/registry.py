@@ -36,6 +36,7 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
+_LONGEST = 100  # characters of a name that is compared with known ones
 F = TypeVar("F")
 
 
@@ -51,7 +52,8 @@ def suggest(name: str, known: Iterable[str], *, key: bool = False) -> str:
         >>> suggest("tfm", ["tfn", "mfm", "lmf"]), suggest("lrr", ["lr"], key=True)
         ('; did you mean tfn or mfm?', "; did you mean 'lr'?")
     """
-    close = difflib.get_close_matches(name, list(known), n=1 if key else 3)
+    near = list(known) if len(name) <= _LONGEST else []
+    close = difflib.get_close_matches(name, near, n=1 if key else 3)
     shown = [repr(guess) if key else guess for guess in close]
     return f"; did you mean {' or '.join(shown)}?" if shown else ""
 

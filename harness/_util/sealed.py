@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from harness._util import canonical
 from harness._util.atomic import write_atomic
+from harness.errors import StoreError
 
 __all__ = ["kept", "kept_array", "read_array", "read_sealed", "seal_file", "sealed"]
 
@@ -69,6 +70,9 @@ def kept(path: Path, make: Callable[[], bytes]) -> bytes:
     Args:
         path: Its name says what it should hold.
         make: Makes the content.
+
+    Raises:
+        StoreError: When the disk refuses.
     """
     try:
         return read_sealed(path)
@@ -78,7 +82,13 @@ def kept(path: Path, make: Callable[[], bytes]) -> bytes:
         place = f"{path.parent.name}/{path.name}"
         log.warning("%s in the cache is damaged and made again: %s", place, error)
     content = make()
-    write_atomic(path, sealed(content))
+    try:
+        write_atomic(path, sealed(content))
+    except OSError as error:
+        raise StoreError(
+            f"{path.parent.name}/{path.name} of the cache could not be stored: {error}",
+            hint="free some space or fix the permissions; the same command continues",
+        ) from error
     return content
 
 

@@ -36,6 +36,7 @@ from harness.cli import (
     submit,
     verify,
 )
+from harness.cli._disk import disk_named
 from harness.errors import HarnessError
 from harness.home import Home
 
@@ -86,7 +87,7 @@ def _options(
 def main() -> None:
     """Run the command line; a deliberate error becomes one line and an exit code."""
     try:
-        with explained():
+        with explained(), disk_named():
             app()
     except HarnessError as error:
         if "--debug" in sys.argv:

@@ -20,6 +20,7 @@ from harness.cli._labels import (
     said,
     warn,
 )
+from harness.cli._memory import MemoryOption
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def _compare(
             "--narrower", help="Also tests over seeds or of two checkpoints, with verdict."
         ),
     ] = False,
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Compare two systems: A - B with interval and p, for new seeds and new source videos."""

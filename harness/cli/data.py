@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli._home import home_of
+from harness.cli._memory import MemoryOption
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import DataError
 
@@ -51,6 +52,7 @@ def _add(
     layout: Annotated[
         str, typer.Option(help="How a pickle is laid out: mmsa or mag-bert.")
     ] = "mmsa",
+    memory: MemoryOption = None,
 ) -> None:
     """Convert a data file once into the memory-mapped store. Pickles are read by an allow-list."""
     from harness import data
@@ -101,6 +103,7 @@ def _explain(
         str | None, typer.Option(help="Of the new corpus; default: the old one's and -explained.")
     ] = None,
     encoding: _EncodingOption = None,
+    memory: MemoryOption = None,
 ) -> None:
     """Join explanations to a stored corpus, as a corpus of its own."""
     from harness import data

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli._home import home_of
+from harness.cli._memory import MemoryOption
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def _extract(
         Path | None, typer.Option(help="Also write the corpus as a pickle in MMSA's layout.")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes.")] = 1,
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Extract common features from recordings; stopped, the same command goes on.

@@ -9,6 +9,7 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._labels import CorpusOption, LabelsOption, examples, missing_and_extra, warn
+from harness.cli._memory import MemoryOption
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.errors import StoreError, SubmissionError
 
@@ -41,6 +42,7 @@ def _fuse(
     out: Annotated[
         Path | None, typer.Option(help="Write the fused test predictions here, as CSV.")
     ] = None,
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Late fusion: non-negative weights fitted on valid, every system and their fusion on test."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli._home import home_of
+from harness.cli._memory import MemoryOption
 from harness.cli._output import JsonFlag, echo_json
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def _lint(
         int | None,
         typer.Option(help="Runs behind each number; default: a column runs, else unknown.", min=1),
     ] = None,
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find reported numbers that cannot be: no k/n, contradictions, a constant predictor's."""

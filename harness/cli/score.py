@@ -19,6 +19,7 @@ from harness.cli._labels import (
     said,
     warn,
 )
+from harness.cli._memory import MemoryOption
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def _score(
     split: SplitOption = "test",
     condition: ConditionOption = "clean",
     variant: VariantOption = "plain",
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Score predictions in the canonical definitions and in every named repository's convention."""

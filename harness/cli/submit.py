@@ -12,6 +12,7 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._labels import CorpusOption, SplitOption
+from harness.cli._memory import MemoryOption
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def _submit(
         bool, typer.Option("--replace", help="Replace a submission of the same name.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and score only.")] = False,
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Check, score and store an external system's predictions."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast, get_args
 
+from harness._util.budget import Budget
 from harness.data import load
 from harness.data.corpus import Corpus
 from harness.data.datasets import Dataset, datasets
@@ -48,8 +49,7 @@ def add(
     """
     known = datasets[dataset] if isinstance(dataset, str) else dataset
     file = Path(path)
-    if not file.is_file():
-        raise DataError(f"no such file: {file}")
+    Budget.of(file, "a data file")
     if file.suffix.lower() == ".csv":
         if pad or layout != "mmsa":
             raise DataError("--pad and --layout are for feature pickles; a label.csv has no arrays")

@@ -30,6 +30,7 @@ __all__ = [
     "visible",
 ]
 
+_LONGEST = 500  # characters; the longest public ids have 40
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 _BLANK = re.compile(r"\s+")
 _AROUND_JOINT = re.compile(r"\s*(\$_\$|_|/|\[|\])\s*")
@@ -63,8 +64,8 @@ def clean_id(value: object) -> str:
         value: A cell. Anything but text is refused: numbers have lost their leading zeros.
 
     Raises:
-        ValueError: What is wrong, to stand behind a file and a place: not text, empty, half a
-            character, a control character, or destroyed by a spreadsheet.
+        ValueError: What is wrong, to stand behind a file and a place: not text, empty, of more than
+            500 characters, half a character, a control character, or destroyed by a spreadsheet.
 
     Example:
         >>> clean_id(" video_0001 _ 0003\u00a0")
@@ -72,6 +73,8 @@ def clean_id(value: object) -> str:
     """
     if not isinstance(value, str):
         raise ValueError(f"ids are text, found {_shown(value)}; numbers lose their leading zeros")
+    if len(value) > _LONGEST:
+        raise ValueError(f"an id of {len(value)} characters, {_LONGEST} at most: {value[:40]!a}…")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError(f"an id with half a character: {value!a}")
     text = unicodedata.normalize("NFC", _AROUND_JOINT.sub(r"\1", visible(value)))

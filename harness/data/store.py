@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ FORMAT = 2  # 1: no list of digests; the content was known by its fingerprint al
 _OLDER = 1
 _REQUIRED = ("id", "video", "clip", "split", "text", "label")
 _NAME = re.compile(r"[a-z0-9+-]+@[a-z0-9-]+")
+_BLOCK = 64 << 20  # bytes looked at together
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -361,7 +363,9 @@ def _check_arrays(draft: Draft) -> None:
 
 def _blocks(values: NDArray[np.float32]) -> Iterable[NDArray[np.float32]]:
     """Rows in blocks: a bounded copy even of a 10 GB array."""
-    return (values[start : start + 512] for start in range(0, len(values), 512))
+    row = max(1, values.itemsize * math.prod(values.shape[1:]))
+    step = min(512, max(1, _BLOCK // row))
+    return (values[start : start + step] for start in range(0, len(values), step))
 
 
 def _dataset_name(corpus: str) -> str:

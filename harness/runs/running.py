@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from harness._util.atomic import sweep
 from harness._util.extras import explained
 from harness.errors import SpecError
 from harness.home import Home
@@ -91,6 +92,7 @@ def run(
     )
     with store.writing(), announced(store, chosen.name, workers if executor is None else None):
         CorpusStore(home.corpora).sweep()
+        sweep(home.cache, shared=True)
         if until is None:
             return carry(kept(make_plan(chosen, home, device=device), store))
         return run_until(chosen, until, home, store, device=device, carry=carry, on_look=on_look)

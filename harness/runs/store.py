@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 
 from harness._util import canonical, checksums
 from harness._util.atomic import commit_folder, is_plain_name, write_atomic
+from harness._util.budget import Budget
 from harness._util.canonical import Json
 from harness._util.holding import held
 from harness._util.parquet import read_parquet
@@ -508,10 +509,10 @@ def _damaged_record(path: Path) -> str:
 
 def _read_json(path: Path, kind: type[T]) -> T:
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(Budget.of(path, "a record", error=StoreError).read(path))
         if not isinstance(content, kind):
             raise ValueError(f"expected a {kind.__name__}, found a {type(content).__name__}")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, StoreError) as error:
         raise StoreError(
             f"{_damaged_record(path)}: {error}",
             hint=_AGAIN,

@@ -31,7 +31,7 @@ from harness._util.sealed import kept_array
 from harness._util.tensors import load_tensors
 from harness.errors import DataError
 from harness.text.synthetic import TWIN_ENCODER, twin_encoder
-from harness.text.weights import need_all_weights
+from harness.text.weights import need_affordable, need_all_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,6 +133,7 @@ class Encoder:
         from transformers import AutoModel
         from transformers.utils import logging as transformers_logging
 
+        need_affordable(self.name, self.folder)
         transformers_logging.disable_progress_bar()  # many workers share one terminal
         transformers_logging.set_verbosity_error()  # what it would report is refused below
         try:

@@ -7,15 +7,19 @@ line on the terminal. Half a copy of a checkpoint would so pass for a pre-traine
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+import struct
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness._util.budget import Budget
+from harness._util.documents import read_json
 from harness.errors import DataError
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["need_all_weights"]
+__all__ = ["need_affordable", "need_all_weights"]
 
 _COUNTERS = re.compile(r"(.*\.)?(position_ids|token_type_ids|inv_freq)")
 """Tensors that older versions stored and newer ones count out; none is learnt."""
@@ -31,6 +35,64 @@ _HEADS = re.compile(
 """What checkpoints carry on top of the encoder for the tasks that they were trained on."""
 
 _SHOWN = 3
+_ANYHOW = 200  # layers that any network may have: built in a moment, and compared with its weights
+_LONGEST_HEADER = 100 << 20  # bytes of the list of tensors in a safetensors file
+_LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_attention_layers")
+_WIDTH = ("hidden_size", "d_model", "n_embd", "dim")
+_INNER = ("intermediate_size", "d_ff", "n_inner", "ffn_dim", "hidden_dim")
+_ROWS = ("vocab_size", "max_position_embeddings", "n_positions", "type_vocab_size")
+
+
+def need_affordable(name: str, folder: Path) -> None:
+    """Refuse an encoder whose configuration asks for a far larger network than its weights are.
+
+    The network is built before its weights are compared with it, so a line of the configuration
+    could take all memory, or all time.
+
+    Args:
+        name: Of the encoder.
+        folder: Its files.
+
+    Raises:
+        DataError: Naming what is too large, or the file that cannot be read.
+    """
+    weights = sorted(folder.glob("*.safetensors"))
+    budgets = [Budget.of(path, "a file of weights") for path in weights]
+    stored = sum(_tensors(path) for path in weights)
+    budget = Budget(f"encoder {name}", sum(b.size for b in budgets))
+    for table in _tables(read_json(folder / "config.json", "configuration", error=DataError)):
+        layers = _largest(table, _LAYERS)
+        if layers > max(stored, _ANYHOW):
+            raise DataError(
+                f"the configuration of encoder {name!r} has {layers:,} layers, its weights have"
+                f" {stored:,} tensors",
+                hint="copy the whole folder again: config.json and every *.safetensors",
+            )
+        width, inner = _largest(table, _WIDTH), _largest(table, _INNER)
+        rows = sum(_largest(table, (key,)) for key in _ROWS)
+        numbers = width * rows + max(1, layers) * width * (4 * width + 2 * inner)
+        budget.spend(4 * numbers, f"the {numbers:,} numbers that its configuration asks for")
+
+
+def _tables(table: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A configuration, and those of the networks inside it."""
+    yield table
+    for value in table.values():
+        if isinstance(value, Mapping):
+            yield from _tables(value)
+
+
+def _largest(table: Mapping[str, Any], keys: Collection[str]) -> int:
+    found: list[int] = [table[key] for key in keys if isinstance(table.get(key), int)]
+    return max([0, *found])
+
+
+def _tensors(path: Path) -> int:
+    """How many tensors a safetensors file lists."""
+    with path.open("rb") as file:
+        head = file.read(8)
+        size = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+        return file.read(min(size, _LONGEST_HEADER)).count(b'"data_offsets"')
 
 
 def need_all_weights(name: str, network: nn.Module, found: Mapping[str, Collection[Any]]) -> None:

@@ -6,6 +6,10 @@ import csv
 import io
 import os
 import pickle
+import resource
+import struct
+import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +147,81 @@ class Bomb:
         return os.mkdir, (str(self.path),)
 
 
+def archive(path, parts, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as target:
+        for name, content in parts.items():
+            target.writestr(f"c/{name}", content)
+
+
+def calling(name, argument):
+    """A list of tensors that calls something else."""
+    module, _, function = name.rpartition(".")
+    return b"\x80\x02c%s\n%s\n(" % (module.encode(), function.encode()) + argument + b"tR."
+
+
+def overlapping(path):
+    """A thousand parts that are the same bytes of the file."""
+    archive(path, {"data.pkl": b"\x80\x02N.", "data/0": b"0" * 10**5})
+    content = path.read_bytes()
+    at = content.index(b"PK\x01\x02")
+    end = content.index(b"PK\x05\x06")
+    entry = content[content.index(b"PK\x01\x02", at + 1) : end]
+    listed = content[at:end] + entry * 1000
+    counts = struct.pack("<HHII", 1002, 1002, len(listed), at)
+    path.write_bytes(content[:at] + listed + content[end : end + 8] + counts + b"\0\0")
+
+
+UNFOLDING = {
+    "compressed": (
+        lambda path: archive(
+            path, {"data.pkl": b"\x80\x02N.", "data/0": bytes(10**7)}, zipfile.ZIP_DEFLATED
+        ),
+        "is compressed",
+    ),
+    "overlapping": (overlapping, r"parts of 100,\d+,\d+ bytes"),
+    "25,000 parts": (
+        lambda path: archive(
+            path, {"data.pkl": b"\x80\x02N."} | {f"{i}": b"" for i in range(25_000)}
+        ),
+        "25,001 parts",
+    ),
+    "70,000 parts": (
+        lambda path: archive(
+            path, {"data.pkl": b"\x80\x02N."} | {f"{i}": b"" for i in range(70_000)}
+        ),
+        "70,001 parts",
+    ),
+    "a bytearray of 100 GB": (
+        lambda path: archive(
+            path, {"data.pkl": calling("builtins.bytearray", b"\x8a\x05" + b"\xff" * 4 + b"\x17")}
+        ),
+        "a call of 'builtins bytearray'",
+    ),
+    "the same in the older form": (
+        lambda path: path.write_bytes(
+            calling("builtins.bytearray", b"\x8a\x05" + b"\xff" * 4 + b"\x17")
+        ),
+        "a call of 'builtins bytearray'",
+    ),
+    "instructions without end": (
+        lambda path: archive(path, {"data.pkl": b"\x80\x02(" + b"N" * 10**6 + b"l."}),
+        "of memory or more with its list of tensors",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", UNFOLDING)
+def test_a_checkpoint_that_unfolds_is_refused_at_once(tmp_path, how):
+    make, message = UNFOLDING[how]
+    path = tmp_path / "c.pth"
+    make(path)
+    began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match=message):
+        load_published(path, "mosi")
+    assert time.process_time() - began < 4
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10
+
+
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("plain", [False, True], ids=["torch.save", "pickle"])
 def test_a_file_that_would_run_code_is_refused_and_runs_nothing(tmp_path, plain):
@@ -178,7 +257,7 @@ def test_other_contents_are_refused(tmp_path, content):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(DataError, match="no checkpoint"):
+    with pytest.raises(DataError, match="no such file"):
         load_published(tmp_path / "c.pth", "mosi")
 
 

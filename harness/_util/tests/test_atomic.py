@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -150,6 +151,18 @@ def test_a_sweep_removes_what_a_kill_left_and_no_more(tmp_path: Path, death: str
     assert everything(tmp_path) > kept
     sweep(tmp_path)
     assert everything(tmp_path) == kept
+
+
+def test_where_others_write_too_only_old_leftovers_go(tmp_path: Path) -> None:
+    """A writer that began a moment ago may not have said yet that it is there."""
+    for name, age in (("young", 60), ("old", 7200)):
+        leftover = tmp_path / f".new-{name}"
+        leftover.write_text("half")
+        os.utime(leftover, (time.time() - age,) * 2)
+    sweep(tmp_path, shared=True)
+    assert [path.name for path in tmp_path.iterdir()] == [".new-young"]
+    sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_sweeping_nothing_is_fine(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from harness._util.sealed import kept, kept_array, read_array, read_sealed, seal_file, sealed
+from harness.errors import StoreError
 
 CONTENT = {"nothing": b"", "a line": b"text\n", "bytes": bytes(range(256)) * 40}
 
@@ -77,3 +78,12 @@ def test_a_file_of_an_earlier_version_is_made_again(tmp_path: Path, caplog) -> N
     assert kept(path, lambda: b"new") == b"new"
     assert read_sealed(path) == b"new"
     assert "earlier version" in caplog.text
+
+
+def test_a_disk_that_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("harness._util.sealed.write_atomic", full)
+    with pytest.raises(StoreError, match=r"tokens/a of the cache could not be stored: .*No space"):
+        kept(tmp_path / "tokens" / "a", lambda: b"content")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli._home import home_of
+from harness.cli._memory import MemoryOption
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.cli.mllm._client import (
     FramesOption,
@@ -69,6 +70,7 @@ def _probe(
     size: SizeOption = 448,
     revision: RevisionOption = "",
     key_variable: KeyOption = "",
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Find out whether a model has seen a test set, and whether it uses what it is shown.

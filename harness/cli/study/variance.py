@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli._home import home_of
+from harness.cli._memory import MemoryOption
 from harness.cli._output import JsonFlag
 from harness.errors import SpecError
 
@@ -48,6 +49,7 @@ def _variance(
     against: _Against = None,
     table: _Table = None,
     figures: _Figures = None,
+    memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Variance components, seeds needed, selection and best-of-k optimism."""

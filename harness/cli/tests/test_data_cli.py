@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import harness
 from harness.tests.official_labels import clips_of
 
 HEADER = "video_id,clip_id,text,label,mode\n"
@@ -124,3 +129,53 @@ def test_explanations_in_another_encoding(msa, tmp_path) -> None:
     told.write_bytes("id,summary\nv_1,El Niño\n".encode("mac_roman"))
     assert msa(*explain, "--feature-set", "two")[0] == 2
     assert msa(*explain, "--feature-set", "two", "--encoding", "mac_roman")[0] == 0
+
+
+SMALL_DISK = {
+    "a corpus": ("data", "add", "l.csv", "--dataset", "mosi"),
+    "a twin": ("data", "info", "mosi-twin@compact-x5"),
+}
+
+
+@pytest.mark.parametrize("what", SMALL_DISK)
+def test_a_full_disk_is_one_line_and_nothing_is_left(tmp_path, what) -> None:
+    """Files may have 8 KiB here: what a full disk does, to every way of writing."""
+    text = "".join(f"v{i},{i},words {i * 7919},1,train\n" for i in range(3000))
+    (tmp_path / "l.csv").write_text(HEADER + text + "w,1,b,-1,valid\nx,1,c,0,test\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "--home", "home", *SMALL_DISK[what]],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(harness.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
+    )
+    assert done.returncode == 1
+    error, hint = done.stderr.splitlines()
+    assert error.startswith("error: corpus ")
+    assert "could not be stored" in error
+    assert hint.startswith("next: free some space")
+    assert {path.name for path in (tmp_path / "home" / "corpora").iterdir()} <= {".lock"}
+
+
+def test_a_disk_that_refuses_anywhere_is_one_line(msa, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("harness.data.load", full)
+    code, _, said = msa("data", "info", "mosi-twin@compact-x5")
+    assert code == 1
+    assert "error: a file could not be written: [Errno 28] No space left on device" in said
+
+
+@pytest.mark.parametrize("size", ["2K", "64M"])
+def test_memory_is_what_a_file_may_take(msa, tmp_path, size) -> None:
+    code, _, said = add(msa, tmp_path / "l.csv", rows("a" * 3000).encode(), "--memory", size)
+    if size == "64M":
+        assert code == 0
+    else:
+        assert code == 2
+        assert "l.csv (3 KiB) needs 3 KiB of memory or more" in said
+        assert "allowed are 2 KiB (stated)" in said
+        assert "next: if you trust it: --memory 1G" in said

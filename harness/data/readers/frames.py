@@ -7,18 +7,21 @@ Shapes: N clips of all splits, n of one split, T frames (padded), D features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
+from harness._util.budget import Budget
 from harness._util.canonical import Json
 from harness.data.corpus import Stream
 from harness.data.readers.padding import Lengths, blocks, settle
 from harness.errors import DataError
 
 __all__ = ["CLEANING", "frames_and_dim", "padded", "to_streams"]
+
+_MARKS = 4  # bytes per frame of what says which have signal, while it is looked at
 
 CLEANING = (
     "NaN and infinities become 0; padding stands at the end; no frame with signal is dropped but"
@@ -27,13 +30,14 @@ CLEANING = (
 
 
 def padded(
-    name: str, parts: Mapping[str, object], *, pad: bool
+    name: str, parts: Mapping[str, object], budget: Budget, *, pad: bool
 ) -> tuple[dict[str, object], NDArray[np.int64] | None]:
     """One stream whose clips may each have an array of their own.
 
     Args:
         name: The stream, for messages.
         parts: Split -> an array, or one (t, D) array per clip in a list or an object array.
+        budget: Padded arrays are charged to.
         pad: Whether arrays of different t may be padded with zeros at the end.
 
     Returns:
@@ -41,7 +45,8 @@ def padded(
         where the file holds padded arrays.
 
     Raises:
-        DataError: When t differs and ``pad`` is not set, or D differs between clips.
+        DataError: When t differs and ``pad`` is not set, D differs between clips, or the padded
+            arrays take more than the budget.
     """
     lists = {split: _list_of_arrays(part) for split, part in parts.items()}
     if not any(lists.values()):
@@ -55,9 +60,8 @@ def padded(
             f" {counts.max()}",
             hint="pad them with zeros at the end: --pad",
         )
-    _refuse_bomb(name, lists.values(), int(counts.max()))
     joined: dict[str, object] = {
-        split: _stacked(f"{split}.{name}", arrays) for split, arrays in lists.items()
+        split: _stacked(f"{split}.{name}", arrays, budget) for split, arrays in lists.items()
     }
     return joined, counts.astype(np.int64)
 
@@ -76,21 +80,22 @@ def frames_and_dim(name: str, parts: Mapping[str, object]) -> tuple[int, int]:
 
 
 def to_streams(
-    parts: Mapping[str, Mapping[str, object]], stated: Mapping[str, Lengths]
+    parts: Mapping[str, Mapping[str, object]], stated: Mapping[str, Lengths], budget: Budget
 ) -> dict[str, tuple[Stream, dict[str, Json]]]:
     """Join the splits of all streams, clean them, move their padding to the end, settle lengths.
 
     Args:
         parts: Stream -> split -> (n, T, D) or (n, D) numbers, in storage order.
         stated: Stream -> lengths from the file, where it has them.
+        budget: Joined arrays are charged to: all clips are padded to the longest.
 
     Returns:
         Stream -> the stream, and the record of what was done to it.
 
     Raises:
-        DataError: As ``frames_and_dim`` and ``settle``.
+        DataError: As ``frames_and_dim`` and ``settle``, and when the budget is used up.
     """
-    joined = {name: _joined(name, arrays) for name, arrays in parts.items()}
+    joined = {name: _joined(name, arrays, budget) for name, arrays in parts.items()}
     settled = settle({name: values for name, (values, _) in joined.items()}, stated)
     return {
         name: (
@@ -120,25 +125,17 @@ def _is_clip(array: NDArray[np.generic]) -> bool:
     return array.ndim == 2 and array.dtype.kind in "fiu"
 
 
-def _refuse_bomb(name: str, lists: Iterable[Sequence[NDArray[np.generic]]], frames: int) -> None:
-    """One long clip, or one array that is named many times, takes more than the file has."""
-    rows = [8 * array.shape[1] for arrays in lists for array in arrays]
-    if (needed := frames * sum(rows)) > psutil.virtual_memory().available // 4:
-        raise DataError(
-            f"{name} padded to {frames} frames takes {needed >> 20} MiB, more than is free",
-            hint="cut the longest clips, or free memory",
-        )
-
-
-def _stacked(where: str, arrays: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+def _stacked(
+    where: str, arrays: Sequence[NDArray[np.generic]], budget: Budget
+) -> NDArray[np.generic]:
     dims = {array.shape[1] for array in arrays}
     if len(dims) != 1:
         found = ", ".join(map(str, sorted(dims)))
         raise DataError(f"{where} should have the same features in all clips, found {found}")
     frames = max(1, max(map(len, arrays)))
-    stacked = np.zeros(
-        (len(arrays), frames, *dims), dtype=np.result_type(*{array.dtype for array in arrays})
-    )
+    shape, dtype = (len(arrays), frames, *dims), np.result_type(*{array.dtype for array in arrays})
+    budget.spend(math.prod(shape) * dtype.itemsize, f"{where}, padded to {frames} frames")
+    stacked = np.zeros(shape, dtype=dtype)
     for row, array in enumerate(arrays):
         stacked[row, : len(array)] = array
     return stacked
@@ -154,11 +151,15 @@ def _with_frames(where: str, part: object) -> NDArray[np.generic]:
     raise DataError(f"{where} should be numbers of shape (clips, frames, features), found {found}")
 
 
-def _joined(name: str, parts: Mapping[str, object]) -> tuple[NDArray[np.float32], dict[str, Json]]:
+def _joined(
+    name: str, parts: Mapping[str, object], budget: Budget
+) -> tuple[NDArray[np.float32], dict[str, Json]]:
     """(N, T, D) finite values, and the count of values that were not."""
     frames, dim = frames_and_dim(name, parts)
     arrays = {split: _with_frames(name, part) for split, part in parts.items()}
-    values = np.zeros((sum(map(len, arrays.values())), frames, dim), dtype=np.float32)
+    clips = sum(map(len, arrays.values()))
+    budget.spend(clips * frames * (4 * dim + _MARKS), f"{name}, padded to {frames} frames")
+    values = np.zeros((clips, frames, dim), dtype=np.float32)
     census: dict[str, Json] = {}
     start = 0
     for split, array in arrays.items():

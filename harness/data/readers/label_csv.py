@@ -53,23 +53,22 @@ def read(
     """
     table = open_labels(path, dataset, encoding)
     pairs = table.pairs(dataset)
-    clips = pd.DataFrame(
-        {
-            "id": table.ids(pairs, dataset),
-            "video": [video for video, _ in pairs],
-            "clip": [clip for _, clip in pairs],
-            "split": table.splits(),
-            "text": table.texts(text),
-            "label": table.numbers("label", empty=False),
-        }
-    )
+    columns: dict[str, object] = {
+        "id": table.ids(pairs, dataset),
+        "video": [video for video, _ in pairs],
+        "clip": [clip for _, clip in pairs],
+        "split": table.splits(),
+        "text": table.texts(text),
+        "label": table.numbers("label", empty=False),
+    }
     for name in OPTIONAL_NUMBERS:
         if name in table.header:
-            clips[name] = table.numbers(name, empty=True)
+            columns[name] = table.numbers(name, empty=True)
     others = sorted(set(table.header) - {*REQUIRED, *OPTIONAL_NUMBERS, table.whole_ids})
     for name in others:
         if name not in _RESERVED:
-            clips[name] = table.texts(name)
+            columns[name] = table.texts(name)
+    clips = pd.DataFrame(columns)
     return Draft(
         name=corpus_name(dataset, feature_set),
         clips=clips,

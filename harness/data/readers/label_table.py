@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness._util.budget import Budget
 from harness.data.corpus import LABELS
 from harness.data.datasets import Dataset
 from harness.data.identifiers import look_alikes, spells_nothing, split_pair, visible
@@ -158,11 +159,11 @@ def open_labels(path: Path, dataset: Dataset, encoding: str | None) -> LabelTabl
     Raises:
         DataError: For a missing or empty file, as ``tables.parse_csv``, and for missing columns.
     """
-    if not path.is_file():
-        raise DataError(
-            f"expected a label file, found {'a folder' if path.is_dir() else 'nothing'}: {path}"
-        )
-    content = parse_csv(path.read_bytes(), path.name, language=dataset.language, encoding=encoding)
+    budget = Budget.of(path, "a label file")
+    try:
+        content = parse_csv(budget.read(path), budget, language=dataset.language, encoding=encoding)
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror}") from error
     if not content.rows:
         raise DataError(f"{path.name} has a header and no clips")
     return LabelTable(file=path.name, header=_header(path.name, content.header), content=content)

@@ -27,6 +27,7 @@ from harness.errors import DataError
 
 __all__ = ["read"]
 
+_TOKEN = 16  # bytes charged per token id: copied as a whole number, compared, joined, moved
 _USED = KEYS | {"text_bert", *STREAMS} | {f"{name}_lengths" for name in STREAMS}
 
 
@@ -55,7 +56,8 @@ def read(
         because they can be made again from their texts.
 
     Raises:
-        DataError: For an unsafe or damaged file, missing keys, ids that are no ids, repeat or look
+        DataError: For an unsafe or damaged file, one that takes more memory than a file of its size
+            may (see ``Budget``), missing keys, ids that are no ids, repeat or look
             alike, arrays or lengths that do not fit together, or a feature set that is unknown or
             not what its name says.
     """
@@ -64,7 +66,9 @@ def read(
     file = open_split_file(path, layout=layout, language=dataset.language)
     pad = pad or layout == "mag-bert"
     given = {
-        name: padded(name, file.entries(name), pad=pad) for name in STREAMS if name in file.keys
+        name: padded(name, file.entries(name), file.budget, pad=pad)
+        for name in STREAMS
+        if name in file.keys
     }
     parts = {name: arrays for name, (arrays, _) in given.items()}
     shapes = {name: frames_and_dim(name, arrays) for name, arrays in parts.items()}
@@ -74,7 +78,7 @@ def read(
     counted = {name: counts for name, (_, counts) in given.items() if counts is not None}
     frames = {name: shape[0] for name, shape in shapes.items()}
     stated = _stated_lengths(file, frames, tokens, counted)
-    converted = to_streams(parts, stated)
+    converted = to_streams(parts, stated, file.budget)
     return Draft(
         name=corpus_name(dataset, feature_set),
         clips=clips,
@@ -129,6 +133,7 @@ def _tokens(file: SplitFile) -> tuple[NDArray[np.int32], NDArray[np.int64]] | No
             raise DataError(f"{where} should be an array of numbers")
         if part.ndim != 3 or part.shape[1] != 3:
             raise DataError(f"{where} should be (clips, 3, tokens), found {part.shape}")
+        file.budget.spend(_TOKEN * part.size, f"{split}.text_bert")
         with np.errstate(invalid="ignore"):
             whole = part.astype(np.int32)
         if not np.array_equal(whole, part) or (whole < 0).any() or (whole[:, 1] > 1).any():

@@ -226,8 +226,9 @@ def _by_signal(occupied: NDArray[np.bool_]) -> NDArray[np.int64]:
 def _longest_pause(occupied: NDArray[np.bool_]) -> int:
     """Zero frames in a row between two frames with signal, the most of any clip."""
     longest = 0
-    for start in range(0, len(occupied), 4096):
-        rows, frames = np.nonzero(occupied[start : start + 4096])
+    step = max(1, _BLOCK // (32 * occupied.shape[1]))  # two indices of a frame, and their steps
+    for start in range(0, len(occupied), step):
+        rows, frames = np.nonzero(occupied[start : start + step])
         steps = np.diff(frames)[np.diff(rows) == 0]
         longest = max(longest, int(steps.max(initial=1)) - 1)
     return longest

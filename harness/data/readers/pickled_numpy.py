@@ -26,6 +26,7 @@ __all__ = [
     "OldText",
     "Pending",
     "Refused",
+    "Spend",
     "built_array",
     "built_dtype",
 ]
@@ -37,6 +38,8 @@ Arguments = tuple[object, ...]
 Spend = Callable[[int], None]
 """Takes bytes from the memory budget; raises when it is used up."""
 
+_ITEM = 64  # bytes charged per entry of an object array, which is looked at one by one
+_SCALAR = 128  # and per scalar
 _DTYPE = re.compile(r"b1|[iu][1248]|f[248]|[US][1-9]\d{0,7}|O8")
 
 
@@ -126,7 +129,7 @@ def _object_array(
     sizes = _sizes(spend, shape, 8)
     if dtype.code != "O8" or len(items) != math.prod(sizes):
         raise ValueError(f"{len(items)} objects for an array of shape {sizes}")
-    spend(8 * len(items))
+    spend(_ITEM * len(items))
     flat = np.empty(len(items), dtype=object)
     for place, item in enumerate(items):  # at once, numpy would take arrays apart
         if not isinstance(item, PLAIN) and not _is_numbers(item):
@@ -143,7 +146,7 @@ def _array(
     spend: Spend, data: object, dtype: object, shape: Arguments, order: Literal["C", "F"]
 ) -> NDArray[np.generic]:
     if isinstance(data, OldText):
-        spend(len(data))
+        spend(4 * len(data))
         data = data.encode()
     if not isinstance(data, bytes | memoryview) or not isinstance(dtype, Dtype):
         raise ValueError("an array without data or dtype")
@@ -155,8 +158,10 @@ def _array(
         raise ValueError(f"{len(data)} bytes for an array of shape {sizes} and dtype {kind}")
     if not data:
         return np.empty(sizes, dtype=kind)
-    if kind.kind == "U" and np.frombuffer(data, kind.byteorder + "u4").max() > 0x10FFFF:
-        raise ValueError("an array of text holds characters that do not exist")
+    if kind.kind == "U":
+        spend(len(data))  # nothing is copied, but read, however often it is recalled
+        if np.frombuffer(data, kind.byteorder + "u4").max() > 0x10FFFF:
+            raise ValueError("an array of text holds characters that do not exist")
     return np.frombuffer(data, dtype=kind).reshape(sizes, order=order)
 
 
@@ -184,6 +189,7 @@ def _dtype(spend: Spend, arguments: Arguments) -> Dtype:
 
 def _scalar(spend: Spend, arguments: Arguments) -> object:
     dtype, data = arguments
+    spend(_SCALAR + (2 * len(data) if isinstance(data, bytes | memoryview | str) else 0))
     return _array(spend, data, dtype, (), "C")[()]
 
 
@@ -201,7 +207,7 @@ def _from_buffer(spend: Spend, arguments: Arguments) -> NDArray[np.generic]:
 def _encode(spend: Spend, arguments: Arguments) -> bytes | memoryview:
     match arguments:
         case (OldText() as text, "latin1"):
-            spend(len(text))
+            spend(4 * len(text))
             return text.encode()
         case (OldString() | memoryview() as raw, "latin1"):  # what Python 2 wrote is its bytes
             return raw

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness._util.budget import Budget
 from harness._util.decoding import decode
 from harness.data.readers.pickled_numpy import OldString
 from harness.errors import DataError
@@ -38,17 +39,20 @@ def is_absent(entry: object) -> bool:
     return entry is None or (isinstance(entry, float | np.floating) and bool(np.isnan(entry)))
 
 
-def texts(cells: Sequence[Cell], language: str) -> Texts:
+def texts(cells: Sequence[Cell], language: str, budget: Budget) -> Texts:
     """One text per entry.
 
     Args:
         cells: The entries of one key, of all splits.
         language: Whose encodings bytes may be in that are not UTF-8 (see ``decoding``).
+        budget: Each text is charged to, for it is written out for each clip that names it.
 
     Raises:
-        DataError: Naming the entry, for numbers, booleans, lists, half characters, and for bytes
-            that fit no encoding or two.
+        DataError: When the budget is used up; naming the entry, for numbers, booleans, lists, half
+            characters, and for bytes that fit no encoding or two.
     """
+    for where, entry in cells:
+        budget.spend(_written(entry), f"the text of {where.rpartition(' ')[2]}")
     foreign = {row: entry for row, (_, entry) in enumerate(cells) if _is_foreign(entry)}
     encoding, read_as = _encoding(cells, foreign, language)
     return Texts(
@@ -56,6 +60,13 @@ def texts(cells: Sequence[Cell], language: str) -> Texts:
         absent=sum(is_absent(entry) for _, entry in cells),
         read_as=read_as,
     )
+
+
+def _written(entry: object) -> int:
+    """Bytes of a text as Python, Arrow and Parquet hold it while it is stored."""
+    if not isinstance(entry, str | bytes):
+        return 0
+    return 4 * len(entry) if entry.isascii() else 12 * len(entry)
 
 
 def _is_foreign(entry: object) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from harness._util.budget import Budget
 from harness.data.datasets import SPLITS
 from harness.data.readers import mag_bert as _mag_bert
 from harness.data.readers import unpickle
@@ -20,6 +21,7 @@ __all__ = ["LAYOUTS", "SplitFile", "open_split_file"]
 
 LAYOUTS = ("mmsa", "mag-bert")
 _NUMBERS = (int, float, np.number)
+_CELL = 256  # bytes charged per entry that is taken out of its array, with its name for messages
 _LAYOUT = "MMSA's layout: a dictionary of id, raw_text, regression_labels and arrays in each split"
 
 
@@ -32,12 +34,14 @@ class SplitFile:
         splits: Content by canonical split name, in the order train, valid, test.
         counts: Clips per split.
         language: Of its texts, as ``Dataset.language``: what bytes that are not UTF-8 may be in.
+        budget: What is taken out of it is charged to.
     """
 
     name: str
     splits: Mapping[str, Mapping[str, object]]
     counts: Mapping[str, int]
     language: str
+    budget: Budget
 
     @property
     def keys(self) -> set[str]:
@@ -78,7 +82,7 @@ class SplitFile:
             DataError: As ``entries``, and, naming split and row, for numbers, booleans, lists,
                 half characters, and bytes that are no text.
         """
-        return texts(list(self.cells(key)), self.language)
+        return texts(list(self.cells(key)), self.language, self.budget)
 
     def numbers(self, key: str, *, absent: bool = False) -> NDArray[np.float64]:
         """(N,) one finite number per clip over all splits.
@@ -105,8 +109,10 @@ class SplitFile:
             DataError: As ``entries``.
         """
         for split, entries in self.entries(key).items():
-            for row, entry in enumerate(_flat(entries)):
-                yield f"{self.name}: {split}.{key}[{row}]", entry
+            where = f"{self.name}: {split}.{key}"
+            self.budget.spend(_CELL * len(entries), f"the entries of {split}.{key}")
+            for row, entry in enumerate(_flat(where, entries, self.budget)):
+                yield f"{where}[{row}]", entry
 
 
 def open_split_file(path: Path, *, layout: str = "mmsa", language: str = "en") -> SplitFile:
@@ -123,14 +129,20 @@ def open_split_file(path: Path, *, layout: str = "mmsa", language: str = "en") -
     """
     if layout not in LAYOUTS:
         raise DataError(f"layouts are {', '.join(LAYOUTS)}; found {layout!r}")
-    splits = _splits(path.name, unpickle.load(path))
+    budget = Budget.of(path, "a pickle file")
+    splits = _splits(path.name, unpickle.load(path, budget))
     if layout == "mag-bert":
         splits = {
-            split: _mag_bert.as_mmsa(path.name, split, part) for split, part in splits.items()
+            split: _mag_bert.as_mmsa(path.name, split, part, budget)
+            for split, part in splits.items()
         }
     contents = {split: _content(path.name, split, part) for split, part in splits.items()}
+    for split, content in contents.items():
+        budget.need_few_names(len(content), f"keys in {split}")
     counts = {split: _count(path.name, split, content) for split, content in contents.items()}
-    return SplitFile(name=path.name, splits=contents, counts=counts, language=language)
+    return SplitFile(
+        name=path.name, splits=contents, counts=counts, language=language, budget=budget
+    )
 
 
 def _splits(file: str, content: object) -> dict[str, object]:
@@ -213,11 +225,16 @@ def _entries(where: str, value: object) -> Sequence[object] | NDArray[np.generic
     raise DataError(f"{where} should hold one entry per clip, found a {type(value).__name__}")
 
 
-def _flat(entries: Sequence[object] | NDArray[np.generic]) -> Sequence[object]:
+def _flat(
+    where: str, entries: Sequence[object] | NDArray[np.generic], budget: Budget
+) -> Sequence[object]:
     """Entries as Python objects; an (n, 1) column counts as (n,)."""
     if not isinstance(entries, np.ndarray):
         return entries
     column = entries[:, 0] if entries.ndim == 2 and entries.shape[1] == 1 else entries
+    if column.ndim != 1:
+        raise DataError(f"{where} should hold one entry per clip, found the shape {entries.shape}")
+    budget.spend(column.nbytes, "its entries")
     listed: list[object] = column.tolist()
     return listed
 

@@ -14,6 +14,7 @@ import json
 import math
 import re
 import reprlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,6 +26,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness._util.budget import Budget
 from harness._util.decoding import Decoded, decode
 from harness._util.parquet import read_parquet
 from harness.data.identifiers import canonical_id, look_alikes, split_pair, visible
@@ -38,6 +40,7 @@ __all__ = [
     "FORMATS",
     "InputTable",
     "Rows",
+    "charge_csv",
     "not_of_a_text",
     "number_advice",
     "parse_csv",
@@ -49,6 +52,11 @@ FORMATS = (".csv", ".parquet", ".jsonl")
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_END = re.compile("\r\n?|\n")  # str.splitlines would also cut inside texts
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+_CELL = 88  # bytes charged per cell of a CSV: the text that it is, and the places that hold it
+_ROW = 160  # per row
+_PLACE = 24  # per cell of a table of JSON lines, which has one for each key of any line
+_TOKENS = {b"{": 200, b"[": 96, b":": 96, b",": 64, b"\n": 64}
+"""Bytes charged per sign of a JSON file: a table or list begins, a name ends, a value ends."""
 _MOST_DIGITS = 400  # more than the largest finite number has
 _ELSEWHERE = {
     ".tsv": "a table with tabs: save it with commas, as .csv",
@@ -273,26 +281,25 @@ def read_table(
         encoding: What a CSV is in, stated by the user.
 
     Raises:
-        HarnessError: ``error``, for another format, a missing or damaged file, repeated columns or
-            JSON keys, quotes that swallow rows.
+        HarnessError: ``error``, for another format, a missing or damaged file, one that takes more
+            memory than a file of its size may (see ``Budget``), repeated columns or JSON keys,
+            quotes that swallow rows.
     """
     kind = path.suffix.lower()
     if kind not in FORMATS:
         also = f" ({_ELSEWHERE[kind]})" if kind in _ELSEWHERE else ""
         raise error(f"{what} come as {', '.join(FORMATS)}; found {path.name}{also}", hint=hint)
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise error(f"{found}: {path}")
+    budget = Budget.of(path, "a table", error=error, hint=hint)
     decoded = Decoded(text="", encoding="")
     try:
         if kind == ".csv":
-            rows = parse_csv(path.read_bytes(), path.name, language=language, encoding=encoding)
+            rows = parse_csv(budget.read(path), budget, language=language, encoding=encoding)
             frame = pd.DataFrame(rows.rows, columns=rows.header, dtype=object)
             decoded = rows.decoded
         elif kind == ".jsonl":
-            frame = _json_lines(decode(path.read_bytes(), path.name).text, path.name)
+            frame = _json_lines(path, budget)
         else:
-            frame = read_parquet(path)
+            frame = read_parquet(path, budget=budget)
     except DataError as problem:
         raise error(str(problem), hint=problem.hint) from problem
     except (OSError, ValueError, RecursionError) as problem:
@@ -308,30 +315,61 @@ def read_table(
 
 
 def parse_csv(
-    content: bytes, name: str, *, language: str | None = None, encoding: str | None = None
+    content: bytes, budget: Budget, *, language: str | None = None, encoding: str | None = None
 ) -> Rows:
     """A CSV file as rows of text, all as wide as the header; blank lines are skipped.
 
     Args:
         content: The file's bytes.
-        name: The file, for messages.
+        budget: What the file may take; names it in messages.
         language: As in ``decoding.decode``.
         encoding: As in ``decoding.decode``.
 
     Raises:
+        HarnessError: The budget's error, for a file that takes more, or has too many columns.
         DataError: With the line, for bytes that are no text, broken quotes, rows of another width,
             quotes that swallow rows, another separator, and a file without a header.
     """
+    name = budget.name
     what, hint = foreign_table(content[:64])
     if what:
         raise DataError(f"{name} is not a CSV file but {what}", hint=hint)
-    decoded = decode(content, name, language=language, encoding=encoding)
-    reader = csv.reader(io.StringIO(decoded.text, newline=""), strict=True)
+    charge_csv(content, budget)
+    decoded = decode(content, name, language=language, encoding=encoding, budget=budget)
+    with budget.lent(4 * len(decoded.text), "its text"):
+        rows, lines = _csv_rows(decoded.text, name, budget)
+    _refuse_other_separators(rows[0], name)
+    header = [visible(cell) for cell in rows[0]]
+    for row, line in zip(rows[1:], lines[1:], strict=True):
+        if len(row) != len(header):
+            raise DataError(
+                f"{name}, line {line}: {len(row)} cells under {len(header)} column names"
+            )
+        _refuse_swallowed(row, line, name)
+    return Rows(header=header, rows=rows[1:], lines=lines[1:], decoded=decoded)
+
+
+def charge_csv(content: bytes, budget: Budget) -> None:
+    """Charge the rows and cells of a CSV file, before it is taken apart.
+
+    Raises:
+        HarnessError: The budget's error.
+    """
+    budget.spend(_CELL * content.count(b","), "its cells")
+    budget.spend(_ROW * (content.count(b"\n") + content.count(b"\r")), "its rows")
+    budget.spend_text(content, "the text in its cells")
+
+
+def _csv_rows(text: str, name: str, budget: Budget) -> tuple[list[list[str]], list[int]]:
+    """Rows that are not blank, and the last line of each."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
     lines: list[int] = []
     try:
         for row in reader:
             if row:
+                if not rows:
+                    budget.need_few_names(len(row), "columns")
                 rows.append(row)
                 lines.append(reader.line_num)
     except csv.Error as error:
@@ -342,15 +380,7 @@ def parse_csv(
         ) from error
     if not rows:
         raise DataError(f"{name} is empty", hint="a table has a header and rows")
-    _refuse_other_separators(rows[0], name)
-    header = [visible(cell) for cell in rows[0]]
-    for row, line in zip(rows[1:], lines[1:], strict=True):
-        if len(row) != len(header):
-            raise DataError(
-                f"{name}, line {line}: {len(row)} cells under {len(header)} column names"
-            )
-        _refuse_swallowed(row, line, name)
-    return Rows(header=header, rows=rows[1:], lines=lines[1:], decoded=decoded)
+    return rows, lines
 
 
 def _refuse_other_separators(header: list[str], name: str) -> None:
@@ -386,11 +416,22 @@ def _refuse_swallowed(row: list[str], line: int, name: str) -> None:
 # JSON lines
 
 
-def _json_lines(text: str, name: str) -> pd.DataFrame:
-    lines = _LINE_END.split(text)
-    rows = [_object(line, number, name) for number, line in enumerate(lines, 1) if line.strip()]
+def _json_lines(path: Path, budget: Budget) -> pd.DataFrame:
+    name, content = path.name, budget.read(path)
+    for sign, size in _TOKENS.items():
+        budget.spend(size * content.count(sign), "its values")
+    budget.spend_text(content, "its lines")
+    lines = _LINE_END.split(decode(content, name, budget=budget).text)
+    keys: dict[str, None] = {}
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            rows.append(row := _object(line, number, name))
+            keys.update(dict.fromkeys(row))
+            budget.need_few_names(len(keys), "keys")
     if not rows:
         raise DataError(f"{name} is empty", hint="each line is one JSON object")
+    budget.spend(_PLACE * len(rows) * len(keys), f"{len(rows)} rows of {len(keys)} keys")
     return pd.DataFrame(rows, dtype=object)  # numbers and ids stay as they are written
 
 
@@ -407,8 +448,8 @@ def _object(line: str, number: int, name: str) -> Mapping[str, object]:
 def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     row = dict(pairs)
     if len(row) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        times = Counter(key for key, _ in pairs)
+        twice = next(key for key, count in times.items() if count > 1)
         raise ValueError(f"the key {twice!r} stands twice; which is meant cannot be told")
     return row
 

@@ -20,8 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 
+from harness._util.budget import Budget
 from harness.data.readers.foreign import NEUTRAL, foreign_file, foreign_name
 from harness.data.readers.old_pickles import decimal, old_string, quoted, unescaped
 from harness.data.readers.pickled_numpy import (
@@ -32,6 +32,7 @@ from harness.data.readers.pickled_numpy import (
     OldString,
     Pending,
     Refused,
+    Spend,
     built_array,
     built_dtype,
 )
@@ -39,12 +40,10 @@ from harness.errors import DataError
 
 __all__ = ["load"]
 
-_OBJECT = 64  # bytes charged per instruction: about what one small Python object takes
+_OBJECT = 256  # bytes charged per instruction: more than a small object takes, for its time too
 _INLINE = 1 << 16  # longer byte strings stay in the file; only arrays hold so many bytes
-_SLACK = 64 << 20
 _DAMAGE = (ValueError, TypeError, IndexError, struct.error)
 _AGAIN = "download the file again and compare its SHA-256 with the published one"
-_BUDGET = "features of this file size need less: free memory, or do not trust the file"
 _PYTHON_2 = "save the file again with Python 3"
 _ONE = "one file holds one pickle: a dictionary of train, valid and test"
 _FILLING = b"\0\t\n\r "  # what tools append to a file
@@ -61,7 +60,7 @@ _ADVICE = {
 }
 
 
-def load(path: Path, *, max_bytes: int | None = None) -> object:
+def load(path: Path, budget: Budget | None = None) -> object:
     """The content of a feature pickle (protocols 0 to 5), read without executing anything.
 
     Allowed are None, booleans, numbers, text, bytes, lists, tuples, dictionaries with text keys,
@@ -70,8 +69,8 @@ def load(path: Path, *, max_bytes: int | None = None) -> object:
 
     Args:
         path: The file. It must stay unchanged as long as the returned arrays are used.
-        max_bytes: Bound on the memory of everything but arrays, which stay in the file; by default
-            eight times the file size, at most half the memory that is free.
+        budget: Bound on the memory of everything but arrays, which stay in the file; by default
+            the file's own.
 
     Returns:
         Builtin containers; arrays are read-only views of the file, perhaps unaligned.
@@ -80,29 +79,24 @@ def load(path: Path, *, max_bytes: int | None = None) -> object:
         DataError: When the file is missing, not such a pickle, truncated or damaged, asks for
             anything outside the list, or needs more memory than the bound.
     """
+    budget = Budget.of(path, "a pickle file") if budget is None else budget
     data = _mapped(path)
-    if max_bytes is None:
-        max_bytes = min(8 * len(data) + _SLACK, psutil.virtual_memory().available // 2)
-    machine = _Machine(data, max_bytes)
+    machine = _Machine(data, budget.spend)
     try:
         return machine.run()
     except Refused as error:
         problem, hint = f"holds {error}: not allowed; nothing was executed", error.hint or NEUTRAL
         cause: Exception = error
-    except _OverBudget as error:
-        problem, hint = f"needs more than the {max_bytes >> 20} MiB of memory allowed", _BUDGET
-        cause = error
     except _DAMAGE as error:
         problem, hint = f"damaged or truncated: {error}", _AGAIN
         cause = error
+    except DataError as error:
+        raise DataError(f"{error}; it is read up to byte {machine.at}", hint=error.hint) from error
     raise DataError(f"{path.name} at byte {machine.at}: {problem}", hint=hint) from cause
 
 
 def _mapped(path: Path) -> memoryview:
     """The bytes of a file that begins like a pickle."""
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing"
-        raise DataError(f"expected a pickle file, found {found}: {path}")
     try:
         with path.open("rb") as handle:
             if path.stat().st_size == 0:
@@ -121,17 +115,13 @@ def _mapped(path: Path) -> memoryview:
     return data
 
 
-class _OverBudget(Exception):
-    """The memory bound is reached."""
-
-
 class _Machine:
     """Stack, marks and memo of one pickle."""
 
-    def __init__(self, data: memoryview, max_bytes: int) -> None:
+    def __init__(self, data: memoryview, spend: Spend) -> None:
         self.data = data
         self.at = 0
-        self.left = max_bytes
+        self.spend = spend
         self.stack: list[object] = []
         self.marks: list[list[object]] = []
         self.memo: dict[int, object] = {}
@@ -147,11 +137,6 @@ class _Machine:
         (result,) = self.stack
         _check_types(result)
         return result
-
-    def spend(self, size: int) -> None:
-        self.left -= size
-        if self.left < 0:
-            raise _OverBudget
 
     # Reading
 
@@ -258,6 +243,7 @@ class _Machine:
                 raise Refused("a key written by Python 2 that is not UTF-8", _PYTHON_2)
             if not isinstance(key, str):
                 raise Refused(f"{_title(key)} as a dictionary key", _KEYS)
+            self.spend(4 * len(key))  # read again, however often it is recalled
             if not _is_whole(key):
                 raise Refused("half a character in a dictionary key", _KEYS)
             target[key] = value

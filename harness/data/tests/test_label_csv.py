@@ -314,7 +314,7 @@ def test_what_no_one_sees_does_not_change_the_fingerprint(tmp_path_factory, data
 
 
 def test_missing_file_and_folder(tmp_path):
-    with pytest.raises(DataError, match="found nothing"):
+    with pytest.raises(DataError, match="no such file"):
         label_csv.read(tmp_path / "absent.csv", SIMS)
     with pytest.raises(DataError, match="found a folder"):
         label_csv.read(tmp_path, SIMS)

@@ -722,7 +722,7 @@ RAGGED = {
     "a clip too few": (lambda clips: clips.pop(), "should have 3 entries"),
     "a clip that takes all memory": (
         lambda clips: clips.__setitem__(1, np.broadcast_to(np.int8(1), (10, 3)).repeat(10**6, 0)),
-        "more than is free",
+        r"padded to 10000000 frames; allowed are .* \(what is free\)",
     ),
 }
 

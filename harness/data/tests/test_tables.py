@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness._util.budget import Budget
 from harness.data.datasets import datasets
 from harness.data.readers.tables import InputTable, parse_csv, read_table
 from harness.errors import DataError, SubmissionError
@@ -29,7 +30,9 @@ def test_quoted_cells_come_back(rows: list[tuple[str, str, str]]) -> None:
     text = "".join(",".join('"' + c.replace('"', '""') + '"' for c in r) + "\n" for r in rows)
     if any("\n" in c or "\r" in c for r in rows for c in r):
         return  # texts of several lines have a test of their own
-    assert parse_csv(("a,b,c\n" + text).encode(), "t.csv").rows == [list(row) for row in rows]
+    assert parse_csv(("a,b,c\n" + text).encode(), Budget("t.csv", 1)).rows == [
+        list(row) for row in rows
+    ]
 
 
 @pytest.mark.parametrize(
@@ -44,16 +47,16 @@ def test_quoted_cells_come_back(rows: list[tuple[str, str, str]]) -> None:
 )
 def test_a_quote_that_swallows_rows_is_noticed(row: str) -> None:
     with pytest.raises(DataError, match=r"line 2: a quote is opened and not closed"):
-        parse_csv(f"video,clip,text,label,note,mode\n{row}".encode(), "label.csv")
+        parse_csv(f"video,clip,text,label,note,mode\n{row}".encode(), Budget("label.csv", 1))
 
 
 def test_a_quote_that_never_closes_is_named_by_its_row() -> None:
     with pytest.raises(DataError, match="line 3: not a CSV row"):
-        parse_csv(b'a,b\n1,2\n"x,3\n4,5\n', "t.csv")
+        parse_csv(b'a,b\n1,2\n"x,3\n4,5\n', Budget("t.csv", 1))
 
 
 def test_a_text_of_several_lines_is_a_text() -> None:
-    rows = parse_csv(b'id,text,n\nv,"one,\ntwo, three\nfour",1\n', "t.csv")
+    rows = parse_csv(b'id,text,n\nv,"one,\ntwo, three\nfour",1\n', Budget("t.csv", 1))
     assert rows.rows == [["v", "one,\ntwo, three\nfour", "1"]]
 
 
@@ -73,7 +76,7 @@ def test_a_text_of_several_lines_is_a_text() -> None:
 )
 def test_what_is_no_table_is_refused(content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        parse_csv(content, "t.csv")
+        parse_csv(content, Budget("t.csv", 1))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +190,7 @@ def test_a_missing_text_is_empty_and_half_a_character_is_refused() -> None:
 )
 def test_a_file_of_another_kind_is_named(content: bytes, what: str) -> None:
     with pytest.raises(DataError, match=f"t.csv is not a CSV file but {what}"):
-        parse_csv(content, "t.csv")
+        parse_csv(content, Budget("t.csv", 1))
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", " \r\n"])

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness._util.budget import Budget
 from harness._util.decoding import decode
+from harness.data.readers.tables import charge_csv
 from harness.errors import DataError
 from harness.extraction import Cut, Extractor, NothingThere
 
@@ -57,8 +59,12 @@ def _extract(cut: Cut) -> NDArray[np.float32]:
 
 def _read(path: Path) -> pd.DataFrame:
     """The table; columns that hold anything but numbers are text."""
+    budget = Budget.of(path, "a table of OpenFace")
     try:
-        text = decode(path.read_bytes(), path.name).text
+        content = budget.read(path)
+        charge_csv(content, budget)
+        text = decode(content, path.name, budget=budget).text
+        budget.need_few_names(text.partition("\n")[0].count(",") + 1, "columns")
         table = pd.read_csv(io.StringIO(text), skipinitialspace=True, low_memory=False)
     except (OSError, ValueError) as error:
         raise DataError(f"{path.name} cannot be read: {error}") from error

@@ -6,12 +6,15 @@ Shared by tables of results per seed and tables of published means.
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from harness._util.budget import Budget
 from harness._util.printed import pair_of
 from harness.data.datasets import datasets
+from harness.data.readers.tables import charge_csv
 from harness.errors import SubmissionError
 from harness.metrics import Metric, metrics
 
@@ -77,14 +80,17 @@ def read_rows(
 
 
 def _read_csv(path: Path) -> list[tuple[int, list[str]]]:
+    budget = Budget.of(path, "a table", error=SubmissionError)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            return [(reader.line_num, line) for line in reader if line]
-    except FileNotFoundError:
-        raise SubmissionError(f"no such file: {path}") from None
+        content = budget.read(path)
+        charge_csv(content, budget)
+        text = io.StringIO(content.decode("utf-8-sig"), newline="")
+        reader = csv.reader(text, strict=True)
+        lines = [(reader.line_num, line) for line in reader if line]
     except (OSError, ValueError, csv.Error) as error:
         raise SubmissionError(f"{path.name} cannot be read: {error}") from error
+    budget.need_few_names(len(lines[0][1]) if lines else 0, "columns")
+    return lines
 
 
 def _column(name: str, needed: Sequence[str], aliases: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import random
 import shutil
 import socket
@@ -201,6 +202,35 @@ NOT_WHOLE: dict[str, tuple[Callable[[dict[str, torch.Tensor]], dict[str, Any]], 
         r"have in another shape embeddings\.word_embeddings\.weight \(",
     ),
 }
+
+
+ASKED: dict[str, tuple[dict[str, Any], str]] = {
+    "a million layers": ({"num_hidden_layers": 10**6}, "has 1,000,000 layers, its weights have"),
+    "layers of a network inside": ({"text_config": {"num_layers": 10**9}}, "1,000,000,000 layers"),
+    "many places": ({"max_position_embeddings": 10**8}, "numbers that its configuration asks for"),
+    "many words": ({"vocab_size": 10**9}, "numbers that its configuration asks for"),
+    "a wide layer": ({"intermediate_size": 10**8}, "numbers that its configuration asks for"),
+    "no number at all": ({"hidden_size": "f" * 2**20}, "longer than the 1 MiB"),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_a_configuration_that_asks_for_far_more_than_its_weights_is_refused_at_once(
+    copy: Path, tmp_path: Path, what: str
+) -> None:
+    change, message = ASKED[what]
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, **change}))
+    began = time.process_time()
+    with pytest.raises(DataError, match=message):
+        find_encoder(str(copy), tmp_path).load()
+    assert time.process_time() - began < 20  # most of it for imports
+
+
+def test_weights_that_are_a_pipe_are_refused(copy: Path, tmp_path: Path) -> None:
+    os.mkfifo(copy / "more.safetensors")
+    with pytest.raises(DataError, match="expected a file of weights, found a pipe"):
+        find_encoder(str(copy), tmp_path).load()
 
 
 @pytest.mark.parametrize("how", NOT_WHOLE)
