@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from harness._util.extras import explained
+from harness._util.streams import guarded
 from harness.cli import (
     boards,
     card,
@@ -36,6 +37,7 @@ from harness.cli import (
     submit,
     verify,
 )
+from harness.cli._output import complain
 from harness.errors import HarnessError
 from harness.home import Home
 
@@ -85,13 +87,14 @@ def _options(
 
 def main() -> None:
     """Run the command line; a deliberate error becomes one line and an exit code."""
-    try:
-        with explained():
-            app()
-    except HarnessError as error:
-        if "--debug" in sys.argv:
-            raise
-        typer.secho(f"error: {error}", err=True, fg="red")
-        if error.hint:
-            typer.echo(f"next: {error.hint}", err=True)
-        sys.exit(error.exit_code)
+    with guarded():
+        try:
+            with explained():
+                app()
+        except HarnessError as error:
+            if "--debug" in sys.argv:
+                raise
+            complain(f"error: {error}", colour="red")
+            if error.hint:
+                complain(f"next: {error.hint}")
+            sys.exit(error.exit_code)

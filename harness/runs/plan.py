@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import data
+from harness._util.redaction import redacted
 from harness._util.registry import suggest
 from harness._util.schema import located
 from harness.corruption import obstacle
@@ -484,5 +485,5 @@ def _cell_record(cell: Cell) -> PlannedCell:
         label=cell.label,
         seed=cell.seed,
         key=None if cell.job is None else cell.job.spec.key,
-        reason=cell.reason,
+        reason=None if cell.reason is None else redacted(cell.reason),
     )

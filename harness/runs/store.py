@@ -41,6 +41,7 @@ from harness._util.atomic import commit_folder, is_plain_name, write_atomic
 from harness._util.canonical import Json
 from harness._util.holding import held
 from harness._util.parquet import read_parquet
+from harness._util.redaction import redacted
 from harness.data.corpus import LABELS, Corpus
 from harness.errors import StoreError
 from harness.runs.manifest import Manifest
@@ -289,13 +290,14 @@ class RunStore:
         return self.root / "failures" / f"{key}.json"
 
     def fail(self, key: str, reason: str) -> None:
-        """Remember why a cell failed; a later success forgets it.
+        """Remember why a cell failed, without secrets; a later success forgets it.
 
         Raises:
             StoreError: When the disk refuses.
         """
+        table = {"key": key, "reason": redacted(reason)}
         with _refusals(f"the failure of run {key}"):
-            write_atomic(self._failure(key), canonical.dumps({"key": key, "reason": reason}))
+            write_atomic(self._failure(key), canonical.dumps(table))
 
     def failure(self, key: str) -> str | None:
         """Why the cell failed last time, None when it did not."""

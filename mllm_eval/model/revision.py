@@ -6,16 +6,28 @@ ask the server, on whatever machine, learns the revision from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from harness._util.canonical import digest, file_digest
 from harness.errors import DataError
 
-__all__ = ["alias", "folder_digest", "told"]
+__all__ = ["NOT_KNOWN", "alias", "folder_digest", "model_digest", "told"]
+
+NOT_KNOWN: Final = "not known"
+"""The revision of weights that nobody has told and that cannot be read."""
 
 _SEPARATOR: Final = "@"
+_WEIGHTS: Final = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
+_MOST_FILES: Final = 2000
+_MOST_BYTES: Final = 2**40
+_MOST_SECONDS: Final = 1800.0
+_BLOCK: Final = 2**20  # bytes
 
 
 def alias(model: str, revision: str) -> str:
@@ -46,6 +58,73 @@ def folder_digest(folder: Path) -> str:
     if not files:
         raise DataError(f"expected a folder with weights, found no files: {folder}")
     return digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
+
+
+def model_digest(folder: Path) -> str | None:
+    """As ``folder_digest``, for a folder that somebody else names; None where it is not known.
+
+    That is: where the folder is not plainly a model's (a ``config.json`` of a model and weights
+    beside it), may not be read, or holds more than 2000 files and folders, 1 TiB, or half an hour
+    of reading.
+    """
+    try:
+        if not _is_model(folder):
+            return None
+        files = sorted(_files(folder))
+        if sum(path.stat().st_size for path in files) > _MOST_BYTES:
+            return None
+        until = time.monotonic() + _MOST_SECONDS
+        return digest({path.relative_to(folder).as_posix(): _read(path, until) for path in files})
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether it holds a model's configuration, and weights beside it."""
+    config = folder / "config.json"
+    if not config.is_file() or config.stat().st_size > _BLOCK:
+        return False
+    told = json.loads(config.read_text("utf-8"))
+    named = isinstance(told, dict) and not {"model_type", "architectures"}.isdisjoint(told)
+    return named and any(
+        entry.is_file() and entry.name.endswith(_WEIGHTS) for entry in os.scandir(folder)
+    )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Its visible files, subfolders included, links to folders not.
+
+    Raises:
+        ValueError: For more than a model has.
+        OSError: For a subfolder that may not be read.
+    """
+    count = 0
+    for place, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        count += len(folders) + len(names)
+        if count > _MOST_FILES:
+            raise ValueError("too many files")
+        inside = (Path(place, name) for name in names if not name.startswith("."))
+        yield from (path for path in inside if path.is_file())
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _read(path: Path, until: float) -> str:
+    """SHA-256 of a file, read before a moment of the monotonic clock.
+
+    Raises:
+        ValueError: When that moment has come.
+    """
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+            if time.monotonic() > until:
+                raise ValueError("it takes too long")
+    return found.hexdigest()
 
 
 def _visible(path: Path, folder: Path) -> bool:
