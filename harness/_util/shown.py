@@ -10,7 +10,16 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["LONGEST_LINE", "bounded", "look", "print_alike", "shown", "unseen", "visible"]
+__all__ = [
+    "LONGEST_LINE",
+    "bounded",
+    "look",
+    "look_alikes",
+    "print_alike",
+    "shown",
+    "unseen",
+    "visible",
+]
 
 LONGEST_LINE: Final = 2000
 """Characters of one line of an error message."""
@@ -110,6 +119,16 @@ def print_alike(texts: Iterable[str]) -> tuple[str, str] | None:
             return first[seen], text
         first[seen] = text
     return None
+
+
+def look_alikes(one: str, other: str) -> str:
+    r"""Two texts that print alike, for a message that lets them be told apart.
+
+    Example:
+        >>> print(look_alikes("misa", "mіsa"))
+        'misa' and 'mіsa' ('m\u0456sa')
+    """
+    return " and ".join(f"{t!r}" if t.isascii() else f"{t!r} ({t!a})" for t in (one, other))
 
 
 def _escaped(found: re.Match[str]) -> str:
