@@ -16,6 +16,7 @@ __all__ = [
     "commit_folder",
     "folders_in",
     "is_plain_name",
+    "remove_folder",
     "replaced_folder",
     "sweep",
     "sync_folder",
@@ -94,6 +95,18 @@ def commit_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     sync_folder(target.parent)
     if replace:
         shutil.rmtree(_kept(target), ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder whose absence means something: it is whole, or gone, at any moment.
+
+    What a kill leaves behind begins with ``.new-``; ``sweep`` removes it.
+    """
+    away = folder.with_name(f".new-{folder.name}-removed")
+    shutil.rmtree(away, ignore_errors=True)
+    folder.rename(away)
+    sync_folder(folder.parent)
+    shutil.rmtree(away, ignore_errors=True)
 
 
 def replaced_folder(target: Path) -> Path:

@@ -27,6 +27,7 @@ from harness.cli import (
     lint,
     lists,
     mllm,
+    prune,
     replay,
     reproduce,
     run,
@@ -53,7 +54,7 @@ app = typer.Typer(
 )
 for group in (
     *(run, status, lists, card, data, score, compare, boards, reproduce, study),
-    *(extract, submit, fuse, mllm, lint, schema, verify, replay, export, doctor),
+    *(extract, submit, fuse, mllm, lint, schema, verify, replay, prune, export, doctor),
 ):
     group.register(app)
 

@@ -37,7 +37,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness._util import canonical, checksums
-from harness._util.atomic import commit_folder, is_plain_name, write_atomic
+from harness._util.atomic import commit_folder, is_plain_name, remove_folder, write_atomic
 from harness._util.canonical import Json
 from harness._util.holding import held
 from harness._util.parquet import read_parquet
@@ -284,6 +284,16 @@ class RunStore:
             shutil.rmtree(place, ignore_errors=True)
             self._folder(key).rename(place)
 
+    def discard(self, key: str) -> None:
+        """Delete a run; a kill meanwhile leaves it whole or gone. The caller holds the store.
+
+        Raises:
+            StoreError: When it is not there, or the disk refuses.
+        """
+        folder = self.get(key).folder
+        with _refusals(f"the deletion of run {key}"):
+            remove_folder(folder)
+
     # Failures
 
     def _failure(self, key: str) -> Path:
@@ -298,6 +308,15 @@ class RunStore:
         table = {"key": key, "reason": redacted(reason)}
         with _refusals(f"the failure of run {key}"):
             write_atomic(self._failure(key), canonical.dumps(table))
+
+    def forget_failure(self, key: str) -> None:
+        """Forget why a cell failed; nothing to forget is fine.
+
+        Raises:
+            StoreError: When the disk refuses.
+        """
+        with _refusals(f"the failure of run {key}"):
+            self._failure(key).unlink(missing_ok=True)
 
     def failure(self, key: str) -> str | None:
         """Why the cell failed last time, None when it did not."""
