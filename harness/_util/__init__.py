@@ -9,6 +9,7 @@ __all__ = [
     "atomic",
     "canonical",
     "checksums",
+    "child",
     "decoding",
     "documents",
     "extras",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -26,6 +27,7 @@ __all__ = [
 REPLACED = ".old-"
 """What begins so was replaced, or is about to be; the rest of the name is that of its place."""
 
+_NOTHING_TO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _LONGEST_NAME = 200  # bytes; file systems allow 255, temporary names and suffixes take some
 
 
@@ -211,9 +213,15 @@ def _has_owner(path: Path) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable (needed after a rename)."""
+    """Make the folder's entries durable (needed after a rename).
+
+    Some file systems of user space have nothing to sync of a folder, and say that they cannot.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOTHING_TO_SYNC:
+            raise
     finally:
         os.close(descriptor)

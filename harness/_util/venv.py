@@ -17,6 +17,7 @@ from typing import Final
 from filelock import FileLock
 
 from harness._util.atomic import write_atomic
+from harness._util.child import NETWORK, passed_on
 from harness._util.extras import missing
 from harness.errors import RunFailed
 
@@ -87,8 +88,8 @@ def _uv() -> str:
 
 
 def _variables(*, cpu: bool) -> dict[str, str]:
-    variables = dict(os.environ)
-    variables.pop("PYTHONPATH", None)
+    named = [name for name in os.environ if name.startswith(("UV_", "PIP_"))]
+    variables = passed_on("UV_", "PIP_", "CC", "CXX", "CFLAGS", *NETWORK, secrets=named)
     links = variables.get("UV_FIND_LINKS") or variables.get("PIP_FIND_LINKS")
     if links:
         variables["UV_FIND_LINKS"] = links

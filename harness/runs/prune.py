@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness._util.canonical import Json
+from harness._util.checksums import is_litter
 from harness.errors import StoreError
 from harness.home import Home
 from harness.runs.store import RunStore, StoredRun
@@ -50,7 +51,8 @@ def leftovers(home: Home) -> list[Leftover]:
     """
     store = RunStore(home.store)
     keys = [run.key for run in store]
-    failures = {path.stem: path for path in sorted(store.root.glob("failures/*.json"))}
+    found = store.root.glob("failures/*.json")
+    failures = {path.stem: path for path in sorted(found) if not is_litter(path.name)}
     if not store.plans():
         if keys:
             raise StoreError(

@@ -362,7 +362,8 @@ class RunStore:
 
     def plans(self) -> list[str]:
         """Suites planned here, sorted."""
-        return sorted(path.stem for path in self.root.glob("plans/*.json"))
+        found = self.root.glob("plans/*.json")
+        return sorted(path.stem for path in found if not checksums.is_litter(path.name))
 
     def _plan(self, suite: str) -> Path:
         if not is_plain_name(suite):

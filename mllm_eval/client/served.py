@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,9 @@ import httpx
 from harness._util.redaction import masked
 from harness.errors import DataError, RunFailed
 from mllm_eval.client.endpoint import Client
-from mllm_eval.model.revision import NOT_KNOWN, model_digest, told
+from mllm_eval.model.revision import folder_digest, told
 
 __all__ = ["Served", "ask_served"]
-
-log = logging.getLogger(__name__)
 
 _WAIT = 10.0  # seconds
 _LONGEST_PATH = 4096  # characters
@@ -112,18 +109,9 @@ def _version(http: httpx.Client) -> str:
 def _revision(root: str) -> str:
     """The commit or the content of weights that lie here; else the last part of their name."""
     folder = Path(root[:_LONGEST_PATH])
-    if folder.parent.name == "snapshots":  # a download of the hub: named by its commit
-        return folder.name[:_LONGEST]
-    if not _is_folder(folder):
-        return folder.name[:_LONGEST] or NOT_KNOWN
-    found = model_digest(folder)
-    if found is None:
-        log.warning(
-            "the server says that its weights are in %s, which cannot be read as a model's folder:"
-            " their revision is recorded as not known; state it: revision = ...",
-            folder,
-        )
-    return found or NOT_KNOWN
+    if folder.parent.name == "snapshots" or not _is_folder(folder):
+        return folder.name[:_LONGEST]  # a download of the hub is named by its commit
+    return folder_digest(folder, foreign=True)
 
 
 def _is_folder(path: Path) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,9 @@ from typing import Final
 from harness._util.canonical import digest, file_digest
 from harness.errors import DataError
 
-__all__ = ["NOT_KNOWN", "alias", "folder_digest", "model_digest", "told"]
+__all__ = ["NOT_KNOWN", "alias", "folder_digest", "told"]
+
+log = logging.getLogger(__name__)
 
 NOT_KNOWN: Final = "not known"
 """The revision of weights that nobody has told and that cannot be read."""
@@ -46,12 +49,20 @@ def told(model: str, names: Iterable[str]) -> str:
     return next((name.removeprefix(start) for name in names if name.startswith(start)), "")
 
 
-def folder_digest(folder: Path) -> str:
+def folder_digest(folder: Path, *, foreign: bool = False) -> str:
     """SHA-256 of the names and contents of a folder's visible files, subfolders included.
 
+    Args:
+        folder: With weights.
+        foreign: Whether somebody else names it, such as a server. Then it is read only where it is
+            plainly a model's: a model's ``config.json`` and weights beside it, 2000 files and
+            folders, 1 TiB and half an hour of reading at most. Any other is ``not known``.
+
     Raises:
-        DataError: When there is no file.
+        DataError: When there is no file, of a folder of our own.
     """
+    if foreign:
+        return _foreign_digest(folder)
     files = [
         path for path in sorted(folder.rglob("*")) if path.is_file() and _visible(path, folder)
     ]
@@ -60,23 +71,23 @@ def folder_digest(folder: Path) -> str:
     return digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
 
 
-def model_digest(folder: Path) -> str | None:
-    """As ``folder_digest``, for a folder that somebody else names; None where it is not known.
-
-    That is: where the folder is not plainly a model's (a ``config.json`` of a model and weights
-    beside it), may not be read, or holds more than 2000 files and folders, 1 TiB, or half an hour
-    of reading.
-    """
+def _foreign_digest(folder: Path) -> str:
+    until = time.monotonic() + _MOST_SECONDS
     try:
         if not _is_model(folder):
-            return None
+            raise ValueError("no config.json of a model with weights beside it")
         files = sorted(_files(folder))
         if sum(path.stat().st_size for path in files) > _MOST_BYTES:
-            return None
-        until = time.monotonic() + _MOST_SECONDS
+            raise ValueError("it is too large")
         return digest({path.relative_to(folder).as_posix(): _read(path, until) for path in files})
-    except (OSError, ValueError, RecursionError):
-        return None
+    except (OSError, ValueError, RecursionError) as error:
+        log.warning(
+            "the server says that its weights are in %s, which cannot be read as a model's folder"
+            " (%s): their revision is recorded as not known, unless it is stated: revision = ...",
+            folder,
+            error,
+        )
+        return NOT_KNOWN
 
 
 def _is_model(folder: Path) -> bool:
@@ -86,9 +97,8 @@ def _is_model(folder: Path) -> bool:
         return False
     told = json.loads(config.read_text("utf-8"))
     named = isinstance(told, dict) and not {"model_type", "architectures"}.isdisjoint(told)
-    return named and any(
-        entry.is_file() and entry.name.endswith(_WEIGHTS) for entry in os.scandir(folder)
-    )
+    with os.scandir(folder) as entries:
+        return named and any(e.is_file() and e.name.endswith(_WEIGHTS) for e in entries)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -267,6 +267,29 @@ def test_the_server_keeps_to_itself(monkeypatch, tmp_path):
     assert "HF_HUB_OFFLINE" not in variables(environment, hub)
 
 
+def test_a_server_gets_what_it_needs_and_no_keys(monkeypatch, tmp_path):
+    environment = Environment(folder=tmp_path / "e", build="cpu")
+    given = {
+        **{"CUDA_VISIBLE_DEVICES": "1", "HF_HOME": "/cache", "LD_LIBRARY_PATH": "/lib"},
+        **{"OPENAI_API_KEY": "a", "AWS_SECRET_ACCESS_KEY": "b", "MY_TOKEN": "c", "OTHER": "d"},
+        **{"MLFLOW_TRACKING_PASSWORD": "e", "HF_TOKEN": "f", "VLLM_API_KEY": "g"},
+        **{"https_proxy": "http://u:p@h", "VLLM_USE_V1": "1", "NCCL_DEBUG": "INFO", "LC_ALL": "C"},
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    local = variables(environment, LOCAL)
+    assert {name for name in given if name in local} == {
+        *("CUDA_VISIBLE_DEVICES", "HF_HOME", "LD_LIBRARY_PATH", "VLLM_API_KEY", "VLLM_USE_V1"),
+        *("NCCL_DEBUG", "LC_ALL"),
+    }
+    assert local["PATH"] == os.environ["PATH"]
+    hub = variables(environment, Weights(source="a/b", revision="c", local=False))
+    assert {name for name in given if name in hub and name not in local} == {
+        "HF_TOKEN",
+        "https_proxy",
+    }
+
+
 LOGS = {
     "engine": (
         "\x1b[0;36m(EngineCore pid=12)\x1b[0;0m ERROR 11-21 10:00:01 [core.py:900] "

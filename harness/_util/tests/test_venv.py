@@ -54,6 +54,14 @@ def test_an_environment_is_made_and_filled_by_uv(tmp_path):
     assert fill_it[-4:] == ["--python", str(interpreter(folder)), "x==1", "y>=2"]
 
 
+def test_packages_that_are_installed_see_no_keys(monkeypatch):
+    for name in ("OPENAI_API_KEY", "MY_TOKEN", "PYTHONPATH", "UV_INDEX_TOKEN", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "x")
+    found = environments._variables(cpu=True)
+    assert not {"OPENAI_API_KEY", "MY_TOKEN", "PYTHONPATH"} & set(found)
+    assert {"UV_INDEX_TOKEN", "HTTPS_PROXY", "PATH"} <= set(found)
+
+
 def test_without_uv_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
