@@ -1,8 +1,8 @@
 """What every package stands on and no researcher looks for: bytes, files, processes, look-ups.
 
 Canonical JSON and digests, atomic writes, checksums, budgets of memory, Parquet, text encodings,
-child seeds, registries, process pools and environments of other programs. Nothing here knows what a
-clip is.
+child seeds, registries, process pools, secrets and foreign text in what is printed, and
+environments of other programs. Nothing here knows what a clip is.
 """
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "budget",
     "canonical",
     "checksums",
+    "child",
     "decoding",
     "documents",
     "extras",
@@ -19,9 +20,13 @@ __all__ = [
     "parquet",
     "pool",
     "records",
+    "redaction",
     "registry",
     "sealed",
     "seeds",
+    "shown",
+    "stopping",
+    "streams",
     "tensors",
     "venv",
 ]

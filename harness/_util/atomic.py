@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -17,6 +18,7 @@ __all__ = [
     "commit_folder",
     "folders_in",
     "is_plain_name",
+    "remove_folder",
     "replaced_folder",
     "sweep",
     "sync_folder",
@@ -27,6 +29,7 @@ REPLACED = ".old-"
 """What begins so was replaced, or is about to be; the rest of the name is that of its place."""
 
 _YOUNG = 3600  # seconds
+_NOTHING_TO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _LONGEST_NAME = 200  # bytes; file systems allow 255, temporary names and suffixes take some
 
 
@@ -96,6 +99,18 @@ def commit_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     sync_folder(target.parent)
     if replace:
         shutil.rmtree(_kept(target), ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder whose absence means something: it is whole, or gone, at any moment.
+
+    What a kill leaves behind begins with ``.new-``; ``sweep`` removes it.
+    """
+    away = folder.with_name(f".new-{folder.name}-removed")
+    shutil.rmtree(away, ignore_errors=True)
+    folder.rename(away)
+    sync_folder(folder.parent)
+    shutil.rmtree(away, ignore_errors=True)
 
 
 def replaced_folder(target: Path) -> Path:
@@ -211,9 +226,15 @@ def _is_young(path: Path) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable (needed after a rename)."""
+    """Make the folder's entries durable (needed after a rename).
+
+    Some file systems of user space have nothing to sync of a folder, and say that they cannot.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOTHING_TO_SYNC:
+            raise
     finally:
         os.close(descriptor)

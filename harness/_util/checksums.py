@@ -17,10 +17,24 @@ from pathlib import Path
 
 from harness._util import canonical
 
-__all__ = ["SUMS", "damage", "file_digest", "forget", "lost", "read_sums", "seal", "wrong"]
+__all__ = [
+    "SUMS",
+    "damage",
+    "file_digest",
+    "forget",
+    "is_litter",
+    "lost",
+    "read_sums",
+    "seal",
+    "wrong",
+]
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\0]+)")
+_LITTER = re.compile(
+    r"\.DS_Store|\._.*|\.localized|Icon\r|\.AppleDouble|[Tt]humbs\.db|ehthumbs\.db|[Dd]esktop\.ini"
+    r"|\.directory|\.nfs[0-9a-f]+|\.fuse_hidden[0-9a-f]+|@eaDir|\.~lock\..*#"
+)
 _SETTLED = 2 * 10**9  # ns; two writes within a tick of the file system's clock look like one
 
 _remembered: dict[Path, tuple[tuple[int, ...], str]] = {}
@@ -74,6 +88,16 @@ def seal(folder: Path) -> None:
     (folder / SUMS).write_text("".join(lines), "utf-8")
 
 
+def is_litter(name: str) -> bool:
+    """Whether a file of this name was left by a file manager or a file system, not by anybody.
+
+    Example:
+        >>> is_litter(".DS_Store"), is_litter("._plan.json"), is_litter("manifest.json")
+        (True, True, False)
+    """
+    return _LITTER.fullmatch(name) is not None
+
+
 def read_sums(folder: Path) -> dict[str, str]:
     """File name -> SHA-256; empty for a folder without a list.
 
@@ -120,7 +144,7 @@ def damage(folder: Path, since: int) -> list[str]:
         return [text]
     try:
         sums = read_sums(folder)
-        present = {path.name for path in folder.iterdir()}
+        present = {path.name for path in folder.iterdir() if not is_litter(path.name)}
     except (OSError, ValueError) as error:
         return [str(error)]
     if not sums:

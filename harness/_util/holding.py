@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +15,14 @@ import filelock
 from harness._util.atomic import sweep
 from harness.errors import StoreError
 
-__all__ = ["held"]
+__all__ = ["ANNOUNCEMENT", "held"]
+
+ANNOUNCEMENT = ".driver.json"
+"""Lies in a store while a driver is at work, and after one was killed."""
 
 _DRIVER = "driver"
+_SETTLED = 60.0  # seconds
+_NO_SUCH_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
@@ -30,12 +38,12 @@ def held(root: Path, who: str = _DRIVER) -> Iterator[None]:
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(root / ".lock")
-        lock.acquire(timeout=0)
+        lock = _lock(root / ".lock")
     except filelock.Timeout:
         raise StoreError(
             f"another {_holder(root)} is writing to this run store",
-            hint="wait for it, or choose another store with --home",
+            hint="wait for it, or choose another store with --home; where the store was moved and"
+            f" no such process is left anywhere, delete {root / '.lock'}",
         ) from None
     except OSError as error:
         raise StoreError(f"the run store cannot be written: {error}") from error
@@ -45,6 +53,50 @@ def held(root: Path, who: str = _DRIVER) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _lock(path: Path) -> filelock.BaseFileLock:
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        if not _take_away_leftover(path):
+            raise
+        lock.acquire(timeout=0)
+    return lock
+
+
+def _take_away_leftover(path: Path) -> bool:
+    """Whether a lock was only the file of one, from where the store lay before, and is gone now.
+
+    Where the kernel locks files, an empty one stays for the next to lock. On a mount without such
+    locks the file itself is the lock, and names its process.
+    """
+    away = path.with_name(f".new-lock-{os.getpid()}")
+    try:
+        left = path.stat()
+        if left.st_size or _kernel_locks(path) or (path.parent / ANNOUNCEMENT).exists():
+            return False
+        signed = (path.parent / ".holder").stat().st_mtime
+        if time.time() - max(signed, left.st_mtime) < _SETTLED:
+            return False
+        path.rename(away)
+        if away.stat().st_ino == left.st_ino:
+            return True
+        away.rename(path)  # somebody else was faster, and this is theirs
+    except OSError:
+        return False
+    return False
+
+
+def _kernel_locks(path: Path) -> bool:
+    """Whether files can be locked there."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno not in _NO_SUCH_LOCKS
+    return True
 
 
 def _sign(root: Path, who: str) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from harness._util.streams import guard_streams
 from harness.errors import RunFailed
 
 __all__ = ["THREADS", "each"]
@@ -35,7 +36,7 @@ def each(function: Callable[[In], Out], items: Sequence[In], workers: int) -> It
         yield from map(function, items)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_limit_threads) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_settle) as pool:
         futures = [pool.submit(function, item) for item in items]
         try:
             for future in as_completed(futures):
@@ -49,6 +50,7 @@ def each(function: Callable[[In], Out], items: Sequence[In], workers: int) -> It
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _limit_threads() -> None:
-    """Numerical libraries read these when they load, which is after this."""
+def _settle() -> None:
+    """What a worker does first; numerical libraries read the variables when they load."""
+    guard_streams()
     os.environ.update(dict.fromkeys(THREADS, "1"))

@@ -17,6 +17,7 @@ from typing import Final
 from filelock import FileLock
 
 from harness._util.atomic import write_atomic
+from harness._util.child import NETWORK, passed_on
 from harness._util.extras import missing
 from harness.errors import RunFailed
 
@@ -33,7 +34,12 @@ def interpreter(folder: Path) -> Path:
 
 
 def make_environment(
-    folder: Path, requirements: Sequence[str], *, repair: Path | None = None, cpu: bool = True
+    folder: Path,
+    requirements: Sequence[str],
+    *,
+    repair: Path | None = None,
+    cpu: bool = True,
+    lock: Path | None = None,
 ) -> Path:
     """Install ``requirements`` into an environment, unless an earlier call finished doing so.
 
@@ -45,6 +51,8 @@ def make_environment(
         requirements: Pinned, the most telling one first.
         repair: A script that the new interpreter runs once, after the installation.
         cpu: Whether torch's build without a GPU will do.
+        lock: What the requirements resolve to, with the SHA-256 of every file that may be
+            installed; None takes whatever fits best.
 
     Returns:
         Its interpreter.
@@ -60,7 +68,7 @@ def make_environment(
             log.warning("installing %s into %s (once)", requirements[0], folder)
             shutil.rmtree(folder, ignore_errors=True)
             variables = _variables(cpu=cpu)
-            for command in _commands(folder, requirements, uv):
+            for command in _commands(folder, requirements, uv, lock):
                 _run(command, variables)
             if repair is not None:
                 _run([str(interpreter(folder)), str(repair)], variables)
@@ -68,12 +76,15 @@ def make_environment(
     return interpreter(folder)
 
 
-def _commands(folder: Path, requirements: Sequence[str], uv: str) -> list[list[str]]:
+def _commands(
+    folder: Path, requirements: Sequence[str], uv: str, lock: Path | None = None
+) -> list[list[str]]:
     """Making and filling the environment."""
     install = [uv, "pip", "install", "--quiet", "--compile-bytecode"]
+    wanted = requirements if lock is None else ["--require-hashes", "-r", str(lock)]
     return [
         [uv, "venv", "--quiet", "--python", sys.executable, str(folder)],
-        [*install, "--python", str(interpreter(folder)), *requirements],
+        [*install, "--python", str(interpreter(folder)), *wanted],
     ]
 
 
@@ -87,8 +98,8 @@ def _uv() -> str:
 
 
 def _variables(*, cpu: bool) -> dict[str, str]:
-    variables = dict(os.environ)
-    variables.pop("PYTHONPATH", None)
+    named = [name for name in os.environ if name.startswith(("UV_", "PIP_"))]
+    variables = passed_on("UV_", "PIP_", "CC", "CXX", "CFLAGS", *NETWORK, secrets=named)
     links = variables.get("UV_FIND_LINKS") or variables.get("PIP_FIND_LINKS")
     if links:
         variables["UV_FIND_LINKS"] = links

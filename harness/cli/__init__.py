@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from harness._util.extras import explained
+from harness._util.streams import guarded
 from harness.cli import (
     boards,
     card,
@@ -26,6 +27,7 @@ from harness.cli import (
     lint,
     lists,
     mllm,
+    prune,
     replay,
     reproduce,
     run,
@@ -37,6 +39,7 @@ from harness.cli import (
     verify,
 )
 from harness.cli._disk import disk_named
+from harness.cli._output import complain
 from harness.errors import HarnessError
 from harness.home import Home
 
@@ -52,7 +55,7 @@ app = typer.Typer(
 )
 for group in (
     *(run, status, lists, card, data, score, compare, boards, reproduce, study),
-    *(extract, submit, fuse, mllm, lint, schema, verify, replay, export, doctor),
+    *(extract, submit, fuse, mllm, lint, schema, verify, replay, prune, export, doctor),
 ):
     group.register(app)
 
@@ -86,13 +89,14 @@ def _options(
 
 def main() -> None:
     """Run the command line; a deliberate error becomes one line and an exit code."""
-    try:
-        with explained(), disk_named():
-            app()
-    except HarnessError as error:
-        if "--debug" in sys.argv:
-            raise
-        typer.secho(f"error: {error}", err=True, fg="red")
-        if error.hint:
-            typer.echo(f"next: {error.hint}", err=True)
-        sys.exit(error.exit_code)
+    with guarded():
+        try:
+            with explained(), disk_named():
+                app()
+        except HarnessError as error:
+            if "--debug" in sys.argv:
+                raise
+            complain(f"error: {error}", colour="red")
+            if error.hint:
+                complain(f"next: {error.hint}")
+            sys.exit(error.exit_code)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._output import complain
+
 if TYPE_CHECKING:
     from harness.data.labels import LabelNotice
     from harness.spec import PredictionCell
@@ -46,7 +48,7 @@ _EXAMPLES = 3
 def warn(notices: Sequence[LabelNotice]) -> None:
     """Warn on standard error, each notice once."""
     for text in dict.fromkeys(notice.text for notice in notices):
-        typer.secho(f"warning: {text}", err=True, fg="yellow")
+        complain(f"warning: {text}", colour="yellow")
 
 
 def said(cell: PredictionCell) -> str:

@@ -1,4 +1,8 @@
-"""What commands share for output: tables, JSON, progress."""
+"""What commands share for output: tables, JSON, complaints, progress.
+
+What is printed may be of others: ids, names, answers of servers. ``harness._util.streams`` makes
+everything harmless that ``main`` prints; what is drawn past it is made so here.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness._util.redaction import redacted
+from harness._util.shown import LONGEST_LINE, bounded, shown, visible
+from harness._util.streams import drawing
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from harness.runs.executors import Done
 
-__all__ = ["JsonFlag", "ProgressLine", "echo_json", "echo_table", "progress"]
+__all__ = ["JsonFlag", "ProgressLine", "complain", "echo_json", "echo_table", "progress"]
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON with unrounded numbers.")]
+
+
+def complain(text: str, *, colour: str | None = None) -> None:
+    """Print an error or a warning on standard error, its lines no longer than anyone reads."""
+    lines = (bounded(line, LONGEST_LINE) for line in redacted(text).split("\n"))
+    typer.secho(visible("\n".join(lines)), file=drawing(sys.stderr), fg=colour)
 
 
 def echo_json(value: object) -> None:
@@ -58,7 +72,7 @@ def _cell(value: object) -> str:
         from harness._util.printed import defined
 
         return defined(value, ".4f")
-    return str(value)
+    return shown(value, LONGEST_LINE)
 
 
 class ProgressLine:
@@ -86,9 +100,10 @@ class ProgressLine:
         if done.record is not None:
             outcome = f"{done.record.manifest.cost.fit_seconds:.1f} s"
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], advance=1, description=cell)
+            self._bar.update(self._bar.task_ids[0], advance=1, description=shown(cell))
             if done.failure:
-                self._bar.console.print(f"{cell}: {outcome}", markup=False)
+                line = shown(redacted(f"{cell}: {outcome}"), LONGEST_LINE)
+                self._bar.console.print(line, markup=False)
         else:
             width = len(str(self.total))
             typer.echo(f"[{self.count:{width}}/{self.total}] {cell}: {outcome}", err=True)
@@ -106,7 +121,7 @@ def _bar(total: int) -> Bar:
 
     description = TextColumn("{task.description}", markup=False)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), description)
-    bar = Bar(*columns, console=Console(stderr=True))
+    bar = Bar(*columns, console=Console(file=drawing(sys.stderr)))
     bar.add_task("", total=total)
     bar.start()
     return bar

@@ -28,7 +28,11 @@ def _mlflow(
     context: typer.Context,
     uri: Annotated[
         str | None,
-        typer.Option(help="Tracking URI, e.g. http://127.0.0.1:5000; default: SQLite in the home."),
+        typer.Option(
+            help="Tracking URI, e.g. http://127.0.0.1:5000; default: SQLite in the home. The"
+            " password of USER@HOST is that in MSA_TRACKING_PASSWORD.",
+            envvar="MSA_TRACKING_URI",
+        ),
     ] = None,
 ) -> None:
     """Project stored runs into MLflow; runs already there are left alone."""

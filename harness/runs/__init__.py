@@ -16,6 +16,7 @@ __all__ = [
     "plan",
     "progress",
     "provenance",
+    "prune",
     "record",
     "replay",
     "running",

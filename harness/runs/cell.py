@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -94,7 +95,7 @@ def execute(job: Job) -> RunRecord:
                 None if diagnostics is None else _test_means(diagnostics, corpus),
                 None if under is None else under.record,
             ),
-            provenance=_provenance(job),
+            provenance=_provenance(job, encoder),
             cost=Costs.of(cost | ({} if under is None else under.cost), "the costs of a run"),
         ),
         predictions=predictions
@@ -245,9 +246,19 @@ def _curve_table(curve: NDArray[np.float32]) -> pd.DataFrame:
     return pd.DataFrame({str(epoch): row for epoch, row in enumerate(curve, start=1)})
 
 
-def _provenance(job: Job) -> Provenance:
-    found = {**provenance.environment(), "device": torch.device(job.device).type}
+def _provenance(job: Job, encoder: Encoder | None) -> Provenance:
+    found = {
+        **provenance.environment(),
+        "device": torch.device(job.device).type,
+        "encoder_revision": None if encoder is None else _commit(encoder.folder),
+    }
     return Provenance.of(found, "the provenance of a run")
+
+
+def _commit(folder: Path) -> str | None:
+    """The commit of a folder in the hub's cache, which is named by it; None for another folder."""
+    is_commit = folder.parent.name == "snapshots" and len(folder.name) == 40
+    return folder.name if is_commit else None
 
 
 def _result(

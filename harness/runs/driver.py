@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.errors import SpecError
+from harness.runs.earlier import Earlier, carried_over
 from harness.runs.executors import Done, Executor
 from harness.runs.looks import Look
 from harness.runs.plan import Cell, Plan
@@ -50,14 +51,18 @@ def carry_out(
         plan: The suite's plan.
         store: Where runs go.
         executor: Where jobs run.
-        only: Patterns on rows or corpora; none means all.
+        only: Patterns on rows or corpora; none means all. Other cells keep the runs that they have,
+            those of an earlier source of the code too.
         on_done: Called after each cell is committed or recorded as failed.
         on_start: Called with the number of cells to run.
     """
-    store.put_plan(plan.suite.name, plan.record())
+    asked = list(select_cells(plan, only))
+    earlier = carried_over(plan, asked, store)
+    store.put_plan(plan.suite.name, earlier.plan)
+    _tell(earlier)
     for corpus in plan.corpora:
         store.put_truth(corpus)
-    chosen = {cell.job.spec.key: cell.job for cell in select_cells(plan, only) if cell.job}
+    chosen = {cell.job.spec.key: cell.job for cell in asked if cell.job}
     missing = {key: job for key, job in chosen.items() if not _is_sound(store, key)}
     on_start(len(missing))
     failed = []
@@ -93,6 +98,21 @@ def select_cells(plan: Plan, only: Sequence[str]) -> Iterator[Cell]:
     for cell in plan.cells:
         if not only or any(_matches(cell, pattern) for pattern in only):
             yield cell
+
+
+def _tell(earlier: Earlier) -> None:
+    """One line about runs of an earlier source, if there are any."""
+    if not (earlier.kept or earlier.again):
+        return
+    parts = (
+        (earlier.again, "are run again"),
+        (earlier.kept, f"keep them until `msa run {earlier.plan.suite}`"),
+    )
+    log.warning(
+        "the code has changed since: of %d cells with runs of its earlier source %s",
+        earlier.kept + earlier.again,
+        ", ".join(f"{count} {what}" for count, what in parts if count),
+    )
 
 
 def _is_sound(store: RunStore, key: str) -> bool:

@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass
 import psutil
 
 from harness._util import canonical
+from harness._util.holding import ANNOUNCEMENT
 from harness.runs.store import RunStore
 
 __all__ = ["Running", "announced", "running"]
-
-_FILE = ".driver.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ def announced(store: RunStore, suite: str, workers: int | None) -> Iterator[None
         born=process.create_time(),
         began=time.time(),
     )
-    path = store.root / _FILE
+    path = store.root / ANNOUNCEMENT
     with contextlib.suppress(OSError):  # a full disk will say so where it matters
         path.write_text(canonical.dumps(asdict(about)), "utf-8")
     try:
@@ -66,7 +65,7 @@ def announced(store: RunStore, suite: str, workers: int | None) -> Iterator[None
 def running(store: RunStore) -> Running | None:
     """The driver at work on a store; None when there is none, or it was killed."""
     try:
-        about = Running(**json.loads((store.root / _FILE).read_text("utf-8")))
+        about = Running(**json.loads((store.root / ANNOUNCEMENT).read_text("utf-8")))
         process = psutil.Process(about.process)
         alive = abs(process.create_time() - about.born) < 1  # second
     except (OSError, ValueError, TypeError, psutil.Error):

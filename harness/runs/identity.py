@@ -59,9 +59,16 @@ _DISPLAY = frozenset({"Card", "param"})
 """Calls whose arguments are shown or, as resolved hyper-parameters, are in the key themselves."""
 
 _SAME = {
-    # Vectors and tokens are read from sealed files; weights that are not whole are refused, and
-    # configurations that ask for far more than they are.
-    "1165f298a25e19f9": "5c3fd44be1b84076788e1a70acde061f93feecd9dea51caa2d406157aeffa796",
+    # Vectors and tokens are read from sealed files; weights that are not whole, and configurations
+    # that ask for far more, are refused; a model of the hub may be named with its revision.
+    "519cbd2f6e0dc684": "5c3fd44be1b84076788e1a70acde061f93feecd9dea51caa2d406157aeffa796",
+    # A key that a server repeats is masked in what it says; folders that it names are read only
+    # where they are a model's.
+    "ff1c442c23d2b291": "80a20252036579381d3831832297f7e5286b801b604591ea512d5b71c666090b",
+    "7bc7a3c141c68131": "a935d4caac2d5956933f0d6856a73a97b7f99f4c63b6937428720381b032dc80",
+    "f02ef684208cf4dc": "2e4db9c2da57002ffc33e12e1a195decafb2802fbb67d13f0aae773b6b5fbb33",
+    "1d8c8928c2b9b16d": "32d1f6713f104e94b7d87391ba99f4ddb609c6bef9254d7e5579d3130467c1cc",
+    "d122738e5740a6cd": "5e95578a8ac2a3a9e40f8e38f0ff45d66507fa2005c71e9e277911b6bd819df2",
 }
 """Digest of a module (16 digits) -> of an earlier one that computes the same numbers.
 

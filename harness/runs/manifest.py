@@ -79,6 +79,7 @@ class Provenance(Record):
         system: Operating system and machine.
         cores: Physical ones.
         packages: Name -> version; None for one that is not installed.
+        encoder_revision: Commit on the model hub that the text encoder is from; None for others.
     """
 
     device: str
@@ -89,6 +90,7 @@ class Provenance(Record):
     system: str | None = None
     cores: int | None = None
     packages: Mapping[str, str | None] | None = None
+    encoder_revision: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from harness import data
+from harness._util.redaction import redacted
 from harness._util.registry import suggest
 from harness._util.schema import located
+from harness._util.shown import look_alikes, print_alike
 from harness.corruption import obstacle
 from harness.data.contents import contents_of
 from harness.data.corpus import Corpus
@@ -374,6 +376,8 @@ def expand_queries(suite: Suite) -> Suite:
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise SpecError(f"suite {suite.name}: a query finds {twice[0]!r}, the label of another row")
+    if alike := print_alike(labels):
+        raise SpecError(f"suite {suite.name}: the labels {look_alikes(*alike)} print alike")
     return dataclasses.replace(suite, entries=tuple(entries), queries=())
 
 
@@ -484,5 +488,5 @@ def _cell_record(cell: Cell) -> PlannedCell:
         label=cell.label,
         seed=cell.seed,
         key=None if cell.job is None else cell.job.spec.key,
-        reason=cell.reason,
+        reason=None if cell.reason is None else redacted(cell.reason),
     )

@@ -37,11 +37,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness._util import canonical, checksums
-from harness._util.atomic import commit_folder, is_plain_name, write_atomic
+from harness._util.atomic import commit_folder, is_plain_name, remove_folder, write_atomic
 from harness._util.budget import Budget
 from harness._util.canonical import Json
 from harness._util.holding import held
 from harness._util.parquet import read_parquet
+from harness._util.redaction import redacted
 from harness.data.corpus import LABELS, Corpus
 from harness.errors import StoreError
 from harness.runs.manifest import Manifest
@@ -284,19 +285,39 @@ class RunStore:
             shutil.rmtree(place, ignore_errors=True)
             self._folder(key).rename(place)
 
+    def discard(self, key: str) -> None:
+        """Delete a run; a kill meanwhile leaves it whole or gone. The caller holds the store.
+
+        Raises:
+            StoreError: When it is not there, or the disk refuses.
+        """
+        folder = self.get(key).folder
+        with _refusals(f"the deletion of run {key}"):
+            remove_folder(folder)
+
     # Failures
 
     def _failure(self, key: str) -> Path:
         return self.root / "failures" / f"{key}.json"
 
     def fail(self, key: str, reason: str) -> None:
-        """Remember why a cell failed; a later success forgets it.
+        """Remember why a cell failed, without secrets; a later success forgets it.
+
+        Raises:
+            StoreError: When the disk refuses.
+        """
+        table = {"key": key, "reason": redacted(reason)}
+        with _refusals(f"the failure of run {key}"):
+            write_atomic(self._failure(key), canonical.dumps(table))
+
+    def forget_failure(self, key: str) -> None:
+        """Forget why a cell failed; nothing to forget is fine.
 
         Raises:
             StoreError: When the disk refuses.
         """
         with _refusals(f"the failure of run {key}"):
-            write_atomic(self._failure(key), canonical.dumps({"key": key, "reason": reason}))
+            self._failure(key).unlink(missing_ok=True)
 
     def failure(self, key: str) -> str | None:
         """Why the cell failed last time, None when it did not."""
@@ -342,7 +363,8 @@ class RunStore:
 
     def plans(self) -> list[str]:
         """Suites planned here, sorted."""
-        return sorted(path.stem for path in self.root.glob("plans/*.json"))
+        found = self.root.glob("plans/*.json")
+        return sorted(path.stem for path in found if not checksums.is_litter(path.name))
 
     def _plan(self, suite: str) -> Path:
         if not is_plain_name(suite):

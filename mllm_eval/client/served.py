@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from harness._util.redaction import masked
 from harness.errors import DataError, RunFailed
 from mllm_eval.client.endpoint import Client
 from mllm_eval.model.revision import folder_digest, told
@@ -16,6 +17,8 @@ from mllm_eval.model.revision import folder_digest, told
 __all__ = ["Served", "ask_served"]
 
 _WAIT = 10.0  # seconds
+_LONGEST_PATH = 4096  # characters
+_LONGEST = 200  # characters kept of a name that a server gives
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +26,9 @@ class Served:
     """The model as it is served.
 
     Args:
-        revision: Of the weights: their commit or content where the server says where they are,
-            else what was stated, else the name alone.
+        revision: Of the weights: what was stated, else their commit or content where the server
+            says where they are, else the name alone; ``not known`` where it names a folder here
+            that is no model's, or one too large to read.
         engine: Inference engine and version.
     """
 
@@ -51,26 +55,27 @@ def ask_served(base_url: str, model: str, *, stated: str = "", key_variable: str
     key = client.key()
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     with httpx.Client(base_url=base_url, headers=headers, timeout=_WAIT) as http:
-        known = _entries(_get(http, "models", client))
+        known = _entries(_get(http, "models", client, key))
         entry = _entry(known, model, base_url)
-        version = _version(http)
-    owner = str(entry.get("owned_by") or "unknown engine")
+        version = masked(_version(http), [key])[:_LONGEST]
+    owner = str(entry.get("owned_by") or "unknown engine")[:_LONGEST]
     return Served(
         revision=stated or told(model, known) or _revision(str(entry.get("root") or model)),
         engine=" ".join(filter(None, (owner, version))),
     )
 
 
-def _get(http: httpx.Client, path: str, client: Client) -> Any:  # noqa: ANN401 - JSON
+def _get(http: httpx.Client, path: str, client: Client, key: str) -> Any:  # noqa: ANN401 - JSON
+    """What the server answers, without the key that it may repeat."""
     hint = f"msa mllm serve {client.model}, then name its address: --server URL"
     try:
         response = http.get(path)
         response.raise_for_status()
-        return response.json()
+        return masked(response.json(), [key])
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
         raise RunFailed(f"{client.base_url}/{path} answers HTTP {status}", hint=hint) from None
-    except (httpx.RequestError, ValueError) as error:
+    except (httpx.RequestError, ValueError, RecursionError) as error:
         reason = type(error).__name__
         raise RunFailed(f"no server answers at {client.base_url} ({reason})", hint=hint) from None
 
@@ -97,13 +102,20 @@ def _version(http: httpx.Client) -> str:
     try:
         answer = http.get(str(http.base_url.join("/version"))).json()
         return str(answer["version"])
-    except (httpx.RequestError, ValueError, KeyError, TypeError):
+    except (httpx.RequestError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 
 def _revision(root: str) -> str:
     """The commit or the content of weights that lie here; else the last part of their name."""
-    folder = Path(root)
-    if folder.parent.name == "snapshots":  # a download of the hub: named by its commit
-        return folder.name
-    return folder_digest(folder) if folder.is_dir() else folder.name
+    folder = Path(root[:_LONGEST_PATH])
+    if folder.parent.name == "snapshots" or not _is_folder(folder):
+        return folder.name[:_LONGEST]  # a download of the hub is named by its commit
+    return folder_digest(folder, foreign=True)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # may not be looked at; no path at all
+        return False

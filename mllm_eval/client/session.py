@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from harness._util.redaction import masked, redacted
 from harness.errors import RunFailed
 from mllm_eval.client.completions import answer_of, encodable, is_policy, seconds_asked
 from mllm_eval.client.concurrency import Pace
@@ -132,7 +133,8 @@ class Session:
         if response.status_code != 200:
             return self._trouble(response)
         try:
-            return answer_of(response.content, key, time.monotonic() - sent, attempt)
+            seconds = time.monotonic() - sent
+            return answer_of(response.content, key, seconds, attempt, secret=self._key)
         except _NO_COMPLETION as error:
             text = self._safe(f"HTTP 200 without a chat completion: {error!r}")
             return _Trouble(state="failed", text=text, again=True)
@@ -153,8 +155,7 @@ class Session:
 
     def _safe(self, text: str) -> str:
         """A server's error message, short and without the key it may repeat."""
-        text = encodable(text)
-        return (text.replace(self._key, "***") if self._key else text)[:_LONGEST_ERROR]
+        return redacted(masked(encodable(text), [self._key]))[:_LONGEST_ERROR]
 
     def _told(self, response: httpx.Response) -> str:
         return f"HTTP {response.status_code}: {self._safe(response.text)}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from harness._util.child import NETWORK, passed_on
 from mllm_eval.model.card import ModelCard
 from mllm_eval.model.revision import alias
 from mllm_eval.model.weights import Weights, folder_of
@@ -16,8 +16,13 @@ from mllm_eval.server.environment import Build, Environment
 
 __all__ = ["Launch", "arguments", "variables"]
 
-_NOT_PASSED_ON: Final = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "OMP_NUM_THREADS")
-"""What belongs to the harness's environment; the server decides on its threads itself."""
+_PASSED_ON: Final = (
+    *("VLLM_", "HF_", "HUGGINGFACE_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "TRITON_"),
+    *("CUDA_", "NVIDIA_", "NCCL_", "GLOO_", "ROCR_", "HIP_", "HSA_", "KMP_", "MALLOC_"),
+)
+"""Beginnings of what a server may be told; it decides on its threads itself."""
+_OWN_KEY: Final = "VLLM_API_KEY"  # which it asks of whoever asks it
+_HUB_KEYS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _JSON_WITHOUT_PADDING: Final = {"backend": "xgrammar", "disable_any_whitespace": True}
 """Weak models fill an answer with blanks where the grammar allows them."""
 
@@ -84,11 +89,15 @@ def _filled(flags: Sequence[str], weights: Weights) -> list[str]:
 
 
 def variables(environment: Environment, weights: Weights) -> dict[str, str]:
-    """Environment variables of the server.
+    """Environment variables of the server: what it needs of ours, and its own.
 
-    Two installations that share a cache can spoil each other's compiled code; hence its own.
+    Keys of other services stay here; that of the hub goes along where the weights are fetched from
+    there. Two installations that share a cache can spoil each other's compiled code; hence its own.
     """
-    found = {k: v for k, v in os.environ.items() if k not in _NOT_PASSED_ON}
+    if weights.local:
+        found = passed_on(*_PASSED_ON, secrets=[_OWN_KEY])
+    else:
+        found = passed_on(*_PASSED_ON, *NETWORK, secrets=[_OWN_KEY, *_HUB_KEYS])
     own: Path = environment.folder.with_name(f"{environment.folder.name}.cache")
     found |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     found |= {

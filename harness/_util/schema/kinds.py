@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from harness._util.canonical import Json, plain
 from harness._util.schema.place import Place
+from harness._util.shown import unseen
 
 __all__ = [
     "JSON",
@@ -53,7 +55,8 @@ class TextKind:
     """Text.
 
     Args:
-        longest: Characters at most; such text is one printable line, blanks around it taken off.
+        longest: Characters at most; such text is one line of what can be seen, in the composed
+            form of Unicode (NFC), blanks around it taken off.
         blank: Whether it may be empty or blanks alone.
         pattern: Regular expression of the whole.
         expected: What the pattern asks for, in words.
@@ -82,11 +85,13 @@ class TextKind:
 
 
 def _line(value: str, longest: int, place: Place) -> str:
-    plain = value.strip()
+    plain = unicodedata.normalize("NFC", value.strip())
     if len(plain) > longest:
         raise place.refused(f"has {len(plain)} characters, at most {longest} are shown")
     if not plain.isprintable():
         raise place.wrong("one line without control characters", value)
+    if found := unseen(plain):
+        raise place.refused(f"holds the character {found}, which nobody sees")
     return plain
 
 

@@ -54,6 +54,21 @@ def test_an_environment_is_made_and_filled_by_uv(tmp_path):
     assert fill_it[-4:] == ["--python", str(interpreter(folder)), "x==1", "y>=2"]
 
 
+def test_a_lock_is_installed_by_its_hashes_alone(tmp_path):
+    lock = tmp_path / "lock.txt"
+    _, fill_it = environments._commands(tmp_path / "e", ["x==1"], "/bin/uv", lock)
+    assert fill_it[-3:] == ["--require-hashes", "-r", str(lock)]
+    assert "x==1" not in fill_it
+
+
+def test_packages_that_are_installed_see_no_keys(monkeypatch):
+    for name in ("OPENAI_API_KEY", "MY_TOKEN", "PYTHONPATH", "UV_INDEX_TOKEN", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "x")
+    found = environments._variables(cpu=True)
+    assert not {"OPENAI_API_KEY", "MY_TOKEN", "PYTHONPATH"} & set(found)
+    assert {"UV_INDEX_TOKEN", "HTTPS_PROXY", "PATH"} <= set(found)
+
+
 def test_without_uv_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))

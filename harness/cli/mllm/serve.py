@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness._util.redaction import redacted
+from harness._util.shown import shown
+from harness._util.streams import drawing
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json
 
@@ -79,9 +82,9 @@ def _progress(model: str) -> Iterator[Watcher]:
         from rich.console import Console
         from rich.markup import escape
 
-        with Console(stderr=True).status(f"starting {model}") as status:
+        with Console(file=drawing(sys.stderr)).status(f"starting {model}") as status:
             yield lambda seconds, line: status.update(
-                f"starting {model}, {seconds:.0f} s  [dim]{escape(line[:80])}[/dim]"
+                f"starting {model}, {seconds:.0f} s  [dim]{escape(shown(redacted(line), 80))}[/dim]"
             )
         return
     reported = 0.0

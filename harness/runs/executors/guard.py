@@ -12,6 +12,8 @@ from dataclasses import replace
 
 import torch
 
+from harness._util.redaction import redacted
+from harness._util.shown import LONGEST_LINE, bounded
 from harness.errors import HarnessError, RunFailed
 from harness.runs.cell import Job, execute
 from harness.runs.record import RunRecord
@@ -25,7 +27,12 @@ Answer = tuple[RunRecord | None, str | None]
 
 
 def answer(work: Callable[[], RunRecord]) -> Answer:
-    """What ``work`` returns, or why it failed; never an exception."""
+    """What ``work`` returns, or why it failed, without secrets of this node; never an exception."""
+    record, failure = _tried(work)
+    return record, None if failure is None else bounded(redacted(failure), LONGEST_LINE)
+
+
+def _tried(work: Callable[[], RunRecord]) -> Answer:
     try:
         return work(), None
     except HarnessError as error:

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 from harness._util.pool import THREADS
+from harness._util.streams import guard_streams
 from harness.runs.cell import Job, limit_threads
 from harness.runs.executors import Done
 from harness.runs.executors.guard import Answer, answer, measured, overdue
@@ -205,6 +206,7 @@ def _serve(pipe: Connection) -> None:
     """A worker's life: say so, then answer jobs with a record or a reason until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     threading.Thread(target=_leave_with_driver, daemon=True).start()
+    guard_streams()
     limit_threads()
     with contextlib.suppress(EOFError, ConnectionError):
         pipe.send(_STARTED)

@@ -20,7 +20,7 @@ from harness.data.transfer.compose import Parts, is_transfer, parts_of
 from harness.data.twins import generate as twin
 from harness.errors import DataError
 from harness.runs.plan import Inventory
-from harness.text import PACKAGED, Encoder, find_encoder, is_unpacked
+from harness.text import PACKAGED, Encoder, find_encoder, is_unpacked, split_revision
 from harness.text.synthetic import TWIN_ENCODER
 
 __all__ = ["AtHand", "is_absent", "stored_encoder"]
@@ -106,7 +106,8 @@ def _is_local(name: str) -> bool:
     try:
         if Path(name).expanduser().is_dir():
             return True
-        cached = Path(snapshot_download(name, local_files_only=True))
+        model, revision = split_revision(name)
+        cached = Path(snapshot_download(model, revision=revision, local_files_only=True))
     except (errors.LocalEntryNotFoundError, errors.HFValidationError, OSError, RuntimeError):
         return False
     return any(cached.glob("*.safetensors"))  # else the hub would be asked

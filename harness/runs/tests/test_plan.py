@@ -83,6 +83,11 @@ def test_a_query_never_takes_the_label_of_another_row() -> None:
         queried('[[systems]]\nname = "tfn"\nlabel = "lmf"\n' + QUERY)
 
 
+def test_a_query_finds_no_row_that_prints_like_another() -> None:
+    with pytest.raises(SpecError, match=r"the labels 'ｌｍｆ' .* and 'lmf' print alike"):
+        queried('[[systems]]\nname = "tfn"\nlabel = "ｌｍｆ"\n' + QUERY)
+
+
 def test_the_grid_is_corpora_by_rows_by_seeds_led_by_the_references(plan: Planner) -> None:
     made = plan(START + PROTOCOL + SYSTEMS)
     assert made.seeds == dict.fromkeys(("mosi@small", "sims@label-csv"), (1111, 1112))

@@ -278,6 +278,39 @@ def test_a_faulty_suite_is_refused_naming_the_place(text: str, message: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [("a b", "a  b"), ("misa", "mіsa"), ("TFN", "ＴＦＮ"), ("a-b", "a–b"), ("fi", "ﬁ")],
+)
+def test_two_labels_that_print_alike_are_named_together(one: str, other: str) -> None:
+    rows = "".join(f'{SYSTEM}label = "{label}"\n' for label in (one, "else", other))
+    with pytest.raises(SpecError, match=r"demo\.toml: the labels .* print alike") as caught:
+        parse(START + rows)
+    assert one in str(caught.value) and other in str(caught.value)
+    assert other.isascii() or f"{other!a}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("tfn\\u200b", "one line without control characters"),
+        ("tfn\\u001b[31m", "one line without control characters"),
+        ("\\u202enft", "one line without control characters"),
+        ("tfn\\u3164", r"holds the character \\u3164, which nobody sees"),
+        ("x" * 121, "has 121 characters, at most 120 are shown"),
+        ("   ", "label should be text"),
+    ],
+)
+def test_a_label_is_a_short_line_of_what_can_be_seen(label: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        parse(f'{START}{SYSTEM}label = "{label}"')
+
+
+def test_a_label_has_one_spelling() -> None:
+    (entry,) = parse(f'{START}{SYSTEM}label = "  cafe\u0301 情感（小）  "').entries
+    assert entry.label == "café 情感（小）"
+
+
+@pytest.mark.parametrize(
     "seeds", ["0", "-1", "true", "1.5", '"5"', "[]", "[-1]", "[1.0]", "[true]", '["1"]', "[1, 1]"]
 )
 def test_seeds_are_a_count_or_distinct_non_negative_integers(seeds: str) -> None:

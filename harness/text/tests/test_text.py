@@ -390,6 +390,27 @@ def test_a_model_in_the_hub_s_cache_needs_no_network(
     assert found.digest == encoder.digest
 
 
+def test_a_model_of_the_hub_can_be_pinned(
+    folder: Path, hub_cache: Path, tmp_path: Path, encoder: Encoder
+) -> None:
+    shutil.copytree(folder, hub_cache)
+    older = hub_cache.with_name("d" * 40)
+    shutil.copytree(folder, older)
+    (older / "vocab.txt").write_text("other\n")
+    pinned = find_encoder(f"some/model@{'d' * 40}", tmp_path)
+    assert (pinned.name, pinned.folder) == (f"some/model@{'d' * 40}", older)
+    assert pinned.digest != encoder.digest
+    assert find_encoder("some/model@main", tmp_path).folder == hub_cache
+    with pytest.raises(DataError, match="neither packaged"):
+        find_encoder(f"some/model@{'e' * 40}", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["some/model@", "some/model@../../x", "a@b@c", "m@/etc"])
+def test_a_revision_that_cannot_be_one_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="names no revision"):
+        find_encoder(name, tmp_path)
+
+
 def test_a_cached_model_without_tensors_is_not_taken(
     folder: Path, hub_cache: Path, tmp_path: Path
 ) -> None:
