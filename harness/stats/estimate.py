@@ -121,8 +121,8 @@ class Estimate:
     @property
     def total(self) -> float:
         """T: sum of all mean squares."""
-        parts = (*self.runs.values(), *self.videos.values())
-        return float(sum(part.mean_square for part in parts))
+        runs = sum(part.mean_square for part in self.runs.values())
+        return float(runs + sum(part.mean_square for part in self.videos.values()))
 
     @property
     def rest(self) -> float:

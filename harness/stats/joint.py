@@ -241,8 +241,8 @@ class Joint:
                 anew = short * self._squares_anew(influence, test.degrees, draws, generator)
             total += anew
             squares += anew**2 / test.degrees
-        for square, place, part in seen:
-            self._count_at_least(square, place, part, total, squares)
+        for drawn, place, part in seen:
+            self._count_at_least(drawn, place, part, total, squares)
         gap[gap**2 <= _NOTHING] = 0.0  # equal systems, summed in another order
         return _Drawn(gap, total, squares)
 
