@@ -24,7 +24,7 @@ __all__ = ["read_json", "read_toml"]
 _MANY_DIGITS = "an integer of thousands of digits"
 _LONGEST = 1 << 20  # bytes of a file that people write
 _MOST_BITS = 1 << 12  # of an integer; beyond that Python does not print it
-_TOML_STRING = re.compile(r"""\"(?:[^"\\\n]|\\.)*"|'[^'\n]*'""")
+_TOML_STRING = re.compile(r"""(?<!\\)"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+'""")
 _DEEP = re.compile(r"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){64}")
 """A dotted name of 64 parts: time and memory of the parser grow with their square."""
 _WIDE = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -95,7 +96,8 @@ def main() -> None:
                 app()
         except HarnessError as error:
             if "--debug" in sys.argv:
-                raise
+                traceback.print_exc()
+                sys.exit(error.exit_code)
             complain(f"error: {error}", colour="red")
             if error.hint:
                 complain(f"next: {error.hint}")

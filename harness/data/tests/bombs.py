@@ -295,6 +295,12 @@ BOMBS = {
     "a suite with a name of 20,000 parts": Bomb(
         lambda: PREFIX + dotted("protocol."), Suite.load, "64 parts", "bomb.toml"
     ),
+    "a text of escaped quotes": Bomb(
+        lambda: b'x = "' + b'\\"' * 400_000 + b"a. " * 70 + b"\n",
+        manifest,
+        "cannot read",
+        "bomb.toml",
+    ),
     "a suite of megabytes": Bomb(
         lambda: PREFIX + b"# nothing\n" * 300_000, Suite.load, "longer than", "bomb.toml"
     ),

@@ -122,3 +122,11 @@ def test_the_memory_mark_survives_a_kernel_that_refuses(monkeypatch: pytest.Monk
     monkeypatch.setattr(Path, "write_text", refuse)
     provenance.reset_peak_memory()
     assert provenance.peak_memory() > 2**20
+
+
+def test_the_commit_of_an_encoder_of_the_hub_is_told(tmp_path) -> None:
+    from harness.runs.cell import _commit
+
+    assert _commit(tmp_path / "models--a--b" / "snapshots" / ("c" * 40)) == "c" * 40
+    assert _commit(tmp_path / "snapshots" / "mine") is None
+    assert _commit(tmp_path / ("c" * 40)) is None

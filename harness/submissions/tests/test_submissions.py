@@ -468,6 +468,39 @@ def put(store: SubmissionStore, table: pd.DataFrame, *, replace: bool = False, n
     return store.put(record, checked.predictions, replace=replace), record, checked
 
 
+def named(store: SubmissionStore, name: str, title: str | None = None) -> str:
+    """What storing a submission of that name does."""
+    how = SubmissionManifest.parse(
+        {"name": name, "selection": "validation", **({} if title is None else {"title": title})},
+        where="m.toml",
+    )
+    checked = check(predictions_for("sims", by=0.2), SIMS, how)
+    record = SubmissionRecord.of(checked, how, dataset="sims", split="test", source="s")
+    return store.put(record, checked.predictions)
+
+
+@pytest.mark.parametrize("other", ["ｍine", "mіne", "mine\u00ad"])
+def test_names_that_print_alike_are_named_together(store: SubmissionStore, other: str) -> None:
+    assert named(store, "mine") == "added"
+    with pytest.raises(SubmissionError, match=r"prints alike: 'mine' and|control characters"):
+        named(store, other)
+    assert store.names("sims") == ["mine"]
+    assert named(store, "mine") == "unchanged"
+    assert named(store, "Mine") == "added"
+
+
+def test_titles_that_print_alike_are_named_together(store: SubmissionStore) -> None:
+    assert named(store, "one", "MISA (ours)") == "added"
+    for title in ("MISA (ours)", "MISA  (ours)", "МISA (ours)"):
+        with pytest.raises(
+            SubmissionError, match=r"title prints alike: 'MISA \(ours\)' and .*'one'"
+        ):
+            named(store, "two", title)
+    with pytest.raises(SubmissionError, match="title prints alike"):
+        named(store, "two", "ＭISA (ours)")
+    assert named(store, "two", "MISA (theirs)") == "added"
+
+
 def test_what_is_stored_comes_back(store: SubmissionStore) -> None:
     table = pd.concat(
         [predictions_for("sims", by=b).assign(seed=s) for s, b in ((3, 0.1), (9, 0.2))]
