@@ -9,6 +9,7 @@ __all__ = [
     "cell",
     "comparing",
     "identity",
+    "judged",
     "labels",
     "looks",
     "manifest",

@@ -27,28 +27,27 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeVar
 
 from harness._util import canonical, checksums
 from harness._util.atomic import commit_folder, is_plain_name, write_atomic
 from harness._util.canonical import Json
 from harness._util.holding import held
-from harness._util.parquet import read_parquet
-from harness.data.corpus import LABELS, Corpus
 from harness.errors import StoreError
 from harness.runs.manifest import Manifest
-from harness.runs.prediction_table import COLUMNS, rows_of, with_variants
-from harness.runs.record import RunRecord
 from harness.runs.stored_plan import StoredPlan
 from harness.spec import PredictionCell, RunSpec
 from harness.spec.prediction_cell import COUNTED, PLAIN
+
+if TYPE_CHECKING:  # tables are heavy to import, and who counts runs reads none
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from numpy.typing import NDArray
+
+    from harness.data.corpus import Corpus
+    from harness.runs.record import RunRecord
 
 __all__ = ["RunStore", "StoredRun"]
 
@@ -103,6 +102,8 @@ class StoredRun:
     def damage(self) -> tuple[str, ...]:
         """What is wrong with its files, one sentence each; see ``soundness.damage_of`` for all."""
         found = checksums.damage(self.folder, _SEALED)
+        if not found and self.sealed:
+            self._checked.update(dict.fromkeys(self._sums))
         return tuple(found or ([] if self.sealed else self._unreadable()))
 
     @property
@@ -145,21 +146,29 @@ class StoredRun:
 
     def predictions(self, split: str = "test", cell: PredictionCell = COUNTED) -> pd.Series:
         """Clip id -> float64 prediction, in the order of the corpus; none for a cell without."""
+        from harness.runs.prediction_table import rows_of
+
         return self.table(rows_of(split, cell)).set_index("id")["pred"].rename(self.key)
 
     def table(self, rows: pc.Expression | None = None) -> pd.DataFrame:
         """Predictions, columns ``id, split, condition, variant, pred``: all, or some rows."""
-        table = _read_table(self._intact("predictions.parquet"), rows, with_variants)
-        lacking = set(COLUMNS) - set(table)
-        if lacking:
-            raise _damaged(f"predictions.parquet in {self.key}", f"no {sorted(lacking)[0]}")
-        if not pd.api.types.is_float_dtype(table["pred"]):
-            raise _damaged(f"predictions.parquet in {self.key}", "pred are no numbers")
+        table: pd.DataFrame = self.columns(rows).to_pandas()
+        return table
+
+    def columns(self, rows: pc.Expression | None = None) -> pa.Table:
+        """As ``table``, in Arrow's own form."""
+        from harness.runs.prediction_table import misfit, with_variants
+
+        table = _read_columns(self._intact("predictions.parquet"), rows, with_variants)
+        if (text := misfit(table.schema)) is not None:
+            raise _damaged(f"predictions.parquet in {self.key}", text)
         return table
 
     def under(self, split: str = "test") -> pd.DataFrame:
         """(n, C) plain predictions, float64: a row per clip, by id, and a column per condition."""
-        table = self.table((pc.field("split") == split) & (pc.field("variant") == PLAIN))
+        import pyarrow.compute as pc
+
+        table = self.table(_of(split) & (pc.field("variant") == PLAIN))
         try:
             return table.set_index(["id", "condition"])["pred"].unstack("condition")  # noqa: PD010
         except ValueError as error:  # two of one clip under one condition
@@ -172,7 +181,7 @@ class StoredRun:
     def curve(self, split: str) -> NDArray[np.float32] | None:
         """(E, n) predictions after each epoch, None for systems without epochs."""
         path = self._intact(f"curve_{split}.parquet")
-        return _read_table(path).to_numpy(dtype=np.float32).T if path.is_file() else None
+        return _read_table(path).to_numpy(dtype="float32").T if path.is_file() else None
 
     def diagnostics(self, split: str = "test", condition: str = "clean") -> pd.DataFrame | None:
         """Diagnostics of each clip, indexed by id; None when the system gave none.
@@ -182,7 +191,7 @@ class StoredRun:
         path = self._intact("diagnostics.parquet")
         if not path.is_file():
             return None
-        table = _read_table(path, pc.field("split") == split)
+        table = _read_table(path, _of(split))
         if "condition" in table:
             table = table[table.pop("condition") == condition]
         return table.set_index("id").drop(columns="split")
@@ -192,7 +201,7 @@ class StoredRun:
         path = self._intact("diagnostics.parquet")
         if not path.is_file():
             return {}
-        table = _read_table(path, pc.field("split") == split).drop(columns="split")
+        table = _read_table(path, _of(split)).drop(columns="split")
         if "condition" not in table:
             table = table.assign(condition="clean")
         return {
@@ -211,7 +220,7 @@ class StoredRun:
         path = self._intact("answers.parquet")
         if not path.is_file():
             return None
-        table = _read_table(path, pc.field("split") == split)
+        table = _read_table(path, _of(split))
         return table.drop(columns="split").reset_index(drop=True)
 
 
@@ -360,6 +369,8 @@ class RunStore:
         sealed = path.is_file() and _labels_format(path) >= _LABELS_FORMAT
         if sealed and _listed(path) == checksums.file_digest(path):
             return
+        from harness.data.corpus import LABELS
+
         columns = ["id", "video", "split", *(name for name in LABELS if name in corpus.clips)]
         with _refusals(f"the labels of {corpus.name}"):
             content = _labels_file(corpus.clips[columns])
@@ -398,11 +409,18 @@ class RunStore:
             }
         return self._clips[data, digest]
 
+    def label_files(self, data: str) -> tuple[Path, Path]:
+        """Where the labels of the corpus ``data`` marks are, and their digest."""
+        path = self._truth(data)
+        return path, _sum_of(path)
+
     def _truth(self, data: str) -> Path:
         return self.root / "truth" / f"{data[:32]}.parquet"
 
 
 def _write_record(record: RunRecord, folder: Path) -> None:
+    from harness.runs.prediction_table import COLUMNS
+
     record.predictions[list(COLUMNS)].to_parquet(
         folder / "predictions.parquet",
         index=False,
@@ -440,6 +458,9 @@ def _listed(path: Path) -> str | None:
 
 def _labels_file(table: pd.DataFrame) -> bytes:
     """A table of labels as Parquet that says its format."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     made = pa.Table.from_pandas(table, preserve_index=False)
     version = {_LABELS_KEY: str(_LABELS_FORMAT).encode()}
     sink = io.BytesIO()
@@ -448,6 +469,9 @@ def _labels_file(table: pd.DataFrame) -> bytes:
 
 
 def _labels_format(path: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         metadata = pq.read_schema(path).metadata or {}
         return int(metadata.get(_LABELS_KEY, b"1"))
@@ -519,13 +543,34 @@ def _read_json(path: Path, kind: type[T]) -> T:
     return content
 
 
-def _read_table(
-    path: Path,
-    rows: pc.Expression | None = None,
-    convert: Callable[[pa.Table], pa.Table] | None = None,
-) -> pd.DataFrame:
+def _of(split: str) -> pc.Expression:
+    """What holds for the rows of a split."""
+    import pyarrow.compute as pc
+
+    return pc.field("split") == split
+
+
+def _read_table(path: Path, rows: pc.Expression | None = None) -> pd.DataFrame:
+    from harness._util.parquet import read_parquet
+
+    with _unreadable(path):
+        return read_parquet(path, rows)
+
+
+def _read_columns(
+    path: Path, rows: pc.Expression | None, convert: Callable[[pa.Table], pa.Table]
+) -> pa.Table:
+    from harness._util.parquet import read_columns
+
+    with _unreadable(path):
+        return read_columns(path, rows, convert)
+
+
+@contextlib.contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
+    """What is wrong with a table that is read inside the block becomes a store error."""
     try:
-        return read_parquet(path, rows, convert)
+        yield
     except (OSError, ValueError) as error:
         raise StoreError(
             f"damaged table {path.name} in {path.parent.name}: {error}",
