@@ -72,6 +72,7 @@ class Judged:
         self._memory = _read(store.root / _FILE)
         self._learnt: dict[str, _Sound] = {}
         self._damaged: set[str] = set()
+        self._looked_at: dict[str, _Sound | None] = {}
         self._mark_of_labels = functools.cache(self._look_at_labels)
 
     def damage_of(self, run: StoredRun, *, read: bool = False) -> tuple[str, ...]:
@@ -82,7 +83,9 @@ class Judged:
             read: Whether its files are about to be read: each is checked against its digest then,
                 whatever is remembered, so that no damage comes up half way.
         """
-        if self._believed(run) is None or (read and run.damage):
+        if run.key not in self._looked_at:
+            self._looked_at[run.key] = self._believed(run)
+        if self._looked_at[run.key] is None or (read and run.damage):
             return self.judge(run)
         return ()
 
@@ -107,18 +110,19 @@ class Judged:
         Raises:
             StoreError: For a damaged one.
         """
-        known = self._learnt.get(run.key) or self._believed(run)
+        known = self._learnt.get(run.key) or self._looked_at.get(run.key)
         return run.manifest.cost.seconds if known is None else known.seconds
 
     def forget(self, key: str) -> None:
         """Judge a run by its content next time, in whichever process that is."""
         self._damaged.add(key)
         self._learnt.pop(key, None)
+        self._looked_at[key] = None
 
     def _believed(self, run: StoredRun) -> _Sound | None:
         """What is remembered of a run, if it still holds."""
         known = self._memory.runs.get(run.key)
-        if known is None or run.key in self._damaged:
+        if known is None:
             return None
         labels = self._mark_of_labels(known.data)
         holds = labels is not None and labels == self._memory.labels.get(known.data)
@@ -148,7 +152,8 @@ class Judged:
             if known.data not in stale and key not in self._damaged
         }
         if not learnt.items() <= runs.items():
-            runs = {key: known for key, known in runs.items() if key in self.store} | learnt
+            there = self.store.keys()
+            runs = {key: known for key, known in runs.items() if key in there} | learnt
         return _Memory({**old.labels, **now}, runs)
 
     def _fits(self, known: _Sound, now: Mapping[str, str]) -> bool:
@@ -203,10 +208,12 @@ def _mark_of(folder: Path) -> str | None:
 def _mark(files: Iterable[os.DirEntry[str] | Path]) -> str | None:
     seen, latest = [], 0
     for file in files:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             at = file.stat()
-            seen.append((file.name, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
-            latest = max(latest, at.st_mtime_ns, at.st_ctime_ns)
+        except FileNotFoundError:
+            continue
+        latest = max(latest, at.st_mtime_ns, at.st_ctime_ns)
+        seen.append((file.name, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
     if latest > time.time_ns() - _SETTLED:
         return None
     return hashlib.blake2b(repr(sorted(seen)).encode(), digest_size=16).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from harness._util.canonical import Json
@@ -85,16 +86,18 @@ def status(suite: str | None = None, home: Home | None = None) -> list[SuiteProg
     store = RunStore((home or Home.default()).store)
     names = store.plans() if suite is None else [suite]
     at_work = running(store)
+    there = store.keys()
     with judging(store) as judged:
-        return [_progress(store, judged, name, at_work) for name in names]
+        return [_progress(judged, there, name, at_work) for name in names]
 
 
 def _progress(
-    store: RunStore, judged: Judged, suite: str, at_work: Running | None
+    judged: Judged, there: Set[str], suite: str, at_work: Running | None
 ) -> SuiteProgress:
+    store = judged.store
     plan = store.plan(suite)
     keys = plan.keys
-    present = {key: store.get(key) for key in keys if key in store}
+    present = {key: store.get(key) for key in keys & there}
     sound = {key: run for key, run in present.items() if not judged.damage_of(run)}
     failed = {key for key in keys - present.keys() if store.failure(key) is not None}
     seconds = {key: judged.seconds_of(run) for key, run in sound.items()}
