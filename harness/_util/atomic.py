@@ -153,16 +153,31 @@ def sweep(root: Path) -> None:
 
     Call only as its sole writer; what another process is still writing is left alone even so.
     """
-    for kept in list(root.rglob(f"{REPLACED}*")):
+    replaced, leftovers = _remains(root)
+    for kept in replaced:
         with contextlib.suppress(OSError):  # readers find it where it is
             _put_back(kept)
-    for leftover in list(root.rglob(".new-*")):
+    if replaced:
+        _, leftovers = _remains(root)
+    for leftover in leftovers:
         if _has_owner(leftover):
             continue
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
+
+
+def _remains(root: Path) -> tuple[list[Path], list[Path]]:
+    """What was replaced, and what was not finished, anywhere below a folder, in one pass."""
+    replaced, unfinished = [], []
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            if name.startswith(REPLACED):
+                replaced.append(Path(folder, name))
+            elif name.startswith(".new-"):
+                unfinished.append(Path(folder, name))
+    return replaced, unfinished
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ computed from them.
 __all__ = [
     "cell",
     "comparing",
+    "finished",
     "identity",
     "judged",
     "labels",
@@ -23,6 +24,7 @@ __all__ = [
     "soundness",
     "store",
     "stored_plan",
+    "suite_files",
     "until",
     "verify",
 ]

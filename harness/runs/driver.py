@@ -33,6 +33,8 @@ class RunReport:
     """(cell, reason) of each failed cell."""
     look: Look | None = None
     """Of a suite that adds seeds until it is decided, the last look that was done."""
+    inputs: frozenset[tuple[str, str]] = frozenset()
+    """(role, name) of what its cells read besides their corpora."""
 
 
 def carry_out(
@@ -80,6 +82,11 @@ def carry_out(
         present=len(chosen) - len(missing),
         done=len(missing) - len(failed),
         failed=tuple(failed),
+        inputs=frozenset(
+            (role, job.names.get(role, ""))
+            for job in chosen.values()
+            for role in {*job.spec.artifacts, *job.names}
+        ),
     )
 
 

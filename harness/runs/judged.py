@@ -14,28 +14,23 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import json
-import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import filelock
 
 from harness._util import canonical
 from harness._util.atomic import write_atomic
 from harness._util.sealed import read_sealed, sealed
-
-if TYPE_CHECKING:
-    from harness.runs.store import RunStore, StoredRun
+from harness._util.untouched import mark_of
+from harness.runs.store import RunStore, StoredRun
 
 __all__ = ["Judged", "judging"]
 
 _FILE = ".judged"
-_SETTLED = 2 * 10**9  # ns; two writes within a tick of the file system's clock look like one
 _PATIENCE = 5.0  # seconds to wait for another process that writes what it learnt
 _RULES = (
     *("runs/soundness.py", "runs/store.py", "runs/manifest.py", "runs/prediction_table.py"),
@@ -93,11 +88,11 @@ class Judged:
         """As ``damage_of``, by looking at content."""
         from harness.runs.soundness import damage_of
 
-        before = _mark_of(run.folder)
+        before = mark_of(run.folder)
         damage = damage_of(self.store, run)
         if damage:
             self.forget(run.key)
-        elif before is not None and before == _mark_of(run.folder):
+        elif before is not None and before == mark_of(run.folder):
             manifest = run.manifest
             data = manifest.spec.data
             if self._mark_of_labels(data) is not None:
@@ -113,6 +108,18 @@ class Judged:
         known = self._learnt.get(run.key) or self._looked_at.get(run.key)
         return run.manifest.cost.seconds if known is None else known.seconds
 
+    def mark(self, keys: Iterable[str]) -> str | None:
+        """What stays equal while the runs with these keys are sound and nobody touches them.
+
+        Returns:
+            None where one is missing, or is not known to be sound.
+        """
+        known = {key: self._believed(StoredRun(self.store.folder(key))) for key in keys}
+        if None in known.values():
+            return None
+        labels = {one.data: self._mark_of_labels(one.data) for one in known.values() if one}
+        return canonical.digest([labels, {key: one.mark for key, one in known.items() if one}])
+
     def forget(self, key: str) -> None:
         """Judge a run by its content next time, in whichever process that is."""
         self._damaged.add(key)
@@ -126,10 +133,10 @@ class Judged:
             return None
         labels = self._mark_of_labels(known.data)
         holds = labels is not None and labels == self._memory.labels.get(known.data)
-        return known if holds and known.mark == _mark_of(run.folder) else None
+        return known if holds and known.mark == mark_of(run.folder) else None
 
     def _look_at_labels(self, data: str) -> str | None:
-        return _mark(self.store.label_files(data))
+        return mark_of(*self.store.label_files(data))
 
     def keep(self) -> None:
         """Add what was learnt to what is remembered, and forget what is damaged."""
@@ -194,26 +201,3 @@ def _rules() -> str:
     package = Path(__file__).parents[1]
     files = [*(package / name for name in _RULES), *sorted((package / "spec").rglob("*.py"))]
     return canonical.digest({str(f.relative_to(package)): canonical.file_digest(f) for f in files})
-
-
-def _mark_of(folder: Path) -> str | None:
-    """What stays equal while nobody writes to a run; None where that is not to be relied on."""
-    try:
-        with os.scandir(folder) as entries:
-            return _mark(entries)
-    except OSError:
-        return None
-
-
-def _mark(files: Iterable[os.DirEntry[str] | Path]) -> str | None:
-    seen, latest = [], 0
-    for file in files:
-        try:
-            at = file.stat()
-        except FileNotFoundError:
-            continue
-        latest = max(latest, at.st_mtime_ns, at.st_ctime_ns)
-        seen.append((file.name, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
-    if latest > time.time_ns() - _SETTLED:
-        return None
-    return hashlib.blake2b(repr(sorted(seen)).encode(), digest_size=16).hexdigest()

@@ -247,11 +247,12 @@ class RunStore:
 
     # Runs
 
-    def _folder(self, key: str) -> Path:
+    def folder(self, key: str) -> Path:
+        """Where the run with this key is, or would be."""
         return self.root.joinpath("runs", key[:2], key)
 
     def __contains__(self, key: str) -> bool:
-        return self._folder(key).is_dir()
+        return self.folder(key).is_dir()
 
     def __iter__(self) -> Iterator[StoredRun]:
         for folder in sorted(self.root.glob("runs/??/" + "?" * 32)):
@@ -268,7 +269,7 @@ class RunStore:
         Raises:
             StoreError: When it has not been committed.
         """
-        folder = self._folder(key)
+        folder = self.folder(key)
         if not folder.is_dir():
             raise StoreError(f"run {key} is not in the store", hint="msa run SUITE")
         return StoredRun(folder)
@@ -282,7 +283,7 @@ class RunStore:
         if record.key in self:
             return
         with _refusals(f"run {record.key}"):
-            with commit_folder(self._folder(record.key)) as folder:
+            with commit_folder(self.folder(record.key)) as folder:
                 _write_record(record, folder)
             self._failure(record.key).unlink(missing_ok=True)
 
@@ -296,7 +297,7 @@ class RunStore:
         with _refusals(f"run {key}"):
             place.parent.mkdir(exist_ok=True)
             shutil.rmtree(place, ignore_errors=True)
-            self._folder(key).rename(place)
+            self.folder(key).rename(place)
 
     # Failures
 
@@ -345,6 +346,17 @@ class RunStore:
                 hint=f"msa run {suite}",
             )
         return StoredPlan.of(_without_digest(_read_json(path, dict), path), _damaged_record(path))
+
+    def plan_digest(self, suite: str) -> str:
+        """Of the file of a plan.
+
+        Raises:
+            StoreError: When it cannot be read.
+        """
+        try:
+            return canonical.file_digest(self._plan(suite))
+        except OSError as error:
+            raise _damaged_plan(self._plan(suite), str(error)) from error
 
     def plan_is_sealed(self, suite: str) -> bool:
         """Whether a plan has a digest; those of before there were any have none.

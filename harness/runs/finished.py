@@ -1,0 +1,192 @@
+"""Suites that were run to their end: whether anything could have changed since.
+
+A suite whose every run is there and whose board is written leaves a note in ``cache/finished``: the
+marks of all that its plan and its board are made of (``harness._util.untouched``), and the digests
+of the board's files. While they hold, there is nothing to run, or nothing to write anew, and no
+corpus, network or statistic has to be loaded to know it. Where anything cannot be told from marks,
+there is no note.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import sys
+import sysconfig
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness._util import canonical
+from harness._util.atomic import write_atomic
+from harness._util.canonical import Json
+from harness._util.sealed import read_sealed, sealed
+from harness._util.untouched import mark_of
+from harness.errors import StoreError
+from harness.home import Home
+from harness.runs.judged import Judged
+from harness.runs.store import RunStore
+from harness.spec import Suite
+
+__all__ = ["Finished"]
+
+_FIRST_PARTY = ("harness", "baselines", "text_model", "mllm_eval", "leaderboards")
+_PLUG_INS = "msa_harness."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What is known of a suite that was run to its end.
+
+    Args:
+        suite: The suite, with the seeds asked for.
+        home: Whose runs and board.
+        options: What else was asked for.
+        board: The files of its board.
+        began: When this was asked, nanoseconds since the epoch; what is written later is not told
+            from what was read.
+    """
+
+    suite: Suite
+    home: Home
+    options: Mapping[str, Json]
+    board: Sequence[Path]
+    began: int = field(default_factory=time.time_ns)
+
+    def cells(self) -> int | None:
+        """How many runs the suite has, all sound, with nothing to run and nothing to write.
+
+        Returns:
+            None where that has to be looked at.
+        """
+        note = self._note()
+        if note is None or note["run"] is None or not self._board_stands(note):
+            return None
+        encoders = [Path(str(place)) for place in _list(note["encoders"])]
+        return _count(note["cells"]) if note["run"] == self._run_mark(encoders) else None
+
+    def board_stands(self) -> bool:
+        """Whether the board would be written as it is."""
+        note = self._note()
+        return note is not None and self._board_stands(note)
+
+    def keep(self, cells: int, inputs: Iterable[tuple[str, str]] | None) -> None:
+        """Note that all runs are there and that the board was just written.
+
+        Args:
+            cells: How many runs were asked for.
+            inputs: (role, name) of what its rows read besides their corpora; None: only the board
+                is noted.
+        """
+        encoders = None if inputs is None else self._encoders(inputs)
+        note: dict[str, Json] = {
+            "board": self._board_mark(),
+            "files": _digests(self.board),
+            "run": None if encoders is None else self._run_mark(encoders),
+            "encoders": [str(place) for place in encoders or ()],
+            "cells": cells,
+        }
+        with contextlib.suppress(OSError):  # a full disk: looked at again
+            if note["board"] is not None and note["files"] is not None:
+                write_atomic(self._place, sealed(canonical.dumps(note).encode()))
+
+    def _encoders(self, inputs: Iterable[tuple[str, str]]) -> list[Path] | None:
+        """Folders of the encoders; None where an input could come from elsewhere another time."""
+        from harness.text import find_encoder
+
+        places = set()
+        for role, name in inputs:
+            if role == "knowledge":  # a corpus
+                continue
+            if role != "encoder" or not name:
+                return None
+            folder = find_encoder(name, self.home.cache).folder
+            if not (folder.is_relative_to(self.home.cache) or Path(name).expanduser().is_dir()):
+                return None  # where a model hub keeps its files
+            places.add(folder)
+        return sorted(places)
+
+    @property
+    def _place(self) -> Path:
+        return self.home.cache / "finished" / f"{self.suite.name}.json"
+
+    def _note(self) -> dict[str, Json] | None:
+        try:
+            note = json.loads(read_sealed(self._place))
+        except (OSError, ValueError):
+            return None
+        known = isinstance(note, dict) and {"board", "files", "run", "encoders", "cells"} <= set(
+            note
+        )
+        return note if known else None
+
+    def _board_stands(self, note: Mapping[str, Json]) -> bool:
+        files = note["files"] is not None and note["files"] == _digests(self.board)
+        return files and note["board"] is not None and note["board"] == self._board_mark()
+
+    def _board_mark(self) -> str | None:
+        """Of what a board is made of: stored things, and the code that shows them."""
+        store = RunStore(self.home.store)
+        try:
+            keys = store.plan(self.suite.name).keys
+        except StoreError:
+            return None
+        return _together(
+            code=self._mark_of_code(),
+            plan=store.plan_digest(self.suite.name),
+            labels=self._mark(store.root / "truth"),
+            runs=Judged(store).mark(keys),
+            submissions=self._mark(store.root / "submissions"),
+        )
+
+    def _run_mark(self, encoders: Iterable[Path]) -> str | None:
+        """Of what its plan is made of."""
+        return _together(
+            code=self._mark_of_code(),
+            suite=canonical.digest(repr(self.suite)),
+            options=canonical.digest(self.options),
+            place=canonical.digest([str(self.home.root), str(Path.cwd())]),
+            corpora=self._mark(self.home.corpora),
+            encoders=self._mark(*encoders),
+        )
+
+    def _mark_of_code(self) -> str | None:
+        """Of everything that runs; None with plug-ins, whose files could be anywhere."""
+        points = importlib.metadata.entry_points()
+        if any(group.startswith(_PLUG_INS) for group in points.groups):
+            return None
+        specs = [importlib.util.find_spec(name) for name in _FIRST_PARTY]
+        folders = [p for spec in specs if spec for p in spec.submodule_search_locations or ()]
+        installed = Path(sysconfig.get_path("purelib")).stat().st_mtime_ns  # by whatever came last
+        settings = {name: value for name, value in os.environ.items() if name.startswith("MSA_")}
+        return _together(
+            ours=self._mark(*map(Path, folders)),
+            theirs=canonical.digest([sys.version, sys.prefix, installed, settings]),
+        )
+
+    def _mark(self, *places: Path) -> str | None:
+        return mark_of(*places, since=self.began)
+
+
+def _together(**marks: str | None) -> str | None:
+    """One mark of many; None where one is not to be relied on."""
+    return None if None in marks.values() else canonical.digest(marks)
+
+
+def _digests(files: Iterable[Path]) -> list[str] | None:
+    try:
+        return [canonical.file_digest(file) for file in files]
+    except OSError:
+        return None
+
+
+def _list(value: Json) -> Sequence[Json]:
+    return value if isinstance(value, list) else ()
+
+
+def _count(value: Json) -> int | None:
+    return value if isinstance(value, int) else None
