@@ -14,11 +14,12 @@ import numpy as np
 
 from harness.home import Home
 from harness.runs.cell import Job, execute
-from harness.runs.plan import Plan, find_suite, make_plan
+from harness.runs.plan import Plan, make_plan
 from harness.runs.record import RunRecord
 from harness.runs.store import RunStore
+from harness.runs.suite_files import find_suite
 
-__all__ = ["store_studies", "suite_name"]
+__all__ = ["store_suites", "suite_name"]
 
 _SYSTEMS = ("ef_lstm", "lf_dnn", "lmf", "tfn", "mult")
 _SEEDS = 5
@@ -30,7 +31,7 @@ def suite_name(number: int) -> str:
     return f"study{number:02}"
 
 
-def store_studies(home: Home, *, suites: int, rows: int, share: str = "") -> int:
+def store_suites(home: Home, *, suites: int, rows: int, share: str = "") -> int:
     """Fill a home; returns how many runs it has.
 
     Args:
