@@ -21,5 +21,6 @@ __all__ = [
     "sealed",
     "seeds",
     "tensors",
+    "untouched",
     "venv",
 ]

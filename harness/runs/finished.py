@@ -150,9 +150,16 @@ class Finished:
             suite=canonical.digest(repr(self.suite)),
             options=canonical.digest(self.options),
             place=canonical.digest([str(self.home.root), str(Path.cwd())]),
-            corpora=self._mark(self.home.corpora),
+            corpora=self._mark_of_corpora(),
             encoders=self._mark(*encoders),
         )
+
+    def _mark_of_corpora(self) -> str | None:
+        """Of all, and of what was left half-made; but for the lock, which every driver takes."""
+        root = self.home.corpora
+        there = sorted(p for p in root.iterdir() if p.name != ".lock") if root.is_dir() else []
+        names = canonical.digest([place.name for place in there])
+        return _together(names=names, content=self._mark(*there))
 
     def _mark_of_code(self) -> str | None:
         """Of everything that runs; None with plug-ins, whose files could be anywhere."""

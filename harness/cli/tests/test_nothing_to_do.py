@@ -102,6 +102,10 @@ PLANNED_AGAIN: dict[str, Callable[[Home], object]] = {
     "another corpus": lambda home: (
         (home.corpora / "other@compact").mkdir() or (home.corpora / "other@compact" / "a").touch()
     ),
+    "a corpus renamed": lambda home: (home.corpora / "mosi-twin@compact-x5").rename(
+        home.corpora / "mosi-twin@compact-x6"
+    ),
+    "what a kill left of one": lambda home: (home.corpora / ".new-mosi@compact-1").mkdir(),
     "the note": lambda home: (home.cache / "finished" / "small.json").write_bytes(b"{}"),
 }
 
@@ -126,6 +130,11 @@ def test_a_suite_is_planned_again_when_what_its_plan_is_made_of_changed(
     planned, _ = done()
     assert planned
     done()
+    assert done() == (False, False)
+
+
+def test_a_lock_that_was_taken_is_no_change(done, home: Home) -> None:
+    (home.corpora / ".lock").touch()
     assert done() == (False, False)
 
 
