@@ -66,8 +66,7 @@ class Finished:
         note = self._note()
         if note is None or note["run"] is None or not self._board_stands(note):
             return None
-        encoders = [Path(str(place)) for place in _list(note["encoders"])]
-        return _count(note["cells"]) if note["run"] == self._run_mark(encoders) else None
+        return _count(note["cells"]) if note["run"] == self._run_mark() else None
 
     def board_stands(self) -> bool:
         """Whether the board would be written as it is."""
@@ -82,33 +81,40 @@ class Finished:
             inputs: (role, name) of what its rows read besides their corpora; None: only the board
                 is noted.
         """
-        encoders = None if inputs is None else self._encoders(inputs)
+        told = inputs is not None and self._can_be_told(inputs)
         note: dict[str, Json] = {
             "board": self._board_mark(),
             "files": _digests(self.board),
-            "run": None if encoders is None else self._run_mark(encoders),
-            "encoders": [str(place) for place in encoders or ()],
+            "run": self._run_mark() if told else None,
             "cells": cells,
         }
         with contextlib.suppress(OSError):  # a full disk: looked at again
             if note["board"] is not None and note["files"] is not None:
                 write_atomic(self._place, sealed(canonical.dumps(note).encode()))
 
-    def _encoders(self, inputs: Iterable[tuple[str, str]]) -> list[Path] | None:
-        """Folders of the encoders; None where an input could come from elsewhere another time."""
+    def _can_be_told(self, inputs: Iterable[tuple[str, str]]) -> bool:
+        """Whether all inputs are corpora, or encoders whose files are looked at."""
         from harness.text import find_encoder
 
-        places = set()
         for role, name in inputs:
-            if role == "knowledge":  # a corpus
-                continue
-            if role != "encoder" or not name:
-                return None
-            folder = find_encoder(name, self.home.cache).folder
-            if not (folder.is_relative_to(self.home.cache) or Path(name).expanduser().is_dir()):
-                return None  # where a model hub keeps its files
-            places.add(folder)
-        return sorted(places)
+            if role == "encoder" and name:
+                found = find_encoder(name, self.home.cache).folder
+                if not (found.is_relative_to(self._fetched) or name in self._named_folders()):
+                    return False  # where a model hub keeps its files
+            elif role != "knowledge":
+                return False
+        return True
+
+    def _named_folders(self) -> list[str]:
+        """The encoders that the suite names by their folders."""
+        rows = [self.suite.defaults, *(entry.params for entry in self.suite.entries)]
+        said = {str(row["encoder"]) for row in rows if row.get("encoder")}
+        return sorted(name for name in said if _is_folder(name))
+
+    @property
+    def _fetched(self) -> Path:
+        """Where encoders are that were fetched or made."""
+        return self.home.cache / "encoders"
 
     @property
     def _place(self) -> Path:
@@ -119,9 +125,7 @@ class Finished:
             note = json.loads(read_sealed(self._place))
         except (OSError, ValueError):
             return None
-        known = isinstance(note, dict) and {"board", "files", "run", "encoders", "cells"} <= set(
-            note
-        )
+        known = isinstance(note, dict) and {"board", "files", "run", "cells"} <= set(note)
         return note if known else None
 
     def _board_stands(self, note: Mapping[str, Json]) -> bool:
@@ -143,15 +147,17 @@ class Finished:
             submissions=self._mark(store.root / "submissions"),
         )
 
-    def _run_mark(self, encoders: Iterable[Path]) -> str | None:
+    def _run_mark(self) -> str | None:
         """Of what its plan is made of."""
+        named = self._named_folders()
         return _together(
             code=self._mark_of_code(),
             suite=canonical.digest(repr(self.suite)),
             options=canonical.digest(self.options),
             place=canonical.digest([str(self.home.root), str(Path.cwd())]),
             corpora=self._mark_of_corpora(),
-            encoders=self._mark(*encoders),
+            encoders=self._mark(self._fetched, *(Path(name).expanduser() for name in named)),
+            named=canonical.digest(named),
         )
 
     def _mark_of_corpora(self) -> str | None:
@@ -191,8 +197,11 @@ def _digests(files: Iterable[Path]) -> list[str] | None:
         return None
 
 
-def _list(value: Json) -> Sequence[Json]:
-    return value if isinstance(value, list) else ()
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).expanduser().is_dir()
+    except (OSError, RuntimeError, ValueError):  # too long, of nobody, or no path at all
+        return False
 
 
 def _count(value: Json) -> int | None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,10 @@ import leaderboards
 from harness._util import untouched
 from harness.home import Home
 from harness.runs import finished
+from harness.runs.finished import Finished
 from harness.runs.store import RunStore
+from harness.spec import Suite
+from harness.text import Encoder
 
 SUITE = """
 corpora = ["mosi-twin@compact-x5"]
@@ -131,6 +135,42 @@ def test_a_suite_is_planned_again_when_what_its_plan_is_made_of_changed(
     assert planned
     done()
     assert done() == (False, False)
+
+
+@pytest.fixture
+def noted(done, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Finished:
+    """The finished suite, as if it had an encoder that it names by its folder."""
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).touch()
+    row = 'params = { encoder = "encoder" }\n'
+    monkeypatch.chdir(tmp_path)
+    return Finished(
+        suite=Suite.parse(tomllib.loads(SUITE + row), name="small", where="small.toml"),
+        home=home,
+        options={},
+        board=leaderboards.files_of(home.boards / "small.md"),
+    )
+
+
+def test_an_encoder_in_a_folder_is_looked_at(noted: Finished, tmp_path: Path) -> None:
+    noted.keep(5, [("encoder", "encoder")])
+    assert noted.cells() == 5
+    (tmp_path / "encoder" / "model.safetensors").write_bytes(b"others")
+    assert noted.cells() is None
+    assert noted.board_stands()
+
+
+@pytest.mark.parametrize("inputs", [[("encoder", "some/model")], [("server", "http://x")], None])
+def test_what_could_come_from_elsewhere_is_planned_each_time(
+    noted: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inputs
+) -> None:
+    hub = Encoder("some/model", tmp_path / "hub")
+    monkeypatch.setattr("harness.text.find_encoder", lambda name, cache: hub)
+    noted.keep(5, inputs)
+    assert noted.cells() is None
+    assert noted.board_stands()
 
 
 def test_a_lock_that_was_taken_is_no_change(done, home: Home) -> None:
