@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness._util.canonical import Json
     from harness.runs.store import RunStore
 
-__all__ = ["as_records", "check", "document", "draw", "render", "write"]
+__all__ = ["as_records", "check", "document", "draw", "files_of", "render", "write"]
 
 
 def render(store: RunStore, suite: str) -> str:
@@ -31,7 +31,7 @@ def render(store: RunStore, suite: str) -> str:
 
 
 def write(store: RunStore, suite: str, path: Path) -> Path:
-    """Write the board to ``path``, beside it ``<name>.html`` and its costs, ``<name>.cost.md``.
+    """Write the board to ``path``, and beside it the others of ``files_of``.
 
     Raises:
         StoreError: As ``render``, or when the files cannot be written.
@@ -40,6 +40,11 @@ def write(store: RunStore, suite: str, path: Path) -> Path:
     from leaderboards.model import gather
 
     return write_board(gather(store, suite), path)
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The files of a board: the Markdown, ``<name>.html`` and its costs, ``<name>.cost.md``."""
+    return (path, path.with_suffix(".html"), path.with_suffix(".cost.md"))
 
 
 def draw(store: RunStore, suite: str, folder: Path) -> list[Path]:

@@ -28,5 +28,6 @@ __all__ = [
     "stopping",
     "streams",
     "tensors",
+    "untouched",
     "venv",
 ]

@@ -175,16 +175,31 @@ def sweep(root: Path, *, shared: bool = False) -> None:
         shared: Whether others may write there meanwhile. If not, call as its sole writer; if so,
             what is not an hour old is left too, for not every file system says who is writing.
     """
-    for kept in list(root.rglob(f"{REPLACED}*")):
+    replaced, leftovers = _remains(root)
+    for kept in replaced:
         with contextlib.suppress(OSError):  # readers find it where it is
             _put_back(kept)
-    for leftover in list(root.rglob(".new-*")):
+    if replaced:
+        _, leftovers = _remains(root)
+    for leftover in leftovers:
         if _has_owner(leftover) or (shared and _is_young(leftover)):
             continue
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
+
+
+def _remains(root: Path) -> tuple[list[Path], list[Path]]:
+    """What was replaced, and what was not finished, anywhere below a folder, in one pass."""
+    replaced, unfinished = [], []
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            if name.startswith(REPLACED):
+                replaced.append(Path(folder, name))
+            elif name.startswith(".new-"):
+                unfinished.append(Path(folder, name))
+    return replaced, unfinished
 
 
 @contextlib.contextmanager

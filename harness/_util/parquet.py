@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from harness._util.budget import Budget
 from harness._util.parquet_pages import pages
 
-__all__ = ["read_parquet"]
+__all__ = ["read_columns", "read_parquet"]
 
 _NUMBER = 40  # bytes charged per number: in Arrow, in the frame, and as an object while checked
 _TEXT = 96  # per text, beside its characters
@@ -30,6 +30,24 @@ def read_parquet(
     convert: Callable[[pa.Table], pa.Table] | None = None,
     budget: Budget | None = None,
 ) -> pd.DataFrame:
+    """One Parquet file, or those of its rows for which an expression holds, as pandas has it.
+
+    The arguments and errors are those of ``read_columns``.
+    """
+    table = read_columns(path, rows, convert, budget)
+    try:
+        frame: pd.DataFrame = table.to_pandas()
+    except pa.ArrowException as error:
+        raise ValueError(str(error)) from error
+    return frame
+
+
+def read_columns(
+    path: Path,
+    rows: pc.Expression | None = None,
+    convert: Callable[[pa.Table], pa.Table] | None = None,
+    budget: Budget | None = None,
+) -> pa.Table:
     """One Parquet file, or those of its rows for which an expression holds.
 
     Text is checked to be UTF-8. What pandas left about itself in the file is ignored, so an index
@@ -54,10 +72,9 @@ def read_parquet(
             table = file.read(use_threads=False).replace_schema_metadata()
         table.validate(full=True)
         table = table if convert is None else convert(table)
-        frame: pd.DataFrame = (table if rows is None else table.filter(rows)).to_pandas()
+        return table if rows is None else table.filter(rows)
     except pa.ArrowException as error:  # some kinds are neither OSError nor ValueError
         raise ValueError(str(error)) from error
-    return frame
 
 
 def _charge(path: Path, budget: Budget) -> None:

@@ -71,7 +71,7 @@ class Record:
             StoreError: Naming ``where``, the key, what was expected and what was found.
         """
         try:
-            return _record(cls, table, "")
+            return _record(cls, table)
         except _Unfit as unfit:
             raise StoreError(f"{where}: {unfit}", hint=cls.hint) from unfit
 
@@ -88,8 +88,19 @@ class Record:
 class _Unfit(Exception):
     """A value that is not what its key should hold; the message names the key and both."""
 
-    def __init__(self, place: str, expected: str, found: str) -> None:
+    def __init__(self, expected: str, found: str, place: str = "") -> None:
         super().__init__(f"{place or 'the record'} should be {expected}, found {found}")
+        self._about = expected, found, place
+
+    def inside(self, part: str) -> _Unfit:
+        """The same, seen from one level further out."""
+        expected, found, place = self._about
+        dot = "." if place and not place.startswith("[") else ""
+        return _Unfit(expected, found, f"{part}{dot}{place}")
+
+
+_Reader = Callable[[Any], Any]
+"""From a value of JSON to what a field holds; raises ``_Unfit``."""
 
 
 def _shown(value: object) -> str:
@@ -97,68 +108,107 @@ def _shown(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def _shape(kind: type[Any]) -> tuple[tuple[Field[Any], object], ...]:
-    """Each field but ``more``, with what it should hold."""
+def _shape(kind: type[Any]) -> tuple[tuple[Field[Any], _Reader], ...]:
+    """Each field but ``more``, with what reads it."""
     return _cached_shape(kind)  # type: ignore[arg-type]  # mypy: any class is hashable
 
 
 @functools.cache
-def _cached_shape(kind: type[Any]) -> tuple[tuple[Field[Any], object], ...]:
+def _cached_shape(kind: type[Any]) -> tuple[tuple[Field[Any], _Reader], ...]:
     hints = get_type_hints(kind)
-    return tuple((item, hints[item.name]) for item in fields(kind) if item.name != "more")
+    return tuple(
+        (
+            item,
+            _special(item.metadata["read"])
+            if "read" in item.metadata
+            else _typed(hints[item.name]),
+        )
+        for item in fields(kind)
+        if item.name != "more"
+    )
 
 
-def _record(kind: type[R], table: object, place: str) -> R:
+def _record(kind: type[R], table: object) -> R:
     if not isinstance(table, Mapping):
-        raise _Unfit(place, "a table", _shown(table))
+        raise _Unfit("a table", _shown(table))
     shape, values = _shape(kind), dict[str, Any]()
-    for item, hint in shape:
-        inner = f"{place}.{item.name}".removeprefix(".")
-        if item.name in table:
-            values[item.name] = _value(hint, item, table[item.name], inner)
-        elif item.default is MISSING:
-            raise _Unfit(inner, "there", "no such key")
+    for item, read in shape:
+        try:
+            if item.name in table:
+                values[item.name] = read(table[item.name])
+            elif item.default is MISSING:
+                raise _Unfit("there", "no such key")
+        except _Unfit as unfit:
+            raise unfit.inside(item.name) from unfit
     known = {item.name for item, _ in shape}
     more = {name: value for name, value in table.items() if name not in known}
     return kind(**values, more=more)
 
 
-def _value(hint: object, item: Field[Any], value: object, place: str) -> object:
-    if "read" not in item.metadata:
-        return _typed(hint, value, place)
-    try:
-        return item.metadata["read"](value)
-    except (AttributeError, KeyError, TypeError, ValueError, HarnessError) as error:
-        raise _Unfit(place, "what was once written", _shown(error)) from error
+def _special(make: _Reader) -> _Reader:
+    def read(value: object) -> object:
+        try:
+            return make(value)
+        except (AttributeError, KeyError, TypeError, ValueError, HarnessError) as error:
+            raise _Unfit("what was once written", _shown(error)) from error
+
+    return read
 
 
-def _typed(hint: object, value: object, place: str) -> object:
-    """The value as the hint says it is."""
+def _typed(hint: object) -> _Reader:
+    """What reads values that are as the hint says."""
     origin = get_origin(hint)
     if origin in (Union, UnionType):
-        (some,) = (option for option in get_args(hint) if option is not NoneType)
-        return None if value is None else _typed(some, value, place)
+        (some,) = (_typed(option) for option in get_args(hint) if option is not NoneType)
+        return lambda value: None if value is None else some(value)
     if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise _Unfit(place, "a list", _shown(value))
-        part = get_args(hint)[0]
-        return tuple(_typed(part, inner, f"{place}[{i}]") for i, inner in enumerate(value))
+        return _sequence(_typed(get_args(hint)[0]))
     if origin is not None:
-        return _mapping(get_args(hint)[-1], value, place)
+        return _mapping(get_args(hint)[-1])
     if isinstance(hint, type) and issubclass(hint, Record):
-        return _record(hint, value, place)
+        return functools.partial(_record, hint)
+    return _scalar(hint)
+
+
+def _scalar(hint: object) -> _Reader:
     kinds, expected = _KINDS[hint]
-    if not isinstance(value, kinds) or (isinstance(value, bool) and hint is not bool):
-        raise _Unfit(place, expected, _shown(value))
-    return value
 
-
-def _mapping(kind: object, value: object, place: str) -> object:
-    if not isinstance(value, Mapping):
-        raise _Unfit(place, "a table", _shown(value))
-    if not (isinstance(kind, type) and issubclass(kind, Record)):
+    def read(value: object) -> object:
+        if not isinstance(value, kinds) or (isinstance(value, bool) and hint is not bool):
+            raise _Unfit(expected, _shown(value))
         return value
-    return {name: _record(kind, inner, f"{place}.{name}") for name, inner in value.items()}
+
+    return read
+
+
+def _sequence(part: _Reader) -> _Reader:
+    def read(value: object) -> object:
+        if not isinstance(value, list | tuple):
+            raise _Unfit("a list", _shown(value))
+        return tuple(_inside(part, inner, f"[{i}]") for i, inner in enumerate(value))
+
+    return read
+
+
+def _mapping(kind: object) -> _Reader:
+    is_record = isinstance(kind, type) and issubclass(kind, Record)
+    part = _typed(kind) if is_record else None
+
+    def read(value: object) -> object:
+        if not isinstance(value, Mapping):
+            raise _Unfit("a table", _shown(value))
+        if part is None:
+            return value
+        return {name: _inside(part, inner, name) for name, inner in value.items()}
+
+    return read
+
+
+def _inside(part: _Reader, value: object, place: str) -> object:
+    try:
+        return part(value)
+    except _Unfit as unfit:
+        raise unfit.inside(place) from unfit
 
 
 def _plain(value: Json | Record | tuple[Record, ...] | Mapping[str, Record]) -> Json:

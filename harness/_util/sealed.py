@@ -11,20 +11,21 @@ import io
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeVar
 
 from harness._util import canonical
 from harness._util.atomic import write_atomic
 from harness.errors import StoreError
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 __all__ = ["kept", "kept_array", "read_array", "read_sealed", "seal_file", "sealed"]
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T", bound=np.generic)
+T = TypeVar("T", bound="np.generic")
 
 _MARK = b"\nsha256 "
 _LENGTH = len(_MARK) + 64 + 1
@@ -94,6 +95,7 @@ def kept(path: Path, make: Callable[[], bytes]) -> bytes:
 
 def kept_array(path: Path, compute: Callable[[], NDArray[T]]) -> NDArray[T]:
     """As ``kept``, of an array."""
+    import numpy as np
 
     def make() -> bytes:
         buffer = io.BytesIO()
@@ -114,6 +116,8 @@ def read_array(path: Path) -> NDArray[T]:
 
 
 def _array(content: bytes) -> NDArray[T]:
+    import numpy as np
+
     array: NDArray[T] = np.load(io.BytesIO(content))
     return array
 

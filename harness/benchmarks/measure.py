@@ -45,6 +45,8 @@ class Scale:
         studied: Systems of a study on one GPU.
         study_seeds: Seeds of each.
         study_workers: Numbers of workers that share the GPU.
+        suites: Finished suites in one home.
+        suite_rows: Rows of each.
     """
 
     repeats: int
@@ -62,6 +64,8 @@ class Scale:
     studied: int
     study_seeds: int
     study_workers: tuple[int, ...]
+    suites: int
+    suite_rows: int
 
 
 FULL = Scale(
@@ -80,6 +84,8 @@ FULL = Scale(
     studied=8,
     study_seeds=10,
     study_workers=(2, 4, 8),
+    suites=20,
+    suite_rows=50,
 )
 TINY = Scale(
     repeats=1,
@@ -97,6 +103,8 @@ TINY = Scale(
     studied=1,
     study_seeds=2,
     study_workers=(2,),
+    suites=2,
+    suite_rows=2,
 )
 
 

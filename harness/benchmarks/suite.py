@@ -13,6 +13,7 @@ from harness.benchmarks.scan import selective_scan
 from harness.benchmarks.startup import start_up
 from harness.benchmarks.statistics import all_pairs
 from harness.benchmarks.store import board, commit, export, growth
+from harness.benchmarks.thousands import thousands
 from harness.benchmarks.training import loop_overhead, trimming
 
 __all__ = ["BENCHMARKS", "SEPARATE"]
@@ -27,6 +28,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "mlflow": export,
     "commit": commit,
     "growth": growth,
+    "thousands": thousands,
     "start-up": start_up,
     "selective-scan": selective_scan,
     "asking": asking,

@@ -100,8 +100,8 @@ def _run(
     as_json: JsonFlag = False,
 ) -> None:
     """Run what is missing of a suite, then write its board; stopped, the same command goes on."""
-    from harness.runs.plan import find_suite
     from harness.runs.running import find_executor, kind_of_device
+    from harness.runs.suite_files import find_suite
 
     if as_json and not plan_only:
         raise SpecError("--json goes with --plan", hint="msa board SUITE --json")
@@ -133,14 +133,14 @@ def _run(
 
 def _until(until: str | None, looks: str | None, decide: str | None) -> Until | None:
     """What ``--until``, ``--looks`` and ``--decide`` ask for."""
-    from harness.runs.looks import Until
-
     if until is None:
         if looks is not None or decide is not None:
             raise SpecError("--looks and --decide go with --until decided")
         return None
     if until != "decided":
         raise SpecError(f"--until takes decided; found {until!r}")
+    from harness.runs.looks import Until
+
     try:
         numbers = None if looks is None else tuple(int(part) for part in looks.split(","))
     except ValueError:
@@ -174,8 +174,20 @@ def run_suite(
     """
     import harness
     import leaderboards
+    from harness.runs.finished import Finished
     from harness.runs.store import RunStore
 
+    board = home.boards / f"{suite.name}.md"
+    finished = Finished(
+        suite=suite,
+        home=home,
+        options={"only": sorted(only), "device": device},
+        board=leaderboards.files_of(board),
+    )
+    plain = until is None and executor is None and device == "cpu"
+    if plain and (cells := finished.cells()) is not None:
+        typer.echo(f"0 cells run, {cells} already stored, 0 failed\nboard: {board}")
+        return
     with progress() as shown:
         try:
             report = harness.run(
@@ -200,10 +212,13 @@ def run_suite(
     typer.echo(
         f"{report.done} cells run, {report.present} already stored, {len(report.failed)} failed"
     )
-    board = home.boards / f"{suite.name}.md"
     if report.look is not None:
         typer.echo(_outcome(report.look))
-    typer.echo(f"board: {leaderboards.write(RunStore(home.store), suite.name, board)}")
+    if report.done or report.failed or not finished.board_stands():
+        leaderboards.write(RunStore(home.store), suite.name, board)
+    if not report.failed:
+        finished.keep(report.planned, report.inputs if plain else None)
+    typer.echo(f"board: {board}")
     if report.failed:
         raise RunFailed(
             "failed cells:\n" + "\n".join(f"  {cell}: {why}" for cell, why in report.failed),

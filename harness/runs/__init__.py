@@ -8,7 +8,9 @@ computed from them.
 __all__ = [
     "cell",
     "comparing",
+    "finished",
     "identity",
+    "judged",
     "labels",
     "looks",
     "manifest",
@@ -23,6 +25,7 @@ __all__ = [
     "soundness",
     "store",
     "stored_plan",
+    "suite_files",
     "until",
     "verify",
 ]

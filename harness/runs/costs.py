@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from harness.errors import StoreError
 from harness.runs.manifest import Manifest
-from harness.runs.store import RunStore, StoredRun
+from harness.runs.store import StoredRun
 from harness.runs.stored_plan import PlannedCell
 from harness.spec import Scalar
 
@@ -93,26 +93,23 @@ def cost_of(manifest: Manifest) -> Cost:
     )
 
 
-def work_left(store: RunStore, cells: Iterable[PlannedCell]) -> Left:
+def work_left(seconds: Mapping[str, float], cells: Iterable[PlannedCell]) -> Left:
     """What the missing cells of a stored plan will take if they take as long as their like.
 
     Args:
-        store: Where finished cells are.
-        cells: Of its plan. Those of one row on one corpus are alike.
-
-    A damaged run is missing work like any other.
+        seconds: Key of each sound run -> what it took; a damaged one is missing like any other.
+        cells: Of the plan. Those of one row on one corpus are alike.
     """
     groups: dict[tuple[str, str], set[str]] = defaultdict(set)
     for cell in cells:
         if cell.key is not None:
             groups[cell.corpus, cell.label].add(cell.key)
-    seconds, unpriced = 0.0, 0
+    left, unpriced = 0.0, 0
     for keys in groups.values():
-        runs = (store.get(key) for key in sorted(keys) if key in store)
-        stored = list(known_costs(runs))
+        stored = [seconds[key] for key in sorted(keys) if key in seconds]
         missing = len(keys) - len(stored)
         if missing and stored:
-            seconds += missing * statistics.median(cost.seconds for cost in stored)
+            left += missing * statistics.median(stored)
         elif missing:
             unpriced += missing
-    return Left(seconds, unpriced)
+    return Left(left, unpriced)

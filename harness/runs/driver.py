@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from harness.errors import SpecError
 from harness.runs.earlier import Earlier, carried_over
 from harness.runs.executors import Done, Executor
+from harness.runs.judged import Judged, judging
 from harness.runs.looks import Look
 from harness.runs.plan import Cell, Plan
+from harness.runs.prediction_table import columns_of
 from harness.runs.record import RunRecord
-from harness.runs.soundness import contradictions, damage_of
+from harness.runs.soundness import contradictions
 from harness.runs.store import RunStore
 
 __all__ = ["RunReport", "carry_out", "select_cells"]
@@ -32,6 +34,8 @@ class RunReport:
     """(cell, reason) of each failed cell."""
     look: Look | None = None
     """Of a suite that adds seeds until it is decided, the last look that was done."""
+    inputs: frozenset[tuple[str, str]] = frozenset()
+    """(role, name) of what its cells read besides their corpora."""
 
 
 def carry_out(
@@ -63,7 +67,8 @@ def carry_out(
     for corpus in plan.corpora:
         store.put_truth(corpus)
     chosen = {cell.job.spec.key: cell.job for cell in asked if cell.job}
-    missing = {key: job for key, job in chosen.items() if not _is_sound(store, key)}
+    with judging(store) as judged:
+        missing = {key: job for key, job in chosen.items() if not _is_sound(store, judged, key)}
     on_start(len(missing))
     failed = []
     for done in executor.run(missing.values()):
@@ -82,6 +87,11 @@ def carry_out(
         present=len(chosen) - len(missing),
         done=len(missing) - len(failed),
         failed=tuple(failed),
+        inputs=frozenset(
+            (role, job.names.get(role, ""))
+            for job in chosen.values()
+            for role in {*job.spec.artifacts, *job.names}
+        ),
     )
 
 
@@ -115,11 +125,11 @@ def _tell(earlier: Earlier) -> None:
     )
 
 
-def _is_sound(store: RunStore, key: str) -> bool:
+def _is_sound(store: RunStore, judged: Judged, key: str) -> bool:
     """Whether a run is there and sound; a damaged one is set aside."""
     if key not in store:
         return False
-    damage = damage_of(store, store.get(key))
+    damage = judged.damage_of(store.get(key))
     if damage:
         log.warning("run %s is damaged (%s): set aside, run again", key, "; ".join(damage))
         store.set_aside(key)
@@ -131,7 +141,7 @@ def _flaws(store: RunStore, key: str, record: RunRecord) -> Iterator[str]:
     spec = record.manifest.spec
     if spec.key != key:
         yield f"the worker returned run {spec.key}"
-    yield from contradictions(spec, record.predictions, store.clips(spec.data))
+    yield from contradictions(spec, columns_of(record.predictions), store.clips(spec.data))
 
 
 def _matches(cell: Cell, pattern: str) -> bool:

@@ -15,7 +15,6 @@ from typing import Any
 
 from harness import data
 from harness._util.redaction import redacted
-from harness._util.registry import suggest
 from harness._util.schema import located
 from harness._util.shown import look_alikes, print_alike
 from harness.corruption import obstacle
@@ -35,6 +34,7 @@ from harness.runs.stored_plan import (
     PlannedRow,
     StoredPlan,
 )
+from harness.runs.suite_files import find_suite
 from harness.spec import Entry, Protocol, RunSpec, Scalar, Suite, refine
 from harness.spec.conditions import check_training, grid
 from harness.spec.protocols import protocols
@@ -138,25 +138,6 @@ class Inventory:
 
     def _digest(self, name: str) -> str:
         return find_encoder(name, self.home.cache).digest
-
-
-def find_suite(name: str, home: Home) -> Suite:
-    """The suite in file ``name``, or ``name.toml`` of the suites folder.
-
-    Raises:
-        SpecError: When there is no such file, or it is not a valid suite.
-    """
-    path = Path(name)
-    if path.suffix.lower() != ".toml":
-        path = home.suite_files().get(name, home.suites / f"{name}.toml")
-    if not path.is_file():
-        files = home.suite_files()
-        known = ", ".join(files) or "none"
-        raise SpecError(
-            f"no suite {name!r}{suggest(name, files)} (known: {known})",
-            hint="name one of those, or give a .toml file",
-        )
-    return Suite.load(path)
 
 
 def make_plan(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.spec import PredictionCell
 
-__all__ = ["COLUMNS", "rows_of", "with_variants"]
+__all__ = ["COLUMNS", "columns_of", "misfit", "rows_of", "with_variants"]
 
 COLUMNS = ("id", "split", "condition", "variant", "pred")
 
@@ -19,6 +20,27 @@ def rows_of(split: str, cell: PredictionCell) -> pc.Expression:
         & (pc.field("condition") == cell.condition)
         & (pc.field("variant") == cell.variant)
     )
+
+
+def columns_of(table: pd.DataFrame) -> pa.Table:
+    """A table as Arrow has it."""
+    return pa.Table.from_pandas(table[list(COLUMNS)], preserve_index=False)
+
+
+def misfit(schema: pa.Schema) -> str | None:
+    """Why columns are not those of a table of predictions; None where they are."""
+    for name in COLUMNS:
+        if schema.get_field_index(name) < 0:  # none, or several
+            return f"no {name}"
+    for name in COLUMNS[:-1]:
+        if not _is_text(schema.field(name).type):
+            return f"{name} are no texts"
+    return None if pa.types.is_floating(schema.field("pred").type) else "pred are no numbers"
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return inner in (pa.string(), pa.large_string())
 
 
 def with_variants(table: pa.Table) -> pa.Table:

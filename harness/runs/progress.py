@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from harness._util.canonical import Json
 from harness.home import Home
 from harness.runs.costs import work_left
 from harness.runs.holder import Running, running
-from harness.runs.soundness import damage_of
+from harness.runs.judged import Judged, judging
 from harness.runs.store import RunStore
 
 __all__ = ["SuiteProgress", "status"]
@@ -85,23 +86,29 @@ def status(suite: str | None = None, home: Home | None = None) -> list[SuiteProg
     store = RunStore((home or Home.default()).store)
     names = store.plans() if suite is None else [suite]
     at_work = running(store)
-    return [_progress(store, name, at_work) for name in names]
+    there = store.keys()
+    with judging(store) as judged:
+        return [_progress(judged, there, name, at_work) for name in names]
 
 
-def _progress(store: RunStore, suite: str, at_work: Running | None) -> SuiteProgress:
+def _progress(
+    judged: Judged, there: Set[str], suite: str, at_work: Running | None
+) -> SuiteProgress:
+    store = judged.store
     plan = store.plan(suite)
     keys = plan.keys
-    present = {key for key in keys if key in store}
-    damaged = {key for key in present if damage_of(store, store.get(key))}
-    failed = {key for key in keys - present if store.failure(key) is not None}
-    left = work_left(store, plan.cells)
+    present = {key: store.get(key) for key in keys & there}
+    sound = {key: run for key, run in present.items() if not judged.damage_of(run)}
+    failed = {key for key in keys - present.keys() if store.failure(key) is not None}
+    seconds = {key: judged.seconds_of(run) for key, run in sound.items()}
+    left = work_left(seconds, plan.cells)
     return SuiteProgress(
         suite=suite,
         cells=len(keys),
-        stored=len(present - damaged),
+        stored=len(sound),
         failed=len(failed),
-        damaged=len(damaged),
-        missing=len(keys - present - failed),
+        damaged=len(present) - len(sound),
+        missing=len(keys - present.keys() - failed),
         seconds_left=left.seconds,
         unpriced=left.unpriced,
         driver=at_work if at_work is not None and at_work.suite == suite else None,

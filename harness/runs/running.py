@@ -67,8 +67,9 @@ def run(
         from harness.runs.driver import carry_out
         from harness.runs.executors.local import LocalExecutor
         from harness.runs.holder import announced
-        from harness.runs.plan import find_suite, make_plan
+        from harness.runs.plan import make_plan
         from harness.runs.store import RunStore
+        from harness.runs.suite_files import find_suite
         from harness.runs.until import kept, run_until
 
     if until is not None and (seeds is not None or only):

@@ -8,9 +8,12 @@ and is run again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from harness.errors import SpecError, StoreError
 from harness.runs.labels import difference
@@ -40,12 +43,12 @@ def damage_of(store: RunStore, run: StoredRun) -> tuple[str, ...]:
     try:
         spec = run.spec
         run.history()
-        return tuple(contradictions(spec, run.table(), _clips(store, spec.data)))
+        return tuple(contradictions(spec, run.columns(), _clips(store, spec.data)))
     except StoreError as error:
         return (str(error),)
 
 
-def contradictions(spec: RunSpec, table: pd.DataFrame, clips: Clips | None) -> Iterator[str]:
+def contradictions(spec: RunSpec, table: pa.Table, clips: Clips | None) -> Iterator[str]:
     """Where predictions are not those that a run should have, one sentence each.
 
     Args:
@@ -53,50 +56,91 @@ def contradictions(spec: RunSpec, table: pd.DataFrame, clips: Clips | None) -> I
         table: Its predictions, columns ``id, split, condition, variant, pred``.
         clips: The labelled clips; None where nobody knows them.
     """
-    yield from _misplaced(table)
-    plain = table[table["variant"] == PLAIN]
-    if not np.isfinite(plain["pred"].to_numpy(dtype=np.float64)).all():
+    columns = {name: _Column.of(table[name]) for name in _PLACE}
+    yield from _misplaced(table, columns)
+    plain = columns["variant"].is_(PLAIN)
+    pred = table["pred"].to_numpy()
+    if not np.isfinite(pred[plain]).all():
         yield "predictions.parquet cannot be scored: it holds numbers that are not finite"
     if clips is None:
         return
-    clean = plain[plain["condition"] == COUNTED.condition]
+    clean = plain & columns["condition"].is_(COUNTED.condition)
     for split in _SPLITS:
-        expected, found = clips.get(split, ()), tuple(clean["id"][clean["split"] == split])
-        if found != expected:
-            yield f"it does not fit the {split} labels: {difference(expected, found)}"
+        expected = clips.get(split, ())
+        found = columns["id"].at(clean & columns["split"].is_(split))
+        if not found.equals(pa.array(expected, found.type)):
+            yield f"it does not fit the {split} labels: {difference(expected, found.to_pylist())}"
     if spec.protocol.corruption != "none":
-        yield from _incomplete(plain[plain["split"] == "test"], spec, clips.get("test", ()))
+        yield from _incomplete(columns, plain, spec, clips.get("test", ()))
 
 
-def _misplaced(table: pd.DataFrame) -> Iterator[str]:
+@dataclass(frozen=True)
+class _Column:
+    """A column of text: compared once a value, not once a row."""
+
+    codes: NDArray[np.int64]
+    """(n,) index into the values; -1 where there is none."""
+    values: pa.Array
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray) -> _Column:
+        whole = column.combine_chunks()
+        if isinstance(whole, pa.DictionaryArray):  # its values may repeat
+            whole = whole.dictionary_decode()
+        coded = whole.dictionary_encode()
+        return cls(coded.indices.fill_null(-1).to_numpy().astype(np.int64), coded.dictionary)
+
+    def is_(self, value: str) -> NDArray[np.bool_]:
+        """(n,) where it holds a value."""
+        code: int = self.values.index(value).as_py()
+        found: NDArray[np.bool_] = self.codes == (len(self.values) if code < 0 else code)
+        return found
+
+    def at(self, rows: NDArray[np.bool_]) -> pa.Array:
+        """The values of those rows."""
+        codes = self.codes[rows]
+        return self.values.take(pa.array(codes, mask=codes < 0))
+
+
+def _misplaced(table: pa.Table, columns: Mapping[str, _Column]) -> Iterator[str]:
     """Predictions under what is no condition, and clips with two in one place."""
-    for condition in table["condition"].unique():
+    for condition in columns["condition"].values.to_pylist():
         try:
-            PredictionCell(condition=str(condition))
+            PredictionCell(condition=condition)
         except SpecError as error:
             yield f"predictions.parquet: {error}"
     place = np.zeros(len(table), dtype=np.int64)
-    for name in _PLACE:  # text is compared once a value, not once a row
-        codes, values = pd.factorize(table[name])
-        place = place * (len(values) + 1) + codes
-    twice = np.flatnonzero(pd.Series(place).duplicated())
+    for name, column in columns.items():
+        if (column.codes < 0).any():
+            yield f"predictions.parquet has rows without {name}"
+        place = place * (len(column.values) + 1) + column.codes + 1
+    _, first, counts = np.unique(place, return_index=True, return_counts=True)
+    twice = first[counts > 1]
     if twice.size:
-        first = table.iloc[twice[0]]
+        row = {name: table[name][int(twice.min())].as_py() for name in _PLACE}
         yield (
-            f"predictions.parquet has two predictions of clip {first['id']} under"
-            f" {first['condition']}, {first['variant']}"
+            f"predictions.parquet has two predictions of clip {row['id']} under"
+            f" {row['condition']}, {row['variant']}"
         )
 
 
-def _incomplete(plain: pd.DataFrame, spec: RunSpec, ids: Sequence[str]) -> Iterator[str]:
+def _incomplete(
+    columns: Mapping[str, _Column], plain: NDArray[np.bool_], spec: RunSpec, ids: Sequence[str]
+) -> Iterator[str]:
     """Conditions of the grid under which not all of the test clips are predicted."""
     try:
         wanted = [condition.name for condition in grid(spec.protocol.corruption)]
     except SpecError as error:
         yield str(error)
         return
-    known = pd.Index(ids)
-    found = plain[known.get_indexer(pd.Index(plain["id"])) >= 0]["condition"].value_counts()
+    known = pc.is_in(columns["id"].values, pa.array(ids, columns["id"].values.type)).to_numpy(
+        zero_copy_only=False
+    )
+    rows = plain & columns["split"].is_("test") & np.append(known, False)[columns["id"].codes]
+    conditions = columns["condition"]
+    names = conditions.values.to_pylist()
+    counts = np.bincount(conditions.codes[rows & (conditions.codes >= 0)], minlength=len(names))
+    found = dict(zip(names, counts.tolist(), strict=True))
     lacking = [name for name in wanted if found.get(name, 0) != len(ids)]
     if lacking:
         yield f"it lacks test clips under {len(lacking)} conditions, such as {lacking[0]}"

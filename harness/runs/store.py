@@ -27,30 +27,35 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeVar
 
 from harness._util import canonical, checksums
-from harness._util.atomic import commit_folder, is_plain_name, remove_folder, write_atomic
+from harness._util.atomic import (
+    commit_folder,
+    folders_in,
+    is_plain_name,
+    remove_folder,
+    write_atomic,
+)
 from harness._util.budget import Budget
 from harness._util.canonical import Json
 from harness._util.holding import held
-from harness._util.parquet import read_parquet
 from harness._util.redaction import redacted
-from harness.data.corpus import LABELS, Corpus
 from harness.errors import StoreError
 from harness.runs.manifest import Manifest
-from harness.runs.prediction_table import COLUMNS, rows_of, with_variants
-from harness.runs.record import RunRecord
 from harness.runs.stored_plan import StoredPlan
 from harness.spec import PredictionCell, RunSpec
 from harness.spec.prediction_cell import COUNTED, PLAIN
+
+if TYPE_CHECKING:  # tables are heavy to import, and who counts runs reads none
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from numpy.typing import NDArray
+
+    from harness.data.corpus import Corpus
+    from harness.runs.record import RunRecord
 
 __all__ = ["RunStore", "StoredRun"]
 
@@ -105,6 +110,8 @@ class StoredRun:
     def damage(self) -> tuple[str, ...]:
         """What is wrong with its files, one sentence each; see ``soundness.damage_of`` for all."""
         found = checksums.damage(self.folder, _SEALED)
+        if not found and self.sealed:
+            self._checked.update(dict.fromkeys(self._sums))
         return tuple(found or ([] if self.sealed else self._unreadable()))
 
     @property
@@ -147,21 +154,29 @@ class StoredRun:
 
     def predictions(self, split: str = "test", cell: PredictionCell = COUNTED) -> pd.Series:
         """Clip id -> float64 prediction, in the order of the corpus; none for a cell without."""
+        from harness.runs.prediction_table import rows_of
+
         return self.table(rows_of(split, cell)).set_index("id")["pred"].rename(self.key)
 
     def table(self, rows: pc.Expression | None = None) -> pd.DataFrame:
         """Predictions, columns ``id, split, condition, variant, pred``: all, or some rows."""
-        table = _read_table(self._intact("predictions.parquet"), rows, with_variants)
-        lacking = set(COLUMNS) - set(table)
-        if lacking:
-            raise _damaged(f"predictions.parquet in {self.key}", f"no {sorted(lacking)[0]}")
-        if not pd.api.types.is_float_dtype(table["pred"]):
-            raise _damaged(f"predictions.parquet in {self.key}", "pred are no numbers")
+        table: pd.DataFrame = self.columns(rows).to_pandas()
+        return table
+
+    def columns(self, rows: pc.Expression | None = None) -> pa.Table:
+        """As ``table``, in Arrow's own form."""
+        from harness.runs.prediction_table import misfit, with_variants
+
+        table = _read_columns(self._intact("predictions.parquet"), rows, with_variants)
+        if (text := misfit(table.schema)) is not None:
+            raise _damaged(f"predictions.parquet in {self.key}", text)
         return table
 
     def under(self, split: str = "test") -> pd.DataFrame:
         """(n, C) plain predictions, float64: a row per clip, by id, and a column per condition."""
-        table = self.table((pc.field("split") == split) & (pc.field("variant") == PLAIN))
+        import pyarrow.compute as pc
+
+        table = self.table(_of(split) & (pc.field("variant") == PLAIN))
         try:
             return table.set_index(["id", "condition"])["pred"].unstack("condition")  # noqa: PD010
         except ValueError as error:  # two of one clip under one condition
@@ -174,7 +189,7 @@ class StoredRun:
     def curve(self, split: str) -> NDArray[np.float32] | None:
         """(E, n) predictions after each epoch, None for systems without epochs."""
         path = self._intact(f"curve_{split}.parquet")
-        return _read_table(path).to_numpy(dtype=np.float32).T if path.is_file() else None
+        return _read_table(path).to_numpy(dtype="float32").T if path.is_file() else None
 
     def diagnostics(self, split: str = "test", condition: str = "clean") -> pd.DataFrame | None:
         """Diagnostics of each clip, indexed by id; None when the system gave none.
@@ -184,7 +199,7 @@ class StoredRun:
         path = self._intact("diagnostics.parquet")
         if not path.is_file():
             return None
-        table = _read_table(path, pc.field("split") == split)
+        table = _read_table(path, _of(split))
         if "condition" in table:
             table = table[table.pop("condition") == condition]
         return table.set_index("id").drop(columns="split")
@@ -194,7 +209,7 @@ class StoredRun:
         path = self._intact("diagnostics.parquet")
         if not path.is_file():
             return {}
-        table = _read_table(path, pc.field("split") == split).drop(columns="split")
+        table = _read_table(path, _of(split)).drop(columns="split")
         if "condition" not in table:
             table = table.assign(condition="clean")
         return {
@@ -213,7 +228,7 @@ class StoredRun:
         path = self._intact("answers.parquet")
         if not path.is_file():
             return None
-        table = _read_table(path, pc.field("split") == split)
+        table = _read_table(path, _of(split))
         return table.drop(columns="split").reset_index(drop=True)
 
 
@@ -240,15 +255,21 @@ class RunStore:
 
     # Runs
 
-    def _folder(self, key: str) -> Path:
-        return self.root / "runs" / key[:2] / key
+    def folder(self, key: str) -> Path:
+        """Where the run with this key is, or would be."""
+        return self.root.joinpath("runs", key[:2], key)
 
     def __contains__(self, key: str) -> bool:
-        return self._folder(key).is_dir()
+        return self.folder(key).is_dir()
 
     def __iter__(self) -> Iterator[StoredRun]:
         for folder in sorted(self.root.glob("runs/??/" + "?" * 32)):
             yield StoredRun(folder)
+
+    def keys(self) -> frozenset[str]:
+        """The keys of all committed runs, which costs less than asking for many."""
+        folders = list(self.root.glob("runs/??"))
+        return frozenset(key for folder in folders for key in folders_in(folder))
 
     def get(self, key: str) -> StoredRun:
         """The committed run with this key.
@@ -256,9 +277,10 @@ class RunStore:
         Raises:
             StoreError: When it has not been committed.
         """
-        if key not in self:
+        folder = self.folder(key)
+        if not folder.is_dir():
             raise StoreError(f"run {key} is not in the store", hint="msa run SUITE")
-        return StoredRun(self._folder(key))
+        return StoredRun(folder)
 
     def commit(self, record: RunRecord) -> None:
         """Store a finished run; committing the same key twice is a no-op.
@@ -269,7 +291,7 @@ class RunStore:
         if record.key in self:
             return
         with _refusals(f"run {record.key}"):
-            with commit_folder(self._folder(record.key)) as folder:
+            with commit_folder(self.folder(record.key)) as folder:
                 _write_record(record, folder)
             self._failure(record.key).unlink(missing_ok=True)
 
@@ -283,7 +305,7 @@ class RunStore:
         with _refusals(f"run {key}"):
             place.parent.mkdir(exist_ok=True)
             shutil.rmtree(place, ignore_errors=True)
-            self._folder(key).rename(place)
+            self.folder(key).rename(place)
 
     def discard(self, key: str) -> None:
         """Delete a run; a kill meanwhile leaves it whole or gone. The caller holds the store.
@@ -353,6 +375,17 @@ class RunStore:
             )
         return StoredPlan.of(_without_digest(_read_json(path, dict), path), _damaged_record(path))
 
+    def plan_digest(self, suite: str) -> str:
+        """Of the file of a plan.
+
+        Raises:
+            StoreError: When it cannot be read.
+        """
+        try:
+            return canonical.file_digest(self._plan(suite))
+        except OSError as error:
+            raise _damaged_plan(self._plan(suite), str(error)) from error
+
     def plan_is_sealed(self, suite: str) -> bool:
         """Whether a plan has a digest; those of before there were any have none.
 
@@ -383,6 +416,8 @@ class RunStore:
         sealed = path.is_file() and _labels_format(path) >= _LABELS_FORMAT
         if sealed and _listed(path) == checksums.file_digest(path):
             return
+        from harness.data.corpus import LABELS
+
         columns = ["id", "video", "split", *(name for name in LABELS if name in corpus.clips)]
         with _refusals(f"the labels of {corpus.name}"):
             content = _labels_file(corpus.clips[columns])
@@ -421,11 +456,18 @@ class RunStore:
             }
         return self._clips[data, digest]
 
+    def label_files(self, data: str) -> tuple[Path, Path]:
+        """Where the labels of the corpus ``data`` marks are, and their digest."""
+        path = self._truth(data)
+        return path, _sum_of(path)
+
     def _truth(self, data: str) -> Path:
         return self.root / "truth" / f"{data[:32]}.parquet"
 
 
 def _write_record(record: RunRecord, folder: Path) -> None:
+    from harness.runs.prediction_table import COLUMNS
+
     record.predictions[list(COLUMNS)].to_parquet(
         folder / "predictions.parquet",
         index=False,
@@ -463,6 +505,9 @@ def _listed(path: Path) -> str | None:
 
 def _labels_file(table: pd.DataFrame) -> bytes:
     """A table of labels as Parquet that says its format."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     made = pa.Table.from_pandas(table, preserve_index=False)
     version = {_LABELS_KEY: str(_LABELS_FORMAT).encode()}
     sink = io.BytesIO()
@@ -471,6 +516,9 @@ def _labels_file(table: pd.DataFrame) -> bytes:
 
 
 def _labels_format(path: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         metadata = pq.read_schema(path).metadata or {}
         return int(metadata.get(_LABELS_KEY, b"1"))
@@ -492,7 +540,7 @@ def _without_digest(table: Mapping[str, Json], path: Path) -> dict[str, Json]:
         return content  # of before there were digests
     if listed is None:
         raise _damaged_plan(path, "its digest is missing")
-    if listed != canonical.digest(stamped):
+    if listed != canonical.json_digest(stamped):
         raise _damaged_plan(path, "it is not what was written")
     if stamped["stored_as"] != path.stem:
         raise _damaged_plan(path, f"it is the plan of suite {stamped['stored_as']}")
@@ -542,13 +590,34 @@ def _read_json(path: Path, kind: type[T]) -> T:
     return content
 
 
-def _read_table(
-    path: Path,
-    rows: pc.Expression | None = None,
-    convert: Callable[[pa.Table], pa.Table] | None = None,
-) -> pd.DataFrame:
+def _of(split: str) -> pc.Expression:
+    """What holds for the rows of a split."""
+    import pyarrow.compute as pc
+
+    return pc.field("split") == split
+
+
+def _read_table(path: Path, rows: pc.Expression | None = None) -> pd.DataFrame:
+    from harness._util.parquet import read_parquet
+
+    with _unreadable(path):
+        return read_parquet(path, rows)
+
+
+def _read_columns(
+    path: Path, rows: pc.Expression | None, convert: Callable[[pa.Table], pa.Table]
+) -> pa.Table:
+    from harness._util.parquet import read_columns
+
+    with _unreadable(path):
+        return read_columns(path, rows, convert)
+
+
+@contextlib.contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
+    """What is wrong with a table that is read inside the block becomes a store error."""
     try:
-        return read_parquet(path, rows, convert)
+        yield
     except (OSError, ValueError) as error:
         raise StoreError(
             f"damaged table {path.name} in {path.parent.name}: {error}",

@@ -17,7 +17,7 @@ from harness.data.datasets import datasets
 from harness.data.store import CorpusStore, fingerprint
 from harness.errors import DataError, HarnessError, StoreError
 from harness.home import Home
-from harness.runs.soundness import damage_of
+from harness.runs.judged import judging
 from harness.runs.store import RunStore, StoredRun
 from harness.submissions import StoredSubmission, SubmissionStore
 
@@ -61,11 +61,12 @@ def verify(home: Home, *, corpora: bool = False) -> Iterator[StoreFinding]:
     store = RunStore(home.store)
     checksums.forget()
     tables = {path.stem for path in _files(store, "truth/*.parquet")}
-    for run in store:
-        yield StoreFinding(
-            kind="run", name=run.key, damage=damage_of(store, run), sealed=run.sealed
-        )
-        tables |= {data[:32] for data in [_data_of(run)] if data is not None}
+    with judging(store) as judged:
+        for run in store:
+            yield StoreFinding(
+                kind="run", name=run.key, damage=judged.judge(run), sealed=run.sealed
+            )
+            tables |= {data[:32] for data in [_data_of(run)] if data is not None}
     for name in sorted(tables):
         yield _of_labels(store, name)
     for name in store.plans():

@@ -35,7 +35,8 @@ _FEW = 64  # videos up to which their mean squares are drawn pair by pair
 _NEAR = 1.5  # standard errors
 _NOTHING = 1e-24  # a variance below it is what summing in another order leaves
 _TIED = 1e-9  # p-values that differ by less are equal: sums in another order
-_BLOCK = 2**21  # pairs times draws in memory at once
+_BLOCK = 2**21  # pairs times draws that one generator draws: another number draws others
+_SLICE = 2**17  # pairs times draws in memory at once: arrays that stay in a processor's cache
 
 
 @functools.cache
@@ -108,6 +109,42 @@ class _Drawn:
     gap: Values = field(repr=False)
     total: Values = field(repr=False)
     squares: Values = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _DrawnRuns:
+    """What is drawn of the runs of M systems.
+
+    Args:
+        values: (D, M) of the systems.
+        own: (D, M) mean squares.
+        squares: (D, M) the same squared over degrees of freedom, summed.
+        two: Of two seeds: (D,) mean square, place of the system, part.
+    """
+
+    values: Values = field(repr=False)
+    own: Values = field(repr=False)
+    squares: Values = field(repr=False)
+    two: Sequence[tuple[Values, int, RunPart]] = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _DrawnVideos:
+    """What is drawn of a test set: for all pairs alike, or by slices from ``generator``.
+
+    Args:
+        influence: (M, V + M), from ``_Videos.mixed``.
+        short: (P,) likewise.
+        noise: (D, M) of the systems.
+        factor: (D, 1) of all mean squares; None where they are drawn pair by pair.
+        generator: What draws those.
+    """
+
+    influence: Values = field(repr=False)
+    short: Values = field(repr=False)
+    noise: Values = field(repr=False)
+    factor: Values | None = field(repr=False)
+    generator: np.random.Generator = field(repr=False)
 
 
 class Joint:
@@ -208,13 +245,25 @@ class Joint:
         """Blocks of (d, P) differences and their p-values among equal systems."""
         step = max(1, _BLOCK // max(1, self.pairs.i.size))
         for start in range(0, draws, step):
-            drawn = self._draw(min(step, draws - start), start)
-            yield drawn.gap, _p_values(drawn, self.rests)
+            for drawn in self._draw(min(step, draws - start), start):
+                yield drawn.gap, _p_values(drawn, self.rests)
 
-    def _draw(self, draws: int, start: int) -> _Drawn:
+    def _draw(self, draws: int, start: int) -> Iterator[_Drawn]:
+        """What one block of generators draws, a slice at a time.
+
+        A generator fills rows one after the other, so that how they are sliced changes none.
+        """
+        runs = self._draw_runs(draws, start)
+        tests = [self._draw_videos(test, draws, start) for test in self._videos]
+        step = max(1, _SLICE // max(1, self.pairs.i.size))
+        for first in range(0, draws, step):
+            rows = slice(first, min(first + step, draws))
+            yield self._between_pairs(runs, tests, rows)
+
+    def _draw_runs(self, draws: int, start: int) -> _DrawnRuns:
         values = np.zeros((draws, self._values.size))  # (d, M)
         own, own_squares = np.zeros_like(values), np.zeros_like(values)
-        seen: list[tuple[Values, int, RunPart]] = []
+        two: list[tuple[Values, int, RunPart]] = []
         for place, runs in enumerate(self._runs):
             for name, part in runs.items():
                 if not part.deviation.size:
@@ -226,25 +275,41 @@ class Joint:
                 anew = square * generator.chisquare(part.degrees, draws) / part.degrees
                 own[:, place] += anew
                 own_squares[:, place] += anew**2 / part.degrees
-                seen.append((anew, place, part))
+                if part.least:
+                    two.append((anew, place, part))
+        return _DrawnRuns(values, own, own_squares, two)
+
+    def _between_pairs(
+        self, runs: _DrawnRuns, tests: Sequence[_DrawnVideos], rows: slice
+    ) -> _Drawn:
+        """What the differences of the systems show in a slice of a block."""
+        values, own, own_squares = runs.values[rows], runs.own[rows], runs.squares[rows]
         i, j = self.pairs.i, self.pairs.j
         gap, total = values[:, i] - values[:, j], own[:, i] + own[:, j]  # (d, P)
         squares = own_squares[:, i] + own_squares[:, j]
-        for test, between in zip(self._videos, self._squares, strict=True):
-            generator = self._generator("videos", test.name, start)
-            influence, short = test.mixed(self.pairs)
-            noise = _normal((draws,), influence, generator)  # (d, M)
-            gap += (noise[:, i] - noise[:, j]) * np.sqrt(short)
-            if test.influence.shape[1] > _FEW:  # their mean squares hardly vary, and alike
-                anew = between * generator.chisquare(test.degrees, (draws, 1)) / test.degrees
+        for test, drawn, between in zip(self._videos, tests, self._squares, strict=True):
+            noise = drawn.noise[rows]
+            gap += (noise[:, i] - noise[:, j]) * np.sqrt(drawn.short)
+            if drawn.factor is not None:
+                anew = between * drawn.factor[rows] / test.degrees
             else:
-                anew = short * self._squares_anew(influence, test.degrees, draws, generator)
+                anew = drawn.short * self._squares_anew(
+                    drawn.influence, test.degrees, len(noise), drawn.generator
+                )
             total += anew
             squares += anew**2 / test.degrees
-        for drawn, place, part in seen:
-            self._count_at_least(drawn, place, part, total, squares)
+        for square, place, part in runs.two:
+            self._count_at_least(square[rows], place, part, total, squares)
         gap[gap**2 <= _NOTHING] = 0.0  # equal systems, summed in another order
         return _Drawn(gap, total, squares)
+
+    def _draw_videos(self, test: _Videos, draws: int, start: int) -> _DrawnVideos:
+        generator = self._generator("videos", test.name, start)
+        influence, short = test.mixed(self.pairs)
+        noise = _normal((draws,), influence, generator)
+        alike = test.influence.shape[1] > _FEW  # their mean squares hardly vary
+        factor = generator.chisquare(test.degrees, (draws, 1)) if alike else None
+        return _DrawnVideos(influence, short, noise, factor, generator)
 
     def _generator(self, kind: str, name: str, start: int) -> np.random.Generator:
         return np.random.default_rng(derive(self._seed, kind, name.replace("\x1f", " "), start))

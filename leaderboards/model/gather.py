@@ -18,9 +18,9 @@ from harness.data.datasets import datasets
 from harness.data.split_labels import SplitLabels
 from harness.errors import StoreError
 from harness.metrics import metrics
+from harness.runs.judged import Judged, judging
 from harness.runs.labels import predictions_of, predictions_under, scores_of, stored_labels
 from harness.runs.looks import look_of
-from harness.runs.soundness import damage_of
 from harness.runs.store import RunStore, StoredRun
 from harness.spec import PredictionCell
 from harness.spec.conditions import grid
@@ -47,7 +47,8 @@ def gather(store: RunStore, suite: str) -> Board:
     look = None if planned.until is None else look_of(planned.until)
     alpha = ALPHA if look is None else look.level
     try:
-        grids = tuple(_grid(store, plan, corpus, alpha) for corpus in plan["corpora"])
+        with judging(store) as judged:
+            grids = tuple(_grid(judged, plan, corpus, alpha) for corpus in plan["corpora"])
         return Board(
             suite=suite,
             title=plan["title"],
@@ -64,7 +65,8 @@ def gather(store: RunStore, suite: str) -> Board:
         ) from error
 
 
-def _grid(store: RunStore, plan: _Record, record: _Record, alpha: float) -> Grid:
+def _grid(judged: Judged, plan: _Record, record: _Record, alpha: float) -> Grid:
+    store = judged.store
     corpus = CorpusFacts(
         name=record["name"],
         data=record["data"],
@@ -87,7 +89,7 @@ def _grid(store: RunStore, plan: _Record, record: _Record, alpha: float) -> Grid
         truth=truth,
         rows=(
             *(
-                _row(store, truth, row, cells[row["label"]], present)
+                _row(judged, truth, row, cells[row["label"]], present)
                 for row in plan["rows"]
                 if row["label"] in cells
             ),
@@ -115,9 +117,9 @@ def _reader(
 
 
 def _row(
-    store: RunStore, truth: SplitLabels, record: _Record, cells: list[_Record], present: set[str]
+    judged: Judged, truth: SplitLabels, record: _Record, cells: list[_Record], present: set[str]
 ) -> Row:
-    outcomes = [_outcome(store, truth, cell) for cell in cells]
+    outcomes = [_outcome(judged, truth, cell) for cell in cells]
     runs = tuple(outcome for outcome in outcomes if isinstance(outcome, Run))
     return Row(
         label=record["label"],
@@ -150,13 +152,13 @@ def _of_another_source(cells: list[_Record], runs: tuple[Run, ...]) -> Iterator[
         yield f"{count} of {len(runs)} runs are of an earlier source of the code"
 
 
-def _outcome(store: RunStore, truth: SplitLabels, cell: _Record) -> Run | MissingRun:
+def _outcome(judged: Judged, truth: SplitLabels, cell: _Record) -> Run | MissingRun:
     """The run in a cell, scored, or why there is none; a damaged one is never scored."""
-    if cell["key"] is None or cell["key"] not in store:
-        return _missing(store, cell)
-    stored = store.get(cell["key"])
+    if cell["key"] is None or cell["key"] not in judged.store:
+        return _missing(judged.store, cell)
+    stored = judged.store.get(cell["key"])
     try:
-        damage = damage_of(store, stored)
+        damage = judged.damage_of(stored, read=True)
         if not damage:
             return _run(truth, stored, cell["seed"])
         reason = f"run {stored.key}: {'; '.join(damage)}"
@@ -164,6 +166,7 @@ def _outcome(store: RunStore, truth: SplitLabels, cell: _Record) -> Run | Missin
         reason = str(error)
     except KeyError as error:
         reason = f"manifest.json lacks {error}"
+    judged.forget(stored.key)
     return MissingRun(seed=cell["seed"], state="damaged", reason=reason)
 
 

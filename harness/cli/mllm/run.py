@@ -52,7 +52,7 @@ def _run(
     as_json: JsonFlag = False,
 ) -> None:
     """As msa run, with the server and the recordings of the suite's language models given."""
-    from harness.runs.plan import find_suite
+    from harness.runs.suite_files import find_suite
 
     if as_json and not plan_only:
         raise SpecError("--json goes with --plan", hint="msa board SUITE --json")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from harness.stats import joint
 from harness.stats.estimate import Estimate, RunPart, VideoPart, estimate
 from harness.stats.joint import Joint
 
@@ -123,6 +124,24 @@ def test_what_is_drawn_repeats() -> None:
     other = Joint(estimates, seed=8).family(300)
     assert (first.adjusted == again.adjusted).all()
     assert (first.adjusted != other.adjusted).any()
+
+
+@pytest.mark.parametrize("videos", [20, 90])
+def test_slices_change_no_number(videos: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, estimates = np.random.default_rng(videos), []
+    for system in range(5):
+        x = rng.normal(system / 20, 1.0, (3, videos))
+        estimates.append(
+            estimate(x.mean(1), x, np.full(videos, 4.0), runs=f"s{system}", videos="test")
+        )
+    found = []
+    for size in (1, 70, 2**30):  # one draw at a time, seven, all
+        monkeypatch.setattr(joint, "_SLICE", size)
+        found.append(Joint(estimates, seed=3).family(200))
+    for family in found[1:]:
+        assert (family.adjusted == found[0].adjusted).all()
+        assert (family.not_lowest == found[0].not_lowest).all()
+        assert (family.not_highest == found[0].not_highest).all()
 
 
 def test_estimates_of_the_same_runs_are_not_subtracted() -> None:

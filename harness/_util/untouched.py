@@ -1,0 +1,69 @@
+"""Whether files may have changed, told from their entries: names, sizes, times and inodes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from pathlib import Path
+
+__all__ = ["mark_of"]
+
+_SETTLED = 2 * 10**9  # ns; two writes within a tick of the file system's clock look like one
+_COMPILED = "__pycache__"
+
+
+def mark_of(*places: Path, since: int | None = None) -> str | None:
+    """What stays equal while nobody writes to some files, nor anywhere below some folders.
+
+    A place where nothing is has a mark too. Links are followed. What a disk changes without a write
+    is not seen.
+
+    Args:
+        places: Files and folders.
+        since: When they were read, nanoseconds since the epoch; None for now.
+
+    Returns:
+        32 hexadecimal digits; None where that is not to be relied on: something was written since
+        or just before, or cannot be looked at.
+    """
+    seen = _Seen()
+    try:
+        for number, place in enumerate(places):
+            seen.look(place, str(number))
+    except OSError:
+        return None
+    if seen.latest > (time.time_ns() if since is None else since) - _SETTLED:
+        return None
+    return hashlib.blake2b(repr(sorted(seen.files)).encode(), digest_size=16).hexdigest()
+
+
+class _Seen:
+    def __init__(self) -> None:
+        self.files: list[tuple[str, int, int, int, int]] = []
+        self.latest = 0
+        self._folders: set[tuple[int, int]] = set()
+
+    def look(self, place: Path | os.DirEntry[str], name: str) -> None:
+        """Note a file, or everything below a folder, once."""
+        try:
+            at = place.stat()
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(at.st_mode):
+            self._look_into(place, name, (at.st_dev, at.st_ino))
+            return
+        self.latest = max(self.latest, at.st_mtime_ns, at.st_ctime_ns)
+        self.files.append((name, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
+
+    def _look_into(
+        self, folder: Path | os.DirEntry[str], name: str, identity: tuple[int, int]
+    ) -> None:
+        if identity in self._folders:  # by a link, or a loop of them
+            return
+        self._folders.add(identity)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name != _COMPILED:
+                    self.look(entry, f"{name}/{entry.name}")
