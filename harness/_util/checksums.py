@@ -17,7 +17,17 @@ from pathlib import Path
 
 from harness._util import canonical
 
-__all__ = ["SUMS", "damage", "file_digest", "forget", "lost", "read_sums", "seal", "wrong"]
+__all__ = [
+    "SUMS",
+    "damage",
+    "file_digest",
+    "forget",
+    "listing",
+    "lost",
+    "read_sums",
+    "seal",
+    "wrong",
+]
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\0]+)")
@@ -70,8 +80,13 @@ def lost(folder: Path, since: int) -> str | None:
 
 def seal(folder: Path) -> None:
     """List the digests of every file of a folder, as its last file."""
+    (folder / SUMS).write_text(listing(folder), "utf-8")
+
+
+def listing(folder: Path) -> str:
+    """The digests of every file that a folder has now, a line each."""
     lines = [f"{canonical.file_digest(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
-    (folder / SUMS).write_text("".join(lines), "utf-8")
+    return "".join(lines)
 
 
 def read_sums(folder: Path) -> dict[str, str]:

@@ -1,25 +1,40 @@
 """Files that carry the digest of their content, so that a damaged one is never taken for another.
 
 The last line of such a file is ``sha256 <64 hexadecimal digits>``, of all bytes before it. Readers
-that stop at the end of their content, as ``numpy.load`` does, read it as it is.
+that stop at the end of their content, as ``numpy.load`` does, read it as it is. A JSON object has
+its digest under a key of its own, a folder of a cache a list of those of its files.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import logging
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness._util import canonical
-from harness._util.atomic import write_atomic
+from harness._util import canonical, checksums
+from harness._util.atomic import commit_folder, write_atomic
+from harness._util.canonical import Json
+from harness._util.known_digests import KnownDigests
 
-__all__ = ["kept", "kept_array", "read_array", "read_sealed", "seal_file", "sealed"]
+__all__ = [
+    "kept",
+    "kept_array",
+    "kept_folder",
+    "read_array",
+    "read_sealed",
+    "seal_file",
+    "sealed",
+    "stamped",
+    "unstamped",
+]
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +42,7 @@ T = TypeVar("T", bound=np.generic)
 
 _MARK = b"\nsha256 "
 _LENGTH = len(_MARK) + 64 + 1
+_STAMP = "digest"
 
 
 def sealed(content: bytes) -> bytes:
@@ -63,6 +79,24 @@ def read_sealed(path: Path) -> bytes:
     )
 
 
+def stamped(table: Mapping[str, Json]) -> dict[str, Json]:
+    """A JSON object with the digest of all of it."""
+    return {**table, _STAMP: canonical.digest(table)}
+
+
+def unstamped(table: Mapping[str, Json]) -> dict[str, Json]:
+    """A JSON object without its digest; one of before there were any is as it is.
+
+    Raises:
+        ValueError: When it is not what was stamped.
+    """
+    content = dict(table)
+    listed = content.pop(_STAMP, None)
+    if listed is not None and listed != canonical.digest(content):
+        raise ValueError("its content is not what was written")
+    return content
+
+
 def kept(path: Path, make: Callable[[], bytes]) -> bytes:
     """The content of a file of a cache; made and written there when it is not there, or damaged.
 
@@ -91,6 +125,42 @@ def kept_array(path: Path, compute: Callable[[], NDArray[T]]) -> NDArray[T]:
         return buffer.getvalue()
 
     return _array(kept(path, make))
+
+
+def kept_folder(path: Path, fill: Callable[[Path], None]) -> Path:
+    """A folder of a cache; filled when it is not there, or when a file of it is damaged.
+
+    A folder of before there were lists of digests gets one.
+
+    Args:
+        path: Its name says what it should hold.
+        fill: Writes its files into an empty folder.
+    """
+    if path.is_dir():
+        wrong = _damage_of_folder(path)
+        if not wrong:
+            return path
+        place = f"{path.parent.name}/{path.name}"
+        log.warning("%s in the cache is damaged and made again: %s", place, wrong)
+        shutil.rmtree(path)
+    with commit_folder(path) as staging:
+        fill(staging)
+        checksums.seal(staging)
+    return path
+
+
+def _damage_of_folder(folder: Path) -> str:
+    """What is wrong with a kept folder; nothing where nobody can know."""
+    try:
+        sums = checksums.read_sums(folder)
+    except (OSError, ValueError) as error:
+        return str(error)
+    if not sums:
+        with contextlib.suppress(OSError):  # a read-only home is trusted anew each time
+            write_atomic(folder / checksums.SUMS, checksums.listing(folder))
+        return ""
+    known = KnownDigests(folder.parent / ".checked.json")
+    return "; ".join(known.differing({folder / name: sums[name] for name in sums}).values())
 
 
 def read_array(path: Path) -> NDArray[T]:

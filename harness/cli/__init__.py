@@ -6,8 +6,11 @@ One module per group of commands, which imports what it needs inside the command
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +39,7 @@ from harness.cli import (
     submit,
     verify,
 )
-from harness.errors import HarnessError
+from harness.errors import HarnessError, StoreError
 from harness.home import Home
 
 __all__ = ["app", "main"]
@@ -83,10 +86,30 @@ def _options(
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
 
 
+_REFUSALS = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
+)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """What a disk refuses (full, read-only, broken) is no fault of this program."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        where = "" if error.filename is None else f" {error.filename}"
+        raise StoreError(
+            f"a file{where} cannot be read or written: {error.strerror}",
+            hint="free some space or fix the permissions; the same command continues",
+        ) from error
+
+
 def main() -> None:
     """Run the command line; a deliberate error becomes one line and an exit code."""
     try:
-        with explained():
+        with explained(), _refusals():
             app()
     except HarnessError as error:
         if "--debug" in sys.argv:

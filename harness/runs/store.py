@@ -7,7 +7,8 @@ with diagnostics of each clip, and ``answers.parquet`` of zero-shot models.
 be recomputed from the store alone.
 ``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed.
 
-Each run folder, and each label table, lists the SHA-256 of its files, and a plan holds its own.
+Each run folder, and each label table, lists the SHA-256 of its files; a plan and the record of a
+failure hold their own.
 What was damaged since is never read, and a digest that is missing is damage. A damaged run is moved
 to ``damaged/`` before it is run again. Whether a run is sound beyond its files is said by
 ``harness.runs.soundness``.
@@ -41,6 +42,7 @@ from harness._util.atomic import commit_folder, is_plain_name, write_atomic
 from harness._util.canonical import Json
 from harness._util.holding import held
 from harness._util.parquet import read_parquet
+from harness._util.sealed import stamped, unstamped
 from harness.data.corpus import LABELS, Corpus
 from harness.errors import StoreError
 from harness.runs.manifest import Manifest
@@ -295,14 +297,25 @@ class RunStore:
             StoreError: When the disk refuses.
         """
         with _refusals(f"the failure of run {key}"):
-            write_atomic(self._failure(key), canonical.dumps({"key": key, "reason": reason}))
+            content = canonical.dumps(stamped({"key": key, "reason": reason}))
+            write_atomic(self._failure(key), content)
 
     def failure(self, key: str) -> str | None:
-        """Why the cell failed last time, None when it did not."""
+        """Why the cell failed last time, None when it did not.
+
+        Raises:
+            StoreError: When the record of it is damaged.
+        """
         path = self._failure(key)
         if key in self or not path.is_file():  # a kill may part a commit from its forgetting
             return None
-        return str(_read_json(path, dict).get("reason"))
+        try:
+            found = unstamped(_read_json(path, dict))
+        except ValueError as error:
+            raise _damaged_failure(path, str(error)) from error
+        if found.get("key") != key:
+            raise _damaged_failure(path, f"it is of run {found.get('key')}")
+        return str(found.get("reason"))
 
     # Plans
 
@@ -478,6 +491,10 @@ def _without_digest(table: Mapping[str, Json], path: Path) -> dict[str, Json]:
 
 def _damaged_plan(path: Path, why: str) -> StoreError:
     return StoreError(f"{_damaged_record(path)}: {why}", hint=f"msa run {path.stem}")
+
+
+def _damaged_failure(path: Path, why: str) -> StoreError:
+    return StoreError(f"{_damaged_record(path)}: {why}", hint=_AGAIN)
 
 
 def _damaged_labels(path: Path, why: str) -> StoreError:

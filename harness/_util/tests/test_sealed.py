@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness._util.sealed import kept, kept_array, read_array, read_sealed, seal_file, sealed
+from harness._util import canonical, checksums
+from harness._util.sealed import (
+    kept,
+    kept_array,
+    kept_folder,
+    read_array,
+    read_sealed,
+    seal_file,
+    sealed,
+    stamped,
+    unstamped,
+)
 
 CONTENT = {"nothing": b"", "a line": b"text\n", "bytes": bytes(range(256)) * 40}
 
@@ -77,3 +89,51 @@ def test_a_file_of_an_earlier_version_is_made_again(tmp_path: Path, caplog) -> N
     assert kept(path, lambda: b"new") == b"new"
     assert read_sealed(path) == b"new"
     assert "earlier version" in caplog.text
+
+
+def test_a_stamped_object_is_read_as_it_was_or_not_at_all() -> None:
+    table = {"key": "a", "values": [1, 2.5, None], "reason": "loss became nan"}
+    whole = canonical.dumps(stamped(table)).encode()
+    assert unstamped(json.loads(whole)) == table
+    assert unstamped(table) == table, "of before there were digests"
+    for place in range(len(whole)):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 1 << place % 8
+        try:
+            found = unstamped(json.loads(spoilt))
+        except ValueError:
+            continue
+        assert {name: found[name] for name in table} == table
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"other")])
+@pytest.mark.parametrize("name", ["weights", "config", checksums.SUMS])
+def test_a_kept_folder_is_filled_again_where_a_file_is_damaged(
+    tmp_path: Path, caplog, name: str, spoil
+) -> None:
+    filled: list[Path] = []
+
+    def fill(folder: Path) -> None:
+        filled.append(folder)
+        (folder / "weights").write_bytes(b"1234")
+        (folder / "config").write_text("{}")
+
+    place = tmp_path / "encoders" / "small"
+    for _ in range(2):
+        assert kept_folder(place, fill) == place
+    assert len(filled) == 1
+    spoil(place / name)
+    kept_folder(place, fill)
+    assert (place / "weights").read_bytes() == b"1234"
+    assert (place / "config").read_text() == "{}"
+    if name != checksums.SUMS:
+        assert len(filled) == 2
+        assert "encoders/small in the cache is damaged and made again" in caplog.text
+
+
+def test_a_kept_folder_of_before_there_were_digests_gets_them(tmp_path: Path) -> None:
+    place = tmp_path / "small"
+    place.mkdir()
+    (place / "weights").write_bytes(b"1234")
+    kept_folder(place, lambda folder: pytest.fail("it is here"))
+    assert set(checksums.read_sums(place)) == {"weights"}

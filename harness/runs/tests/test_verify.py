@@ -234,6 +234,21 @@ def test_damaged_plans_and_failures_are_found(home: Home, store: RunStore) -> No
     assert [name.split()[0] for name in damaged(home)] == ["plan", "failure"]
 
 
+def test_a_reason_that_was_changed_is_found_and_shown_on_no_board(
+    home: Home, store: RunStore
+) -> None:
+    record = next(store.root.glob("failures/*.json"))
+    whole = record.read_text()
+    record.write_text(whole.replace("diverged", "divorced"))
+    assert list(damaged(home)) == [f"failure {record.stem}"]
+    with pytest.raises(StoreError, match=record.name):
+        leaderboards.render(store, "small")
+    record.write_text(whole.replace(record.stem, "0" * 32))
+    assert list(damaged(home)) == [f"failure {record.stem}"]
+    record.write_text(json.dumps({"key": record.stem, "reason": "diverged"}))
+    assert not damaged(home), "of before there were digests"
+
+
 def test_a_corpus_with_other_content_than_its_fingerprint_is_found(home: Home) -> None:
     from harness import data
 
