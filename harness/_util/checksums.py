@@ -99,7 +99,8 @@ def read_sums(folder: Path) -> dict[str, str]:
     path = folder / SUMS
     if not path.exists():
         return {}
-    found = [_LINE.fullmatch(line) for line in path.read_text("utf-8").splitlines()]
+    text = path.read_text("utf-8", errors="replace")
+    found = [_LINE.fullmatch(line) for line in text.splitlines()]
     sums = {line[2]: line[1] for line in found if line is not None}
     if len(sums) < len(found) or not sums:
         raise ValueError(f"{SUMS} is damaged")

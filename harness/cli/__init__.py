@@ -29,6 +29,7 @@ from harness.cli import (
     lint,
     lists,
     mllm,
+    publish,
     replay,
     reproduce,
     run,
@@ -54,7 +55,7 @@ app = typer.Typer(
 )
 for group in (
     *(run, status, lists, card, data, score, compare, boards, reproduce, study),
-    *(extract, submit, fuse, mllm, lint, schema, verify, replay, export, doctor),
+    *(extract, submit, fuse, mllm, lint, schema, verify, publish, replay, export, doctor),
 ):
     group.register(app)
 

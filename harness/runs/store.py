@@ -52,7 +52,7 @@ from harness.runs.stored_plan import StoredPlan
 from harness.spec import PredictionCell, RunSpec
 from harness.spec.prediction_cell import COUNTED, PLAIN
 
-__all__ = ["RunStore", "StoredRun"]
+__all__ = ["RunStore", "StoredRun", "labels_of"]
 
 FORMAT = 2  # 1: predictions had one column for condition and variant; some runs had no digests
 _SEALED = 2
@@ -271,7 +271,7 @@ class RunStore:
         with _refusals(f"run {record.key}"):
             with commit_folder(self._folder(record.key)) as folder:
                 _write_record(record, folder)
-            self._failure(record.key).unlink(missing_ok=True)
+            self.failure_file(record.key).unlink(missing_ok=True)
 
     def set_aside(self, key: str) -> None:
         """Move a damaged run to ``damaged/``, so that it is run again.
@@ -287,7 +287,8 @@ class RunStore:
 
     # Failures
 
-    def _failure(self, key: str) -> Path:
+    def failure_file(self, key: str) -> Path:
+        """Where the reason of a failed cell is, if it failed."""
         return self.root / "failures" / f"{key}.json"
 
     def fail(self, key: str, reason: str) -> None:
@@ -298,7 +299,7 @@ class RunStore:
         """
         with _refusals(f"the failure of run {key}"):
             content = canonical.dumps(stamped({"key": key, "reason": reason}))
-            write_atomic(self._failure(key), content)
+            write_atomic(self.failure_file(key), content)
 
     def failure(self, key: str) -> str | None:
         """Why the cell failed last time, None when it did not.
@@ -306,7 +307,7 @@ class RunStore:
         Raises:
             StoreError: When the record of it is damaged.
         """
-        path = self._failure(key)
+        path = self.failure_file(key)
         if key in self or not path.is_file():  # a kill may part a commit from its forgetting
             return None
         try:
@@ -327,7 +328,7 @@ class RunStore:
         """
         with _refusals(f"the plan of suite {suite!r}"):
             content = canonical.dumps(_with_digest(plan.json(), suite), indent=1)
-            write_atomic(self._plan(suite), content)
+            write_atomic(self.plan_file(suite), content)
 
     def plan(self, suite: str) -> StoredPlan:
         """What a suite consists of, as last planned.
@@ -335,7 +336,7 @@ class RunStore:
         Raises:
             StoreError: When the suite was never planned here, or its plan is damaged.
         """
-        path = self._plan(suite)
+        path = self.plan_file(suite)
         if not path.is_file():
             known = ", ".join(self.plans()) or "none"
             raise StoreError(
@@ -350,13 +351,18 @@ class RunStore:
         Raises:
             StoreError: When it cannot be read.
         """
-        return "digest" in _read_json(self._plan(suite), dict)
+        return "digest" in _read_json(self.plan_file(suite), dict)
 
     def plans(self) -> list[str]:
         """Suites planned here, sorted."""
         return sorted(path.stem for path in self.root.glob("plans/*.json"))
 
-    def _plan(self, suite: str) -> Path:
+    def plan_file(self, suite: str) -> Path:
+        """Where the plan of a suite is, if it was planned.
+
+        Raises:
+            StoreError: When the name is no plain file name.
+        """
         if not is_plain_name(suite):
             raise StoreError(f"a suite's name is a plain file name, found {suite!r}")
         return self.root / "plans" / f"{suite}.json"
@@ -373,9 +379,21 @@ class RunStore:
         sealed = path.is_file() and _labels_format(path) >= _LABELS_FORMAT
         if sealed and _listed(path) == checksums.file_digest(path):
             return
-        columns = ["id", "video", "split", *(name for name in LABELS if name in corpus.clips)]
-        with _refusals(f"the labels of {corpus.name}"):
-            content = _labels_file(corpus.clips[columns])
+        self.keep_truth(corpus.fingerprint, labels_of(corpus))
+
+    def keep_truth(self, data: str, table: pd.DataFrame) -> None:
+        """Keep a table of labels for the corpus that ``data`` marks.
+
+        Args:
+            data: Fingerprint of the corpus.
+            table: As ``labels_of`` gives it.
+
+        Raises:
+            StoreError: When the disk refuses.
+        """
+        path = self._truth(data)
+        with _refusals(f"the labels for data {data[:12]}"):
+            content = _labels_file(table)
             # the digest first: a kill between the two leaves no table without one
             write_atomic(_sum_of(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
             write_atomic(path, content)
@@ -413,6 +431,12 @@ class RunStore:
 
     def _truth(self, data: str) -> Path:
         return self.root / "truth" / f"{data[:32]}.parquet"
+
+
+def labels_of(corpus: Corpus) -> pd.DataFrame:
+    """What is kept of a corpus beside its runs: ids, source videos, splits and labels."""
+    columns = ["id", "video", "split", *(name for name in LABELS if name in corpus.clips)]
+    return corpus.clips[columns]
 
 
 def _write_record(record: RunRecord, folder: Path) -> None:

@@ -99,8 +99,8 @@ def test_a_file_that_was_added_is_damage(home: Home, store: RunStore) -> None:
 def test_a_list_of_digests_that_is_damaged_condemns_the_run(home: Home, store: RunStore) -> None:
     run = next(iter(store))
     (run.folder / checksums.SUMS).write_bytes(b"\xff\xfe")
-    assert f"run {run.key}" in damaged(home)
-    assert "damaged" in leaderboards.render(store, "small")
+    assert damaged(home)[f"run {run.key}"] == "SHA256SUMS is damaged"
+    assert "SHA256SUMS is damaged" in leaderboards.render(store, "small")
 
 
 def test_a_manifest_of_another_run_is_found_though_its_digests_fit(home, store) -> None:

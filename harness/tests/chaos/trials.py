@@ -244,19 +244,26 @@ def _lines(said: Said) -> list[str]:
 
 
 def _names(said: Said, path: Path, clean: Clean) -> bool:
-    """Whether a command failed with a line of its own that says what of."""
+    """Whether a command failed with a line of its own that says what of: file, cell or corpus."""
     names = {part for part in path.parts[2:] if part not in ("mosi", "runs")} | {path.name}
     names |= {path.stem} if len(path.stem) > 16 else set()
-    new = [line for line in _lines(said) if line not in clean.lines and not _is_next(line)]
-    return said.code != 0 and any(
-        any(name in line for name in names) or " on mosi@small" in line for line in new
-    )
+    names |= {"mosi@small", "no server answers"}
+    new = [line for line in _lines(said) if line not in clean.lines and not _is_progress(line)]
+    return said.code != 0 and any(name in line for name in names for line in new)
 
 
-def _is_next(line: str) -> bool:
-    return line.startswith("next:")
+def _is_progress(line: str) -> bool:
+    """What is said of a home that is well, too."""
+    return line.startswith(("next:", "board:")) or re.match(r"\[ *\d+/\d+\]", line) is not None
 
 
 def _is_hole(status: Said, clean: Clean, runs_again: bool) -> bool:
     """Whether ``msa status`` counts as missing or damaged what is there in a clean home."""
-    return not runs_again and any(line not in clean.lines for line in _lines(status))
+    counts = {_counts(line) for line in clean.lines if line.startswith(SUITE_NAME)}
+    found = {_counts(line) for line in _lines(status) if line.startswith(SUITE_NAME)}
+    return not runs_again and found != counts
+
+
+def _counts(line: str) -> tuple[str, ...]:
+    """Cells, and how many of them are stored, failed, damaged and missing."""
+    return tuple(line.split()[1:6])
