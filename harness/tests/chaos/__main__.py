@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from harness.tests.chaos import attempt
-from harness.tests.chaos.report import record, table
+from harness.tests.chaos.report import DATA, PAGE, by_way, page, record
 
 
 def main() -> int:
@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--log", type=Path, help="each trial, a line; those there are kept")
     parser.add_argument("--out", type=Path, help="write the counts here, as JSON")
+    parser.add_argument("--page", action="store_true", help="write docs/pages/chaos.md anew")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         trials = attempt(
@@ -36,7 +37,11 @@ def main() -> int:
     for trial in bad:
         print(f"{trial.number} {trial.thing}, {trial.way}, {trial.path}: {trial.outcome}")  # noqa: T201
         print(trial.said)  # noqa: T201
-    print(table(found["counts"]))  # noqa: T201
+    if given.page:
+        data = json.loads(DATA.read_text("utf-8")) | {"after": found}
+        DATA.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
+        PAGE.write_text(page(data), "utf-8")
+    print(by_way(found["counts"]))  # noqa: T201
     print(f"{len(trials)} trials, {len(bad)} that should not be")  # noqa: T201
     return bool(bad) or len(trials) < given.trials
 
