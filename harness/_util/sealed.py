@@ -2,7 +2,8 @@
 
 The last line of such a file is ``sha256 <64 hexadecimal digits>``, of all bytes before it. Readers
 that stop at the end of their content, as ``numpy.load`` does, read it as it is. A JSON object has
-its digest under a key of its own, a folder of a cache a list of those of its files.
+its digest under a key of its own, one that is a line as the last of its keys; a folder of a cache
+has a list of those of its files.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ __all__ = [
     "read_sealed",
     "seal_file",
     "sealed",
+    "sealed_line",
     "stamped",
+    "unsealed_line",
     "unstamped",
 ]
 
@@ -43,6 +46,8 @@ T = TypeVar("T", bound=np.generic)
 _MARK = b"\nsha256 "
 _LENGTH = len(_MARK) + 64 + 1
 _STAMP = "digest"
+_KEY = b',"sha256":"'
+_TAIL = len(_KEY) + 64 + len(b'"}\n')
 
 
 def sealed(content: bytes) -> bytes:
@@ -93,6 +98,30 @@ def unstamped(table: Mapping[str, Json]) -> dict[str, Json]:
     content = dict(table)
     listed = content.pop(_STAMP, None)
     if listed is not None and listed != canonical.digest(content):
+        raise ValueError("its content is not what was written")
+    return content
+
+
+def sealed_line(content: bytes) -> bytes:
+    """A JSON object as a line of a file, with the digest of its bytes as its last key.
+
+    Args:
+        content: The object, without white space around it.
+    """
+    return content[:-1] + _KEY + hashlib.sha256(content).hexdigest().encode() + b'"}\n'
+
+
+def unsealed_line(line: bytes) -> bytes:
+    """The JSON object that was sealed; a line of before there were digests is as it is.
+
+    Raises:
+        ValueError: When it is not what was sealed.
+    """
+    tail = line[-_TAIL:]
+    if not tail.startswith(_KEY):
+        return line
+    content = line[:-_TAIL] + b"}"
+    if sealed_line(content) != line:
         raise ValueError("its content is not what was written")
     return content
 

@@ -18,10 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from harness._util.canonical import Json, digest, dumps, plain
-from harness._util.sealed import stamped, unstamped
+from harness._util.canonical import Json, digest, dumps
+from harness._util.sealed import sealed_line, unsealed_line
 from harness.errors import DataError, StoreError
 
 __all__ = ["SETTLED", "Answer", "Identity", "Journal", "State", "TokenChoices", "read_journal"]
@@ -154,8 +154,7 @@ class Journal:
         """
         if answer.key in self._answers:
             return
-        kept = stamped({"answer": plain(answer), "identity": plain(identity)})
-        line = dumps(kept).encode() + b"\n"
+        line = sealed_line(dumps({"answer": answer, "identity": identity}).encode())
         try:
             while line:
                 line = line[self._file.write(line) :]
@@ -219,7 +218,7 @@ def _read(path: Path) -> tuple[dict[str, Answer], int]:
 
 def _answer_of(line: bytes, where: str) -> Answer:
     try:
-        stored: Any = unstamped(json.loads(line))["answer"]
+        stored = json.loads(unsealed_line(line))["answer"]
         fields = {f.name: stored[f.name] for f in dataclasses.fields(Answer)}
         if fields["state"] not in get_args(State):
             raise ValueError(f"state {fields['state']!r}")

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness._util.canonical import dumps
-from harness._util.sealed import stamped, unstamped
+from harness._util.sealed import sealed_line, unsealed_line
 from harness.errors import DataError, StoreError
 from mllm_eval.client.journal import Answer, Identity, Journal, read_journal
 
@@ -96,9 +94,8 @@ def test_damage_before_the_end_is_an_error_that_names_the_line(tmp_path, line):
 
 def test_an_unknown_state_is_damage(tmp_path):
     path = filled(tmp_path / "j", answer("a"))
-    line = unstamped(json.loads(path.read_text()))
-    line["answer"]["state"] = "maybe"
-    path.write_text(dumps(stamped(line)) + "\n")
+    line = unsealed_line(path.read_bytes())
+    path.write_bytes(sealed_line(line.replace(b'"answered"', b'"maybe"')))
     with pytest.raises(DataError, match="maybe"):
         read_journal(path)
 
@@ -121,7 +118,7 @@ def test_no_flipped_bit_changes_an_answer_unnoticed(tmp_path):
 def test_a_line_of_before_there_were_digests_is_read(tmp_path):
     path = filled(tmp_path / "j", answer("a"))
     kept = read_journal(path)
-    path.write_text(dumps(unstamped(json.loads(path.read_text()))) + "\n")
+    path.write_bytes(unsealed_line(path.read_bytes()) + b"\n")
     assert read_journal(path) == kept
 
 

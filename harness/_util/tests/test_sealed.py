@@ -18,7 +18,9 @@ from harness._util.sealed import (
     read_sealed,
     seal_file,
     sealed,
+    sealed_line,
     stamped,
+    unsealed_line,
     unstamped,
 )
 
@@ -104,6 +106,22 @@ def test_a_stamped_object_is_read_as_it_was_or_not_at_all() -> None:
         except ValueError:
             continue
         assert {name: found[name] for name in table} == table
+
+
+def test_a_sealed_line_is_json_and_read_as_it_was_or_not_at_all() -> None:
+    content = canonical.dumps({"answer": "1.25", "of": [1, 2.5, None]}).encode()
+    line = sealed_line(content)
+    assert json.loads(line).items() > json.loads(content).items()
+    assert unsealed_line(line) == content
+    assert unsealed_line(content + b"\n") == content + b"\n", "of before there were digests"
+    for place in range(len(line)):
+        spoilt = bytearray(line)
+        spoilt[place] ^= 1 << place % 8
+        try:
+            found = json.loads(unsealed_line(bytes(spoilt)))
+        except ValueError:
+            continue
+        assert {name: found[name] for name in ("answer", "of")} == json.loads(content)
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"other")])
