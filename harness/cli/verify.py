@@ -94,7 +94,7 @@ def _verify_archive(path: Path, home: Home, signers: Path | None, *, as_json: bo
         echo_json(facts)
     else:
         for line in (*damage, *_about(report, len(damage), checkable, path, signer)):
-            typer.echo(line)
+            typer.echo(_plain(line))
     if damage:
         raise typer.Exit(1)
 
@@ -113,6 +113,11 @@ def _drift(report: ArchiveReport, folder: Path) -> Iterator[str]:
     for file, content in zip(report.board, made, strict=True):
         if file.read_bytes() != content:
             yield f"board/{file.name} is not what its predictions give{other}"
+
+
+def _plain(line: str) -> str:
+    """A line that may quote an archive, as a terminal may see it."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in line)
 
 
 def _about(

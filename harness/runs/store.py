@@ -552,7 +552,7 @@ def _read_json(path: Path, kind: type[T]) -> T:
         content = json.loads(path.read_text("utf-8"))
         if not isinstance(content, kind):
             raise ValueError(f"expected a {kind.__name__}, found a {type(content).__name__}")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(
             f"{_damaged_record(path)}: {error}",
             hint=_AGAIN,

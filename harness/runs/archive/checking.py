@@ -130,8 +130,9 @@ def _manifest(inside: Path) -> Mapping[str, Any]:
     for name, kind in kinds.items():
         if not isinstance(table.get(name), kind):
             raise DataError(f"{MANIFEST}: {name} should be a {kind.__name__}")
-    if not is_plain_name(table["suite"]):
-        raise DataError(f"{MANIFEST}: suite should be a plain name, found {table['suite']!r}")
+    for name in ("suite", "version"):
+        if not is_plain_name(table[name]):
+            raise DataError(f"{MANIFEST}: {name} should be a plain name, found {table[name]!a}")
     return table
 
 

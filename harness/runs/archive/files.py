@@ -6,6 +6,7 @@ larger unpacked than packed, and reading one takes no more memory than its large
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import shutil
@@ -107,6 +108,10 @@ def unpack(path: Path, folder: Path) -> tuple[str, ...]:
                 _copy(archive, entry, folder / entry.filename)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
         raise _refused(path, str(error)) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise _refused(path, "it has a member outside of itself") from error
     return tuple(sorted(entry.filename for entry in entries))
 
 

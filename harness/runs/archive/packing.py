@@ -69,6 +69,8 @@ def pack(
             damaged, or when the disk refuses.
     """
     plan = store.plan(suite)
+    if not store.plan_is_sealed(suite):
+        raise _older(f"the plan of suite {suite!r}", f"msa run {suite}")
     runs = sorted(key for key in plan.keys if key in store)
     failed = sorted(key for key in plan.keys if store.failure(key) is not None)
     without = _unfit(suite_file)
@@ -111,6 +113,10 @@ def pack(
     )
 
 
+def _older(what: str, hint: str) -> StoreError:
+    return StoreError(f"{what} is of a version without digests: not published", hint=hint)
+
+
 def version() -> str:
     """Of the software that packs and checks."""
     return importlib.metadata.version("msa-harness")
@@ -130,10 +136,7 @@ def _run_files(store: RunStore, key: str) -> Iterator[tuple[str, Path]]:
             hint="msa verify names what else is, and what to type",
         )
     if not run.sealed:
-        raise StoreError(
-            f"run {key} is of a version without digests and cannot be published",
-            hint="delete its folder, then msa run SUITE",
-        )
+        raise _older(f"run {key}", "delete its folder, then msa run SUITE")
     for file in sorted(run.folder.iterdir()):
         if file.name not in LEFT_OUT:
             yield f"runs/{key}/{file.name}", file
@@ -144,6 +147,8 @@ def _submission_files(store: RunStore, plan: StoredPlan) -> Iterator[tuple[str, 
     for dataset in sorted({corpus.dataset for corpus in plan.corpora if not corpus.twin}):
         for submission in SubmissionStore(store.root).of(dataset):
             _ = submission.manifest  # a damaged one is refused by name
+            if not submission.sealed:
+                raise _older(f"submission {submission.name!r}", "msa submit FILE --replace")
             for file in sorted(submission.folder.iterdir()):
                 yield f"submissions/{dataset}/{submission.name}/{file.name}", file
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import shutil
 import stat
 import subprocess
@@ -402,6 +403,57 @@ def test_members_that_overlap_are_refused(packed: Path, tmp_path: Path) -> None:
     packed.write_bytes(whole[:start] + entries + tail)
     with pytest.raises(DataError, match="larger than itself"):
         files.unpack(packed, tmp_path / "out")
+
+
+def test_any_bytes_are_an_archive_or_one_error(tmp_path: Path) -> None:
+    members = {"MANIFEST.json": b"{}" * 20, "plan.json": b"{}" * 50, "board/board.md": b"x" * 99}
+    path = tmp_path / "a.msa"
+    files.write(path, members)
+    whole, refused = path.read_bytes(), 0
+    for seed in range(1000):
+        chance, spoilt = random.Random(seed), bytearray(whole)
+        for _ in range(chance.choice([1, 2, 8])):
+            place = chance.randrange(len(spoilt))
+            if chance.random() < 0.7:
+                spoilt[place] = chance.randrange(256)
+            else:
+                spoilt[place : place + chance.randrange(9)] = chance.choice([b"", b"\xff" * 4])
+        path.write_bytes(spoilt)
+        try:
+            names = files.unpack(path, tmp_path / f"out{seed}")
+        except DataError:
+            refused += 1
+        else:
+            assert set(names) <= set(members)
+    assert refused > 500
+
+
+def deep(members: Members) -> str:
+    key = runs_of(members)[0]
+    members[f"runs/{key}/manifest.json"] = b"[" * 200_000
+    relist(members, key)
+    return "damaged record manifest.json"
+
+
+def loud(members: Members) -> str:
+    table = json.loads(members["plan.json"])
+    del table["digest"]
+    for corpus in table["corpora"]:
+        corpus["name"] = "a\x1b]0;title\x07"
+    members["plan.json"] = canonical.dumps({**table, "digest": canonical.digest(table)}).encode()
+    return "title"
+
+
+@pytest.mark.parametrize("forge", [deep, loud], ids=lambda forge: forge.__name__)
+def test_hostile_content_ends_in_plain_lines(packed, tmp_path: Path, msa, forge) -> None:
+    members = members_of(packed)
+    expected = forge(members)
+    rewrite(packed, members)
+    code, said, errors = msa("--home", tmp_path / "nothing", "verify", packed)
+    assert code == 1
+    assert expected in said
+    assert "\x1b" not in said + errors
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"not a zip at all", bytes(10_000)])
