@@ -6,6 +6,7 @@ little else; its systems take a second together.
 
 from __future__ import annotations
 
+import datetime
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +71,17 @@ class Here:
             yield Done(job=job, record=record, failure=failure)
 
 
+class _OneDay:
+    """In the place of the module ``datetime``."""
+
+    UTC = datetime.UTC
+
+    class datetime(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 1, 1, tzinfo=tz)
+
+
 @dataclass(frozen=True)
 class Homes:
     """Where trials start from.
@@ -118,8 +130,14 @@ def a_server() -> Iterator[str]:
 
 @contextmanager
 def in_this_process() -> Iterator[None]:
-    """Cells run here: starting workers takes longer than all the rest of a trial."""
-    with mock.patch("harness.runs.executors.local.LocalExecutor", Here):
+    """Cells run here: starting workers takes longer than all the rest of a trial.
+
+    Models are asked on one day: boards show it, and trials go on past midnight.
+    """
+    with (
+        mock.patch("harness.runs.executors.local.LocalExecutor", Here),
+        mock.patch("mllm_eval.zero_shot.system.datetime", _OneDay),
+    ):
         yield
 
 
