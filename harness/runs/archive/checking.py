@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from harness._util.documents import read_json
 from harness.data.store import CorpusStore
 from harness.errors import DataError, HarnessError, StoreError
 from harness.home import Home
-from harness.runs.archive.files import BOARD, MANIFEST, PLAN, unpack
+from harness.runs.archive.files import BOARD, MANIFEST, PLAN, refused, unpack
 from harness.runs.archive.packing import FORMAT, LEFT_OUT, labels_digest
 from harness.runs.soundness import damage_of
 from harness.runs.store import RunStore, labels_of
@@ -76,6 +76,8 @@ def check(path: Path, home: Home, folder: Path) -> ArchiveReport:
     """
     inside = folder / "archive"
     members = unpack(path, inside)
+    if MANIFEST not in members:
+        raise refused(path, f"{MANIFEST} is missing")
     damage = [*_wrong_files(inside, members)]
     record = _manifest(inside)
     store = RunStore(folder / "store")
@@ -258,7 +260,7 @@ def _wrong_runs(store: RunStore, plan: StoredPlan, record: Mapping[str, Any]) ->
     yield from _wrong_cells(store, plan, runs.keys())
 
 
-def _wrong_cells(store: RunStore, plan: StoredPlan, runs: Any) -> Iterator[str]:  # noqa: ANN401 - keys
+def _wrong_cells(store: RunStore, plan: StoredPlan, runs: Set[str]) -> Iterator[str]:
     """Cells whose run is of another system, corpus or seed."""
     systems = {row.label: row.system for row in plan.rows}
     data = {corpus.name: corpus.data for corpus in plan.corpora}

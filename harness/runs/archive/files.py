@@ -20,7 +20,7 @@ from harness._util.atomic import is_plain_name
 from harness._util.checksums import SUMS
 from harness.errors import DataError
 
-__all__ = ["BOARD", "MANIFEST", "PLAN", "SUITE", "listing", "unpack", "write"]
+__all__ = ["BOARD", "MANIFEST", "PLAN", "SUITE", "listing", "refused", "unpack", "write"]
 
 MANIFEST = "MANIFEST.json"
 PLAN = "plan.json"
@@ -98,24 +98,25 @@ def unpack(path: Path, folder: Path) -> tuple[str, ...]:
     if not path.is_file():
         raise DataError(f"there is no file {path}", hint="msa publish SUITE --out FILE")
     if path.stat().st_size > _LARGEST:
-        raise _refused(path, f"it is larger than {_LARGEST // 2**30} GiB")
+        raise refused(path, f"it is larger than {_LARGEST // 2**30} GiB")
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             for why in _wrong_with(entries, path.stat().st_size):
-                raise _refused(path, why)
+                raise refused(path, why)
             for entry in entries:
                 _copy(archive, entry, folder / entry.filename)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
-        raise _refused(path, str(error)) from error
+        raise refused(path, str(error)) from error
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        raise _refused(path, "it has a member outside of itself") from error
+        raise refused(path, "it has a member outside of itself") from error
     return tuple(sorted(entry.filename for entry in entries))
 
 
-def _refused(path: Path, why: str) -> DataError:
+def refused(path: Path, why: str) -> DataError:
+    """The error of a file that is no archive."""
     return DataError(
         f"{path.name} is no archive of msa publish, or a damaged one: {why}",
         hint="get it again from where it was published",

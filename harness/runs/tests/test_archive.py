@@ -428,6 +428,15 @@ def test_any_bytes_are_an_archive_or_one_error(tmp_path: Path) -> None:
     assert refused > 500
 
 
+def test_an_archive_without_a_record_is_none(packed: Path, home: Home, msa) -> None:
+    members = members_of(packed)
+    del members["MANIFEST.json"]
+    rewrite(packed, members)
+    code, _, errors = msa("verify", packed)
+    assert code == 2
+    assert "MANIFEST.json is missing" in errors
+
+
 def deep(members: Members) -> str:
     key = runs_of(members)[0]
     members[f"runs/{key}/manifest.json"] = b"[" * 200_000
