@@ -161,8 +161,8 @@ def _unfit(suite_file: Path | None) -> str:
         table = tomllib.loads(suite_file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         return f"it cannot be read ({error})"
-    places = [text for text in _texts(table) if text.startswith(("/", "~")) or "://" in text]
-    return f"it names a place: {places[0]}" if places else ""
+    places = any(text.startswith(("/", "~")) or "://" in text for text in _texts(table))
+    return "it names a folder or a server" if places else ""
 
 
 def _texts(value: Json | object) -> Iterator[str]:

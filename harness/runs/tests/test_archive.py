@@ -25,7 +25,7 @@ from harness.home import Home
 from harness.runs import archive
 from harness.runs.archive import files
 from harness.runs.store import RunStore
-from harness.runs.tests.test_verify import flip
+from harness.runs.tests.test_verify import flip, reseal
 from harness.submissions import SubmissionManifest, SubmissionRecord, SubmissionStore
 from harness.tests.stores import Failed, NotRun, Off, Row, make_corpus, make_store
 
@@ -147,6 +147,21 @@ def test_without_labels_it_says_that_numbers_were_not_checked(
     code, said, _ = msa("--home", tmp_path / "nothing", "verify", packed)
     assert code == 0
     assert "labels not here (mosi@small): numbers not checked" in said
+
+
+def test_what_language_models_answered_stays_at_home(
+    store: RunStore, elsewhere: Path, tmp_path: Path, msa
+) -> None:
+    run, secret = next(iter(store)), "what somebody said in a video"
+    table = pd.DataFrame({"id": ["a"], "split": ["test"], "text": [secret]})
+    table.to_parquet(run.folder / "answers.parquet", compression=None)
+    reseal(run)
+    assert secret.encode() in (run.folder / "answers.parquet").read_bytes()
+    path = tmp_path / "a.msa"
+    assert msa("publish", "small", "--out", path)[0] == 0
+    assert secret.encode() not in path.read_bytes()
+    code, said, _ = msa("--home", elsewhere, "verify", path)
+    assert code == 0, said
 
 
 def test_other_labels_are_told_from_those_it_was_made_on(packed: Path, tmp_path: Path, msa) -> None:
