@@ -1,9 +1,10 @@
 """Files that carry the digest of their content, so that a damaged one is never taken for another.
 
-The last line of such a file is ``sha256 <64 hexadecimal digits>``, of all bytes before it. Readers
-that stop at the end of their content, as ``numpy.load`` does, read it as it is. A JSON object has
-its digest under a key of its own, one that is a line as the last of its keys; a folder of a cache
-has a list of those of its files.
+The last line of such a file is ``sha256 <64 hexadecimal digits>``, of all bytes before it and the
+name of the file: one under the name of another is damaged too. Readers that stop at the end of
+their content, as ``numpy.load`` does, read it as it is. A JSON object has its digest under a key of
+its own, one that is a line as the last of its keys; a folder of a cache has a list of those of its
+files.
 """
 
 from __future__ import annotations
@@ -50,35 +51,41 @@ _KEY = b',"sha256":"'
 _TAIL = len(_KEY) + 64 + len(b'"}\n')
 
 
-def sealed(content: bytes) -> bytes:
-    """The content with its digest behind it, as a file holds it."""
-    return content + _line(content)
+def sealed(content: bytes, name: str) -> bytes:
+    """The content with its digest behind it, as a file of this name holds it."""
+    return content + _line(content, name)
 
 
-def seal_file(path: Path) -> None:
+def seal_file(path: Path, name: str) -> None:
     """Write the digest of a file behind its content.
+
+    Args:
+        path: The file.
+        name: What it will be called.
 
     Raises:
         OSError: When the disk refuses.
     """
-    line = _MARK + canonical.file_digest(path).encode() + b"\n"
-    with path.open("ab") as file:
-        file.write(line)
+    with path.open("r+b") as file:
+        state = hashlib.file_digest(file, "sha256")
+        state.update(name.encode())
+        file.seek(0, io.SEEK_END)
+        file.write(_MARK + state.hexdigest().encode() + b"\n")
 
 
 def read_sealed(path: Path) -> bytes:
-    """The content of a file that was written ``sealed``.
+    """The content of a file that was written ``sealed`` under this name.
 
     Raises:
         OSError: When it cannot be read.
-        ValueError: When it carries no digest, or another than that of its content.
+        ValueError: When it carries no digest, or another than that of its content and name.
     """
     found = path.read_bytes()
     content, line = found[:-_LENGTH], found[-_LENGTH:]
-    if line == _line(content):
+    if line == _line(content, path.name):
         return content
     raise ValueError(
-        "its content is not what was written"
+        "its content is not what was written under this name"
         if line.startswith(_MARK)
         else "it does not end with a digest (cut off, or of an earlier version)"
     )
@@ -141,7 +148,7 @@ def kept(path: Path, make: Callable[[], bytes]) -> bytes:
         place = f"{path.parent.name}/{path.name}"
         log.warning("%s in the cache is damaged and made again: %s", place, error)
     content = make()
-    write_atomic(path, sealed(content))
+    write_atomic(path, sealed(content, path.name))
     return content
 
 
@@ -207,5 +214,7 @@ def _array(content: bytes) -> NDArray[T]:
     return array
 
 
-def _line(content: bytes) -> bytes:
-    return _MARK + hashlib.sha256(content).hexdigest().encode() + b"\n"
+def _line(content: bytes, name: str) -> bytes:
+    state = hashlib.sha256(content)
+    state.update(name.encode())
+    return _MARK + state.hexdigest().encode() + b"\n"

@@ -30,17 +30,19 @@ CONTENT = {"nothing": b"", "a line": b"text\n", "bytes": bytes(range(256)) * 40}
 @pytest.mark.parametrize("what", CONTENT)
 def test_what_is_sealed_is_read_back(tmp_path: Path, what: str) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    one.write_bytes(sealed(CONTENT[what]))
+    one.write_bytes(sealed(CONTENT[what], "one"))
     other.write_bytes(CONTENT[what])
-    seal_file(other)
+    seal_file(other, "one")
     assert one.read_bytes() == other.read_bytes()
     assert read_sealed(one) == CONTENT[what]
+    with pytest.raises(ValueError, match="under this name"):
+        read_sealed(other)
 
 
 @pytest.mark.parametrize("seed", range(300))
 def test_no_changed_byte_goes_unnoticed(tmp_path: Path, seed: int) -> None:
     draw = random.Random(seed)
-    content = bytearray(sealed(CONTENT["bytes"]))
+    content = bytearray(sealed(CONTENT["bytes"], "file"))
     content[draw.randrange(len(content))] ^= draw.randrange(1, 256)
     path = tmp_path / "file"
     path.write_bytes(content)
@@ -51,7 +53,7 @@ def test_no_changed_byte_goes_unnoticed(tmp_path: Path, seed: int) -> None:
 @pytest.mark.parametrize("length", [0, 1, 72, 73, 74, 10_000])
 def test_a_file_that_was_cut_is_damaged(tmp_path: Path, length: int) -> None:
     path = tmp_path / "file"
-    path.write_bytes(sealed(CONTENT["bytes"])[:length])
+    path.write_bytes(sealed(CONTENT["bytes"], "file")[:length])
     with pytest.raises(ValueError, match="does not end with a digest"):
         read_sealed(path)
 
@@ -83,6 +85,17 @@ def test_a_kept_array_is_made_once_and_again_where_it_is_damaged(tmp_path: Path,
         assert len(made) == 2 + count
         assert path.read_bytes() == whole
         assert "vectors/a.npy in the cache is damaged and made again" in caplog.text
+
+
+def test_arrays_that_changed_places_are_made_again(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.npy", tmp_path / "other.npy"
+    kept_array(one, lambda: np.zeros(3))
+    kept_array(other, lambda: np.ones(3))
+    one.rename(tmp_path / "aside")
+    other.rename(one)
+    (tmp_path / "aside").rename(other)
+    assert kept_array(one, lambda: np.zeros(3)).sum() == 0
+    assert kept_array(other, lambda: np.ones(3)).sum() == 3
 
 
 def test_a_file_of_an_earlier_version_is_made_again(tmp_path: Path, caplog) -> None:
