@@ -23,6 +23,7 @@ __all__ = [
     "file_digest",
     "forget",
     "is_litter",
+    "listing",
     "lost",
     "read_sums",
     "seal",
@@ -84,8 +85,13 @@ def lost(folder: Path, since: int) -> str | None:
 
 def seal(folder: Path) -> None:
     """List the digests of every file of a folder, as its last file."""
+    (folder / SUMS).write_text(listing(folder), "utf-8")
+
+
+def listing(folder: Path) -> str:
+    """The digests of every file that a folder has now, a line each."""
     lines = [f"{canonical.file_digest(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
-    (folder / SUMS).write_text("".join(lines), "utf-8")
+    return "".join(lines)
 
 
 def is_litter(name: str) -> bool:
@@ -108,7 +114,8 @@ def read_sums(folder: Path) -> dict[str, str]:
     path = folder / SUMS
     if not path.exists():
         return {}
-    found = [_LINE.fullmatch(line) for line in path.read_text("utf-8").splitlines()]
+    text = path.read_text("utf-8", errors="replace")
+    found = [_LINE.fullmatch(line) for line in text.splitlines()]
     sums = {line[2]: line[1] for line in found if line is not None}
     if len(sums) < len(found) or not sums:
         raise ValueError(f"{SUMS} is damaged")

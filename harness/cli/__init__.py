@@ -29,6 +29,7 @@ from harness.cli import (
     lists,
     mllm,
     prune,
+    publish,
     replay,
     reproduce,
     run,
@@ -56,7 +57,7 @@ app = typer.Typer(
 )
 for group in (
     *(run, status, lists, card, data, score, compare, boards, reproduce, study),
-    *(extract, submit, fuse, mllm, lint, schema, verify, replay, prune, export, doctor),
+    *(extract, submit, fuse, mllm, lint, schema, verify, publish, replay, prune, export, doctor),
 ):
     group.register(app)
 

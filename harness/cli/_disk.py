@@ -1,4 +1,4 @@
-"""A disk that is full or read-only, wherever a command meets it."""
+"""A disk that is full, read-only or shut, wherever a command meets it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from harness.errors import StoreError
 
 __all__ = ["disk_named"]
 
-_REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+_REFUSALS = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
+)
 
 
 @contextlib.contextmanager
@@ -18,7 +20,7 @@ def disk_named() -> Iterator[None]:
     """Make one line of a disk that refuses what nobody expected it to.
 
     Raises:
-        StoreError: For a full or read-only disk, a used up quota, and one that fails.
+        StoreError: For a full, read-only or failing disk, a used up quota, a file that is not ours.
     """
     try:
         yield
@@ -26,6 +28,6 @@ def disk_named() -> Iterator[None]:
         if error.errno not in _REFUSALS:
             raise
         raise StoreError(
-            f"a file could not be written: {error}",
+            f"a file cannot be read or written: {error}",
             hint="free some space or fix the permissions, then run the same command again",
         ) from error

@@ -1,19 +1,25 @@
-"""``msa verify``: whether what is stored is what was written."""
+"""``msa verify``: whether what is stored, or was published, is what was written."""
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.cli.publish import rendered
+from harness.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from harness.home import Home
+    from harness.runs.archive import ArchiveReport
     from harness.runs.store import RunStore
     from harness.runs.verify import StoreFinding
 
@@ -27,9 +33,17 @@ def register(app: typer.Typer) -> None:
 
 def _verify(
     context: typer.Context,
+    archive: Annotated[
+        Path | None,
+        typer.Argument(metavar="[ARCHIVE]", help="One of msa publish; default: what is stored."),
+    ] = None,
     corpora: Annotated[
         bool, typer.Option("--corpora", help="Read converted corpora too; takes longer.")
     ] = False,
+    signers: Annotated[
+        Path | None,
+        typer.Option(help="Of an archive: who may have signed it, as OpenSSH lists them."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Check stored files against their digests, runs against their keys; exit 1 on damage."""
@@ -37,6 +51,13 @@ def _verify(
     from harness.runs.verify import verify
 
     home = home_of(context)
+    if archive is not None:
+        if corpora:
+            raise SpecError("--corpora goes with what is stored here, not with an archive")
+        _verify_archive(archive, home, signers, as_json=as_json)
+        return
+    if signers is not None:
+        raise SpecError("--signers goes with an archive", hint="msa verify ARCHIVE --signers FILE")
     findings = list(verify(home, corpora=corpora))
     damaged = [finding for finding in findings if finding.damage]
     if as_json:
@@ -48,6 +69,78 @@ def _verify(
             typer.echo(line)
     if damaged:
         raise typer.Exit(1)
+
+
+def _verify_archive(path: Path, home: Home, signers: Path | None, *, as_json: bool) -> None:
+    from harness.runs import archive
+
+    signer = None if signers is None else archive.signer_of(path, signers)
+    with tempfile.TemporaryDirectory() as folder:
+        report = archive.check(path, home, Path(folder))
+        checkable = not report.damage and not report.unlabelled
+        damage = (*report.damage, *(_drift(report, Path(folder)) if checkable else ()))
+    if as_json:
+        facts = {
+            "suite": report.suite,
+            "version": report.version,
+            "runs": report.runs,
+            "submissions": report.submissions,
+            "sound": not damage,
+            "damage": list(damage),
+            "numbers_checked": checkable,
+            "labels_not_here": list(report.unlabelled),
+            "signer": signer,
+        }
+        echo_json(facts)
+    else:
+        for line in (*damage, *_about(report, len(damage), checkable, path, signer)):
+            typer.echo(_plain(line))
+    if damage:
+        raise typer.Exit(1)
+
+
+def _drift(report: ArchiveReport, folder: Path) -> Iterator[str]:
+    """Where the archived board is not what the archived predictions give."""
+    from harness.errors import HarnessError
+    from harness.runs.archive import version
+
+    try:
+        made = rendered(report.store, report.suite, folder / "rendered")
+    except HarnessError as error:
+        yield f"its board cannot be rendered: {error}"
+        return
+    other = "" if report.version == version() else f"; it was packed by version {report.version}"
+    for file, content in zip(report.board, made, strict=True):
+        if file.read_bytes() != content:
+            yield f"board/{file.name} is not what its predictions give{other}"
+
+
+def _plain(line: str) -> str:
+    """A line that may quote an archive, as a terminal may see it."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in line)
+
+
+def _about(
+    report: ArchiveReport, damage: int, checkable: bool, path: Path, signer: str | None
+) -> Iterator[str]:
+    from harness.runs.archive import signature_of
+
+    yield (
+        f"checked suite {report.suite}: {report.runs} runs, {report.submissions} submissions;"
+        f" {damage} damaged"
+    )
+    if checkable:
+        yield (
+            "numbers checked: "
+            + ("the board is not" if damage else "the board is, byte for byte,")
+            + " what the archived predictions and the labels here give"
+        )
+    elif report.unlabelled:
+        yield f"labels not here ({', '.join(report.unlabelled)}): numbers not checked"
+    if signer is not None:
+        yield f"signed by {signer}"
+    elif signature_of(path).is_file():
+        yield "signed, and the signature was not checked: --signers FILE does"
 
 
 def _rows(damaged: Iterable[StoreFinding]) -> list[dict[str, object]]:

@@ -6,6 +6,7 @@ computed from them.
 """
 
 __all__ = [
+    "archive",
     "cell",
     "comparing",
     "finished",

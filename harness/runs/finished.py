@@ -90,7 +90,8 @@ class Finished:
         }
         with contextlib.suppress(OSError):  # a full disk: looked at again
             if note["board"] is not None and note["files"] is not None:
-                write_atomic(self._place, sealed(canonical.dumps(note).encode()))
+                content = canonical.dumps(note).encode()
+                write_atomic(self._place, sealed(content, self._place.name))
 
     def _can_be_told(self, inputs: Iterable[tuple[str, str]]) -> bool:
         """Whether all inputs are corpora, or encoders whose files are looked at."""

@@ -61,7 +61,7 @@ _DISPLAY = frozenset({"Card", "param"})
 _SAME = {
     # Vectors and tokens are read from sealed files; weights that are not whole, and configurations
     # that ask for far more, are refused; a model of the hub may be named with its revision.
-    "519cbd2f6e0dc684": "5c3fd44be1b84076788e1a70acde061f93feecd9dea51caa2d406157aeffa796",
+    "bf5afb7008646681": "5c3fd44be1b84076788e1a70acde061f93feecd9dea51caa2d406157aeffa796",
     # A key that a server repeats is masked in what it says; folders that it names are read only
     # where they are a model's.
     "ff1c442c23d2b291": "80a20252036579381d3831832297f7e5286b801b604591ea512d5b71c666090b",
@@ -69,6 +69,9 @@ _SAME = {
     "f02ef684208cf4dc": "2e4db9c2da57002ffc33e12e1a195decafb2802fbb67d13f0aae773b6b5fbb33",
     "1d8c8928c2b9b16d": "32d1f6713f104e94b7d87391ba99f4ddb609c6bef9254d7e5579d3130467c1cc",
     "d122738e5740a6cd": "5e95578a8ac2a3a9e40f8e38f0ff45d66507fa2005c71e9e277911b6bd819df2",
+    # Answers and notes are kept with their digest.
+    "0c267f974aed3935": "7c2b0e330ba5ec0c56390a0cae1144ff8e269eb61f771fde8531ca2c11b0d879",
+    "19e63229ae810190": "284320df41178a7e73056c973ac0a32b0fc994e21eac6da74bca450dbf98772e",
 }
 """Digest of a module (16 digits) -> of an earlier one that computes the same numbers.
 

@@ -192,7 +192,8 @@ def _read(path: Path) -> _Memory:
 
 def _write(path: Path, memory: _Memory) -> None:
     table = {"rules": _rules(), "labels": memory.labels, "runs": memory.runs}
-    write_atomic(path, sealed(json.dumps(table, separators=(",", ":")).encode()))
+    content = json.dumps(table, separators=(",", ":")).encode()
+    write_atomic(path, sealed(content, path.name))
 
 
 @functools.cache

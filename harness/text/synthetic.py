@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness._util import canonical
-from harness._util.atomic import commit_folder
+from harness._util.sealed import kept_folder
 from harness._util.seeds import derive
 from harness.data.twins.words import CLUES, ENGLISH, MANDARIN
 
@@ -91,10 +91,11 @@ def twin_encoder(cache: Path) -> Path:
     phrases = list(twin_phrases())
     mark = canonical.digest([_VERSION, phrases])[:12]
     folder = cache / "encoders" / f"{TWIN_ENCODER}-{mark}"
-    if not folder.is_dir():
-        with commit_folder(folder) as staging:
-            write_encoder(staging, phrases)
-    return folder
+    return kept_folder(folder, lambda staging: _fill(staging, phrases))
+
+
+def _fill(folder: Path, phrases: Sequence[str]) -> None:
+    write_encoder(folder, phrases)
 
 
 def twin_phrases() -> Iterator[str]:

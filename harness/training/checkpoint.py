@@ -48,7 +48,7 @@ class TrainingCheckpoint:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             torch.save({**state(), "generators": _generators()}, temporary)
-            seal_file(temporary)
+            seal_file(temporary, self._path.name)
             temporary.replace(self._path)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter
             temporary.unlink(missing_ok=True)

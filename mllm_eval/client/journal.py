@@ -2,7 +2,8 @@
 
 A line is written in one piece when its answer arrives, so a kill loses no answer; the disk is
 synced about once a second, so a power cut loses about a second of them. Lines are keyed by
-everything that can change an answer. Reading needs neither the server nor the media.
+everything that can change an answer, and hold their own digest. Reading needs neither the server
+nor the media.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from types import TracebackType
 from typing import Literal, get_args
 
 from harness._util.canonical import Json, digest, dumps
+from harness._util.sealed import sealed_line, unsealed_line
 from harness.errors import DataError, StoreError
 
 __all__ = ["SETTLED", "Answer", "Identity", "Journal", "State", "TokenChoices", "read_journal"]
@@ -152,7 +154,7 @@ class Journal:
         """
         if answer.key in self._answers:
             return
-        line = dumps({"answer": answer, "identity": identity}).encode() + b"\n"
+        line = sealed_line(dumps({"answer": answer, "identity": identity}).encode())
         try:
             while line:
                 line = line[self._file.write(line) :]
@@ -216,7 +218,7 @@ def _read(path: Path) -> tuple[dict[str, Answer], int]:
 
 def _answer_of(line: bytes, where: str) -> Answer:
     try:
-        stored = json.loads(line)["answer"]
+        stored = json.loads(unsealed_line(line))["answer"]
         fields = {f.name: stored[f.name] for f in dataclasses.fields(Answer)}
         if fields["state"] not in get_args(State):
             raise ValueError(f"state {fields['state']!r}")

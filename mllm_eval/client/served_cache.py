@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness._util.atomic import write_atomic
 from harness._util.canonical import digest, dumps
+from harness._util.sealed import stamped, unstamped
 from mllm_eval.client.served import Served
 
 __all__ = ["recall", "remember"]
@@ -22,14 +23,17 @@ log = logging.getLogger(__name__)
 
 def remember(cache: Path, model: str, stated: str, served: Served) -> None:
     """Keep what a server said of ``model``, under the revision that was stated for it."""
-    write_atomic(_file(cache, model, stated), dumps(served))
+    content = stamped(
+        {item.name: getattr(served, item.name) for item in dataclasses.fields(served)}
+    )
+    write_atomic(_file(cache, model, stated), dumps(content))
 
 
 def recall(cache: Path, model: str, stated: str) -> Served | None:
     """What was last said of the model; None when it was never met, or the note is damaged."""
     path = _file(cache, model, stated)
     try:
-        kept = json.loads(path.read_text("utf-8"))
+        kept = unstamped(json.loads(path.read_text("utf-8")))
         return Served(**{item.name: str(kept[item.name]) for item in dataclasses.fields(Served)})
     except FileNotFoundError:
         return None

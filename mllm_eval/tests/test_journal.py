@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness._util.sealed import sealed_line, unsealed_line
 from harness.errors import DataError, StoreError
 from mllm_eval.client.journal import Answer, Identity, Journal, read_journal
 
@@ -93,9 +94,32 @@ def test_damage_before_the_end_is_an_error_that_names_the_line(tmp_path, line):
 
 def test_an_unknown_state_is_damage(tmp_path):
     path = filled(tmp_path / "j", answer("a"))
-    path.write_text(path.read_text().replace('"answered"', '"maybe"'))
+    line = unsealed_line(path.read_bytes())
+    path.write_bytes(sealed_line(line.replace(b'"answered"', b'"maybe"')))
     with pytest.raises(DataError, match="maybe"):
         read_journal(path)
+
+
+def test_no_flipped_bit_changes_an_answer_unnoticed(tmp_path):
+    path = filled(tmp_path / "j", answer("a"), answer("b"))
+    whole, kept = path.read_bytes(), read_journal(path)
+    for place in range(0, len(whole), 3):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 1 << place % 8
+        path.write_bytes(spoilt)
+        try:
+            found = read_journal(path)
+        except DataError as error:
+            assert "line" in str(error)
+        else:
+            assert all(kept[key] == one for key, one in found.items())
+
+
+def test_a_line_of_before_there_were_digests_is_read(tmp_path):
+    path = filled(tmp_path / "j", answer("a"))
+    kept = read_journal(path)
+    path.write_bytes(unsealed_line(path.read_bytes()) + b"\n")
+    assert read_journal(path) == kept
 
 
 def test_one_writer_at_a_time(tmp_path):

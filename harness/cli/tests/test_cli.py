@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import importlib.metadata
 import json
 import os
@@ -211,3 +212,25 @@ def test_the_version_is_that_of_the_distribution(capsys, monkeypatch) -> None:
     assert harness.__version__ == importlib.metadata.version("msa-harness")
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = harness.nothing
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO])
+def test_what_a_disk_refuses_anywhere_is_one_line(monkeypatch, msa, number: int) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "/somewhere/cache/note.json")
+
+    monkeypatch.setattr("harness.runs.progress.status", refuse)
+    code, _, errors = msa("status")
+    assert code == 1
+    assert os.strerror(number) in errors.splitlines()[0]
+    assert "note.json" in errors
+    assert "Traceback" not in errors
+
+
+def test_an_error_that_no_disk_made_is_shown_as_it_is(monkeypatch, msa) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ChildProcessError(errno.ECHILD, "nobody")
+
+    monkeypatch.setattr("harness.runs.progress.status", fail)
+    with pytest.raises(ChildProcessError):
+        msa("status")

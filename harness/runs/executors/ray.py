@@ -2,7 +2,8 @@
 
 Workers fetch their inputs by content (``harness.runs.executors.ray_inputs``), return records, and
 never see the run store. A cell whose worker or node is lost is tried again, three times in all, and
-then fails with the reason. Nodes must have the driver's source: a cell refuses to run on any other.
+then fails with the reason. A lost head ends this process with one line. Nodes must have the
+driver's source: a cell refuses to run on any other.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import os
 import secrets
 import socket
+import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
@@ -40,6 +42,8 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _LOOK = 5.0  # seconds between looks at the cluster while nothing ends
+_GLANCE = 2.0  # seconds between glances at its head
+_MISSES = 4  # glances in a row that find none
 _LOSSES = {
     exceptions.WorkerCrashedError: "its worker process died",
     exceptions.NodeDiedError: "its node was lost",
@@ -102,9 +106,48 @@ def _connected(address: str | None, workers: int) -> Iterator[None]:
     except Exception as error:  # Ray raises the bare class when a start takes too long
         raise _no_cluster(address or "this machine", error) from error
     try:
-        yield
+        with _watched(ray.get_runtime_context().gcs_address):
+            yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _watched(head: str) -> Iterator[None]:
+    """End this process with one line once the head of its cluster is gone.
+
+    Ray itself aborts it a minute later, from code that no Python can catch, without a word; by then
+    any question to the cluster, even to leave it, waits. What was committed is whole either way.
+    """
+    over = threading.Event()
+    threading.Thread(target=_watch, args=(head, over), daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _watch(head: str, over: threading.Event) -> None:
+    missed = 0
+    while not over.wait(_GLANCE):
+        missed = 0 if _listens(head) else missed + 1
+        if missed == _MISSES:
+            log.error(
+                "error: the head of the Ray cluster at %s is gone; what finished is stored\n"
+                "next: start the cluster again; the same command continues",
+                head,
+            )
+            logging.shutdown()
+            os._exit(RunFailed.exit_code)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_GLANCE).close()
+    except OSError:
+        return False
+    return True
 
 
 def _need_answer(address: str | None) -> None:

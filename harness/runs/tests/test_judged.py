@@ -158,12 +158,12 @@ def _cut(path: Path) -> None:
 
 
 def _say(content: object) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(sealed(json.dumps(content).encode()))
+    return lambda path: path.write_bytes(sealed(json.dumps(content).encode(), path.name))
 
 
 def _believe_nonsense(path: Path) -> None:
     table = json.loads(read_sealed(path))
-    path.write_bytes(sealed(json.dumps({**table, "runs": {"key": [1]}}).encode()))
+    path.write_bytes(sealed(json.dumps({**table, "runs": {"key": [1]}}).encode(), path.name))
 
 
 @pytest.mark.parametrize(

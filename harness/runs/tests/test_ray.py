@@ -26,6 +26,7 @@ from harness.runs.costs import Cost
 from harness.runs.executors.resources import Measured, share
 from harness.runs.plan import find_suite, make_plan
 from harness.runs.store import RunStore
+from harness.runs.verify import verify
 
 ray = pytest.importorskip("ray")
 from harness.runs.executors import ray_inputs  # noqa: E402  # it needs ray
@@ -238,6 +239,28 @@ def test_a_cell_beyond_its_time_is_one_failure(tmp_path: Path) -> None:
         _, errors = driver.communicate(timeout=600)
         assert driver.returncode == 1
         assert re.search(r"patient on .*: stopped: it took longer than 5 s", errors)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_lost_head_is_one_line(tmp_path: Path) -> None:
+    install_mortals(tmp_path)
+    home = home_with(tmp_path / "home", SUITE.replace("seeds = 3", "seeds = 1") + WAITING)
+    with cluster(tmp_path, nodes=1) as (address, _):
+        on_it = ("--executor", "ray", "--ray-address", address, "--only", "patient")
+        driver = start(home, tmp_path, "run", "small", *on_it)
+        busy = tmp_path / "busy-node-0"
+        wait_for(lambda: busy.exists() or driver.poll() is not None, "the node")
+        for process in psutil.process_iter(["name", "cmdline"]):
+            if process.info["name"] == "gcs_server" and address[10:] in str(process.info):
+                process.kill()
+        _, errors = driver.communicate(timeout=600)
+    assert driver.returncode == 1, errors
+    port = address.partition(":")[2]
+    assert re.search(rf"^error: the head of the Ray cluster at \S+:{port} is gone", errors, re.M)
+    assert "next: start the cluster again; the same command continues" in errors
+    assert "Traceback" not in errors
+    assert not any(finding.damage for finding in verify(home))
 
 
 @pytest.mark.ray

@@ -98,8 +98,8 @@ def test_a_file_that_was_added_is_damage(home: Home, store: RunStore) -> None:
 def test_a_list_of_digests_that_is_damaged_condemns_the_run(home: Home, store: RunStore) -> None:
     run = next(iter(store))
     (run.folder / checksums.SUMS).write_bytes(b"\xff\xfe")
-    assert f"run {run.key}" in damaged(home)
-    assert "damaged" in leaderboards.render(store, "small")
+    assert damaged(home)[f"run {run.key}"] == "SHA256SUMS is damaged"
+    assert "SHA256SUMS is damaged" in leaderboards.render(store, "small")
 
 
 def test_a_manifest_of_another_run_is_found_though_its_digests_fit(home, store) -> None:
@@ -231,6 +231,21 @@ def test_damaged_plans_and_failures_are_found(home: Home, store: RunStore) -> No
     cut(next(store.root.glob("failures/*.json")))
     cut(store.root / "plans" / "small.json")
     assert [name.split()[0] for name in damaged(home)] == ["plan", "failure"]
+
+
+def test_a_reason_that_was_changed_is_found_and_shown_on_no_board(
+    home: Home, store: RunStore
+) -> None:
+    record = next(store.root.glob("failures/*.json"))
+    whole = record.read_text()
+    record.write_text(whole.replace("diverged", "divorced"))
+    assert list(damaged(home)) == [f"failure {record.stem}"]
+    with pytest.raises(StoreError, match=record.name):
+        leaderboards.render(store, "small")
+    record.write_text(whole.replace(record.stem, "0" * 32))
+    assert list(damaged(home)) == [f"failure {record.stem}"]
+    record.write_text(json.dumps({"key": record.stem, "reason": "diverged"}))
+    assert not damaged(home), "of before there were digests"
 
 
 def test_a_corpus_with_other_content_than_its_fingerprint_is_found(home: Home) -> None:
