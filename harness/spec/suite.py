@@ -209,7 +209,7 @@ class _ProtocolChanges:
 _OWN_LABEL = 'give each row its own label = "…"'
 _TITLE = TextKind(blank=False)
 _Title = Annotated[str, _TITLE]
-_Label = Annotated[str, TextKind(blank=False, longest=120)]
+_Label = Annotated[str, TextKind(blank=False, longest=120, folded=True)]
 _Names = Annotated[tuple[str, ...], ListOf(item=_TITLE, least=1, unique=True)]
 
 
@@ -265,7 +265,7 @@ class _RowOrQuery:
 class SuiteFile:
     """A suite as it is written; its name is that of the file."""
 
-    title: Annotated[str, TextKind(blank=False, longest=300)] | None = None
+    title: Annotated[str, TextKind(blank=False, longest=300, folded=True)] | None = None
     """Of the board; the name of the file where it is left out."""
     corpora: _Names
     """What is run on, as ``msa list corpora`` names it."""

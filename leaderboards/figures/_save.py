@@ -7,6 +7,7 @@ asks for dark, and keeps text as text.
 from __future__ import annotations
 
 import io
+import re
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["save"]
 
 _DPI = 200  # of the PNG
+_CLIP = re.compile(r'<clipPath id="(p[0-9a-f]{10})"')
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
@@ -53,7 +55,7 @@ def _render(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
 
 def _finish(svg: str, figure: Figure) -> str:
     """The document without its prologue, with a name, a description and dark colours."""
-    root, _, body = svg[svg.index("<svg") :].partition(">")
+    root, _, body = _numbered(svg[svg.index("<svg") :]).partition(">")
     swaps = (
         f'[style*="{part}: {light}"] {{ {part}: {dark} !important }}'
         for light, dark in DARK.items()
@@ -68,3 +70,14 @@ def _finish(svg: str, figure: Figure) -> str:
             body.lstrip("\n"),
         ]
     )
+
+
+def _numbered(svg: str) -> str:
+    """With clipping areas named by their order.
+
+    Their own names are digests of places to the last bit, in which the layout's solver differs from
+    call to call.
+    """
+    for number, name in enumerate(_CLIP.findall(svg), 1):
+        svg = svg.replace(name, f"clip{number}")
+    return svg

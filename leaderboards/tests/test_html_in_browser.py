@@ -167,7 +167,7 @@ def labels(page: webdriver.Chrome, place: int = 1) -> list[str]:
 
 def heading(page: webdriver.Chrome, words: str) -> WebElement:
     buttons = section(page).find_elements(By.CSS_SELECTOR, ".results thead button")
-    return next(b for b in buttons if b.text == words)
+    return next(b for b in buttons if b.text.removesuffix(" (exploratory)") == words)
 
 
 def order(button: WebElement) -> str | None:

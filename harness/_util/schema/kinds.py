@@ -57,6 +57,7 @@ class TextKind:
     Args:
         longest: Characters at most; such text is one line of what can be seen, in the composed
             form of Unicode (NFC), blanks around it taken off.
+        folded: Whether several lines become one.
         blank: Whether it may be empty or blanks alone.
         pattern: Regular expression of the whole.
         expected: What the pattern asks for, in words.
@@ -64,6 +65,7 @@ class TextKind:
     """
 
     longest: int | None = None
+    folded: bool = False
     blank: bool = True
     pattern: str | None = None
     expected: str = "text"
@@ -73,7 +75,8 @@ class TextKind:
         """The text."""
         if not isinstance(value, str) or not (self.blank or value.strip()):
             raise place.wrong(self.expected, value)
-        text = value if self.longest is None else _line(value, self.longest, place)
+        text = _BREAKS.sub(" ", value) if self.folded else value
+        text = text if self.longest is None else _line(text, self.longest, place)
         if self.pattern is not None and not re.fullmatch(self.pattern, text):
             raise place.wrong(self.expected, value, hint=self.hint)
         return text
@@ -82,6 +85,9 @@ class TextKind:
         """A string."""
         pattern = f"^{self.pattern}$" if self.pattern else None if self.blank else r"\S"
         return stated(type="string", maxLength=self.longest, pattern=pattern)
+
+
+_BREAKS = re.compile(r"\s*[\t-\r\x85\u2028\u2029]\s*")
 
 
 def _line(value: str, longest: int, place: Place) -> str:

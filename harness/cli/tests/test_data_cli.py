@@ -166,7 +166,7 @@ def test_a_disk_that_refuses_anywhere_is_one_line(msa, monkeypatch) -> None:
     monkeypatch.setattr("harness.data.load", full)
     code, _, said = msa("data", "info", "mosi-twin@compact-x5")
     assert code == 1
-    assert "error: a file could not be written: [Errno 28] No space left on device" in said
+    assert "error: a file cannot be read or written: [Errno 28] No space left on device" in said
 
 
 @pytest.mark.parametrize("size", ["2K", "64M"])

@@ -362,7 +362,7 @@ def test_not_a_pickle(tmp_path, content, message):
 
 
 def test_missing_file_and_folder(tmp_path):
-    with pytest.raises(DataError, match="found nothing"):
+    with pytest.raises(DataError, match="no such file"):
         unpickle.load(tmp_path / "absent.pkl")
     with pytest.raises(DataError, match="found a folder"):
         unpickle.load(tmp_path)

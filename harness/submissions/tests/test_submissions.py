@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import tomllib
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
@@ -199,7 +200,7 @@ def test_any_title_is_one_printable_line_or_refused(title: str) -> None:
     except SubmissionError:
         return
     assert shown.isprintable()
-    assert shown == title.strip()
+    assert shown == unicodedata.normalize("NFC", title.strip())
 
 
 def test_badges_say_what_they_mean() -> None:
