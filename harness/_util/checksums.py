@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from harness._util import canonical
+from harness._util.untouched import entry_mark
 
 __all__ = [
     "SUMS",
@@ -36,7 +36,6 @@ _LITTER = re.compile(
     r"\.DS_Store|\._.*|\.localized|Icon\r|\.AppleDouble|[Tt]humbs\.db|ehthumbs\.db|[Dd]esktop\.ini"
     r"|\.directory|\.nfs[0-9a-f]+|\.fuse_hidden[0-9a-f]+|@eaDir|\.~lock\..*#"
 )
-_SETTLED = 2 * 10**9  # ns; two writes within a tick of the file system's clock look like one
 
 _remembered: dict[Path, tuple[tuple[int, ...], str]] = {}
 
@@ -48,12 +47,14 @@ def file_digest(path: Path) -> str:
         OSError: When it cannot be read.
     """
     status = path.stat()
-    mark = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+    mark = entry_mark(status)
+    if mark is None:
+        return canonical.file_digest(path)
+    mark = (*mark, status.st_dev)
     known, digest = _remembered.get(path, ((), ""))
     if known != mark:
         digest = canonical.file_digest(path)
-        if max(status.st_mtime_ns, status.st_ctime_ns) < time.time_ns() - _SETTLED:
-            _remembered[path] = (mark, digest)
+        _remembered[path] = (mark, digest)
     return digest
 
 

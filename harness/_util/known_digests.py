@@ -9,17 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from harness._util import canonical
 from harness._util.atomic import write_atomic
+from harness._util.untouched import entry_mark
 
 __all__ = ["KnownDigests"]
 
 _SMALL = 2**20  # bytes; reading less costs about as much as remembering it
-_SETTLED = 2 * 10**9  # ns; two writes within a tick of the file system's clock look like one
 
 
 class KnownDigests:
@@ -77,8 +76,4 @@ class KnownDigests:
 
 def _mark(status: os.stat_result) -> tuple[int, ...] | None:
     """What stays equal while a file is not written to; None where it is not to be relied on."""
-    if status.st_size < _SMALL:
-        return None
-    if max(status.st_mtime_ns, status.st_ctime_ns) > time.time_ns() - _SETTLED:
-        return None
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return None if status.st_size < _SMALL else entry_mark(status)

@@ -8,10 +8,27 @@ import stat
 import time
 from pathlib import Path
 
-__all__ = ["mark_of"]
+__all__ = ["entry_mark", "mark_of"]
 
 _SETTLED = 2 * 10**9  # ns; two writes within a tick of the file system's clock look like one
 _COMPILED = "__pycache__"
+
+
+def entry_mark(at: os.stat_result, since: int | None = None) -> tuple[int, ...] | None:
+    """What stays equal while nobody writes to a file.
+
+    Args:
+        at: Its entry.
+        since: When it was read, nanoseconds since the epoch; None for now.
+
+    Returns:
+        Size, times of content and entry in nanoseconds, inode; None where they are not to be
+        relied on: it was written since or just before.
+    """
+    latest = max(at.st_mtime_ns, at.st_ctime_ns)
+    if latest > (time.time_ns() if since is None else since) - _SETTLED:
+        return None
+    return (at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
 
 
 def mark_of(*places: Path, since: int | None = None) -> str | None:
@@ -28,21 +45,22 @@ def mark_of(*places: Path, since: int | None = None) -> str | None:
         32 hexadecimal digits; None where that is not to be relied on: something was written since
         or just before, or cannot be looked at.
     """
-    seen = _Seen()
+    seen = _Seen(time.time_ns() if since is None else since)
     try:
         for number, place in enumerate(places):
             seen.look(place, str(number))
     except OSError:
         return None
-    if seen.latest > (time.time_ns() if since is None else since) - _SETTLED:
+    if not seen.settled:
         return None
     return hashlib.blake2b(repr(sorted(seen.files)).encode(), digest_size=16).hexdigest()
 
 
 class _Seen:
-    def __init__(self) -> None:
-        self.files: list[tuple[str, int, int, int, int]] = []
-        self.latest = 0
+    def __init__(self, since: int) -> None:
+        self.files: list[tuple[str, tuple[int, ...]]] = []
+        self.settled = True
+        self._since = since
         self._folders: set[tuple[int, int]] = set()
 
     def look(self, place: Path | os.DirEntry[str], name: str) -> None:
@@ -54,8 +72,9 @@ class _Seen:
         if stat.S_ISDIR(at.st_mode):
             self._look_into(place, name, (at.st_dev, at.st_ino))
             return
-        self.latest = max(self.latest, at.st_mtime_ns, at.st_ctime_ns)
-        self.files.append((name, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
+        mark = entry_mark(at, self._since)
+        self.settled = self.settled and mark is not None
+        self.files.append((name, mark or ()))
 
     def _look_into(
         self, folder: Path | os.DirEntry[str], name: str, identity: tuple[int, int]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness._util import canonical, known_digests
+from harness._util import canonical, untouched
 from harness._util.canonical import file_digest
 from harness._util.known_digests import KnownDigests
 
@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "large").write_bytes(random.Random(1).randbytes(2**20 + 5))
     (tmp_path / "small").write_bytes(b"few")
     now = time.time_ns
-    monkeypatch.setattr(known_digests.time, "time_ns", lambda: now() + DAY)
+    monkeypatch.setattr(untouched.time, "time_ns", lambda: now() + DAY)
     return tmp_path
 
 
@@ -118,6 +118,6 @@ def test_the_memory_is_no_authority(folder: Path, read: list[str]) -> None:
 
 
 def test_a_file_written_just_now_is_not_relied_on(folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr(known_digests, "_SETTLED", 2 * DAY)
+    monkeypatch.setattr(untouched, "_SETTLED", 2 * DAY)
     assert known(folder).differing(sums(folder)) == {}
     assert not (folder / ".checked.json").exists()
