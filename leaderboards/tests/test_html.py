@@ -177,8 +177,8 @@ def test_rank_sets_and_tie_groups_are_words_too(board, page) -> None:
                 assert "not ranked" in cells[2].text
                 continue
             best, worst = ranking.rank_of(label)
-            words = f"rank {best}" if best == worst else f"ranks {best} to {worst}"
-            assert f"{words} of {len(ranking.names)}" in found[0].text
+            words = f"{best}" if best == worst else f"{best}–{worst}"
+            assert found[0].text.removesuffix("top tie group").rstrip("●○") == words
             assert ("top tie group" in found[0].text) == (label in ranking.leaders)
             exploratory = metric.name != grid.selection.name
             for mark in found[0].all("span", class_="tied"):
@@ -247,7 +247,24 @@ def test_every_seed_is_in_the_details(board, page) -> None:
 def squares(section: Node) -> list[dict[str, Any]]:
     """What the script draws pairs from, metric by metric."""
     found = (node.attributes.get("data-pairs") for node in section.all("div"))
-    return [json.loads(data) for data in found if data]
+    return [unpacked(json.loads(data)) for data in found if data]
+
+
+def unpacked(data: dict[str, Any]) -> dict[str, Any]:
+    pairs = [read(packed) for packed in data["pairs"].split(";")]
+    return data | {"names": data["names"].split("\n"), "pairs": pairs}
+
+
+def read(packed: str) -> list[Any] | None:
+    """A pair as the script reads it: effect, low, high, verdict, p."""
+    if not packed:
+        return None
+    effect, below, above, verdict, *p = (
+        int(field) if field.removeprefix("-").isdecimal() else field for field in packed.split(",")
+    )
+    numeric = all(isinstance(value, int) for value in (effect, below, above))
+    ends = (effect - below, effect + above) if numeric else (below, above)
+    return [effect, *ends, verdict, *(p or [0])]
 
 
 def test_pairs_are_data_that_says_what_the_tests_say(board, page) -> None:
@@ -263,9 +280,9 @@ def test_pairs_are_data_that_says_what_the_tests_say(board, page) -> None:
         for (one, other), packed in zip(combinations, data["pairs"], strict=True):
             pair = by_pair.get((one, other))
             if pair is None:
-                assert packed == 0
+                assert packed is None
                 continue
-            effect, low, high, p, verdict = packed
+            effect, low, high, verdict, p = packed
             for units, value in ((effect, pair.effect), (low, pair.low), (high, pair.high)):
                 printed = units if isinstance(units, str) else units / 10 ** data["decimals"]
                 assert float(printed) == float(numbers.number(value, metric))
@@ -291,7 +308,7 @@ def test_pairs_with_a_single_run_are_of_checkpoints(board, page) -> None:
         assert [data["names"][place] for place in data["single"]] == ["Once"]
         pairs = itertools.combinations(data["names"], 2)
         for pair, packed in zip(pairs, data["pairs"], strict=True):
-            assert packed == 0 or "Once" in pair
+            assert packed is None or "Once" in pair
     keys = [node.text for node in sections(page)[0].all("p", class_="key")]
     assert sum("Tinted: one run of a system that seeds change" in key for key in keys) == len(shown)
 

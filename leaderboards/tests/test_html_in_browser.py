@@ -477,7 +477,7 @@ def test_whoever_listens_hears_ranks_intervals_and_the_tie_group(page) -> None:
     ]
     assert ("table", f"Test results on a SYNTHETIC TWIN of {'CMU-MOSI'}") in named
     spoken = " ".join(name for role, name in named if role == "StaticText")
-    assert " of 5" in spoken and "95 % interval" in spoken
+    assert " 1 to 5" in spoken and "95 % interval" in spoken
     assert "not separated from the best" in spoken
     controls = ("button", "link", "textbox", "searchbox", "checkbox", "radio", "combobox")
     assert [name for role, name in named if role in controls and not name.strip()] == []

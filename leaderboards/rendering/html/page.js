@@ -84,10 +84,22 @@ function setUpSorting(table) {
 // --- pairs -------------------------------------------------------------------------------------
 
 // Numbers come as whole units of their last digit, pairs in the order of combinations of names:
-// effect, low, high, p in thousandths, place of the verdict; 0 where two rows are not compared.
+// effect, ends of the interval (distances from the effect where all three are numbers), place of
+// the verdict, p in thousandths or nothing below one; empty where two rows are not compared.
 // "single" has the places of rows with one run: what is said of them is said of checkpoints.
+function readPair(packed) {
+  if (!packed) return null;
+  const read = (field) => (Number.isNaN(Number(field)) ? field : Number(field));
+  const [effect, below, above, place, p] = packed.split(",").map(read);
+  const numeric = [effect, below, above].every((value) => typeof value === "number");
+  return [effect, numeric ? effect - below : below, numeric ? effect + above : above, p, place];
+}
+
 function drawPairs(container) {
-  const { caption, names, mark, single, decimals, verdicts, pairs } = JSON.parse(container.dataset.pairs);
+  const data = JSON.parse(container.dataset.pairs);
+  const { caption, mark, single, decimals, verdicts } = data;
+  const names = data.names.split("\n");
+  const pairs = data.pairs.split(";").map(readPair);
   const shown = (value) => (typeof value === "number"
     ? (value / 10 ** decimals).toFixed(decimals) : value).replace("-", "−");
   const signed = (value) => (value >= 0 ? "+" : "") + shown(value);

@@ -10,7 +10,6 @@ import itertools
 import json
 import math
 from collections.abc import Iterator
-from typing import TypeAlias
 
 from harness.metrics import Metric
 from leaderboards import numbers
@@ -30,8 +29,6 @@ _MEANINGS = {
 _SINGLE = "Tinted: one run of a system that seeds change, so of checkpoints, not of systems."
 _VERDICTS = ("better", "worse", "negligible", "equivalent", "undecided")
 _OPPOSITE = {"better": "worse"}
-
-_Number: TypeAlias = int | str
 
 
 def draw_pairs(square: Pairs, name: str) -> Html:
@@ -54,20 +51,24 @@ def _data(square: Pairs) -> dict[str, object]:
     places = range(len(square.names))
     return {
         "caption": square.caption,
-        "names": [one_line(name) for name in square.names],
+        "names": "\n".join(map(one_line, square.names)),  # each quote would take six letters
         "mark": square.mark,
         "single": sorted(square.single),
         "decimals": 2 if square.metric.percent else 3,
         "verdicts": _VERDICTS,
-        "pairs": [
+        "pairs": ";".join(
             _packed(found.get((a, b)), found.get((b, a)), square.metric)
             for a, b in itertools.combinations(places, 2)
-        ],
+        ),
     }
 
 
-def _packed(pair: Pair | None, opposite: Pair | None, metric: Metric) -> list[_Number] | int:
-    """Effect, low, high, p in thousandths, verdict: of the first minus the second; 0 for none."""
+def _packed(pair: Pair | None, opposite: Pair | None, metric: Metric) -> str:
+    """The first minus the second: effect, ends of the interval, verdict, p; empty for none.
+
+    The ends are distances from the effect where all three are numbers, p is in thousandths and left
+    out below one: a page has tens of thousands of pairs, and their digits are a third of it.
+    """
     if pair is not None:
         verdict, values = pair.verdict, (pair.effect, pair.low, pair.high)
     elif opposite is not None:
@@ -75,22 +76,22 @@ def _packed(pair: Pair | None, opposite: Pair | None, metric: Metric) -> list[_N
         verdict = _OPPOSITE.get(pair.verdict, pair.verdict)
         values = (-pair.effect, -pair.high, -pair.low)
     else:
-        return 0
-    return [
-        *(_units(value, metric) for value in values),
-        _thousandths(pair.p),
-        _VERDICTS.index(verdict),
-    ]
+        return ""
+    effect, low, high = (_units(value, metric) for value in values)
+    if isinstance(effect, int) and isinstance(low, int) and isinstance(high, int):
+        low, high = effect - low, high - effect
+    return ",".join(map(str, (effect, low, high, _VERDICTS.index(verdict), *_thousandths(pair.p))))
 
 
-def _thousandths(p: float) -> _Number:
-    """A p-value as printed, without its point; 0 below one thousandth."""
+def _thousandths(p: float) -> Iterator[int | str]:
+    """A p-value as printed, without its point; nothing below one thousandth."""
     if math.isnan(p):
-        return numbers.UNDEFINED
-    return 0 if p < 0.001 else int(f"{p:.3f}".replace(".", ""))
+        yield numbers.UNDEFINED
+    elif p >= 0.001:
+        yield int(f"{p:.3f}".replace(".", ""))
 
 
-def _units(value: float, metric: Metric) -> _Number:
+def _units(value: float, metric: Metric) -> int | str:
     """A printed number without its point; as it is where it is none."""
     printed = numbers.number(value, metric)
     digits = printed.replace(".", "")

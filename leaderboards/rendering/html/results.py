@@ -91,12 +91,14 @@ class ResultsTable:
         yield _heading("System", class_="name")
         yield _heading("Seeds", first="descending", class_="number")
         if self.shown.ranked > 1:
-            numbers = draw_ranks(self.shown.ranked, f"{self.name}-r")
-            yield _heading(*self._per_metric("Rank, ", claims=True), below=numbers, class_="ranks")
+            ranked = self.shown.ranked
+            below = join((draw_ranks(ranked, f"{self.name}-r"), hidden(f" 1 to {ranked}")))
+            yield _heading(*self._per_metric("Rank, ", claims=True), below=below, class_="ranks")
         elif self._apart:
             yield _heading("Rank", class_="ranks")
         if self._seeded:
-            yield _heading(*self._per_metric("Seeds, "), below=self._axes(), class_="seeds")
+            below = join((hidden(" below each: 95 % interval, then seeds"), self._axes()))
+            yield _heading(*self._per_metric("Seeds, "), below=below, class_="seeds")
         for metric in self.shown.metrics:
             unit = "% " if metric.percent else ""
             small = tag("small", unit, arrow(metric))
@@ -124,7 +126,7 @@ class ResultsTable:
     def _row(self, line: Line) -> Html:
         about = line.about_seeds or None
         share = _share(line)
-        runs = tag("td", line.seeds, class_="number", data_sort=share, title=about)
+        runs = tag("td", line.seeds, data_sort=share, title=about)
         cells = [_name(line), runs]
         if self.shown.ranked > 1 or self._apart:
             cells.append(self._rank(line))
@@ -197,14 +199,11 @@ def _rank_of(score: Score, place: int, ranked: int, grid: str) -> Html:
     if score.rank is None:
         return tag("span", EMPTY, data_metric=place)
     best, worst = score.rank
-    words = rank_set(score.rank)
-    spoken = f"rank {best}" if best == worst else f"ranks {best} to {worst}"
     mark = _mark(exploratory=score.exploratory)
     return tag(
         "span",
         draw_rank(score.rank, ranked, grid),
-        tag("span", words, aria_hidden="true"),
-        hidden(f"{spoken} of {ranked}"),
+        rank_set(score.rank),
         tag("small", mark, "top tie group") if score.leads else "",
         class_="exploratory" if score.exploratory else None,
         data_metric=place,
@@ -216,7 +215,7 @@ def _seeds_of(score: Score, place: int, metric: Metric, axis: Axis, grid: str) -
     values = ", ".join(number(value, metric) for value in score.values)
     seeds = f"; seeds {values}" if values else ""
     if score.interval is not None and defined(score.interval):
-        interval = tag("small", hidden("95 % interval "), span(score.interval, metric))
+        interval = tag("small", span(score.interval, metric))
         words = join((interval, hidden(seeds) if seeds else ""))
     else:
         words = hidden(f"no interval{seeds}")
@@ -232,13 +231,13 @@ def _seeds_of(score: Score, place: int, metric: Metric, axis: Axis, grid: str) -
 def _cell(line: Line, metric: Metric) -> Html:
     score = line.scores.get(metric.name)
     if score is None:
-        return tag("td", EMPTY, class_="number")
+        return tag("td", EMPTY)
     if math.isnan(score.mean):
         missing = sum(map(math.isnan, score.values))
         some = f" in {missing} of {len(score.values)}" if missing < len(score.values) else ""
-        return tag("td", UNDEFINED, tag("small", f" undefined{some}"), class_="number")
+        return tag("td", UNDEFINED, tag("small", f" undefined{some}"))
     mark, words = _mark(exploratory=score.exploratory), hidden(f"{_TIED} ")
     tied = join((mark, words)) if score.leads else ""
     spread = "" if math.isnan(score.sd) else tag("small", f" ± {number(score.sd, metric)}")
     mean = typeset(score.printed) or number(score.mean, metric)
-    return tag("td", tied, mean, spread, class_="number", data_sort=key(score.mean))
+    return tag("td", tied, mean, spread, data_sort=key(score.mean))

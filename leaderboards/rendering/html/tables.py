@@ -31,7 +31,7 @@ def plain_table(table: Table) -> Html:
             "tr",
             tag("th", _cell(cells[0]), scope="row", class_="name"),
             *(
-                tag("td", _cell(cell), class_=kind)
+                tag("td", _cell(cell), class_=None if kind == "number" else kind)
                 for cell, kind in zip(cells[1:], kinds[1:], strict=True)
             ),
         )
