@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import subprocess
 import sys
 import time
@@ -30,6 +29,7 @@ from harness.runs.store import RunStore
 from harness.runs.tests.test_holder import SUITE
 from harness.runs.tests.test_verify import Here
 from harness.runs.verify import verify
+from harness.tests.limits import KEEPS_NO_BYTECODE, files_up_to
 from harness.text import encoder as text
 
 CONSTANTS = 'corpora = ["mosi-twin@compact-x5"]\n[[systems]]\nname = "zero"\n'
@@ -50,7 +50,7 @@ def drive(
 ) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "harness", "run", "small", *options],
-        env=os.environ | {"MSA_HOME": str(home.root)},
+        env=os.environ | KEEPS_NO_BYTECODE | {"MSA_HOME": str(home.root)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -198,11 +198,7 @@ def test_a_read_only_store_is_one_line_and_can_be_read(tmp_path, small_disk, msa
 @pytest.mark.slow
 def test_files_that_cannot_grow_end_in_one_line_and_the_next_run_finishes(tmp_path) -> None:
     home = home_at(tmp_path / "home", CONSTANTS)
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # bytes
-
-    driver = drive(home, limit=limit)
+    driver = drive(home, limit=files_up_to(1000))
     _, errors = driver.communicate()
     assert driver.returncode == 1
     assert "File too large" in errors

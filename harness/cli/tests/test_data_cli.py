@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness.tests.limits import KEEPS_NO_BYTECODE, files_up_to
 from harness.tests.official_labels import clips_of
 
 HEADER = "video_id,clip_id,text,label,mode\n"
@@ -145,11 +145,11 @@ def test_a_full_disk_is_one_line_and_nothing_is_left(tmp_path, what) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "harness", "--home", "home", *SMALL_DISK[what]],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path(harness.__file__).parents[1])},
+        env=os.environ | KEEPS_NO_BYTECODE | {"PYTHONPATH": str(Path(harness.__file__).parents[1])},
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
+        preexec_fn=files_up_to(8192),
     )
     assert done.returncode == 1
     error, hint = done.stderr.splitlines()

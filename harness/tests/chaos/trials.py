@@ -7,7 +7,6 @@ import errno
 import os
 import random
 import re
-import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from harness.submissions import SubmissionStore
 from harness.tests.chaos.damage import TYPES, spoil
 from harness.tests.chaos.homes import SUBMITTED, SUITE_NAME, Homes
 from harness.tests.chaos.processes import Said, forked, msa
+from harness.tests.limits import limited_files
 
 Outcome = Literal["healed", "named", "silent", "traceback", "hung"]
 _STOP_EVERY = 8
@@ -194,17 +194,7 @@ def _no_space(first: int) -> Callable[[], Any]:
 def _small_files(chance: random.Random) -> Callable[[], Any]:
     """A disk that takes no large files."""
     most = chance.choice([100, 1000, 3000, 10_000, 30_000])
-
-    @contextlib.contextmanager
-    def limit() -> Iterator[None]:
-        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-
-    return limit
+    return lambda: limited_files(most)
 
 
 # What came of it
