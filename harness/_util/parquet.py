@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from harness._util.budget import Budget
 from harness._util.parquet_pages import pages
 
-__all__ = ["read_columns", "read_parquet"]
+__all__ = ["need_affordable", "read_columns", "read_parquet"]
 
 _NUMBER = 40  # bytes charged per number: in Arrow, in the frame, and as an object while checked
 _TEXT = 96  # per text, beside its characters
@@ -74,6 +74,20 @@ def read_columns(
         table = table if convert is None else convert(table)
         return table if rows is None else table.filter(rows)
     except pa.ArrowException as error:  # some kinds are neither OSError nor ValueError
+        raise ValueError(str(error)) from error
+
+
+def need_affordable(path: Path, budget: Budget) -> None:
+    """Refuse a file that declares more than its budget, without reading its values.
+
+    Raises:
+        HarnessError: The budget's error.
+        OSError: When the file cannot be opened.
+        ValueError: When it is not a Parquet table, or a damaged one.
+    """
+    try:
+        _charge(path, budget)
+    except pa.ArrowException as error:
         raise ValueError(str(error)) from error
 
 

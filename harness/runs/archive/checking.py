@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from harness._util import checksums
 from harness._util.atomic import is_plain_name
+from harness._util.budget import Budget
 from harness._util.canonical import file_digest
 from harness._util.documents import read_json
+from harness._util.parquet import need_affordable
 from harness.data.store import CorpusStore
 from harness.errors import DataError, HarnessError, StoreError
 from harness.home import Home
@@ -32,10 +32,6 @@ from harness.runs.stored_plan import StoredPlan
 from harness.submissions import SubmissionStore
 
 __all__ = ["ArchiveReport", "check"]
-
-_MOST_ROWS = 20_000_000  # of a table; the largest grid of conditions on MOSEI has a tenth
-_MOST_BYTES = 2 * 2**30  # of a table, decoded
-_LONGEST_TEXT = 1000  # bytes of a clip's id or a condition's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +139,8 @@ def _laid_out(inside: Path, members: tuple[str, ...], store: RunStore, suite: st
     for name in members:
         if name.endswith(".parquet"):
             try:
-                _need_modest(inside / name)
-            except (OSError, ValueError, pa.ArrowException) as error:
+                need_affordable(inside / name, Budget(name, (inside / name).stat().st_size))
+            except (OSError, ValueError, DataError) as error:
                 yield f"{name} cannot be read: {error}"
     places = {"runs": "runs/{0}/{1}", "failures": "failures/{1}", "submissions": "submissions/{1}"}
     for name in members:
@@ -160,26 +156,6 @@ def _laid_out(inside: Path, members: tuple[str, ...], store: RunStore, suite: st
 def _place(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-
-
-def _need_modest(path: Path) -> None:
-    """Refuse a table that is small as a file and enormous once read.
-
-    Raises:
-        ValueError: Saying what there is too much of.
-    """
-    with pq.ParquetFile(path) as file:
-        facts, columns = file.metadata, [file.schema.column(i) for i in range(len(file.schema))]
-        size = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
-        texts = [item.path for item in columns if item.physical_type == "BYTE_ARRAY"]
-    if facts.num_rows * max(1, facts.num_columns) > _MOST_ROWS * 5 or size > _MOST_BYTES:
-        raise ValueError(f"it has {facts.num_rows} rows of {facts.num_columns} columns")
-    with pq.ParquetFile(path, read_dictionary=texts) as file:
-        for group in file.iter_batches(2**16, columns=texts, use_threads=False):
-            for column in group.columns:
-                words = column.dictionary if pa.types.is_dictionary(column.type) else column
-                if any(len(str(word)) > _LONGEST_TEXT for word in words):
-                    raise ValueError(f"it has texts longer than {_LONGEST_TEXT} characters")
 
 
 def _resealed(folder: Path) -> Iterator[str]:
