@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+WHOLE = "whole"
+"""A suite of which nothing fails: a note says that there is nothing to do."""
+
 _RUN = "store/runs/??/*"
 _GIVEN = "store/submissions/*/*"
 
@@ -22,6 +25,7 @@ class FileType:
         board: Whether written boards stay; elsewhere they are removed, so that an old one is not
             taken for a new one.
         server: Whether the server of the language model answers.
+        before: A command that leaves the file, in a home where it does not stay valid by itself.
         spared: Kinds of damage that leave nothing to see, each with the reason in the page.
     """
 
@@ -29,6 +33,7 @@ class FileType:
     without: tuple[str, ...] = ()
     board: bool = False
     server: bool = True
+    before: tuple[str, ...] = ()
     spared: tuple[str, ...] = ()
 
 
@@ -44,6 +49,7 @@ TYPES = {
     "labels: table": FileType("store/truth/*.parquet"),
     "labels: digest": FileType("store/truth/*.sha256"),
     "plan": FileType("store/plans/*.json"),
+    "what was judged sound": FileType("store/.judged", before=("verify",)),
     "failure": FileType("store/failures/*.json"),
     "submission: manifest.json": FileType(f"{_GIVEN}/manifest.json"),
     "submission: predictions.parquet": FileType(f"{_GIVEN}/predictions.parquet"),
@@ -59,6 +65,7 @@ TYPES = {
     "cache: kept training": FileType("cache/resume/*.pt", ("lf_dnn",)),
     "cache: journal of answers": FileType("cache/mllm/*.jsonl", ("mllm",)),
     "cache: what a server said": FileType("cache/mllm/served/*.json", ("mllm",), server=False),
+    "cache: what is finished": FileType("cache/finished/*", board=True, before=("run", WHOLE)),
     "board: Markdown": FileType("boards/*[!t].md", board=True),
     "board: page": FileType("boards/*.html", board=True),
     "lock and holder": FileType("store/.[lh]o*"),

@@ -25,6 +25,7 @@ from harness.runs.executors.guard import answer, measured
 from harness.runs.store import RunStore
 from harness.stats.joint import Joint
 from harness.testing import serve_chat, small_corpus
+from harness.tests.chaos.damage import WHOLE
 from harness.tests.chaos.processes import Said, msa
 from harness.training.checkpoint import TrainingCheckpoint
 
@@ -56,6 +57,7 @@ name = "mllm"
 label = "asked"
 params = {{ model = "m", condition = "text", prompt = "en-direct", server = "{server}" }}
 """
+_WHOLE = _SUITE[: _SUITE.index('name = "sentence_ridge"')].removesuffix("[[systems]]\n")
 
 
 class Here:
@@ -154,6 +156,7 @@ def build(folder: Path, server: str) -> Homes:
     home = Home(folder / "finished")
     home.suites.mkdir(parents=True)
     (home.suites / f"{SUITE_NAME}.toml").write_text(_SUITE.format(server=server))
+    (home.suites / f"{WHOLE}.toml").write_text(_WHOLE.format())
     small_corpus(home.corpora, streams=STREAMS, clips=CLIPS)
     for number, name in enumerate(("alpha", "beta", "gamma")):
         file = write_predictions(folder / f"{name}.csv", number)

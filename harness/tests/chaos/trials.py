@@ -20,8 +20,8 @@ from harness.home import Home
 from harness.runs.soundness import damage_of
 from harness.runs.store import RunStore
 from harness.submissions import SubmissionStore
-from harness.tests.chaos.damage import TYPES, spoil
-from harness.tests.chaos.homes import SUBMITTED, SUITE_NAME, Homes
+from harness.tests.chaos.damage import TYPES, WHOLE, spoil
+from harness.tests.chaos.homes import SUBMITTED, SUITE_NAME, Homes, need
 from harness.tests.chaos.processes import Said, forked, msa
 from harness.tests.limits import limited_files
 
@@ -80,10 +80,13 @@ STOPS = ("killed", "no space left", "file too large")
 def look(home: Home) -> Clean:
     """What an undisturbed home comes to, by the commands of both paths."""
     said, seconds = [], {}
-    for words in (("status",), ("run", SUITE_NAME), ("verify",), ("board", SUITE_NAME)):
+    for words in (
+        *(("status",), ("run", SUITE_NAME), ("run", WHOLE)),
+        *(("verify",), ("board", SUITE_NAME)),
+    ):
         began = time.monotonic()
         said.append(msa(home, *words))
-        seconds[words[0]] = time.monotonic() - began
+        seconds.setdefault(words[0], time.monotonic() - began)
     lines = [line for one in said for line in _lines(one)]
     return Clean(frozenset(lines), contents(home), seconds)
 
@@ -116,8 +119,10 @@ def carry_out(number: int, seed: int, homes: Homes, clean: Clean, place: Path) -
             way, path = _spoil(thing, chance, homes, place)
         home, runs_again = Home(place / "home"), thing in STOPPED or bool(chance.getrandbits(1))
         runs_again = runs_again or bool(thing in TYPES and TYPES[thing].without)
+        again = TYPES[thing].before if thing in TYPES else ()
         found = forked(
-            lambda: _judge(home, path, homes, clean, runs_again=runs_again), seconds=LONGEST
+            lambda: _judge(home, path, homes, clean, runs_again=runs_again, again=again),
+            seconds=LONGEST,
         )
         outcome, said = found or ("hung", "")
         return Trial(number, thing, way, outcome, str(path), said)
@@ -131,6 +136,8 @@ def _spoil(thing: str, chance: random.Random, homes: Homes, place: Path) -> tupl
     if not kind.server:
         suite = home.suites / f"{SUITE_NAME}.toml"
         suite.write_text(re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:1", suite.read_text()))
+    if kind.before:
+        need(msa(home, *kind.before))
     if not kind.board:
         shutil.rmtree(home.boards)
     return spoil(home.root, kind, chance)
@@ -201,11 +208,18 @@ def _small_files(chance: random.Random) -> Callable[[], Any]:
 
 
 def _judge(
-    home: Home, path: Path, homes: Homes, clean: Clean, *, runs_again: bool
+    home: Home,
+    path: Path,
+    homes: Homes,
+    clean: Clean,
+    *,
+    runs_again: bool,
+    again: tuple[str, ...],
 ) -> tuple[Outcome, str]:
     """What a user does next, and whether its end is the clean one or a word was said."""
     middle = ("run", SUITE_NAME) if runs_again else ("status",)
-    calls = [middle, ("verify",)] + ([] if runs_again else [("board", SUITE_NAME)])
+    calls = [middle, *filter(None, [again]), ("verify",)]
+    calls += [] if runs_again else [("board", SUITE_NAME)]
     said = [msa(home, *words) for words in calls]
     texts = "\n".join(f"{one.code} {one.output} {one.errors}" for one in said)
     if any(one.code is None for one in said):
