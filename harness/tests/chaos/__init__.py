@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -58,6 +59,8 @@ def _start(
                 with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(dataclasses.asdict(trial)) + "\n")
             code = 0
+        except Exception:  # noqa: BLE001 - of the harness's own trial: said here, for nobody else can
+            traceback.print_exc()
         finally:
             os._exit(code)
     return child

@@ -74,6 +74,9 @@ STOPPED = {
 }
 """Command that is stopped -> its words, and the systems whose runs are missing before it."""
 
+_SETTLED = 2.5
+"""Seconds after which a mark tells that a file was not written to."""
+
 STOPS = ("killed", "no space left", "file too large")
 
 
@@ -137,6 +140,7 @@ def _spoil(thing: str, chance: random.Random, homes: Homes, place: Path) -> tupl
         suite = home.suites / f"{SUITE_NAME}.toml"
         suite.write_text(re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:1", suite.read_text()))
     if kind.before:
+        time.sleep(_SETTLED)
         need(msa(home, *kind.before))
     if not kind.board:
         shutil.rmtree(home.boards)
