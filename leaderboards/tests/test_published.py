@@ -29,6 +29,7 @@ def metric_cells(board: str, corpus: str, label: str) -> list[str]:
     return [cell.strip().lstrip("●○ ") for cell in next(lines).strip("|").split("|")[4:]]
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize("dataset", ["mosi", "sims"])
 def test_rows_that_need_no_training_come_out_as_published(tmp_path: Path, dataset: str) -> None:

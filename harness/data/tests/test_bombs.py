@@ -31,6 +31,8 @@ from harness.submissions.tables.means import read_published
 from harness.submissions.tables.seeds import read_seed_table
 from text_model.checkpoint import load_published
 
+pytestmark = pytest.mark.xdist_group("bombs")  # all are read once, by one process
+
 REFUSALS = {"DataError", "SubmissionError", "SpecError"}
 PATIENCE = 4  # seconds of a loaded processor; an idle one takes half of it
 

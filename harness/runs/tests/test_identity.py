@@ -315,6 +315,7 @@ def fingerprints() -> dict[str, str]:
     return {name: code_fingerprint(*modules) for name, modules in RUNS.items()}
 
 
+@pytest.mark.slow
 def test_a_line_in_any_module_changes_the_keys_of_those_who_compute_with_it(
     copied: Callable[[str], Path],
 ) -> None:
