@@ -119,6 +119,7 @@ class Fitted:
             They are stored beside the predictions that count, in the cell that
             ``PredictionCell.named`` makes of the name: a variant, a condition, or both.
         answers: Answers of a zero-shot model, one row per question; see ``StoredRun.answers``.
+        network: What was trained, with the selected weights; None for systems that train none.
         report: What else the manifest keeps of the run, by name.
     """
 
@@ -136,6 +137,7 @@ class Fitted:
     ) = None
     variants: Callable[[Split], Mapping[str, NDArray[np.float64]]] | None = None
     answers: pd.DataFrame | None = None
+    network: Network | None = None
     report: Mapping[str, Json] = field(default_factory=dict)
 
 
