@@ -59,8 +59,9 @@ def run(
         on_done: Called after each cell is committed or recorded as failed.
 
     Raises:
-        SpecError: For an invalid suite, weights that are no choice, a device that is not there, a time limit that is none, or
-            seeds other than those of the look that a suite with declared looks has reached.
+        SpecError: For an invalid suite, weights that are no choice, a device that is not there, a
+            time limit that is none, or seeds other than those of the look that a suite with
+            declared looks has reached.
         DataError: For a corpus or encoder that is not here.
         StoreError: When another driver holds the store.
         MissingExtra: Where the packages of the extra ``train`` are not installed.

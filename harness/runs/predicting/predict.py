@@ -71,8 +71,8 @@ def predict(
     go through it in batches of 256 in their order, on one thread, whatever the machine has.
 
     Args:
-        source: A stored run (the first digits of its key, or ``SUITE:ROW:CORPUS:SEED``), or a folder
-            that ``msa weights`` exported.
+        source: A stored run (the first digits of its key, or ``SUITE:ROW:CORPUS:SEED``), or a
+            folder that ``msa weights`` exported.
         on: A corpus (``dataset@feature-set``); a table of clips (CSV, Parquet, JSON lines: ``id``
             and ``text``); a pickle of features in MMSA's layout, labels not needed; or a folder of
             recordings, whose features are made by ``msa extract``.

@@ -50,8 +50,8 @@ class HeardBy:
 def of_recordings(folder: Path, restored: Restored, home: Home, how: HeardBy) -> Corpus:
     """The recordings of a folder, with the features that the network was trained on.
 
-    Each recording is a clip, unless ``manifest.csv`` says which there are: ``id``, ``file``, perhaps
-    ``start``, ``stop`` and ``text``.
+    Each recording is a clip, unless ``manifest.csv`` says which there are: ``id``, ``file``,
+    perhaps ``start``, ``stop`` and ``text``.
 
     Args:
         folder: Of recordings.

@@ -19,8 +19,8 @@ def find_weights(
     """The network that ``source`` names, with its weights.
 
     Args:
-        source: A stored run (the first digits of its key, or ``SUITE:ROW:CORPUS:SEED``), or a folder
-            that ``msa weights`` exported.
+        source: A stored run (the first digits of its key, or ``SUITE:ROW:CORPUS:SEED``), or a
+            folder that ``msa weights`` exported.
         home: Where runs, encoders and caches are.
         encoder: Where its text encoder is, when its name alone does not say.
         device: ``cpu`` or ``cuda`` / ``cuda:1``.

@@ -47,7 +47,7 @@ def without_labels(
             "video": ids,
             "clip": "",
             "split": SPLIT,
-            "text": clips["text"] if "text" in clips else "",
+            "text": clips.get("text", ""),
             "label": math.nan,
         }
     )

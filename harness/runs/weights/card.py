@@ -136,6 +136,7 @@ class WeightsCard(Record):
         format: Of this file.
         model: What they are weights of.
         run: What trained them.
+        code: Fingerprint of the source that builds the network, reads clips and predicts.
         parameters: Of the network.
         tensors: In the file.
         bytes: Of the file.
@@ -146,6 +147,7 @@ class WeightsCard(Record):
     format: int
     model: ModelFacts
     run: RunFacts
+    code: str
     parameters: int
     tensors: int
     bytes: int

@@ -14,6 +14,7 @@ from torch import Tensor
 from harness._util import canonical
 from harness.data.corpus import STREAMS, Corpus
 from harness.metrics import score
+from harness.runs.identity import code_fingerprint
 from harness.runs.weights.card import (
     FORMAT,
     LARGEST,
@@ -26,12 +27,14 @@ from harness.runs.weights.card import (
 from harness.runs.weights.placing import KeptWeights
 from harness.runs.weights.tensors import write_tensors
 from harness.spec import RunSpec
-from harness.system import Dims, Fitted, Network, System, TrainingParams
+from harness.system import Dims, Fitted, Network, System, TrainingParams, systems
 from harness.text import Encoder
 from harness.training import built
 from harness.training.objectives import Generalising
 
-__all__ = ["facts_of", "keep", "kept_state"]
+__all__ = ["facts_of", "keep", "kept_state", "predicting_code"]
+
+_PREDICTING = ("harness.training.evaluation", "harness.training.features")
 
 
 def keep(
@@ -77,6 +80,7 @@ def keep(
             format=FORMAT,
             model=model,
             run=_run_facts(fitted, spec, corpus, valid),
+            code=predicting_code(system.name),
             parameters=fitted.parameters,
             tensors=len(state),
             bytes=path.stat().st_size,
@@ -84,6 +88,15 @@ def keep(
         ),
         file=path,
     )
+
+
+def predicting_code(system: str) -> str:
+    """The fingerprint of the code that a network of the system predicts by.
+
+    Args:
+        system: Registered name.
+    """
+    return code_fingerprint(systems.module_of(system), *_PREDICTING)
 
 
 def kept_state(

@@ -19,6 +19,7 @@ from harness.data.corpus import STREAMS, Split
 from harness.errors import DataError, HarnessError, SpecError
 from harness.runs.store import StoredRun
 from harness.runs.weights.card import FORMAT, ModelFacts, WeightsCard
+from harness.runs.weights.keeping import predicting_code
 from harness.runs.weights.tensors import TensorFile
 from harness.spec import Scalar
 from harness.spec.protocols import protocols
@@ -189,7 +190,7 @@ def restore(
         model=model,
         seed=checkpoint.card.run.seed,
         device=torch.device(device),
-        notices=tuple(_notices(system, params, defaults)),
+        notices=tuple(_notices(checkpoint.card, system, params, defaults)),
     )
 
 
@@ -276,8 +277,15 @@ def _dims(model: ModelFacts, encoder: Encoder | None) -> Dims:
         raise DataError(f"streams are text, audio and vision; found {sorted(shapes)}") from error
 
 
-def _notices(system: System, params: TrainingParams, defaults: list[str]) -> list[str]:
+def _notices(
+    card: WeightsCard, system: System, params: TrainingParams, defaults: list[str]
+) -> list[str]:
     said = []
+    if predicting_code(system.name) != card.code:
+        said.append(
+            f"the code of system {system.name} has changed since these weights were written:"
+            " predictions may be others than then"
+        )
     if defaults:
         said.append(
             f"system {system.name} has hyper-parameters now that it had not: {', '.join(defaults)};"
@@ -287,7 +295,7 @@ def _notices(system: System, params: TrainingParams, defaults: list[str]) -> lis
     quirk = str(getattr(params, "quirk", ""))
     if "deterministic" in declared or f"deterministic@{quirk}" in declared:
         said.append(
-            f"the predictions of system {system.name} differ from pass to pass, by design: these are"
-            " one draw, and not those that are stored"
+            f"the predictions of system {system.name} differ from pass to pass, by design: these"
+            " are one draw, and not those that are stored"
         )
     return said
