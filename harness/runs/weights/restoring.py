@@ -172,10 +172,9 @@ def restore(
     dims = _dims(model, found)
     blueprint = None if found is None else Blueprint(found.config)
     frozen = () if model.encoder is None else model.encoder.frozen
-    with torch.random.fork_rng(), torch.device("meta"):
-        outline = built(
-            system, dataclasses.replace(dims, encoder=blueprint), params, torch.device("meta")
-        )
+    outline = _outline(
+        checkpoint.name, system, dataclasses.replace(dims, encoder=blueprint), params
+    )
     checkpoint.file.need(outline.state_dict(), without=frozen)
     with torch.random.fork_rng():
         network = built(system, dims, params, torch.device("cpu"))
@@ -192,6 +191,24 @@ def restore(
         device=torch.device(device),
         notices=tuple(_notices(checkpoint.card, system, params, defaults)),
     )
+
+
+def _outline(name: str, system: System, dims: Dims, params: TrainingParams) -> Network:
+    """The network without memory for its weights: what says which tensors it has.
+
+    Raises:
+        DataError: When there is no network of such sizes.
+    """
+    try:
+        with torch.random.fork_rng(), torch.device("meta"):
+            return built(system, dims, params, torch.device("meta"))
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, AssertionError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise DataError(
+            f"{name}: system {system.name} has no network of these hyper-parameters and sizes:"
+            f" {first}",
+            hint=_EXPORT,
+        ) from error
 
 
 def _system(checkpoint: Checkpoint) -> System:
