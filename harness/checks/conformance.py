@@ -24,9 +24,10 @@ from torch import Tensor
 from harness.data.batching import Batch, BatchSource, Sequence, Tokens
 from harness.data.corpus import STREAMS, Corpus, Split
 from harness.errors import HarnessError, SpecError
+from harness.runs.weights.keeping import kept_state
+from harness.runs.weights.restoring import without_labels
 from harness.spec import Scalar
 from harness.spec.protocols import protocols
-from harness.runs.weights.keeping import kept_state
 from harness.system import Dims, Fitted, Network, Params, System, Task, TrainingParams
 from harness.text import find_encoder
 from harness.training import (
@@ -351,7 +352,7 @@ def _kept_weights(subject: _Subject) -> None:
     if strange := sorted(set(lost) - set(frozen)):
         raise _Broken(f"a run would not keep {_listed(strange)}")
     batch = subject.all_clips()
-    bare = dataclasses.replace(batch, labels=torch.full_like(batch.labels, torch.nan), unimodal={})
+    bare = without_labels(batch, dims.unimodal)
     prepared(fresh.eval(), subject.training)
     values, expected = _predict(fresh, bare), _predict(trained.eval(), batch)
     if not np.array_equal(values, expected):

@@ -7,6 +7,7 @@ network of that size is made, and no code that a file names is run.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,8 @@ from pathlib import Path
 import torch
 
 from harness._util.documents import read_json
-from harness.data.batching import BatchSource
-from harness.data.corpus import STREAMS, Split
+from harness.data.batching import Batch, BatchSource
+from harness.data.corpus import LABELS, STREAMS, Split
 from harness.errors import DataError, HarnessError, SpecError
 from harness.runs.store import StoredRun
 from harness.runs.weights.card import FORMAT, ModelFacts, WeightsCard
@@ -27,7 +28,7 @@ from harness.system import Dims, Network, System, Task, TrainingParams, systems
 from harness.text import Blueprint, Encoder, find_encoder
 from harness.training import batches_of, built, prepared, set_precision
 
-__all__ = ["CONFIG", "MODEL", "MODEL_TYPE", "Checkpoint", "Restored", "restore"]
+__all__ = ["CONFIG", "MODEL", "MODEL_TYPE", "Checkpoint", "Restored", "restore", "without_labels"]
 
 CONFIG, MODEL = "config.json", "model.safetensors"
 """Files of an exported folder."""
@@ -145,7 +146,20 @@ class Restored:
             encoder=self.encoder,
             cache=cache,
         )
-        return batches_of(self.system, split, task, self.params)
+        source = batches_of(self.system, split, task, self.params)
+        return source.through(functools.partial(without_labels, unimodal=self.model.unimodal))
+
+
+def without_labels(batch: Batch, unimodal: bool) -> Batch:
+    """The batch as one of clips that nobody has labelled, which a network predicts just so.
+
+    Args:
+        batch: B clips.
+        unimodal: Whether the network was built for clips with labels of every modality.
+    """
+    unknown = torch.full_like(batch.labels, torch.nan)  # (B,)
+    names = LABELS[1:] if unimodal else ()
+    return dataclasses.replace(batch, labels=unknown, unimodal=dict.fromkeys(names, unknown))
 
 
 def restore(
