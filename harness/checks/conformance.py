@@ -161,10 +161,20 @@ class _Subject:
         """The training clips as one batch."""
         return self.source.gather(torch.arange(len(self.source)))
 
-    @cached_property
+    @property
     def trained(self) -> Fitted:
         """As ``fitted``, once for all checks that only look at it."""
-        return self.fitted()
+        return self._trained[0]
+
+    @property
+    def predicted(self) -> NDArray[np.float64]:
+        """(n,) predictions of valid, the first that ``trained`` made."""
+        return self._trained[1]
+
+    @cached_property
+    def _trained(self) -> tuple[Fitted, NDArray[np.float64]]:
+        fitted = self.fitted()
+        return fitted, fitted.predict(self.task.valid)
 
     def fitted(self) -> Fitted:
         """Trained for one epoch."""
@@ -197,7 +207,7 @@ def _failure(name: str, subject: _Subject, reason: str) -> ConformanceFinding:
 def _shape(subject: _Subject) -> None:
     """One finite prediction per clip."""
     split = subject.task.valid
-    values = subject.trained.predict(split)
+    values = subject.predicted
     if values.shape != (len(split),) or values.dtype != np.float64:
         raise _Broken(f"expected ({len(split)},) float64, found {values.shape} {values.dtype}")
     if not np.isfinite(values).all():
@@ -362,7 +372,7 @@ def _kept_weights(subject: _Subject) -> None:
 def _seed(subject: _Subject) -> None:
     """The seed decides everything, and, unless the system is deterministic, something."""
     split = subject.task.valid
-    first, again = subject.trained.predict(split), subject.fitted().predict(split)
+    first, again = subject.predicted, subject.fitted().predict(split)
     if not np.array_equal(first, again):
         raise _Broken(f"the same seed gave predictions {_gap(first, again):.2g} apart")
     other = subject.varied(seed=subject.task.seed + 1).fitted().predict(split)
