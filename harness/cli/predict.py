@@ -40,6 +40,9 @@ def _predict(
         Path, typer.Option(metavar="FILE", help="Predictions: .csv, .parquet or .jsonl.")
     ],
     split: Annotated[str, typer.Option(help="Of a corpus: train, valid, test or all.")] = "test",
+    system: Annotated[
+        str | None, typer.Option(help="Of released weights: what they are of.")
+    ] = None,
     encoder: Annotated[
         str | None, typer.Option(help="Where its text encoder is, if it was a local folder.")
     ] = None,
@@ -68,6 +71,7 @@ def _predict(
         *(source, on),
         to=to,
         split=split,
+        system=system,
         encoder=encoder,
         space_encoder=space_encoder,
         whisper=whisper,

@@ -57,6 +57,7 @@ def predict(
     *,
     to: Path | None = None,
     split: str = "test",
+    system: str | None = None,
     encoder: str | None = None,
     space_encoder: str | None = None,
     whisper: str | None = None,
@@ -72,12 +73,14 @@ def predict(
 
     Args:
         source: A stored run (the first digits of its key, or ``SUITE:ROW:CORPUS:SEED``), or a
-            folder that ``msa weights`` exported.
+            folder that ``msa weights`` exported, or a file that a paper's authors released (.pth),
+            which is applied to corpora alone.
         on: A corpus (``dataset@feature-set``); a table of clips (CSV, Parquet, JSON lines: ``id``
             and ``text``); a pickle of features in MMSA's layout, labels not needed; or a folder of
             recordings, whose features are made by ``msa extract``.
         to: File to write the predictions to, .csv, .parquet or .jsonl; None writes none.
         split: Of a corpus: ``train``, ``valid``, ``test`` or ``all``.
+        system: What released weights are of; may be left out where one system alone has such.
         encoder: Where the text encoder is, when its name alone does not say.
         space_encoder: The same of the encoder that makes the text stream of recordings.
         whisper: faster-whisper weights that transcribe recordings; None where ``manifest.csv`` has
@@ -102,7 +105,7 @@ def predict(
         need_format(to)
     refuse_absent(device)
     with _one_thread():
-        restored = find_weights(source, home, encoder=encoder, device=device)
+        restored = find_weights(source, home, on=on, system=system, encoder=encoder, device=device)
         how = HeardBy(
             whisper=whisper, openface=openface, space_encoder=space_encoder, workers=workers
         )

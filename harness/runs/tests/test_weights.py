@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from harness.runs.plan import find_suite, make_plan
 from harness.runs.replay import find_run
 from harness.runs.soundness import damage_of
 from harness.runs.store import RunStore, StoredRun
+from harness.runs.tests.conftest import WEIGHTS_SUITE
 from harness.runs.tests.test_verify import Here
 from harness.runs.verify import verify
 from harness.runs.weights.card import CARD, TENSORS
@@ -30,38 +30,7 @@ from harness.runs.weights.removing import Chosen, removable, remove, seconds_of
 from harness.testing import small_corpus
 from harness.text import find_encoder
 
-SUITE = """
-corpora = ["mosi@small"]
-seeds = 2
-[protocol]
-max_epochs = 2
-[[systems]]
-name = "tfidf_ridge"
-[[systems]]
-name = "lf_dnn"
-[[systems]]
-name = "bert_text"
-params = { encoder = "tiny-twin", max_tokens = 16 }
-"""
 CORPUS = "mosi@small"
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory) -> Home:
-    home = Home(tmp_path_factory.mktemp("kept"))
-    home.suites.mkdir(parents=True)
-    small_corpus(home.corpora)
-    (home.suites / "small.toml").write_text(SUITE)
-    plan = make_plan(find_suite("small", home), home)
-    carry_out(plan, RunStore(home.store), Here())
-    return home
-
-
-@pytest.fixture
-def stored(kept: Home, home: Home) -> Home:
-    """A home with runs that a test may spoil."""
-    shutil.copytree(kept.root, home.root, dirs_exist_ok=True)
-    return home
 
 
 def run_of(home: Home, system: str, seed: int = 1111) -> StoredRun:
@@ -73,10 +42,6 @@ def exported(kept: Home, tmp_path: Path) -> Path:
     """A folder of the weights of bert_text that a test may spoil."""
     export(RunStore(kept.store), run_of(kept, "bert_text"), tmp_path / "model")
     return tmp_path / "model"
-
-
-def stored_predictions(run: StoredRun, split: str) -> pd.Series:
-    return run.predictions(split)
 
 
 # Kept
@@ -132,10 +97,10 @@ def test_a_system_without_a_network_says_that_it_keeps_none(kept: Home, tmp_path
         train_again(kept, run, Here(), encoder=None)
 
 
-def test_weights_are_no_part_of_a_run(stored: Home) -> None:
-    (stored.suites / "small.toml").write_text('weights = "none"' + SUITE)
-    plan = make_plan(find_suite("small", stored), stored)
-    report = carry_out(plan, RunStore(stored.store), Here())
+def test_weights_are_no_part_of_a_run(spoilt: Home) -> None:
+    (spoilt.suites / "small.toml").write_text('weights = "none"' + WEIGHTS_SUITE)
+    plan = make_plan(find_suite("small", spoilt), spoilt)
+    report = carry_out(plan, RunStore(spoilt.store), Here())
     assert (report.present, report.done) == (report.planned, 0)
 
 
@@ -145,7 +110,7 @@ def test_none_are_kept_where_none_are_wanted_and_large_ones_only_when_asked(
     small_corpus(home.corpora)
     monkeypatch.setattr("harness.runs.cell.LARGEST", 1000)
     for name, line in (("auto", ""), ("all", 'weights = "selected"'), ("no", 'weights = "none"')):
-        (home.suites / f"{name}.toml").write_text(line + SUITE)
+        (home.suites / f"{name}.toml").write_text(line + WEIGHTS_SUITE)
         suite = find_suite(name, home).with_seeds((len(name),))
         carry_out(make_plan(suite, home), RunStore(home.store), Here(), only=["lf_dnn"])
     found = {run.spec.seed: run.weights for run in RunStore(home.store)}
@@ -154,10 +119,10 @@ def test_none_are_kept_where_none_are_wanted_and_large_ones_only_when_asked(
 
 
 def test_a_choice_that_is_none_is_refused(home: Home) -> None:
-    (home.suites / "s.toml").write_text('weights = "best"' + SUITE)
+    (home.suites / "s.toml").write_text('weights = "best"' + WEIGHTS_SUITE)
     with pytest.raises(SpecError, match="weights should be one of 'selected', 'none'"):
         find_suite("s", home)
-    (home.suites / "s.toml").write_text(SUITE)
+    (home.suites / "s.toml").write_text(WEIGHTS_SUITE)
     with pytest.raises(SpecError, match="selected or none; found 'all'"):
         harness.run("s", home, weights="all")
 
@@ -307,25 +272,25 @@ def test_a_folder_without_weights_is_refused(kept: Home, exported: Path, tmp_pat
 # Removed
 
 
-def test_pruned_weights_leave_a_sound_run(stored: Home) -> None:
-    store, run = RunStore(stored.store), run_of(stored, "lf_dnn")
+def test_pruned_weights_leave_a_sound_run(spoilt: Home) -> None:
+    store, run = RunStore(spoilt.store), run_of(spoilt, "lf_dnn")
     before = run.table()
-    found = remove(stored, Chosen(suite="small"))
+    found = remove(spoilt, Chosen(suite="small"))
     assert len(found) == 4
-    assert removable(stored, Chosen(suite="small")) == []
+    assert removable(spoilt, Chosen(suite="small")) == []
     pruned = store.get(run.key)
     assert not (pruned.folder / TENSORS).exists()
     assert damage_of(store, pruned) == ()
     assert pruned.table().equals(before)
-    assert not [finding for finding in verify(stored) if finding.damage]
+    assert not [finding for finding in verify(spoilt) if finding.damage]
     with pytest.raises(StoreError, match="has no weights any more: pruned"):
         pruned.tensors()
-    report = carry_out(make_plan(find_suite("small", stored), stored), store, Here())
+    report = carry_out(make_plan(find_suite("small", spoilt), spoilt), store, Here())
     assert report.done == 0
 
 
-def test_weights_that_vanished_are_damage(stored: Home) -> None:
-    store, run = RunStore(stored.store), run_of(stored, "lf_dnn")
+def test_weights_that_vanished_are_damage(spoilt: Home) -> None:
+    store, run = RunStore(spoilt.store), run_of(spoilt, "lf_dnn")
     (run.folder / TENSORS).unlink()
     assert damage_of(store, StoredRun(run.folder)) == (f"{TENSORS} is missing",)
     (run.folder / checksums.SUMS).unlink()  # and so did their digest
@@ -333,27 +298,27 @@ def test_weights_that_vanished_are_damage(stored: Home) -> None:
     assert damage_of(store, StoredRun(run.folder)) == (f"{TENSORS} is missing",)
 
 
-def test_damaged_weights_are_damage(stored: Home) -> None:
-    run = run_of(stored, "lf_dnn")
+def test_damaged_weights_are_damage(spoilt: Home) -> None:
+    run = run_of(spoilt, "lf_dnn")
     content = bytearray((run.folder / TENSORS).read_bytes())
     content[-3] ^= 1
     (run.folder / TENSORS).write_bytes(content)
-    assert damage_of(RunStore(stored.store), StoredRun(run.folder)) == (
+    assert damage_of(RunStore(spoilt.store), StoredRun(run.folder)) == (
         f"{TENSORS} is not what was written",
     )
 
 
-def test_the_best_of_each_row_are_kept(stored: Home) -> None:
-    found = removable(stored, Chosen(rank=1))
+def test_the_best_of_each_row_are_kept(spoilt: Home) -> None:
+    found = removable(spoilt, Chosen(rank=1))
     for system in ("lf_dnn", "bert_text"):
-        runs = [run_of(stored, system, seed) for seed in (1111, 1112)]
+        runs = [run_of(spoilt, system, seed) for seed in (1111, 1112)]
         worse = max(runs, key=lambda run: run.weights.run.valid["mae"])
         assert [one.key for one in found if one.what.startswith(system)] == [worse.key]
 
 
-def test_weights_go_by_age(stored: Home) -> None:
-    assert removable(stored, Chosen(older_than=seconds_of("1d"))) == []
-    assert len(removable(stored, Chosen(older_than=0.0))) == 4
+def test_weights_go_by_age(spoilt: Home) -> None:
+    assert removable(spoilt, Chosen(older_than=seconds_of("1d"))) == []
+    assert len(removable(spoilt, Chosen(older_than=0.0))) == 4
     for wrong in ("30", "d", "-1d", "1y", "9" * 9 + "d"):
         with pytest.raises(SpecError, match="an age is a number"):
             seconds_of(wrong)
@@ -361,15 +326,15 @@ def test_weights_go_by_age(stored: Home) -> None:
         Chosen()
 
 
-def test_weights_that_are_gone_come_back_by_training_again(stored: Home, tmp_path: Path) -> None:
-    run = run_of(stored, "lf_dnn")
+def test_weights_that_are_gone_come_back_by_training_again(spoilt: Home, tmp_path: Path) -> None:
+    run = run_of(spoilt, "lf_dnn")
     digest = run.weights.digest
-    remove(stored, Chosen(suite="small"))
-    train_again(stored, run_of(stored, "lf_dnn"), Here(), encoder=None)
-    again = run_of(stored, "lf_dnn")
+    remove(spoilt, Chosen(suite="small"))
+    train_again(spoilt, run_of(spoilt, "lf_dnn"), Here(), encoder=None)
+    again = run_of(spoilt, "lf_dnn")
     assert again.weights.digest == digest
     assert not again.weights.removed
-    assert damage_of(RunStore(stored.store), again) == ()
+    assert damage_of(RunStore(spoilt.store), again) == ()
 
 
 # Named
@@ -390,6 +355,6 @@ def test_a_name_of_no_run_is_refused(kept: Home, name: str, said: str) -> None:
 
 
 def test_a_file_is_no_source_of_weights(kept: Home, tmp_path: Path) -> None:
-    (tmp_path / "m.bin").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"found the file m\.bin"):
-        harness.predict(tmp_path / "m.bin", CORPUS, home=kept)
+    (tmp_path / "m.dat").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"found the file m\.dat"):
+        harness.predict(tmp_path / "m.dat", CORPUS, home=kept)

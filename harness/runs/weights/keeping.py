@@ -26,7 +26,7 @@ from harness.runs.weights.card import (
 )
 from harness.runs.weights.placing import KeptWeights
 from harness.runs.weights.tensors import write_tensors
-from harness.spec import RunSpec
+from harness.spec import RunSpec, Scalar
 from harness.system import Dims, Fitted, Network, System, TrainingParams, systems
 from harness.text import Encoder
 from harness.training import built
@@ -71,7 +71,7 @@ def keep(
     size = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
     if largest is not None and size > largest:
         return None
-    model = facts_of(spec, params, corpus, encoder, frozen)
+    model = facts_of(system, params, spec.params, corpus, encoder, frozen)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f".new-{spec.key}.safetensors"
     write_tensors(path, state, model.digest)
@@ -137,18 +137,28 @@ def _fits(tensor: Tensor, other: Tensor) -> bool:
 
 
 def facts_of(
-    spec: RunSpec,
+    system: System,
     params: TrainingParams,
+    values: Mapping[str, Scalar],
     corpus: Corpus,
     encoder: Encoder | None,
-    frozen: tuple[str, ...],
+    frozen: tuple[str, ...] = (),
 ) -> ModelFacts:
-    """What a network is built from again."""
+    """What a network is built from again.
+
+    Args:
+        system: That builds it.
+        params: Its hyper-parameters.
+        values: Those of them that name no external input.
+        corpus: What it was built for.
+        encoder: Its text encoder.
+        frozen: See ``EncoderFacts``.
+    """
     dims = Dims.of(corpus)
     space = corpus.manifest.get("feature_space")
     return ModelFacts(
-        system=spec.system,
-        params=spec.params,
+        system=system.name,
+        params=values,
         knowledge=params.knowledge or None,
         dataset=corpus.dataset.name,
         feature_set=corpus.feature_set,

@@ -28,7 +28,16 @@ from harness.system import Dims, Network, System, Task, TrainingParams, systems
 from harness.text import Blueprint, Encoder, find_encoder
 from harness.training import batches_of, built, prepared, set_precision
 
-__all__ = ["CONFIG", "MODEL", "MODEL_TYPE", "Checkpoint", "Restored", "restore", "without_labels"]
+__all__ = [
+    "CONFIG",
+    "MODEL",
+    "MODEL_TYPE",
+    "Checkpoint",
+    "Restored",
+    "by_design",
+    "restore",
+    "without_labels",
+]
 
 CONFIG, MODEL = "config.json", "model.safetensors"
 """Files of an exported folder."""
@@ -322,11 +331,15 @@ def _notices(
             f"system {system.name} has hyper-parameters now that it had not: {', '.join(defaults)};"
             " they have their defaults"
         )
-    declared = system.card.declares
+    return [*said, *by_design(system, params)]
+
+
+def by_design(system: System, params: TrainingParams) -> list[str]:
+    """What a system's card says of its predictions that concerns whoever reads them."""
     quirk = str(getattr(params, "quirk", ""))
-    if "deterministic" in declared or f"deterministic@{quirk}" in declared:
-        said.append(
-            f"the predictions of system {system.name} differ from pass to pass, by design: these"
-            " are one draw, and not those that are stored"
-        )
-    return said
+    if system.card.declares.keys().isdisjoint({"deterministic", f"deterministic@{quirk}"}):
+        return []
+    return [
+        f"the predictions of system {system.name} differ from pass to pass, by design: these are"
+        " one draw"
+    ]
