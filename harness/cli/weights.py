@@ -26,6 +26,11 @@ _EXPORT = "export"
 class _RunsFirst(TyperGroup):
     """``msa weights RUN --to FOLDER`` is ``msa weights export RUN --to FOLDER``."""
 
+    @property
+    def default(self) -> Any:  # noqa: ANN401 - the base's own
+        """The command that is meant where none is named."""
+        return self.commands[_EXPORT]
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - the base's own
         """Name the command that is meant where none is."""
         asks_help = bool(args) and args[0] in ("-h", "--help")
