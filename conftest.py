@@ -140,12 +140,15 @@ def _fresh_systems(monkeypatch: pytest.MonkeyPatch) -> Container[str]:
     import harness.runs.cell
     import harness.runs.plan
     import harness.runs.pricing.estimates
+    import harness.runs.weights.keeping
+    import harness.runs.weights.restoring
     import harness.system
     from harness._util.registry import Registry
     from harness.system import System
 
     fresh = Registry("system", System, packages=("baselines",), group="msa_harness.systems")
     runs = harness.runs
-    for module in (harness.system, runs.plan, runs.cell, runs.pricing.estimates):
+    weights = (runs.weights.keeping, runs.weights.restoring)
+    for module in (harness.system, runs.plan, runs.cell, runs.pricing.estimates, *weights):
         monkeypatch.setattr(module, "systems", fresh)
     return fresh

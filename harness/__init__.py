@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness._util.budget import memory_allowed
     from harness.runs.comparing import compare
     from harness.runs.looks import Until
+    from harness.runs.predicting import predict
     from harness.runs.running import run
     from harness.submissions import score
 
@@ -27,6 +28,7 @@ else:
             "_util.budget": ("memory_allowed",),
             "runs.comparing": ("compare",),
             "runs.looks": ("Until",),
+            "runs.predicting.predict": ("predict",),
             "runs.running": ("run",),
             "submissions.scoring": ("score",),
         },
@@ -41,4 +43,14 @@ else:
         return _fetch(name)
 
 
-__all__ = ["Until", "__version__", "compare", "errors", "home", "memory_allowed", "run", "score"]
+__all__ = [
+    "Until",
+    "__version__",
+    "compare",
+    "errors",
+    "home",
+    "memory_allowed",
+    "predict",
+    "run",
+    "score",
+]

@@ -24,11 +24,20 @@ from torch import Tensor
 from harness.data.batching import Batch, BatchSource, Sequence, Tokens
 from harness.data.corpus import STREAMS, Corpus, Split
 from harness.errors import HarnessError, SpecError
+from harness.runs.weights.keeping import kept_state
+from harness.runs.weights.restoring import without_labels
 from harness.spec import Scalar
 from harness.spec.protocols import protocols
-from harness.system import Fitted, Network, Params, System, Task, TrainingParams
+from harness.system import Dims, Fitted, Network, Params, System, Task, TrainingParams
 from harness.text import find_encoder
-from harness.training import OptimiserPass, batches_of, fit_network, untrained
+from harness.training import (
+    OptimiserPass,
+    batches_of,
+    built,
+    fit_network,
+    prepared,
+    untrained,
+)
 
 __all__ = ["CHECKS", "TOLERANCE", "ConformanceFinding", "check"]
 
@@ -152,6 +161,21 @@ class _Subject:
         """The training clips as one batch."""
         return self.source.gather(torch.arange(len(self.source)))
 
+    @property
+    def trained(self) -> Fitted:
+        """As ``fitted``, once for all checks that only look at it."""
+        return self._trained[0]
+
+    @property
+    def predicted(self) -> NDArray[np.float64]:
+        """(n,) predictions of valid, the first that ``trained`` made."""
+        return self._trained[1]
+
+    @cached_property
+    def _trained(self) -> tuple[Fitted, NDArray[np.float64]]:
+        fitted = self.fitted()
+        return fitted, fitted.predict(self.task.valid)
+
     def fitted(self) -> Fitted:
         """Trained for one epoch."""
         if self.system.fit is not None:
@@ -183,7 +207,7 @@ def _failure(name: str, subject: _Subject, reason: str) -> ConformanceFinding:
 def _shape(subject: _Subject) -> None:
     """One finite prediction per clip."""
     split = subject.task.valid
-    values = subject.fitted().predict(split)
+    values = subject.predicted
     if values.shape != (len(split),) or values.dtype != np.float64:
         raise _Broken(f"expected ({len(split)},) float64, found {values.shape} {values.dtype}")
     if not np.isfinite(values).all():
@@ -250,7 +274,7 @@ def _optimiser_passes(network: Network, params: TrainingParams) -> Iterator[Opti
 
 def _deterministic(subject: _Subject) -> None:
     """Evaluating twice gives the same numbers."""
-    fitted, split = subject.fitted(), subject.task.valid
+    fitted, split = subject.trained, subject.task.valid
     first, second = fitted.predict(split), fitted.predict(split)
     if not np.array_equal(first, second):
         raise _Broken(f"two evaluations differ by up to {_gap(first, second):.2g}")
@@ -274,7 +298,7 @@ def _neighbours(subject: _Subject) -> None:
 
 
 def _neighbours_in_split(subject: _Subject) -> None:
-    fitted, split = subject.fitted(), subject.task.valid
+    fitted, split = subject.trained, subject.task.valid
     together = fitted.predict(split)
     for clip in range(len(split)):
         start = split.rows.start + clip
@@ -323,12 +347,32 @@ def _save_load(subject: _Subject) -> None:
     other = subject.varied(seed=subject.task.seed + 1).network()
     other.load_state_dict(safetensors.torch.load(safetensors.torch.save(state)))
     _same(_predict(other, batch), _predict(network, batch), "loaded into another seed's network")
+    _kept_weights(subject)
+
+
+def _kept_weights(subject: _Subject) -> None:
+    """What a run keeps of a trained network predicts the same in a new one, of bare clips."""
+    trained = subject.trained.network
+    assert trained is not None
+    dims = Dims.of(subject.task.train.corpus, subject.task.encoder)
+    state, frozen = kept_state(trained, subject.system, subject.training, dims)
+    with torch.random.fork_rng():
+        fresh = built(subject.system, dims, subject.training, subject.task.device)
+    lost = fresh.load_state_dict(state, strict=False).missing_keys
+    if strange := sorted(set(lost) - set(frozen)):
+        raise _Broken(f"a run would not keep {_listed(strange)}")
+    batch = subject.all_clips()
+    bare = without_labels(batch, dims.unimodal)
+    prepared(fresh.eval(), subject.training)
+    values, expected = _predict(fresh, bare), _predict(trained.eval(), batch)
+    if not np.array_equal(values, expected):
+        raise _Broken(f"kept weights move predictions by up to {_gap(values, expected):.2g}")
 
 
 def _seed(subject: _Subject) -> None:
     """The seed decides everything, and, unless the system is deterministic, something."""
     split = subject.task.valid
-    first, again = (subject.fitted().predict(split) for _ in range(2))
+    first, again = subject.predicted, subject.fitted().predict(split)
     if not np.array_equal(first, again):
         raise _Broken(f"the same seed gave predictions {_gap(first, again):.2g} apart")
     other = subject.varied(seed=subject.task.seed + 1).fitted().predict(split)

@@ -28,6 +28,7 @@ from harness.cli import (
     lint,
     lists,
     mllm,
+    predict,
     prune,
     publish,
     replay,
@@ -39,6 +40,7 @@ from harness.cli import (
     study,
     submit,
     verify,
+    weights,
 )
 from harness.cli._disk import disk_named
 from harness.cli._output import complain
@@ -57,7 +59,8 @@ app = typer.Typer(
 )
 for group in (
     *(run, status, lists, card, data, score, compare, boards, reproduce, study),
-    *(extract, submit, fuse, mllm, lint, schema, verify, publish, replay, prune, export, doctor),
+    *(extract, predict, weights, submit, fuse, mllm, lint, schema),
+    *(verify, publish, replay, prune, export, doctor),
 ):
     group.register(app)
 

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
     from harness.runs.replay import Replay
 
-__all__ = ["register"]
+__all__ = ["RunArgument", "register"]
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="The first digits of a run's key, or SUITE:ROW:CORPUS:SEED."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def _replay(
     context: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The first digits of a run's key.")],
+    run: RunArgument,
     tolerance: Annotated[
         float, typer.Option(min=0.0, help="Largest tolerated difference, on the label scale.")
     ] = 1e-3,

@@ -78,6 +78,13 @@ TimeoutOption = Annotated[
     float | None,
     typer.Option(metavar="SECONDS", help="Stop and fail a cell that takes longer; default: none."),
 ]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="selected|none",
+        help="Keep the weights of networks; default: the suite's choice, else those up to 64 MB.",
+    ),
+]
 PlanOption = Annotated[
     bool, typer.Option("--plan", help="Say what would run and what it takes; run nothing.")
 ]
@@ -96,6 +103,7 @@ def _run(
     looks: LooksOption = None,
     decide: DecideOption = None,
     cell_timeout: TimeoutOption = None,
+    weights: WeightsOption = None,
     plan_only: PlanOption = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -111,7 +119,7 @@ def _run(
             "--until adds seeds to all rows: it goes with neither --seeds nor --only",
             hint="--looks 3,5,10 says how many seeds",
         )
-    chosen = find_suite(suite, home).with_seeds(seeds_of(seeds))
+    chosen = find_suite(suite, home).with_seeds(seeds_of(seeds)).with_weights(weights)
     if plan_only:
         kind = kind_of_device(device)
         chosen = chosen if asked is None else _at_last_look(chosen, asked, home)

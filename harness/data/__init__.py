@@ -19,6 +19,7 @@ __all__ = [
     "contents",
     "corpus",
     "explain",
+    "identifiers",
     "known_labels",
     "labels",
     "load",

@@ -30,8 +30,10 @@ __all__ = [
     "NothingThere",
     "assemble",
     "corpus",
+    "cuts",
     "extractors",
     "pieces",
+    "words",
 ]
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "manifest",
     "pairing",
     "plan",
+    "predicting",
     "progress",
     "provenance",
     "prune",
@@ -29,4 +30,5 @@ __all__ = [
     "suite_files",
     "until",
     "verify",
+    "weights",
 ]

@@ -24,7 +24,10 @@ from harness.home import Home
 from harness.runs import provenance
 from harness.runs.manifest import Costs, Manifest, Provenance, Result
 from harness.runs.record import RunRecord
-from harness.spec import PredictionCell, RunSpec
+from harness.runs.weights.card import LARGEST
+from harness.runs.weights.keeping import keep
+from harness.runs.weights.placing import KeptWeights
+from harness.spec import PredictionCell, RunSpec, WeightsChoice
 from harness.spec.prediction_cell import COUNTED, PLAIN
 from harness.system import Fitted, Params, System, Task, TrainingParams, systems
 from harness.system.diagnostics import by_sentiment, columns
@@ -43,12 +46,14 @@ class Job:
         home: Where corpora and caches are.
         names: Role -> encoder name or folder as the user gave it.
         device: ``cpu`` or ``cuda`` / ``cuda:1``.
+        weights: Which weights to keep; None: those selected, unless they are large.
     """
 
     spec: RunSpec
     home: Home
     names: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
+    weights: WeightsChoice | None = "none"
 
 
 def limit_threads() -> None:
@@ -84,6 +89,7 @@ def execute(job: Job) -> RunRecord:
     }
     diagnostics = _diagnostics(fitted, corpus)
     under = _under(fitted, system, params, corpus, job.spec.protocol.corruption)
+    weights = _kept(job, fitted, system, params, corpus, encoder, predictions)
     return RunRecord(
         key=job.spec.key,
         manifest=Manifest(
@@ -109,6 +115,7 @@ def execute(job: Job) -> RunRecord:
             else _with(diagnostics, under.diagnostics)
         ),
         answers=fitted.answers,
+        weights=weights,
     )
 
 
@@ -193,6 +200,31 @@ def _predict(fitted: Fitted, split: Split) -> pd.DataFrame:
             f" found {', '.join(variants)}"
         )
     return pd.concat([_table(split, cell, pred) for cell, pred in cells.items()], ignore_index=True)
+
+
+def _kept(
+    job: Job,
+    fitted: Fitted,
+    system: System,
+    params: Params,
+    corpus: Corpus,
+    encoder: Encoder | None,
+    predictions: pd.DataFrame,
+) -> KeptWeights | None:
+    """The weights that predict; None where none are wanted, or there is no network."""
+    if job.weights == "none" or fitted.network is None or not isinstance(params, TrainingParams):
+        return None
+    rows = predictions[
+        (predictions["split"] == "valid")
+        & (predictions["condition"] == COUNTED.condition)
+        & (predictions["variant"] == COUNTED.variant)
+    ]
+    return keep(
+        *(fitted, job.spec, system, params, corpus, encoder),
+        valid=rows.set_index("id")["pred"],
+        folder=job.home.cache / "weights",
+        largest=LARGEST if job.weights is None else None,
+    )
 
 
 def _table(split: Split, cell: PredictionCell, pred: NDArray[np.float64]) -> pd.DataFrame:

@@ -81,6 +81,8 @@ def carry_out(
         else:
             store.fail(key, reason)
             failed.append((_describe(done), reason))
+        if done.record is not None and done.record.weights is not None:
+            done.record.weights.discard()
         on_done(done)
     return RunReport(
         planned=len(chosen),

@@ -72,6 +72,10 @@ _SAME = {
     # Answers and notes are kept with their digest.
     "0c267f974aed3935": "7c2b0e330ba5ec0c56390a0cae1144ff8e269eb61f771fde8531ca2c11b0d879",
     "19e63229ae810190": "284320df41178a7e73056c973ac0a32b0fc994e21eac6da74bca450dbf98772e",
+    # What is fitted hands its network on, a network is built in two steps, and a system may say how
+    # weights are read that its authors released.
+    "159107276527ae53": "61b4500d2580404c40912b09dabaaa5f53a3384b1215e0e30683b36b22fd1cef",
+    "ca8a675a242891ad": "bea58e7b223a76a235a47c77b6151de2b1b864f0c9805a11aac92304b9931cce",
 }
 """Digest of a module (16 digits) -> of an earlier one that computes the same numbers.
 

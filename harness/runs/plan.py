@@ -304,7 +304,13 @@ class _CellMaker:
             seed=seed,
             code=code_of(system.name, values, protocol),
         )
-        return Job(spec=spec, home=self.home, names=names, device=self.device)
+        return Job(
+            spec=spec,
+            home=self.home,
+            names=names,
+            device=self.device,
+            weights=self.suite.weights,
+        )
 
     def _protocol_of(self, system: System, params: Params) -> Protocol:
         """The suite's protocol, claiming what the row really takes and no other help.

@@ -9,6 +9,7 @@ import pandas as pd
 
 from harness._util.canonical import Json
 from harness.runs.manifest import Manifest
+from harness.runs.weights.placing import KeptWeights
 
 __all__ = ["RunRecord"]
 
@@ -26,6 +27,7 @@ class RunRecord:
         diagnostics: Columns ``id, split``, under a grid ``condition``, and one float32 column per
             diagnostic; None for systems without any.
         answers: Answers of a zero-shot model, one row per question; None otherwise.
+        weights: Those selected, where they are kept.
     """
 
     key: str
@@ -35,3 +37,4 @@ class RunRecord:
     curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     diagnostics: pd.DataFrame | None = None
     answers: pd.DataFrame | None = None
+    weights: KeptWeights | None = None

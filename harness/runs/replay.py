@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from harness._util.canonical import Json
+from harness._util.registry import suggest
 from harness.errors import RunFailed, SpecError, StoreError
 from harness.home import Home
 from harness.runs.cell import Job
@@ -23,7 +24,15 @@ from harness.runs.record import RunRecord
 from harness.runs.soundness import damage_of
 from harness.runs.store import RunStore, StoredRun
 
-__all__ = ["TOLERANCE", "Replay", "Verdict", "find_run", "job_of", "replay"]
+__all__ = [
+    "TOLERANCE",
+    "Replay",
+    "Verdict",
+    "changed_predictions",
+    "find_run",
+    "job_of",
+    "replay",
+]
 
 TOLERANCE = 1e-3
 """On the label scale: bits differ between processors, findings do not."""
@@ -73,17 +82,51 @@ class Replay:
         }
 
 
-def find_run(store: RunStore, prefix: str) -> StoredRun:
-    """The one stored run whose key begins with ``prefix``.
+def find_run(store: RunStore, name: str) -> StoredRun:
+    """The one stored run of that name.
+
+    Args:
+        store: Where it is.
+        name: The first digits of its key, or ``SUITE:ROW:CORPUS:SEED``.
 
     Raises:
-        SpecError: When the prefix is no beginning of a key, or of more than one.
-        StoreError: When no key begins so, or the run is damaged.
+        SpecError: When the name is no beginning of a key, or of more than one, or no cell of the
+            suite.
+        StoreError: When no key begins so, the suite or cell was never run here, or the run is
+            damaged.
     """
+    run = _cell_of(store, name) if ":" in name else _with_prefix(store, name)
+    if damage := damage_of(store, run):
+        raise StoreError(
+            f"run {run.key} is damaged: {'; '.join(damage)}",
+            hint="msa run SUITE runs it again; msa verify names the suite",
+        )
+    return run
+
+
+def _cell_of(store: RunStore, name: str) -> StoredRun:
+    suite, _, rest = name.partition(":")
+    label, corpus, seed = ("", "", "", *rest.rsplit(":", 2))[-3:]
+    cells = store.plan(suite).cells
+    found = [c for c in cells if (c.label, c.corpus, str(c.seed)) == (label, corpus, seed)]
+    if not found:
+        known = [f"{suite}:{c.label}:{c.corpus}:{c.seed}" for c in cells if c.key is not None]
+        raise SpecError(
+            f"a run of a suite is named SUITE:ROW:CORPUS:SEED; found {name!r}"
+            f"{suggest(name, known)}",
+            hint=f"such as {known[0]}" if known else f"msa run {suite}",
+        )
+    (cell,) = found
+    if cell.key is None:
+        raise SpecError(f"{name} does not apply: {cell.reason}")
+    return store.get(cell.key)
+
+
+def _with_prefix(store: RunStore, prefix: str) -> StoredRun:
     if len(prefix) < _SHORTEST or not set(prefix) <= set("0123456789abcdef"):
         raise SpecError(
-            f"a run is named by the first digits of its key, at least {_SHORTEST} of 0-9a-f;"
-            f" found {prefix!r}",
+            f"a run is named by the first digits of its key, at least {_SHORTEST} of 0-9a-f, or as"
+            f" SUITE:ROW:CORPUS:SEED; found {prefix!r}",
             hint="msa board SUITE --json lists keys",
         )
     found = [run for run in store if run.key.startswith(prefix)]
@@ -91,11 +134,6 @@ def find_run(store: RunStore, prefix: str) -> StoredRun:
         raise StoreError(f"no stored run begins with {prefix}", hint="msa run SUITE")
     if len(found) > 1:
         raise SpecError(f"{len(found)} stored runs begin with {prefix}; give more digits")
-    if damage := damage_of(store, found[0]):
-        raise StoreError(
-            f"run {found[0].key} is damaged: {'; '.join(damage)}",
-            hint="msa run SUITE runs it again; msa verify names the suite",
-        )
     return found[0]
 
 
@@ -160,6 +198,17 @@ def replay(run: StoredRun, job: Job, executor: Executor, *, tolerance: float = T
         tolerance=tolerance,
         surroundings=dict(_surroundings(run, job, done.record)),
     )
+
+
+def changed_predictions(run: StoredRun, record: RunRecord) -> int:
+    """How many predictions of a stored run another execution of it has not, bit for bit.
+
+    Raises:
+        StoreError: When the stored predictions are damaged.
+    """
+    stored = run.table()
+    gaps = _gaps(stored, record.predictions)
+    return len(stored) if gaps is None else int((gaps != 0).sum())
 
 
 def _gaps(then: pd.DataFrame, now: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]] | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.runs.looks import Look, Until
     from harness.spec import Suite
 
-__all__ = ["find_executor", "kind_of_device", "run"]
+__all__ = ["find_executor", "kind_of_device", "refuse_absent", "run"]
 
 
 def run(
@@ -30,6 +30,7 @@ def run(
     only: Sequence[str] = (),
     until: Until | None = None,
     device: str = "cpu",
+    weights: str | None = None,
     executor: Executor | None = None,
     on_look: Callable[[Look], None] = lambda look: None,
     cell_timeout: float | None = None,
@@ -47,6 +48,8 @@ def run(
         until: Add seeds until it is decided, at looks declared before the first run; then neither
             ``seeds`` nor ``only``.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
+        weights: ``selected`` or ``none``: which weights of networks to keep; None for the suite's
+            own choice.
         executor: Where cells are executed; None for worker processes on this machine.
         cell_timeout: Seconds that a cell may take on this machine, without the start of its worker;
             one that takes longer is stopped and failed. None for any time. Another executor has its
@@ -56,8 +59,9 @@ def run(
         on_done: Called after each cell is committed or recorded as failed.
 
     Raises:
-        SpecError: For an invalid suite, a device that is not there, a time limit that is none, or
-            seeds other than those of the look that a suite with declared looks has reached.
+        SpecError: For an invalid suite, weights that are no choice, a device that is not there, a
+            time limit that is none, or seeds other than those of the look that a suite with
+            declared looks has reached.
         DataError: For a corpus or encoder that is not here.
         StoreError: When another driver holds the store.
         MissingExtra: Where the packages of the extra ``train`` are not installed.
@@ -76,10 +80,10 @@ def run(
         raise SpecError("seeds are added to all rows until it is decided: give no others, no part")
     home = home or Home.default()
     chosen = find_suite(suite, home) if isinstance(suite, str) else suite
-    chosen, store = chosen.with_seeds(seeds), RunStore(home.store)
+    chosen, store = chosen.with_seeds(seeds).with_weights(weights), RunStore(home.store)
     check_timeout(cell_timeout)
     if executor is None:
-        _refuse_absent(device)
+        refuse_absent(device)
     elif cell_timeout is not None:
         raise SpecError("cell_timeout goes with workers on this machine", hint="set the executor's")
     workplace = executor or LocalExecutor(workers, cell_timeout)
@@ -164,9 +168,13 @@ def kind_of_device(device: str) -> str:
     return kind
 
 
-def _refuse_absent(device: str) -> None:
-    """Refuse a device that is not there, rather than falling back to another."""
+def refuse_absent(device: str) -> None:
+    """Refuse a device that is not there, rather than falling back to another.
+
+    Raises:
+        SpecError: For another kind of device, or CUDA where there is none.
+    """
     import torch
 
     if kind_of_device(device) == "cuda" and not torch.cuda.is_available():
-        raise SpecError("no CUDA device is available here", hint="msa run SUITE --device cpu")
+        raise SpecError("no CUDA device is available here", hint="--device cpu")

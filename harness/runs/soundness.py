@@ -43,6 +43,8 @@ def damage_of(store: RunStore, run: StoredRun) -> tuple[str, ...]:
     try:
         spec = run.spec
         run.history()
+        if (gone := run.vanished()) is not None:
+            return (gone,)
         return tuple(contradictions(spec, run.columns(), _clips(store, spec.data)))
     except StoreError as error:
         return (str(error),)

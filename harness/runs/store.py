@@ -2,7 +2,8 @@
 
 ``runs/<kk>/<key>/`` holds one committed run: ``manifest.json``, ``predictions.parquet``,
 ``history.json``, per watched split ``curve_<split>.parquet``, ``diagnostics.parquet`` of a system
-with diagnostics of each clip, and ``answers.parquet`` of zero-shot models.
+with diagnostics of each clip, and ``answers.parquet`` of zero-shot models; where the selected
+weights are kept, ``weights.safetensors`` and, of what they are, ``weights.json``.
 ``truth/<data>.parquet`` holds the labels of each corpus that was run on, so that every metric can
 be recomputed from the store alone.
 ``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed.
@@ -25,7 +26,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -46,6 +47,7 @@ from harness._util.sealed import stamped, unstamped
 from harness.errors import StoreError
 from harness.runs.manifest import Manifest
 from harness.runs.stored_plan import StoredPlan
+from harness.runs.weights.card import CARD, TENSORS, WEIGHTS_FILES, WeightsCard
 from harness.spec import PredictionCell, RunSpec
 from harness.spec.prediction_cell import COUNTED, PLAIN
 
@@ -58,6 +60,7 @@ if TYPE_CHECKING:  # tables are heavy to import, and who counts runs reads none
 
     from harness.data.corpus import Corpus
     from harness.runs.record import RunRecord
+    from harness.runs.weights.placing import KeptWeights
 
 __all__ = ["RunStore", "StoredRun", "labels_of"]
 
@@ -116,6 +119,17 @@ class StoredRun:
             self._checked.update(dict.fromkeys(self._sums))
         return tuple(found or ([] if self.sealed else self._unreadable()))
 
+    def vanished(self) -> str | None:
+        """What is wrong with its weights where they went without being removed on purpose.
+
+        Raises:
+            StoreError: As ``weights``.
+        """
+        card = self.weights
+        if card is None or bool(card.removed) == (TENSORS not in self._sums):
+            return None
+        return f"{TENSORS} is there and was removed" if card.removed else f"{TENSORS} is missing"
+
     @property
     def sealed(self) -> bool:
         """Whether there are digests to check its files against."""
@@ -133,6 +147,15 @@ class StoredRun:
     def _checked(self) -> dict[str, str | None]:
         """File -> what is wrong with it, of the files looked at so far."""
         return {}
+
+    @property
+    def sums(self) -> Mapping[str, str]:
+        """File -> SHA-256 as listed; none for a run of before there were lists.
+
+        Raises:
+            StoreError: When the list is missing or damaged.
+        """
+        return self._sums
 
     @cached_property
     def _sums(self) -> dict[str, str]:
@@ -183,6 +206,36 @@ class StoredRun:
             return table.set_index(["id", "condition"])["pred"].unstack("condition")  # noqa: PD010
         except ValueError as error:  # two of one clip under one condition
             raise _damaged(f"run {self.key}", error) from error
+
+    @cached_property
+    def weights(self) -> WeightsCard | None:
+        """What its weights are, also where they were removed; None for a run that kept none.
+
+        Raises:
+            StoreError: When the record of them is damaged, or of another run.
+        """
+        path = self._intact(CARD)
+        if not path.is_file():
+            return None
+        card = WeightsCard.of(_read_json(path, dict), _damaged_record(path))
+        if card.run.key != self.key:
+            raise _damaged(f"{CARD} in {self.key}", f"it describes run {card.run.key}")
+        return card
+
+    def tensors(self) -> Path:
+        """The file of its weights, checked.
+
+        Raises:
+            StoreError: When it keeps none, they were removed, or they are damaged.
+        """
+        card = self.weights
+        if card is None or card.removed:
+            state = "kept no weights" if card is None else "has no weights any more: pruned"
+            raise StoreError(
+                f"run {self.key} {state}",
+                hint=f"msa weights {self.key[:12]} --to FOLDER --again trains it once more",
+            )
+        return self._intact(TENSORS)
 
     def history(self) -> list[dict[str, Json]]:
         """One record per epoch."""
@@ -296,6 +349,48 @@ class RunStore:
             with commit_folder(self.folder(record.key)) as folder:
                 _write_record(record, folder)
             self.failure_file(record.key).unlink(missing_ok=True)
+
+    def put_weights(self, key: str, weights: KeptWeights) -> None:
+        """Give a run the weights that it lacks. The caller holds the store.
+
+        Raises:
+            StoreError: When the run is not there or damaged, or the disk refuses.
+        """
+        with self._rewritten(key) as folder:
+            weights.put_into(folder)
+
+    def remove_weights(self, key: str) -> None:
+        """Take the weights of a run away; its record of them says so. The caller holds the store.
+
+        Raises:
+            StoreError: When the run is not there or damaged, has none, or the disk refuses.
+        """
+        run = self.get(key)
+        run.tensors()
+        assert run.weights is not None
+        gone = canonical.dumps(replace(run.weights, removed=True).json(), indent=1)
+        with self._rewritten(key) as folder:
+            (folder / CARD).write_text(gone, "utf-8")
+
+    @contextlib.contextmanager
+    def _rewritten(self, key: str) -> Iterator[Path]:
+        """A folder with all of a run but its weights, which takes its place.
+
+        Its other files are the same ones, with the digests that they had.
+        """
+        run = self.get(key)
+        if damage := run.damage or (() if run.sealed else ("it is of before there were digests",)):
+            raise _damaged(f"run {key}", "; ".join(damage))
+        sums = run.sums
+        with _refusals(f"run {key}"), commit_folder(run.folder, replace=True) as folder:
+            for name in sums.keys() - WEIGHTS_FILES:
+                _link(run.folder / name, folder / name)
+            yield folder
+            new = {path.name for path in folder.iterdir()} & WEIGHTS_FILES
+            digests = {n: d for n, d in sums.items() if n not in WEIGHTS_FILES}
+            digests |= {name: canonical.file_digest(folder / name) for name in new}
+            lines = (f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+            (folder / checksums.SUMS).write_text("".join(lines), "utf-8")
 
     def set_aside(self, key: str) -> None:
         """Move a damaged run to ``damaged/``, so that it is run again.
@@ -520,7 +615,17 @@ def _write_record(record: RunRecord, folder: Path) -> None:
     (folder / "history.json").write_text(canonical.dumps(record.history), "utf-8")
     manifest = {"format": FORMAT, "key": record.key, **record.manifest.json()}
     (folder / "manifest.json").write_text(canonical.dumps(manifest, indent=1), "utf-8")
+    if record.weights is not None:
+        record.weights.put_into(folder)
     checksums.seal(folder)
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name; a copy where the file system has no such names."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _sum_of(path: Path) -> Path:

@@ -9,7 +9,7 @@ from harness._util.schema import Scalar, check_keys
 from harness.spec.prediction_cell import PredictionCell
 from harness.spec.protocol import Protocol, refine
 from harness.spec.run import RunSpec, record_of, spec_of
-from harness.spec.suite import Entry, Query, Suite, SuiteFile, algorithm_of
+from harness.spec.suite import Entry, Query, Suite, SuiteFile, WeightsChoice, algorithm_of
 
 __all__ = [
     "Entry",
@@ -20,6 +20,7 @@ __all__ = [
     "Scalar",
     "Suite",
     "SuiteFile",
+    "WeightsChoice",
     "algorithm_of",
     "check_keys",
     "conditions",

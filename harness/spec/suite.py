@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from harness._util.atomic import is_plain_name
 from harness._util.canonical import Json
@@ -29,9 +29,11 @@ from harness._util.shown import look_alikes, print_alike
 from harness.errors import SpecError
 from harness.spec.protocol import Protocol, changeable, check_changes
 
-__all__ = ["QUERIES", "Entry", "Query", "Suite", "SuiteFile", "algorithm_of"]
+__all__ = ["QUERIES", "Entry", "Query", "Suite", "SuiteFile", "WeightsChoice", "algorithm_of"]
 
 Seeds = int | tuple[int, ...]
+WeightsChoice: TypeAlias = Literal["selected", "none"]
+"""Which weights of a network a run keeps."""
 QUERIES: Mapping[str, str] = {
     "trained": "every system that learns from training labels and is no reference",
 }
@@ -77,6 +79,8 @@ class Suite:
     entries: tuple[Entry, ...]
     queries: tuple[Query, ...] = ()
     """Whose rows follow ``entries`` once the systems are known."""
+    weights: WeightsChoice | None = None
+    """Which its runs keep; None: those selected, unless they are large. No part of an identity."""
     where: str = field(default="", compare=False)
     """What messages call it: its file."""
 
@@ -111,6 +115,7 @@ class Suite:
             defaults=file.defaults,
             entries=tuple(row.entry() for row in file.systems if isinstance(row, _Row)),
             queries=tuple(row.query_of() for row in file.systems if isinstance(row, _QueryRow)),
+            weights=None if file.weights is None else weights_choice(file.weights),
             where=where,
         )
         suite._check(where)
@@ -148,9 +153,31 @@ class Suite:
         """The suite with another seed count or list on every corpus; None changes nothing."""
         return self if seeds is None else dataclasses.replace(self, seeds=seeds, corpus_seeds={})
 
+    def with_weights(self, weights: str | None) -> Suite:
+        """The suite with another choice of weights to keep; None changes nothing.
+
+        Raises:
+            SpecError: For a choice that is none.
+        """
+        if weights is None:
+            return self
+        return dataclasses.replace(self, weights=weights_choice(weights))
+
     def seeds_on(self, corpus: str) -> Seeds:
         """The seed count or list for a corpus."""
         return self.corpus_seeds.get(corpus, self.seeds)
+
+
+def weights_choice(text: str) -> WeightsChoice:
+    """The choice of weights that a text names.
+
+    Raises:
+        SpecError: When it names none.
+    """
+    for choice in get_args(WeightsChoice):
+        if text == choice:
+            return choice  # type: ignore[no-any-return]  # one of the literal's own
+    raise SpecError(f"weights are {' or '.join(get_args(WeightsChoice))}; found {text!r}")
 
 
 def algorithm_of(label: str) -> str:
@@ -275,5 +302,8 @@ class SuiteFile:
     """The protocol by ``name``, and what changes of it."""
     defaults: Mapping[str, Scalar] = field(default_factory=dict)
     """Hyper-parameters of every row whose system has them; a row's own come first."""
+    weights: Annotated[str, Choice(choices=get_args(WeightsChoice))] | None = None
+    """Which weights of networks are kept: the ``selected`` ones or ``none``; left out, the selected
+    ones up to 64 MB."""
     systems: Annotated[tuple[_Row | _QueryRow, ...], ListOf(item=_RowOrQuery(), least=1)]
     """The rows."""

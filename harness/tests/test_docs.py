@@ -88,6 +88,8 @@ def command_of(words: list[str]):
     command, rest = MSA, words[1:]
     while rest and (inner := getattr(command, "commands", {}).get(rest[0])) is not None:
         command, rest = inner, rest[1:]
+    if rest and not rest[0].startswith("-"):
+        command = getattr(command, "default", command)
     return command, rest
 
 

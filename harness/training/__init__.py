@@ -6,7 +6,7 @@ A network sees batches and nothing else. After every epoch the loop predicts the
 
 from harness.training.evaluation import predict
 from harness.training.features import batches_of
-from harness.training.fit import fit_network, loop_of, untrained
+from harness.training.fit import built, fit_network, loop_of, prepared, untrained
 from harness.training.loop import Loop
 from harness.training.optimisation import OptimiserPass, clip_losses, total_loss
 from harness.training.precision import set_precision
@@ -15,10 +15,12 @@ __all__ = [
     "Loop",
     "OptimiserPass",
     "batches_of",
+    "built",
     "clip_losses",
     "fit_network",
     "loop_of",
     "predict",
+    "prepared",
     "set_precision",
     "total_loss",
     "untrained",

@@ -30,7 +30,7 @@ from harness.training.loop import Loop
 from harness.training.objectives import Generalising, objectives
 from harness.training.stability import CHECKS, stability
 
-__all__ = ["fit_network", "loop_of", "untrained"]
+__all__ = ["built", "fit_network", "loop_of", "prepared", "untrained"]
 
 _COMPILED = {"triton.cudagraphs": True, "fallback_random": True}
 """CUDA graphs where there is a GPU, and the random draws of uncompiled training."""
@@ -86,6 +86,7 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
         diagnose_under=diagnose_split_under if talks else None,
         stability=stability(network, valid) if unstable else None,
         variants=swap_split if judged else None,
+        network=network,
         report={"judgements": canonical.plain(judged)} if judged else {},
     )
 
@@ -128,12 +129,23 @@ def _knowledge(system: System, task: Task, params: TrainingParams) -> dict[str, 
 
 def untrained(system: System, task: Task, params: TrainingParams) -> Network:
     """The network of a system before its first step, as the task's seed draws it."""
-    assert system.build is not None
     _seed_torch(derive(task.seed, "weights"))
-    network = system.build(Dims.of(task.train.corpus, task.encoder), params).to(task.device)
+    dims = Dims.of(task.train.corpus, task.encoder)
+    network = built(system, dims, params, task.device)
     objective = objectives[params.objective]
     if objective.term is not None:
         network = Generalising(network, objective, params)
+    return prepared(network, params)
+
+
+def built(system: System, dims: Dims, params: TrainingParams, device: torch.device) -> Network:
+    """The network of a system for corpora of these sizes, drawn from torch's generators."""
+    assert system.build is not None
+    return system.build(dims, params).to(device)
+
+
+def prepared(network: Network, params: TrainingParams) -> Network:
+    """The network, set to compute as its hyper-parameters say."""
     network.precision = params.precision
     _compile(network, params.compiled)
     return network

@@ -31,6 +31,7 @@ __all__ = [
     "film",
     "find_media",
     "find_video",
+    "recordings_in",
     "sound",
     "stills",
     "tracks",
@@ -98,6 +99,12 @@ def find_video(folder: Path, video: str) -> Path | None:
         DataError: When the folder is missing or the id could lead out of it.
     """
     return _first(folder, _WHOLE, video=video)
+
+
+def recordings_in(folder: Path) -> list[Path]:
+    """The recordings that lie in a folder itself, by name."""
+    found = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    return sorted(path for path in found if path.is_file())
 
 
 def _first(folder: Path, layouts: Sequence[str], **ids: str) -> Path | None:

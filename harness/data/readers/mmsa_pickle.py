@@ -10,25 +10,65 @@ Source: thuiar/MMSA and fip-lab/TEXT, the keys their data loaders read.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from harness._util.canonical import Json, file_digest
-from harness.data.corpus import STREAMS
+from harness.data.corpus import STREAMS, Stream
 from harness.data.datasets import Dataset
 from harness.data.readers.frames import CLEANING, frames_and_dim, padded, to_streams
 from harness.data.readers.padding import Lengths
-from harness.data.readers.pickled_clips import KEYS, clips_of
-from harness.data.readers.split_file import SplitFile, open_split_file
+from harness.data.readers.pickled_clips import KEYS, clips_of, unlabelled_clips_of
+from harness.data.readers.split_file import SplitFile, open_clip_file, open_split_file
 from harness.data.store import Draft, corpus_name
 from harness.errors import DataError
 
-__all__ = ["read"]
+__all__ = ["UnlabelledFeatures", "read", "read_unlabelled"]
 
 _TOKEN = 16  # bytes charged per token id: copied as a whole number, compared, joined, moved
 _USED = KEYS | {"text_bert", *STREAMS} | {f"{name}_lengths" for name in STREAMS}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UnlabelledFeatures:
+    """Clips and their features, in the order of their file; see ``Corpus`` for the parts."""
+
+    clips: pd.DataFrame
+    streams: Mapping[str, Stream]
+    tokens: NDArray[np.int32] | None
+
+
+def read_unlabelled(path: Path, dataset: Dataset) -> UnlabelledFeatures:
+    """Read a feature file for its features alone: labels need not be there, and are not read.
+
+    Args:
+        path: The ``.pkl`` file: keyed arrays of all clips, or of some splits.
+        dataset: Whose rules take ids apart, and whose language texts are in.
+
+    Raises:
+        DataError: As ``read``, but for labels and splits that are missing.
+    """
+    file = open_clip_file(path, language=dataset.language)
+    given = {
+        name: padded(name, file.entries(name), file.budget, pad=True)
+        for name in STREAMS
+        if name in file.keys
+    }
+    parts = {name: arrays for name, (arrays, _) in given.items()}
+    counted = {name: counts for name, (_, counts) in given.items() if counts is not None}
+    tokens = _tokens(file)
+    frames = {name: frames_and_dim(name, arrays)[0] for name, arrays in parts.items()}
+    stated = _stated_lengths(file, frames, tokens, counted)
+    converted = to_streams(parts, stated, file.budget)
+    return UnlabelledFeatures(
+        clips=unlabelled_clips_of(file),
+        streams={name: stream for name, (stream, _) in converted.items()},
+        tokens=None if tokens is None else tokens[0],
+    )
 
 
 def read(

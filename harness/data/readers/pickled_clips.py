@@ -9,11 +9,11 @@ import pandas as pd
 
 from harness._util.canonical import Json
 from harness.data.datasets import Dataset
-from harness.data.identifiers import look_alikes
+from harness.data.identifiers import canonical_id, look_alikes
 from harness.data.readers.split_file import SplitFile
 from harness.errors import DataError
 
-__all__ = ["KEYS", "clips_of"]
+__all__ = ["KEYS", "clips_of", "unlabelled_clips_of"]
 
 _MAIN_LABEL = ("regression_labels", "regression_labels_M")  # as most and as some files spell it
 _LABELS = {f"regression_labels_{modality}": f"label_{modality}" for modality in "TAV"}
@@ -70,6 +70,24 @@ def clips_of(file: SplitFile, dataset: Dataset) -> tuple[pd.DataFrame, dict[str,
         },
     }
     return pd.DataFrame(columns), record
+
+
+def unlabelled_clips_of(file: SplitFile) -> pd.DataFrame:
+    """One row per clip in the order of the file: ``id``, and the texts that it has.
+
+    Raises:
+        DataError: As ``clips_of``, but for labels and texts that are missing.
+    """
+    ids = []
+    for where, entry in file.cells("id"):
+        try:
+            ids.append(canonical_id(entry.decode() if isinstance(entry, bytes) else entry))
+        except ValueError as error:  # UnicodeDecodeError is one
+            raise DataError(f"{where}: {error}", hint="store ids as text") from error
+    _refuse_ambiguous(file, ids)
+    texts = {"raw_text": "text", **_TEXTS}
+    columns = {name: file.texts(key).values for key, name in texts.items() if key in file.keys}
+    return pd.DataFrame({"id": ids, **columns})
 
 
 def _ids(file: SplitFile, dataset: Dataset) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from harness.data.readers.pickled_texts import Texts, is_absent, texts
 from harness.data.spellings import split_name
 from harness.errors import DataError
 
-__all__ = ["LAYOUTS", "SplitFile", "open_split_file"]
+__all__ = ["LAYOUTS", "SplitFile", "open_clip_file", "open_split_file"]
 
 LAYOUTS = ("mmsa", "mag-bert")
 _NUMBERS = (int, float, np.number)
@@ -140,6 +140,39 @@ def open_split_file(path: Path, *, layout: str = "mmsa", language: str = "en") -
     for split, content in contents.items():
         budget.need_few_names(len(content), f"keys in {split}")
     counts = {split: _count(path.name, split, content) for split, content in contents.items()}
+    return SplitFile(
+        name=path.name, splits=contents, counts=counts, language=language, budget=budget
+    )
+
+
+def open_clip_file(path: Path, *, language: str = "en") -> SplitFile:
+    """Read a feature pickle of any clips safely: keyed arrays, or some splits of them.
+
+    Args:
+        path: The file, in MMSA's layout but for the splits that it need not have.
+        language: As in ``SplitFile``.
+
+    Raises:
+        DataError: When it is unsafe, in another layout, or holds no clips with ids.
+    """
+    budget = Budget.of(path, "a pickle file")
+    content = unpickle.load(path, budget)
+    if not isinstance(content, dict):
+        raise DataError(
+            f"{path.name} should hold keyed arrays, found a {type(content).__name__}",
+            hint=f"feature files have {_LAYOUT}",
+        )
+    named = {split: value for key, value in content.items() if (split := split_name(key))}
+    parts = {"clips": content} if "id" in content else named
+    if not parts:
+        raise DataError(
+            f"{path.name} should hold id and arrays, or splits of them; found {_some(content)}",
+            hint=f"feature files have {_LAYOUT}",
+        )
+    contents = {split: _content(path.name, split, part) for split, part in parts.items()}
+    for split, keyed in contents.items():
+        budget.need_few_names(len(keyed), f"keys in {split}")
+    counts = {split: _count(path.name, split, keyed) for split, keyed in contents.items()}
     return SplitFile(
         name=path.name, splits=contents, counts=counts, language=language, budget=budget
     )

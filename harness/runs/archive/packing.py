@@ -19,13 +19,15 @@ from harness.runs.provenance import environment
 from harness.runs.soundness import damage_of
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import StoredPlan
+from harness.runs.weights.card import WEIGHTS_FILES
 from harness.submissions import SubmissionStore
 
 __all__ = ["FORMAT", "LEFT_OUT", "Packed", "labels_digest", "pack", "version"]
 
 FORMAT = 1
-LEFT_OUT = frozenset({"answers.parquet"})
-"""Files of a run that stay at home: what a language model answered may quote a transcript."""
+LEFT_OUT = frozenset({"answers.parquet"}) | WEIGHTS_FILES
+"""Files of a run that stay at home: what a language model answered may quote a transcript, and
+weights carry the licence of the clips that they were trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -306,7 +306,9 @@ def _on_this_node(job: Job, inputs: RayInputs) -> RunRecord:
             " install the same version on every node"
         )
     kind = torch.device(job.device).type  # Ray shows a worker its own device only
-    return measured(replace(unpacked(job, inputs), device=kind))
+    record = measured(replace(unpacked(job, inputs), device=kind))
+    weights = None if record.weights is None else record.weights.packed()
+    return replace(record, weights=weights)
 
 
 def _options(demand: Demand) -> dict[str, float]:

@@ -209,6 +209,11 @@ def test_a_cluster_that_loses_a_node_gives_the_board_of_one_machine(tmp_path: Pa
         assert stored < len(list(store)) == len(list(RunStore(local.store)))
         board = (spread.boards / "small.md").read_bytes()
         assert board == (local.boards / "small.md").read_bytes()
+        weights = {run.key: run.weights and run.weights.digest for run in store}
+        assert weights == {
+            run.key: run.weights and run.weights.digest for run in RunStore(local.store)
+        }
+        assert sum(digest is not None for digest in weights.values()) == 6
 
         # what a cell takes with it: retried where it dies once, failed where it always does
         (spread.suites / "mortals.toml").write_text(
