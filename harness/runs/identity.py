@@ -50,6 +50,10 @@ _OPTIONAL = (
 )
 """What a run depends on only when ``roots`` names it."""
 
+_RELEASED = "released"
+"""What the module of a system is called that reads released weights: of no account to a run that is
+trained, so that a layout can be added to a system without running it again."""
+
 _REGISTRIES = frozenset(
     {"harness.training.objectives", "harness.system.objectives", "harness.spec.laws"}
 )
@@ -72,6 +76,10 @@ _SAME = {
     # Answers and notes are kept with their digest.
     "0c267f974aed3935": "7c2b0e330ba5ec0c56390a0cae1144ff8e269eb61f771fde8531ca2c11b0d879",
     "19e63229ae810190": "284320df41178a7e73056c973ac0a32b0fc994e21eac6da74bca450dbf98772e",
+    # A system may have a layout of released weights, which are evaluated as trained ones are.
+    "1a88e7e89b4e78f4": "61b4500d2580404c40912b09dabaaa5f53a3384b1215e0e30683b36b22fd1cef",
+    "2809216968b7cfc8": "bea58e7b223a76a235a47c77b6151de2b1b864f0c9805a11aac92304b9931cce",
+    "c961b3b26d6773bc": "8a69cd3c2823edfa10a03086ce25a7fe8e9123e8835582bed669b0a5e10f48d4",
 }
 """Digest of a module (16 digits) -> of an earlier one that computes the same numbers.
 
@@ -82,21 +90,26 @@ again. An entry holds for exactly the code that it was checked for: any later ch
 _LOGS = frozenset({"log", "logger", "logging", "warnings"})
 
 
-def code_of(system: str, params: Mapping[str, Scalar], protocol: Protocol) -> str:
+def code_of(
+    system: str, params: Mapping[str, Scalar], protocol: Protocol, *, released: bool = False
+) -> str:
     """The fingerprint of the code that computes a run.
 
     Args:
         system: Registered name of the system.
         params: Its resolved hyper-parameters, as a run specification has them.
         protocol: As the run has it.
+        released: Whether released weights are evaluated instead of trained ones.
 
     Raises:
         SpecError: For a system that is not here.
     """
-    return code_fingerprint(*roots(system, params, protocol))
+    return code_fingerprint(*roots(system, params, protocol, released=released))
 
 
-def roots(system: str, params: Mapping[str, Scalar], protocol: Protocol) -> tuple[str, ...]:
+def roots(
+    system: str, params: Mapping[str, Scalar], protocol: Protocol, *, released: bool = False
+) -> tuple[str, ...]:
     """The modules that a run's numbers begin from; see ``code_of``."""
     from harness.metrics import metrics
     from harness.spec.laws import laws
@@ -110,6 +123,8 @@ def roots(system: str, params: Mapping[str, Scalar], protocol: Protocol) -> tupl
         objective = str(params.get("objective", "erm"))
         if objectives[objective].term is not None:
             found += ["harness.training.objectives.generalising", objectives.module_of(objective)]
+    if released and (reader := systems[system].released) is not None:
+        found += ["harness.training.released", reader.__module__]
     corrupted = {protocol.training_corruption, protocol.selection_corruption} - {"none"}
     found += [laws.module_of(law) for law in sorted(corrupted) if law in laws]
     if corrupted or protocol.corruption != "none":
@@ -158,6 +173,8 @@ def _computes(module: str, allowed: set[str]) -> bool:
 
 
 def _switch(module: str) -> str:
+    if module.rpartition(".")[2] == _RELEASED:
+        return module
     return next((prefix for prefix in _OPTIONAL if _is_in(module, (prefix,))), "")
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "PlannedCorpus",
     "PlannedLooks",
     "PlannedProtocol",
+    "PlannedRelease",
     "PlannedRow",
     "StoredPlan",
 ]
@@ -83,6 +84,23 @@ class PlannedCorpus(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedRelease(Record):
+    """Released weights that a row consists of instead of being trained.
+
+    Args:
+        files: Names of the checkpoints, without their folders.
+        sha256: The digest of each.
+        seeds: The seed that the release states for each; None where it states none.
+        selection: What the release says chose them.
+    """
+
+    files: tuple[str, ...]
+    sha256: tuple[str, ...]
+    seeds: tuple[int, ...] | None = None
+    selection: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedRow(Record):
     """A row of a suite's board.
 
@@ -102,6 +120,7 @@ class PlannedRow(Record):
         reference: Whether it is a constant predictor.
         deviations: From its paper.
         declares: Conformance check that fails by design -> why.
+        released: What it is instead of being trained; None for all others.
     """
 
     label: str
@@ -119,6 +138,7 @@ class PlannedRow(Record):
     reference: bool
     deviations: tuple[str, ...]
     declares: Mapping[str, str]
+    released: PlannedRelease | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,6 +159,10 @@ class System:
         build: (dims, params) -> network, for systems trained by the one loop. ``params`` is an
             instance of the system's own class, which a ``Callable`` type cannot say.
         fit: (task, params) -> fitted, for everything else.
+        released: (file, dims, params) -> network with the weights of a released checkpoint, for
+            systems whose authors released some; a DataError says what does not fit. Its code counts
+            for trained runs too, unless it is in a module of the system that is called
+            ``released``.
     """
 
     name: str
@@ -174,10 +178,13 @@ class System:
     pins: Callable[[Any, Corpus, Path], Mapping[str, str]] | None = None
     build: Callable[[Dims, Any], Network] | None = None
     fit: Callable[[Task, Any], Fitted] | None = None
+    released: Callable[[Path, Dims, Any], Network] | None = None
 
     def __post_init__(self) -> None:
         if (self.build is None) == (self.fit is None):
             raise SpecError(f"system {self.name}: give either build or fit")
+        if self.build is None and self.released is not None:
+            raise SpecError(f"system {self.name}: released weights are of a network; give build")
         if not (self.inputs | self.optional) <= INPUTS:
             raise SpecError(f"system {self.name}: inputs are {', '.join(sorted(INPUTS))}")
 

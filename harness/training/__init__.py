@@ -10,6 +10,7 @@ from harness.training.fit import fit_network, loop_of, untrained
 from harness.training.loop import Loop
 from harness.training.optimisation import OptimiserPass, clip_losses, total_loss
 from harness.training.precision import set_precision
+from harness.training.released import fit_released
 
 __all__ = [
     "Loop",
@@ -17,6 +18,7 @@ __all__ = [
     "batches_of",
     "clip_losses",
     "fit_network",
+    "fit_released",
     "loop_of",
     "predict",
     "set_precision",
