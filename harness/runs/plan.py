@@ -49,11 +49,14 @@ from harness.spec import (
 )
 from harness.spec.conditions import check_training, grid
 from harness.spec.protocols import protocols
-from harness.system import Dims, Params, System, systems
+from harness.system import Dims, Params, System, TrainingParams, systems
 from harness.text import Encoder, find_encoder
 
 __all__ = ["Cell", "Inventory", "Plan", "expand_queries", "find_suite", "make_plan", "protocol_of"]
 
+_OF_TRAINING = {item.name for item in dataclasses.fields(TrainingParams)} | {"knowledge"}
+_OF_TRAINING -= {"precision", "compiled"}
+"""Hyper-parameters of which nothing depends where released weights are evaluated."""
 _TEXTUAL = {"text", "transcript", "tokens"}
 _INPUTS = ("encoder", "knowledge")
 """Parameters of any system that name an external input: its place is not identity, its content is.
@@ -189,7 +192,7 @@ def make_plan(
             systems[entry.system]  # or fail before anything runs
     trained = [entry.label for entry in suite.entries if not systems[entry.system].deterministic]
     transfer_rules.check_settings(protocol, trained)
-    suite = _with_references(_with_checkpoints(_with_defaults(suite), home))
+    suite = _with_references(_with_defaults(_with_checkpoints(suite, home)))
     seeds = {corpus.name: _seeds(suite, corpus.name, protocol) for corpus in corpora}
     maker = _CellMaker(
         suite=suite, protocol=protocol, home=home, device=device, inventory=inventory
@@ -426,6 +429,8 @@ def _with_defaults(suite: Suite) -> Suite:
     entries, used = [], set[str]()
     for entry in suite.entries:
         names = {item.name for item in dataclasses.fields(systems[entry.system].params)}
+        if entry.released is not None:
+            names -= _OF_TRAINING
         own = {name: value for name, value in suite.defaults.items() if name in names}
         used |= set(own)
         entries.append(dataclasses.replace(entry, params={**own, **entry.params}))
@@ -450,9 +455,6 @@ def _with_checkpoints(suite: Suite, home: Home) -> Suite:
     return dataclasses.replace(suite, entries=tuple(entries))
 
 
-_OF_TRAINING = ("objective", "training_corruption", "knowledge")
-
-
 def _check_released(system: System, entry: Entry) -> None:
     """Refuse released weights of what has no layout for them, and wishes about their training."""
     if system.released is None:
@@ -461,7 +463,7 @@ def _check_released(system: System, entry: Entry) -> None:
             f"system {system.name} has no released layout; those that have: {able}",
             hint="leave checkpoint out to train it",
         )
-    asked = [name for name in _OF_TRAINING if name in entry.params]
+    asked = sorted(_OF_TRAINING & entry.params.keys())
     if asked:
         raise SpecError(f"{asked[0]} is about training, and released weights are not trained here")
 

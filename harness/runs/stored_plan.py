@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from harness._util.canonical import Json
 from harness._util.records import Record
-from harness.spec import Protocol, Scalar
+from harness.spec import NOT_STATED, Protocol, Scalar
 
 __all__ = [
     "PlannedCell",
@@ -98,6 +98,19 @@ class PlannedRelease(Record):
     sha256: tuple[str, ...]
     seeds: tuple[int, ...] | None = None
     selection: str
+
+    @property
+    def statement(self) -> str:
+        """What is stated of them, for people.
+
+        Example:
+            >>> files = {"files": ("epoch_79.pth",), "sha256": ("…",)}
+            >>> PlannedRelease(**files, seeds=(18,), selection="best run").statement
+            'selection: best run; seed: 18'
+        """
+        noun = "seeds" if self.seeds is not None and len(self.seeds) > 1 else "seed"
+        seeds = NOT_STATED if self.seeds is None else ", ".join(map(str, self.seeds))
+        return f"selection: {self.selection}; {noun}: {seeds}"
 
 
 @dataclass(frozen=True, kw_only=True)

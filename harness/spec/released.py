@@ -54,19 +54,6 @@ class ReleasedWeights:
         """What tells the runs apart: their seeds, or their places from 0."""
         return tuple(range(len(self.files))) if self.seeds is None else self.seeds
 
-    def statement(self) -> str:
-        """What is stated of them, for people.
-
-        Example:
-            >>> file = CheckpointFile(file="epoch_79.pth")
-            >>> ReleasedWeights(files=(file,), seeds=(18,), selection="best run").statement()
-            'selection best run, seed 18'
-        """
-        if self.seeds is None:
-            return f"selection {self.selection}, seed {NOT_STATED}"
-        noun = "seed" if len(self.seeds) == 1 else "seeds"
-        return f"selection {self.selection}, {noun} {', '.join(map(str, self.seeds))}"
-
 
 @dataclass(frozen=True)
 class CheckpointKind:
