@@ -185,10 +185,10 @@ def _fields(grid: Grid, row: Row) -> Mapping[str, Json]:
         "badge": str(row.badge),
         "released": None if row.released is None else row.released.json(),
         "passes": passes_of(row),
+        "evaluation_noise": _noise(grid, row),
         "metrics": {
             metric.name: {
                 **_metric(summarise(row, metric)),
-                "evaluation_noise": _or_none(evaluation_noise(row, metric)),
                 "leads": _leads(row, rankings.get(metric.name)),
                 "exploratory": metric.name != grid.selection.name,
             }
@@ -207,6 +207,16 @@ def _collapse(row: Row) -> Json:
         "probability": found.share,
         "low": found.low,
         "high": found.high,
+    }
+
+
+def _noise(grid: Grid, row: Row) -> Json:
+    """Metric -> how far it moves from pass to pass; None where one pass is as good as many."""
+    if passes_of(row) < 2:
+        return None
+    return {
+        metric.name: _or_none(evaluation_noise(row, metric))
+        for metric in metrics_for(grid.corpus.dataset)
     }
 
 
