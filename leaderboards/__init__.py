@@ -87,8 +87,9 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     could_be_best, unranked_because, metrics``. ``rank`` (first and last) and ``could_be_best`` are
     claims in the metric ``ranked_by``; ``about`` is ``checkpoints`` for one run of a system that
     seeds change and for released weights, else ``systems``. ``metrics`` maps every metric of the
-    dataset to ``mean``, ``sd`` and ``values`` (one per seed), null where undefined, with ``leads``, whether no other row is
-    significantly better, and ``exploratory``, true for all metrics but the one that ranks.
+    dataset to ``mean``, ``sd`` and ``values`` (one per seed), null where undefined, with ``leads``,
+    whether no other row is significantly better, and ``exploratory``, true for all metrics but the
+    one that ranks.
     Zero-shot models have ``zero_shot`` too: model, prompts, date, counts, and ``policies``, the
     metrics under every policy, of single prompts, and calibrated.
 
