@@ -67,7 +67,7 @@ class _Seen:
     def look(self, place: Path | str, name: str) -> None:
         """Note a file, or everything below a folder, once."""
         with contextlib.suppress(FileNotFoundError):
-            self._note(Path(place).stat(), place, name)
+            self._note(os.stat(place), place, name)  # noqa: PTH116 - a path takes as long again
 
     def _note(self, at: os.stat_result, place: Path | str | os.DirEntry[str], name: str) -> None:
         if stat.S_ISDIR(at.st_mode):
