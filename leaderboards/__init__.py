@@ -86,11 +86,16 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     side_info, knowledge, supervision, n, N, seeds, runs, holes, about, ranked_by, rank,
     could_be_best, unranked_because, metrics``. ``rank`` (first and last) and ``could_be_best`` are
     claims in the metric ``ranked_by``; ``about`` is ``checkpoints`` for one run of a system that
-    seeds change, else ``systems``. ``metrics`` maps every metric of the dataset to ``mean``, ``sd``
-    and ``values`` (one per seed), null where undefined, with ``leads``, whether no other row is
-    significantly better, and ``exploratory``, true for all metrics but the one that ranks.
+    seeds change and for released weights, else ``systems``. ``metrics`` maps every metric of the
+    dataset to ``mean``, ``sd`` and ``values`` (one per seed), null where undefined, with ``leads``,
+    whether no other row is significantly better, and ``exploratory``, true for all metrics but the
+    one that ranks.
     Zero-shot models have ``zero_shot`` too: model, prompts, date, counts, and ``policies``, the
     metrics under every policy, of single prompts, and calibrated.
+
+    ``badge`` says where numbers come from; ``released`` has the files, digests, seeds and selection
+    of released weights, ``passes`` how many passes over the same clips are stored, and
+    ``evaluation_noise`` by metric how far scores move between them, null where they do not.
 
     ``collapse`` has the seeds of collapsed runs and the probability of collapse with its interval;
     ``look`` the looks, the one reached and its level where seeds are added until it is decided.

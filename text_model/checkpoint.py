@@ -16,8 +16,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from harness._util.budget import Budget
-from harness._util.tensors import load_tensors, need_plain_tensors
 from harness.data.batching import Batch, Sequence, Tokens
 from harness.data.datasets import datasets
 from harness.errors import DataError
@@ -26,6 +24,7 @@ from harness.text import Blueprint
 from text_model.layout import released_names
 from text_model.model import TextModel
 from text_model.params import TextParams
+from text_model.released import load_released_state, released_network
 from text_model.text import TEXT_PUBLISHED
 
 __all__ = [
@@ -56,25 +55,6 @@ FEATURES: Mapping[str, Features] = {
 _BATCH = 64  # clips predicted at a time
 
 
-def load_released_state(network: TextModel, state: Mapping[str, Tensor]) -> None:
-    """Copy a released state dict into a network of the same sizes.
-
-    Raises:
-        DataError: For missing or unknown names, and for shapes that differ; names some of them.
-    """
-    names = released_names(network)
-    own = network.state_dict()
-    _refuse("lacks", sorted(set(names.values()) - set(state)))
-    _refuse("has unknown", sorted(set(state) - set(names.values())))
-    shapes = [
-        f"{theirs} should be {tuple(own[ours].shape)}, found {_shape(state[theirs])}"
-        for ours, theirs in names.items()
-        if _shape(state[theirs]) != tuple(own[ours].shape)
-    ]
-    _refuse("does not fit:", shapes)
-    network.load_state_dict({ours: state[theirs] for ours, theirs in names.items()})
-
-
 def save_published(path: Path, network: TextModel, *, epoch: int) -> None:
     """Write a network as the released code writes its checkpoints, without optimiser state.
 
@@ -101,7 +81,6 @@ def load_published(path: Path, dataset: str) -> PublishedText:
     """
     if dataset not in FEATURES:
         raise DataError(f"released checkpoints are for {', '.join(FEATURES)}; found {dataset!r}")
-    state = _read(Path(path))
     params = TEXT_PUBLISHED.resolve(dataset, {"noise": "never", "capacity": "never"})
     assert isinstance(params, TextParams)
     features, scale = FEATURES[dataset], datasets[dataset]
@@ -112,9 +91,7 @@ def load_published(path: Path, dataset: str) -> PublishedText:
         high=scale.high,
         encoder=Blueprint.bert_base("en"),
     )
-    network = TextModel(dims, params)
-    load_released_state(network, state)
-    return PublishedText(network)
+    return PublishedText(released_network(Path(path), dims, params))
 
 
 class PublishedText(nn.Module):
@@ -175,36 +152,6 @@ class PublishedText(nn.Module):
         encoder = self.network.encoders[stream]
         assert isinstance(encoder.project, nn.Linear)
         return encoder.project.in_features
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """The state dict of a checkpoint file; nothing in the file is executed."""
-    budget = Budget.of(path, "a checkpoint")
-    try:
-        need_plain_tensors(path, budget)
-        content = load_tensors(path)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path.name} is no checkpoint of tensors only: {error}",
-            hint="expected a dict of epoch, state_dict and optimizer, written by torch.save",
-        ) from error
-    state = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
-    ):
-        raise DataError(f"{path.name} should hold named tensors under state_dict, and does not")
-    return state
-
-
-def _refuse(what: str, items: list[str]) -> None:
-    """Raise when there is anything to complain about."""
-    if items:
-        more = f" and {len(items) - 5} more" if len(items) > 5 else ""
-        raise DataError(f"the checkpoint {what} {', '.join(items[:5])}{more}")
-
-
-def _shape(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(tensor.shape)
 
 
 def _checked(name: str, array: ArrayLike, shape: tuple[int, ...]) -> Tensor:

@@ -8,6 +8,7 @@ from harness.spec import Scalar
 from harness.system import Card, System
 from text_model.model import TextModel
 from text_model.params import TextParams
+from text_model.released import released_network
 
 __all__ = ["RELEASED", "TEXT", "TEXT_PUBLISHED"]
 
@@ -74,6 +75,7 @@ TEXT = System(
     presets={name: {**values, "encoder": _ENCODERS[name]} for name, values in _SCHEDULE.items()},
     inputs=_INPUTS,
     build=TextModel,
+    released=released_network,
 )
 
 TEXT_PUBLISHED = System(
@@ -101,4 +103,5 @@ TEXT_PUBLISHED = System(
     presets={name: {**values, **RELEASED} for name, values in _SCHEDULE.items()},
     inputs=_INPUTS,
     build=TextModel,
+    released=released_network,
 )

@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
-import psutil
-
 from harness.errors import DataError, HarnessError, SpecError
 
 __all__ = [
@@ -232,6 +230,8 @@ def _unasked(size: int) -> tuple[int, str]:
     """What a file may take when nobody says, and why."""
     if FACTOR * size <= FLOOR:  # thousands of small files are read for a board: nothing is asked
         return FLOOR, f"{FACTOR} times its size, {_spelled(FLOOR)} at least"
+    import psutil
+
     choices = [
         (FACTOR * size, f"{FACTOR} times its size"),
         (CAP, "the most for one file"),

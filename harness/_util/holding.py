@@ -9,11 +9,13 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-
-import filelock
+from typing import TYPE_CHECKING
 
 from harness._util.atomic import sweep
 from harness.errors import StoreError
+
+if TYPE_CHECKING:  # who counts runs holds nothing
+    import filelock
 
 __all__ = ["ANNOUNCEMENT", "held"]
 
@@ -36,6 +38,8 @@ def held(root: Path, who: str = _DRIVER) -> Iterator[None]:
     Raises:
         StoreError: When another process holds it (named with its id), or it cannot be written.
     """
+    import filelock
+
     try:
         root.mkdir(parents=True, exist_ok=True)
         lock = _lock(root / ".lock")
@@ -56,6 +60,8 @@ def held(root: Path, who: str = _DRIVER) -> Iterator[None]:
 
 
 def _lock(path: Path) -> filelock.BaseFileLock:
+    import filelock
+
     lock = filelock.FileLock(path)
     try:
         lock.acquire(timeout=0)

@@ -140,8 +140,9 @@ def _record(kind: type[R], table: object) -> R:
                 raise _Unfit("there", "no such key")
         except _Unfit as unfit:
             raise unfit.inside(item.name) from unfit
-    known = {item.name for item, _ in shape}
-    more = {name: value for name, value in table.items() if name not in known}
+    if len(values) == len(table):
+        return kind(**values)
+    more = {name: value for name, value in table.items() if name not in values}
     return kind(**values, more=more)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -31,7 +32,7 @@ def entry_mark(at: os.stat_result, since: int | None = None) -> tuple[int, ...] 
     return (at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
 
 
-def mark_of(*places: Path, since: int | None = None) -> str | None:
+def mark_of(*places: Path | str, since: int | None = None) -> str | None:
     """What stays equal while nobody writes to some files, nor anywhere below some folders.
 
     A place where nothing is has a mark too. Links are followed. What a disk changes without a write
@@ -63,12 +64,12 @@ class _Seen:
         self._since = since
         self._folders: set[tuple[int, int]] = set()
 
-    def look(self, place: Path | os.DirEntry[str], name: str) -> None:
+    def look(self, place: Path | str, name: str) -> None:
         """Note a file, or everything below a folder, once."""
-        try:
-            at = place.stat()
-        except FileNotFoundError:
-            return
+        with contextlib.suppress(FileNotFoundError):
+            self._note(os.stat(place), place, name)  # noqa: PTH116 - a path takes as long again
+
+    def _note(self, at: os.stat_result, place: Path | str | os.DirEntry[str], name: str) -> None:
         if stat.S_ISDIR(at.st_mode):
             self._look_into(place, name, (at.st_dev, at.st_ino))
             return
@@ -77,12 +78,17 @@ class _Seen:
         self.files.append((name, mark or ()))
 
     def _look_into(
-        self, folder: Path | os.DirEntry[str], name: str, identity: tuple[int, int]
+        self, folder: Path | str | os.DirEntry[str], name: str, identity: tuple[int, int]
     ) -> None:
         if identity in self._folders:  # by a link, or a loop of them
             return
         self._folders.add(identity)
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name != _COMPILED:
-                    self.look(entry, f"{name}/{entry.name}")
+                if entry.name == _COMPILED:
+                    continue
+                try:  # thousands of folders are looked at in a row: no call more than it takes
+                    at = entry.stat()
+                except FileNotFoundError:
+                    continue
+                self._note(at, entry, f"{name}/{entry.name}")

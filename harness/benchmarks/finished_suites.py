@@ -7,7 +7,7 @@ its suite's plan gives it, so that every command finds what it would find after 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,17 +31,17 @@ def suite_name(number: int) -> str:
     return f"study{number:02}"
 
 
-def store_suites(home: Home, *, suites: int, rows: int, share: str = "") -> int:
+def store_suites(home: Home, *, numbers: Iterable[int], rows: int, share: str = "") -> int:
     """Fill a home; returns how many runs it has.
 
     Args:
         home: Where to.
-        suites: How many, each with five seeds of its own.
+        numbers: Of the suites, each with five seeds of its own.
         rows: Rows of each, besides the constant predictors, which all suites share.
         share: Suffix of the names of twins, as ``Scale.share``.
     """
     store, originals = RunStore(home.store), dict[str, RunRecord]()
-    for number in range(suites):
+    for number in numbers:
         _write_suite(home.suites / f"{suite_name(number)}.toml", number, rows, share)
         plan = make_plan(find_suite(suite_name(number), home), home)
         store.put_plan(plan.suite.name, plan.record())

@@ -47,6 +47,7 @@ class Scale:
         study_workers: Numbers of workers that share the GPU.
         suites: Finished suites in one home.
         suite_rows: Rows of each.
+        few_rows: Rows of one more, which is in a home of its own too.
     """
 
     repeats: int
@@ -66,6 +67,7 @@ class Scale:
     study_workers: tuple[int, ...]
     suites: int
     suite_rows: int
+    few_rows: int
 
 
 FULL = Scale(
@@ -86,6 +88,7 @@ FULL = Scale(
     study_workers=(2, 4, 8),
     suites=20,
     suite_rows=50,
+    few_rows=10,
 )
 TINY = Scale(
     repeats=1,
@@ -105,6 +108,7 @@ TINY = Scale(
     study_workers=(2,),
     suites=2,
     suite_rows=2,
+    few_rows=1,
 )
 
 

@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.benchmarks.finished_suites import store_suites, suite_name
@@ -20,10 +21,14 @@ _SETTLED = 3  # seconds; what was written in the last two is not relied on
 def thousands(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """Commands in a home of many finished suites against a start of the command line.
 
-    Verifying is held against ``sha256sum`` of the same files.
+    Verifying is held against ``sha256sum`` of the same files, and what a small suite takes there
+    against the same suite in a home of its own.
     """
     home, suite = Home(folder / "home"), suite_name(0)
-    runs = store_suites(home, suites=scale.suites, rows=scale.suite_rows, share=scale.share)
+    store_suites(home, numbers=range(scale.suites), rows=scale.suite_rows, share=scale.share)
+    small = {"numbers": [scale.suites], "rows": scale.few_rows, "share": scale.share}
+    runs, few = store_suites(home, **small), Home(folder / "few")
+    fewer = store_suites(few, **small)
     time.sleep(_SETTLED)
     for arguments in (("verify",), ("run", suite), ("run", suite)):
         _msa(home, *arguments)()  # what is remembered is learnt here
@@ -44,11 +49,34 @@ def thousands(folder: Path, scale: Scale) -> list[BenchmarkRow]:
                 reference=reference,
                 ours=measured[0],
                 theirs=measured[1],
-                note=f"processor seconds; {scale.suites} suites of {scale.suite_rows} rows and the"
-                " constants, two corpora, five seeds",
+                note=f"processor seconds of all processes; {scale.suites} suites of"
+                f" {scale.suite_rows} rows and the constants, two corpora, five seeds",
             )
         )
-    return rows
+    return [*rows, *_against_few(home, few, runs, fewer, scale)]
+
+
+def _against_few(
+    home: Home, few: Home, runs: int, fewer: int, scale: Scale
+) -> Iterator[BenchmarkRow]:
+    """What a small suite takes among many runs against the same in a home of its own."""
+    suite = suite_name(scale.suites)
+    for place in (home, few):
+        for arguments in (("verify",), ("run", suite)):
+            _msa(place, *arguments)()
+    for what, asked in (
+        ("`msa run SUITE --plan`", ("run", suite, "--plan")),
+        ("`msa status SUITE`", ("status", suite)),
+        ("`msa board SUITE`", ("board", suite)),
+    ):
+        measured = alternate(_msa(home, *asked), _msa(few, *asked), repeats=scale.repeats)
+        yield BenchmarkRow(
+            what=f"{what}, among {runs:,} runs",
+            reference=f"the same among {fewer:,} runs",
+            ours=measured[0],
+            theirs=measured[1],
+            note=f"processor seconds; a suite of {fewer:,} runs",
+        )
 
 
 def _msa(home: Home, *arguments: str) -> Measure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,6 +39,9 @@ def _replay(
     encoder: Annotated[
         str | None, typer.Option(help="Where its text encoder is, if it was a local folder.")
     ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Where the released weights are that it evaluated.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; default: the run's own.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
@@ -48,7 +52,7 @@ def _replay(
 
     home = home_of(context)
     stored = find_run(RunStore(home.store), run)
-    job = job_of(stored, home, encoder=encoder, device=device)
+    job = job_of(stored, home, encoder=encoder, checkpoint=checkpoint, device=device)
     found = replay(stored, job, LocalExecutor(1), tolerance=tolerance)
     if as_json:
         echo_json(found.record())

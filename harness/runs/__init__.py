@@ -8,6 +8,7 @@ computed from them.
 __all__ = [
     "archive",
     "cell",
+    "checkpoints",
     "comparing",
     "finished",
     "identity",

@@ -22,6 +22,7 @@ from harness.data.store import CorpusStore
 from harness.errors import DataError, RunFailed
 from harness.home import Home
 from harness.runs import provenance
+from harness.runs.checkpoints import CHECKPOINT, digest_of
 from harness.runs.manifest import Costs, Manifest, Provenance, Result
 from harness.runs.record import RunRecord
 from harness.runs.weights.card import LARGEST
@@ -32,7 +33,7 @@ from harness.spec.prediction_cell import COUNTED, PLAIN
 from harness.system import Fitted, Params, System, Task, TrainingParams, systems
 from harness.system.diagnostics import by_sentiment, columns
 from harness.text import Encoder, find_encoder
-from harness.training import fit_network, set_precision
+from harness.training import fit_network, fit_released, set_precision
 
 __all__ = ["Job", "execute", "limit_threads"]
 
@@ -47,6 +48,7 @@ class Job:
         names: Role -> encoder name or folder as the user gave it.
         device: ``cpu`` or ``cuda`` / ``cuda:1``.
         weights: Which weights to keep; None: those selected, unless they are large.
+        checkpoint: Released weights to evaluate instead of training, which ``spec.artifacts`` pins.
     """
 
     spec: RunSpec
@@ -54,6 +56,7 @@ class Job:
     names: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
     weights: WeightsChoice | None = "none"
+    checkpoint: Path | None = None
 
 
 def limit_threads() -> None:
@@ -66,7 +69,8 @@ def execute(job: Job) -> RunRecord:
     """Train or fit one system on one corpus with one seed and predict valid and test.
 
     Raises:
-        DataError: When the stored corpus or encoder is not the one the specification pins.
+        DataError: When the stored corpus, encoder or released checkpoint is not the one the
+            specification pins.
         RunFailed: When training diverges or the predictions are not finite.
     """
     corpus, encoder = _pinned_corpus(job), _pinned_encoder(job)
@@ -77,7 +81,7 @@ def execute(job: Job) -> RunRecord:
         set_precision(params.precision, job.device)
     provenance.reset_peak_memory()
     began = time.perf_counter()
-    fitted = _fit(system, params, _task(job, corpus, encoder))
+    fitted = _fit(job, system, params, _task(job, corpus, encoder))
     trained = time.perf_counter()
     predictions = pd.concat(
         [_predict(fitted, corpus.split(name)) for name in ("valid", "test")], ignore_index=True
@@ -175,10 +179,28 @@ def _task(job: Job, corpus: Corpus, encoder: Encoder | None) -> Task:
     )
 
 
-def _fit(system: System, params: Params, task: Task) -> Fitted:
+def _pinned_checkpoint(job: Job) -> Path | None:
+    """The released weights of a row that is not trained; None for all others."""
+    planned = job.spec.artifacts.get(CHECKPOINT)
+    if planned is None:
+        return None
+    if job.checkpoint is None:
+        raise DataError("nothing says where the released checkpoint is")
+    if digest_of(job.checkpoint) != planned:
+        raise DataError(
+            f"checkpoint {job.checkpoint.name} changed since the run was planned",
+            hint="plan again with `msa run SUITE`",
+        )
+    return job.checkpoint
+
+
+def _fit(job: Job, system: System, params: Params, task: Task) -> Fitted:
     if system.fit is not None:
         return system.fit(task, params)
     assert isinstance(params, TrainingParams)  # System.build takes nothing else
+    checkpoint = _pinned_checkpoint(job)
+    if checkpoint is not None:
+        return fit_released(system, task, params, checkpoint)
     return fit_network(system, task, params)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.errors import StoreError
+from harness.runs.checkpoints import CHECKPOINT
 from harness.runs.manifest import Manifest
 from harness.runs.store import StoredRun
 from harness.runs.stored_plan import PlannedCell
@@ -34,6 +35,7 @@ class Cost:
         seconds: Training and prediction together.
         memory: Peak resident memory of its process, bytes.
         device_memory: Peak memory of its share of the device, bytes; None where not measured.
+        released: Whether released weights were evaluated and nothing trained.
     """
 
     system: str
@@ -48,6 +50,7 @@ class Cost:
     seconds: float
     memory: int
     device_memory: int | None = None
+    released: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ def cost_of(manifest: Manifest) -> Cost:
         seconds=cost.seconds,
         memory=cost.peak_memory_bytes,
         device_memory=cost.peak_device_memory_bytes,
+        released=CHECKPOINT in spec.artifacts,
     )
 
 

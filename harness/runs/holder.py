@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-import psutil
-
 from harness._util import canonical
 from harness._util.holding import ANNOUNCEMENT
 from harness.runs.store import RunStore
@@ -44,6 +42,8 @@ class Running:
 @contextlib.contextmanager
 def announced(store: RunStore, suite: str, workers: int | None) -> Iterator[None]:
     """Say that this process runs a suite while the block lasts. The caller holds the store."""
+    import psutil
+
     process = psutil.Process()
     about = Running(
         suite=suite,
@@ -66,8 +66,13 @@ def running(store: RunStore) -> Running | None:
     """The driver at work on a store; None when there is none, or it was killed."""
     try:
         about = Running(**json.loads((store.root / ANNOUNCEMENT).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    import psutil
+
+    try:
         process = psutil.Process(about.process)
         alive = abs(process.create_time() - about.born) < 1  # second
-    except (OSError, ValueError, TypeError, psutil.Error):
+    except (OSError, ValueError, TypeError, psutil.Error):  # an id may be anything
         return None
     return about if alive else None

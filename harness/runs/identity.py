@@ -50,6 +50,10 @@ _OPTIONAL = (
 )
 """What a run depends on only when ``roots`` names it."""
 
+_RELEASED = "released"
+"""What the module of a system is called that reads released weights: of no account to a run that is
+trained, so that a layout can be added to a system without running it again."""
+
 _REGISTRIES = frozenset(
     {"harness.training.objectives", "harness.system.objectives", "harness.spec.laws"}
 )
@@ -86,21 +90,26 @@ again. An entry holds for exactly the code that it was checked for: any later ch
 _LOGS = frozenset({"log", "logger", "logging", "warnings"})
 
 
-def code_of(system: str, params: Mapping[str, Scalar], protocol: Protocol) -> str:
+def code_of(
+    system: str, params: Mapping[str, Scalar], protocol: Protocol, *, released: bool = False
+) -> str:
     """The fingerprint of the code that computes a run.
 
     Args:
         system: Registered name of the system.
         params: Its resolved hyper-parameters, as a run specification has them.
         protocol: As the run has it.
+        released: Whether released weights are evaluated instead of trained ones.
 
     Raises:
         SpecError: For a system that is not here.
     """
-    return code_fingerprint(*roots(system, params, protocol))
+    return code_fingerprint(*roots(system, params, protocol, released=released))
 
 
-def roots(system: str, params: Mapping[str, Scalar], protocol: Protocol) -> tuple[str, ...]:
+def roots(
+    system: str, params: Mapping[str, Scalar], protocol: Protocol, *, released: bool = False
+) -> tuple[str, ...]:
     """The modules that a run's numbers begin from; see ``code_of``."""
     from harness.metrics import metrics
     from harness.spec.laws import laws
@@ -114,6 +123,8 @@ def roots(system: str, params: Mapping[str, Scalar], protocol: Protocol) -> tupl
         objective = str(params.get("objective", "erm"))
         if objectives[objective].term is not None:
             found += ["harness.training.objectives.generalising", objectives.module_of(objective)]
+    if released and (reader := systems[system].released) is not None:
+        found += ["harness.training.released", reader.__module__]
     corrupted = {protocol.training_corruption, protocol.selection_corruption} - {"none"}
     found += [laws.module_of(law) for law in sorted(corrupted) if law in laws]
     if corrupted or protocol.corruption != "none":
@@ -162,6 +173,8 @@ def _computes(module: str, allowed: set[str]) -> bool:
 
 
 def _switch(module: str) -> str:
+    if module.rpartition(".")[2] == _RELEASED:
+        return module
     return next((prefix for prefix in _OPTIONAL if _is_in(module, (prefix,))), "")
 
 

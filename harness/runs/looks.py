@@ -142,7 +142,7 @@ def contests(plan: StoredPlan, decide: str) -> tuple[Contest, ...]:
     Raises:
         SpecError: For a row that is not compared with any, or when there is nothing to compare.
     """
-    ranked = [row for row in plan.rows if not row.reference]
+    ranked = [row for row in plan.rows if not row.reference and row.released is None]
     if decide != BEST and decide not in {row.label for row in ranked}:
         known = ", ".join(repr(row.label) for row in ranked)
         raise SpecError(

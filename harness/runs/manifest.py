@@ -52,6 +52,8 @@ class Result(Record):
             None for systems without any.
         corruption: Under a grid of conditions.
         zero_shot: Of a zero-shot language model.
+        passes: Passes over the same clips that are stored, of released weights whose predictions
+            change from pass to pass.
     """
 
     parameters: int
@@ -64,6 +66,7 @@ class Result(Record):
     diagnostics: Mapping[str, Mapping[str, float]] | None = None
     corruption: GridFacts | None = None
     zero_shot: ZeroShotFacts | None = None
+    passes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,24 +25,38 @@ from harness.errors import DataError, SpecError
 from harness.home import Home
 from harness.metrics import metrics
 from harness.runs.cell import Job
+from harness.runs.checkpoints import CHECKPOINT, pinned
 from harness.runs.identity import code_of
 from harness.runs.stored_plan import (
     PlannedCell,
     PlannedCorpus,
     PlannedLooks,
     PlannedProtocol,
+    PlannedRelease,
     PlannedRow,
     StoredPlan,
 )
 from harness.runs.suite_files import find_suite
-from harness.spec import Entry, Protocol, RunSpec, Scalar, Suite, refine
+from harness.spec import (
+    CheckpointFile,
+    Entry,
+    Protocol,
+    ReleasedWeights,
+    RunSpec,
+    Scalar,
+    Suite,
+    refine,
+)
 from harness.spec.conditions import check_training, grid
 from harness.spec.protocols import protocols
-from harness.system import Params, System, systems
-from harness.text import find_encoder
+from harness.system import Dims, Params, System, TrainingParams, systems
+from harness.text import Encoder, find_encoder
 
 __all__ = ["Cell", "Inventory", "Plan", "expand_queries", "find_suite", "make_plan", "protocol_of"]
 
+_OF_TRAINING = {item.name for item in dataclasses.fields(TrainingParams)} | {"knowledge"}
+_OF_TRAINING -= {"precision", "compiled"}
+"""Hyper-parameters of which nothing depends where released weights are evaluated."""
 _TEXTUAL = {"text", "transcript", "tokens"}
 _INPUTS = ("encoder", "knowledge")
 """Parameters of any system that name an external input: its place is not identity, its content is.
@@ -128,6 +142,14 @@ class Inventory:
             self._digests[name] = self._digest(name)
         return self._digests[name]
 
+    def encoder(self, name: str) -> Encoder | None:
+        """The text encoder called ``name``; None where it is not here and a plan does without.
+
+        Raises:
+            DataError: When it is not here.
+        """
+        return find_encoder(name, self.home.cache)
+
     def vocabulary(self, name: str) -> int | None:
         """Token ids of the text encoder called ``name``; None where nobody knows.
 
@@ -153,7 +175,8 @@ def make_plan(
 
     Raises:
         SpecError: For an unknown system, protocol, parameter, selection metric or seed list.
-        DataError: For a corpus or encoder that is not here.
+        DataError: For a corpus, encoder or checkpoint that is not here, or a checkpoint that does
+            not fit.
     """
     protocol = protocol_of(suite)
     grid(protocol.corruption)  # or fail before anything runs
@@ -169,7 +192,7 @@ def make_plan(
             systems[entry.system]  # or fail before anything runs
     trained = [entry.label for entry in suite.entries if not systems[entry.system].deterministic]
     transfer_rules.check_settings(protocol, trained)
-    suite = _with_references(_with_defaults(suite))
+    suite = _with_references(_with_defaults(_with_checkpoints(suite, home)))
     seeds = {corpus.name: _seeds(suite, corpus.name, protocol) for corpus in corpora}
     maker = _CellMaker(
         suite=suite, protocol=protocol, home=home, device=device, inventory=inventory
@@ -212,14 +235,33 @@ class _CellMaker:
                 pinned = system.pins(params, corpus, self.home.cache)
             except DataError as error:
                 reason = str(error)
-        for seed in (0,) if system.deterministic else seeds:
+        for seed, checkpoint in _outcomes(system, entry, seeds):
+            if checkpoint is not None and reason is None:
+                self._check_fit(corpus, system, entry, params, checkpoint)
             yield Cell(
                 corpus=corpus.name,
                 label=entry.label,
                 seed=seed,
-                job=None if reason else self._job(corpus, system, params, seed, pinned),
+                job=None if reason else self._job(corpus, system, params, seed, pinned, checkpoint),
                 reason=reason,
             )
+
+    def _check_fit(
+        self,
+        corpus: Corpus,
+        system: System,
+        entry: Entry,
+        params: Params,
+        checkpoint: CheckpointFile,
+    ) -> None:
+        """Refuse weights of other sizes now, and not after hours of the other rows."""
+        encoder = self.inventory.encoder(params.encoder) if params.encoder else None
+        if params.encoder and encoder is None:
+            return
+        assert system.released is not None
+        where = f"{_row(self.suite, entry)} on {corpus.name}: {Path(checkpoint.file).name}"
+        with located(where):
+            system.released(Path(checkpoint.file), Dims.of(corpus, encoder), params)
 
     def _obstacle(self, corpus: Corpus, system: System, params: Params) -> str | None:
         """Why the system cannot or may not run on the corpus under this protocol."""
@@ -280,6 +322,7 @@ class _CellMaker:
         params: Params,
         seed: int,
         pinned: Mapping[str, str],
+        checkpoint: CheckpointFile | None,
     ) -> Job:
         dataset, protocol = corpus.dataset, self._protocol_of(system, params)
         values: dict[str, Scalar] = dataclasses.asdict(params)
@@ -300,9 +343,10 @@ class _CellMaker:
             artifacts={
                 **{role: self._content(role, names[role]) for role in _INPUTS if role in names},
                 **pinned,
+                **({} if checkpoint is None else {CHECKPOINT: str(checkpoint.sha256)}),
             },
             seed=seed,
-            code=code_of(system.name, values, protocol),
+            code=code_of(system.name, values, protocol, released=checkpoint is not None),
         )
         return Job(
             spec=spec,
@@ -310,6 +354,7 @@ class _CellMaker:
             names=names,
             device=self.device,
             weights=self.suite.weights,
+            checkpoint=None if checkpoint is None else Path(checkpoint.file),
         )
 
     def _protocol_of(self, system: System, params: Params) -> Protocol:
@@ -342,6 +387,17 @@ class _CellMaker:
 def _row(suite: Suite, entry: Entry) -> str:
     """What messages call a row."""
     return f"{suite.where or f'suite {suite.name}'}: row {entry.label!r}"
+
+
+def _outcomes(
+    system: System, entry: Entry, seeds: tuple[int, ...]
+) -> Iterator[tuple[int, CheckpointFile | None]]:
+    """What a row is run with: seeds, or the checkpoints that it consists of."""
+    if entry.released is not None:
+        yield from zip(entry.released.numbered, entry.released.files, strict=True)
+        return
+    for seed in (0,) if system.deterministic else seeds:
+        yield seed, None
 
 
 def _training_domains(corpus: Corpus) -> int:
@@ -379,6 +435,8 @@ def _with_defaults(suite: Suite) -> Suite:
     entries, used = [], set[str]()
     for entry in suite.entries:
         names = {item.name for item in dataclasses.fields(systems[entry.system].params)}
+        if entry.released is not None:
+            names -= _OF_TRAINING
         own = {name: value for name, value in suite.defaults.items() if name in names}
         used |= set(own)
         entries.append(dataclasses.replace(entry, params={**own, **entry.params}))
@@ -389,6 +447,31 @@ def _with_defaults(suite: Suite) -> Suite:
             hint="msa card SYSTEM shows its hyper-parameters",
         )
     return dataclasses.replace(suite, entries=tuple(entries))
+
+
+def _with_checkpoints(suite: Suite, home: Home) -> Suite:
+    """The suite with released weights found and pinned."""
+    entries = []
+    for entry in suite.entries:
+        if entry.released is not None:
+            with located(_row(suite, entry)):
+                _check_released(systems[entry.system], entry)
+                entry = dataclasses.replace(entry, released=pinned(entry.released, suite, home))
+        entries.append(entry)
+    return dataclasses.replace(suite, entries=tuple(entries))
+
+
+def _check_released(system: System, entry: Entry) -> None:
+    """Refuse released weights of what has no layout for them, and wishes about their training."""
+    if system.released is None:
+        able = ", ".join(name for name, other in systems.items() if other.released is not None)
+        raise SpecError(
+            f"system {system.name} has no released layout; those that have: {able}",
+            hint="leave checkpoint out to train it",
+        )
+    asked = sorted(_OF_TRAINING & entry.params.keys())
+    if asked:
+        raise SpecError(f"{asked[0]} is about training, and released weights are not trained here")
 
 
 def _with_references(suite: Suite) -> Suite:
@@ -460,6 +543,16 @@ def _row_record(system: System, entry: Entry, protocol: Protocol) -> PlannedRow:
         reference=system.reference,
         deviations=system.card.deviations,
         declares=system.card.declares,
+        released=None if entry.released is None else _release_record(entry.released),
+    )
+
+
+def _release_record(released: ReleasedWeights) -> PlannedRelease:
+    return PlannedRelease(
+        files=tuple(Path(item.file).name for item in released.files),
+        sha256=tuple(str(item.sha256) for item in released.files),
+        seeds=released.seeds,
+        selection=released.selection,
     )
 
 

@@ -97,10 +97,10 @@ def _progress(
     store = judged.store
     plan = store.plan(suite)
     keys = plan.keys
-    present = {key: store.get(key) for key in keys & there}
-    sound = {key: run for key, run in present.items() if not judged.damage_of(run)}
-    failed = {key for key in keys - present.keys() if store.failure(key) is not None}
-    seconds = {key: judged.seconds_of(run) for key, run in sound.items()}
+    present = keys & there
+    sound = {key for key in present if judged.is_sound(key)}
+    failed = {key for key in keys - present if store.failure(key) is not None}
+    seconds = {key: judged.seconds_of(key) for key in sound}
     left = work_left(seconds, plan.cells)
     return SuiteProgress(
         suite=suite,
@@ -108,7 +108,7 @@ def _progress(
         stored=len(sound),
         failed=len(failed),
         damaged=len(present) - len(sound),
-        missing=len(keys - present.keys() - failed),
+        missing=len(keys - present - failed),
         seconds_left=left.seconds,
         unpriced=left.unpriced,
         driver=at_work if at_work is not None and at_work.suite == suite else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,9 +16,10 @@ import pandas as pd
 
 from harness._util.canonical import Json
 from harness._util.registry import suggest
-from harness.errors import RunFailed, SpecError, StoreError
+from harness.errors import DataError, RunFailed, SpecError, StoreError
 from harness.home import Home
 from harness.runs.cell import Job
+from harness.runs.checkpoints import CHECKPOINT, digest_of
 from harness.runs.executors import Executor
 from harness.runs.identity import code_of
 from harness.runs.record import RunRecord
@@ -137,25 +139,36 @@ def _with_prefix(store: RunStore, prefix: str) -> StoredRun:
     return found[0]
 
 
-def job_of(run: StoredRun, home: Home, *, encoder: str | None = None, device: str = "") -> Job:
+def job_of(
+    run: StoredRun,
+    home: Home,
+    *,
+    encoder: str | None = None,
+    checkpoint: Path | None = None,
+    device: str = "",
+) -> Job:
     """The job that a stored run was, to be executed here.
 
     Args:
         run: The run.
         home: Where corpora and encoders are.
         encoder: Where its text encoder is, when its name alone does not say.
+        checkpoint: Where the released weights are that it evaluated, if it did.
         device: Another kind of device than then.
 
     Raises:
-        SpecError: When it asked a model on a server, which no manifest can bring back.
+        SpecError: When it asked a model on a server, which no manifest can bring back, or
+            evaluated released weights and nothing says where they are.
+        DataError: When the released weights are others.
         StoreError: When its manifest is damaged.
     """
     spec, manifest = run.spec, run.manifest
+    _check_checkpoint(run, checkpoint)
     known = {
         "encoder": encoder or manifest.encoder,
         "knowledge": spec.protocol.knowledge_data,
     }
-    unknown = sorted(spec.artifacts.keys() - known.keys())
+    unknown = sorted(spec.artifacts.keys() - known.keys() - {CHECKPOINT})
     if unknown:
         raise SpecError(
             f"run {run.key} depends on a {unknown[0]}, which a manifest does not bring back",
@@ -164,9 +177,29 @@ def job_of(run: StoredRun, home: Home, *, encoder: str | None = None, device: st
     return Job(
         spec=spec,
         home=home,
-        names={role: str(known[role]) for role in spec.artifacts},
+        names={role: str(known[role]) for role in spec.artifacts if role in known},
         device=device or manifest.provenance.device,
+        checkpoint=checkpoint,
     )
+
+
+def _check_checkpoint(run: StoredRun, checkpoint: Path | None) -> None:
+    """Refuse other weights than those that a run evaluated."""
+    wanted = run.spec.artifacts.get(CHECKPOINT)
+    if wanted is None and checkpoint is not None:
+        raise SpecError(f"run {run.key} was trained: it evaluated no checkpoint")
+    if wanted is None:
+        return
+    if checkpoint is None:
+        raise SpecError(
+            f"run {run.key} evaluated a released checkpoint, sha256 {wanted[:12]}",
+            hint=f"msa replay {run.key[:8]} --checkpoint FILE",
+        )
+    if (found := digest_of(checkpoint)) != wanted:
+        raise DataError(
+            f"checkpoint {checkpoint.name} is another file: sha256 {found[:12]}, the run evaluated"
+            f" {wanted[:12]}"
+        )
 
 
 def replay(run: StoredRun, job: Job, executor: Executor, *, tolerance: float = TOLERANCE) -> Replay:
@@ -231,7 +264,8 @@ def _surroundings(
 ) -> Iterator[tuple[str, tuple[str, str]]]:
     """What may explain a difference: source, device, processor, packages."""
     then, now = run.manifest.provenance, record.manifest.provenance
-    code = code_of(job.spec.system, job.spec.params, job.spec.protocol)
+    released = CHECKPOINT in job.spec.artifacts
+    code = code_of(job.spec.system, job.spec.params, job.spec.protocol, released=released)
     pairs = {"source": (job.spec.code, code)}
     pairs |= {name: (str(getattr(then, name)), str(getattr(now, name))) for name in _COMPARED}
     old, new = then.packages or {}, now.packages or {}

@@ -12,13 +12,14 @@ from typing import ClassVar
 
 from harness._util.canonical import Json
 from harness._util.records import Record
-from harness.spec import Protocol, Scalar
+from harness.spec import NOT_STATED, Protocol, Scalar
 
 __all__ = [
     "PlannedCell",
     "PlannedCorpus",
     "PlannedLooks",
     "PlannedProtocol",
+    "PlannedRelease",
     "PlannedRow",
     "StoredPlan",
 ]
@@ -83,6 +84,36 @@ class PlannedCorpus(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedRelease(Record):
+    """Released weights that a row consists of instead of being trained.
+
+    Args:
+        files: Names of the checkpoints, without their folders.
+        sha256: The digest of each.
+        seeds: The seed that the release states for each; None where it states none.
+        selection: What the release says chose them.
+    """
+
+    files: tuple[str, ...]
+    sha256: tuple[str, ...]
+    seeds: tuple[int, ...] | None = None
+    selection: str
+
+    @property
+    def statement(self) -> str:
+        """What is stated of them, for people.
+
+        Example:
+            >>> files = {"files": ("epoch_79.pth",), "sha256": ("…",)}
+            >>> PlannedRelease(**files, seeds=(18,), selection="best run").statement
+            'selection: best run; seed: 18'
+        """
+        noun = "seeds" if self.seeds is not None and len(self.seeds) > 1 else "seed"
+        seeds = NOT_STATED if self.seeds is None else ", ".join(map(str, self.seeds))
+        return f"selection: {self.selection}; {noun}: {seeds}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedRow(Record):
     """A row of a suite's board.
 
@@ -102,6 +133,7 @@ class PlannedRow(Record):
         reference: Whether it is a constant predictor.
         deviations: From its paper.
         declares: Conformance check that fails by design -> why.
+        released: What it is instead of being trained; None for all others.
     """
 
     label: str
@@ -119,6 +151,7 @@ class PlannedRow(Record):
     reference: bool
     deviations: tuple[str, ...]
     declares: Mapping[str, str]
+    released: PlannedRelease | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,14 @@
 """What the disk did: every stored file against what was written, every run against its key.
 
+Thousands of runs are looked at by several processes, in the order of the store all the same.
+
 Nothing is repaired here. A damaged run is left out of boards with its reason, and ``msa run`` runs
 it again.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,15 +16,21 @@ from pathlib import Path
 
 from harness._util import checksums
 from harness._util.canonical import Json
+from harness._util.pool import each
 from harness.data.datasets import datasets
 from harness.data.store import CorpusStore, fingerprint
 from harness.errors import DataError, HarnessError, StoreError
 from harness.home import Home
-from harness.runs.judged import judging
+from harness.runs.judged import Judged, Learnt, judging
 from harness.runs.store import RunStore, StoredRun
 from harness.submissions import StoredSubmission, SubmissionStore
 
 __all__ = ["StoreFinding", "verify"]
+
+_SHARE = 200
+"""Runs that a process looks at in a row."""
+_ENOUGH = 1000
+"""Runs for which another process pays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,22 +60,26 @@ class StoreFinding:
         }
 
 
-def verify(home: Home, *, corpora: bool = False) -> Iterator[StoreFinding]:
+def verify(
+    home: Home, *, corpora: bool = False, workers: int | None = None
+) -> Iterator[StoreFinding]:
     """Check everything that is stored.
 
     Args:
         home: Whose store.
         corpora: Whether to read converted corpora too, which takes as long as reading them does.
+        workers: Processes that look at runs; None: one a core, where there are enough runs.
+
+    Raises:
+        RunFailed: When such a process is killed or crashes.
     """
     store = RunStore(home.store)
     checksums.forget()
     tables = {path.stem for path in _files(store, "truth/*.parquet")}
     with judging(store) as judged:
-        for run in store:
-            yield StoreFinding(
-                kind="run", name=run.key, damage=judged.judge(run), sealed=run.sealed
-            )
-            tables |= {data[:32] for data in [_data_of(run)] if data is not None}
+        for seen in _all_seen(store, judged, workers):
+            yield StoreFinding(kind="run", name=seen.key, damage=seen.damage, sealed=seen.sealed)
+            tables |= {data[:32] for data in [seen.data] if data is not None}
     for name in sorted(tables):
         yield _of_labels(store, name)
     for name in store.plans():
@@ -79,6 +92,72 @@ def verify(home: Home, *, corpora: bool = False) -> Iterator[StoreFinding]:
             yield _of_submission(dataset, submission)
     if corpora:
         yield from _of_corpora(CorpusStore(home.corpora))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """What was seen of a run."""
+
+    key: str
+    damage: tuple[str, ...]
+    sealed: bool
+    data: str | None
+    """Which label table it goes with; None where its manifest is damaged."""
+    learnt: Learnt | None
+    """What may be remembered of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Share:
+    """Runs that one process looks at in a row."""
+
+    place: int
+    root: Path
+    keys: tuple[str, ...]
+
+
+def _all_seen(store: RunStore, judged: Judged, workers: int | None) -> Iterator[_Seen]:
+    """What is seen of every run, in the order of the store; ``judged`` learns it."""
+    keys = [run.key for run in store]
+    busy = _workers_for(len(keys)) if workers is None else workers
+    if busy == 1:
+        yield from (_see(judged, key) for key in keys)
+        return
+    shares = [
+        _Share(place=place, root=store.root, keys=tuple(keys[place : place + _SHARE]))
+        for place in range(0, len(keys), _SHARE)
+    ]
+    ready: dict[int, list[_Seen]] = {}
+    due = 0
+    for place, found in each(_see_share, shares, busy):
+        ready[place] = found
+        while due in ready:
+            for seen in ready.pop(due):
+                if seen.damage:
+                    judged.forget(seen.key)
+                elif seen.learnt is not None:
+                    judged.learn(seen.key, seen.learnt)
+                yield seen
+            due += _SHARE
+
+
+def _workers_for(runs: int) -> int:
+    """Processes that pay: each takes a second to begin, in which one looks at some 300 runs."""
+    return max(1, min(len(os.sched_getaffinity(0)), runs // _ENOUGH))
+
+
+def _see_share(share: _Share) -> tuple[int, list[_Seen]]:
+    """What one process sees; its place among the shares, and one for each run."""
+    judged = Judged(RunStore(share.root))
+    return share.place, [_see(judged, key) for key in share.keys]
+
+
+def _see(judged: Judged, key: str) -> _Seen:
+    run = StoredRun(judged.store.folder(key))
+    damage = judged.judge(run)
+    return _Seen(
+        key=key, damage=damage, sealed=run.sealed, data=_data_of(run), learnt=judged.learnt(key)
+    )
 
 
 def _files(store: RunStore, pattern: str) -> list[Path]:

@@ -8,14 +8,18 @@ that test clips are seen under, a ``PredictionCell`` says which predictions of a
 from harness._util.schema import Scalar, check_keys
 from harness.spec.prediction_cell import PredictionCell
 from harness.spec.protocol import Protocol, refine
+from harness.spec.released import NOT_STATED, CheckpointFile, ReleasedWeights
 from harness.spec.run import RunSpec, record_of, spec_of
 from harness.spec.suite import Entry, Query, Suite, SuiteFile, WeightsChoice, algorithm_of
 
 __all__ = [
+    "NOT_STATED",
+    "CheckpointFile",
     "Entry",
     "PredictionCell",
     "Protocol",
     "Query",
+    "ReleasedWeights",
     "RunSpec",
     "Scalar",
     "Suite",

@@ -42,6 +42,7 @@ EXCLUDED, WORST_CASE, CALIBRATED = "excluded", "worst_case", "calibrated"
 scale farthest from the label; answers went through a line fitted on labels."""
 
 _PROMPT = "prompt:"
+_PASS = "pass "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,15 @@ class PredictionCell:
     def of_prompt(cls, prompt: str) -> PredictionCell:
         """What a model that was asked predicts by one of its prompts alone."""
         return cls(variant=f"{_PROMPT}{prompt}")
+
+    @classmethod
+    def of_pass(cls, number: int) -> PredictionCell:
+        """What a network whose predictions change predicts when it sees the clips once more.
+
+        Args:
+            number: Of the pass, from 2: the first is the one that counts.
+        """
+        return cls(variant=f"{_PASS}{number}")
 
     @property
     def prompt(self) -> str | None:

@@ -28,6 +28,13 @@ from harness._util.schema import (
 from harness._util.shown import look_alikes, print_alike
 from harness.errors import SpecError
 from harness.spec.protocol import Protocol, changeable, check_changes
+from harness.spec.released import (
+    NOT_STATED,
+    SELECTIONS,
+    CheckpointFile,
+    CheckpointKind,
+    ReleasedWeights,
+)
 
 __all__ = ["QUERIES", "Entry", "Query", "Suite", "SuiteFile", "WeightsChoice", "algorithm_of"]
 
@@ -49,6 +56,8 @@ class Entry:
     params: Mapping[str, Scalar] = field(default_factory=dict)
     corpora: tuple[str, ...] | None = None
     """None: every corpus of the suite."""
+    released: ReleasedWeights | None = None
+    """What it is instead of being trained; None: it is trained."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +92,8 @@ class Suite:
     """Which its runs keep; None: those selected, unless they are large. No part of an identity."""
     where: str = field(default="", compare=False)
     """What messages call it: its file."""
+    folder: Path | None = field(default=None, compare=False, repr=False)
+    """Where files are looked for that it names; None for a suite that is no file."""
 
     @classmethod
     def load(cls, path: Path) -> Suite:
@@ -92,7 +103,8 @@ class Suite:
             SpecError: Naming the file, the key and the nearest valid key.
         """
         table = read_toml(path, "suite", hint="msa list suites")
-        return cls.parse(table, name=path.stem, where=path.name)
+        suite = cls.parse(table, name=path.stem, where=path.name)
+        return dataclasses.replace(suite, folder=path.parent)
 
     @classmethod
     def parse(cls, table: Mapping[str, object], *, name: str, where: str) -> Suite:
@@ -252,11 +264,54 @@ class _Row:
     """Hyper-parameters other than the system's own; ``msa card SYSTEM`` lists them."""
     corpora: _Names | None = None
     """Corpora that it runs on; all of the suite where they are left out."""
+    checkpoint: (
+        Annotated[
+            CheckpointFile | tuple[CheckpointFile, ...],
+            Either(one=CheckpointKind(), many=ListOf(item=CheckpointKind(), least=1, unique=True)),
+        ]
+        | None
+    ) = None
+    """Released weights to evaluate instead of training: a file or a list of files, from the folder
+    of the suite file or the home, each followed or not by ``sha256=`` and its digest."""
+    seeds: Annotated[tuple[int, ...], ListOf(item=Integer(low=0), least=1, unique=True)] | None = (
+        None
+    )
+    """With ``checkpoint``: the seed that the release states for each file."""
+    selected_on: Annotated[str, Choice(SELECTIONS)] | None = None
+    """With ``checkpoint``: what the release says chose it."""
+
+    def __post_init__(self) -> None:
+        if self.checkpoint is None and (self.seeds, self.selected_on) != (None, None):
+            key = "seeds" if self.seeds is not None else "selected_on"
+            raise SpecError(
+                f"{key} of a row goes with checkpoint: it says what a release states",
+                hint="give the seeds of trained rows once, as seeds of the suite",
+            )
+        if self.seeds is not None and len(self.seeds) != len(self._files):
+            raise SpecError(
+                f"seeds should be one per checkpoint, {len(self._files)}; found {len(self.seeds)}",
+                hint="leave seeds out where the release states none",
+            )
+
+    @property
+    def _files(self) -> tuple[CheckpointFile, ...]:
+        if self.checkpoint is None:
+            return ()
+        return self.checkpoint if isinstance(self.checkpoint, tuple) else (self.checkpoint,)
 
     def entry(self) -> Entry:
         """The row of the suite."""
-        label = self.name if self.label is None else self.label
-        return Entry(system=self.name, label=label, params=self.params, corpora=self.corpora)
+        return Entry(
+            system=self.name,
+            label=self.name if self.label is None else self.label,
+            params=self.params,
+            corpora=self.corpora,
+            released=None
+            if self.checkpoint is None
+            else ReleasedWeights(
+                files=self._files, seeds=self.seeds, selection=self.selected_on or NOT_STATED
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

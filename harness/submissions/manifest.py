@@ -30,10 +30,9 @@ from harness._util.schema import (
     parse,
 )
 from harness.errors import SubmissionError
+from harness.spec import NOT_STATED
 
 __all__ = ["NOT_STATED", "Badge", "SubmissionManifest"]
-
-NOT_STATED = "not stated"
 
 T = TypeVar("T")
 
@@ -49,6 +48,7 @@ class Badge(StrEnum):
     """Where the numbers of a row come from, the best founded first."""
 
     REPLAYED = "replayed"
+    RELEASED = "released weights"
     RECOMPUTED = "recomputed"
     REPORTED = "reported"
     LITERATURE = "literature"
@@ -61,6 +61,7 @@ class Badge(StrEnum):
 
 _MEANINGS = {
     Badge.REPLAYED: "executed by this harness from stored code and data",
+    Badge.RELEASED: "executed by this harness with weights that somebody else trained and chose",
     Badge.RECOMPUTED: "predictions were given, the scores are computed here",
     Badge.REPORTED: "numbers stated by the authors, without predictions",
     Badge.LITERATURE: "numbers copied from a paper",

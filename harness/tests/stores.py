@@ -24,7 +24,7 @@ from harness.runs.plan import _corpus_record, _row_record
 from harness.runs.record import RunRecord
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedCell, PlannedProtocol, StoredPlan
-from harness.spec import Entry, Protocol, RunSpec, Scalar
+from harness.spec import Entry, PredictionCell, Protocol, ReleasedWeights, RunSpec, Scalar
 from harness.system import Card, Epoch, Fitted, Params, System
 
 PROTOCOL = Protocol(name="in_domain", title="In-domain, official split", seeds=(1111, 1112, 1113))
@@ -88,6 +88,9 @@ class Row:
     params: Mapping[str, Scalar] = field(default_factory=lambda: {"lr": 0.001, "hidden": 16})
     changed: Mapping[str, Scalar] = field(default_factory=dict)
     inputs: frozenset[str] = frozenset({"text", "audio"})
+    released: ReleasedWeights | None = None
+    passes: tuple[float, ...] = ()
+    """Of released weights whose predictions change: what is added to those of each further pass."""
 
     @property
     def system(self) -> System:
@@ -187,18 +190,22 @@ def make_spec(corpus: Corpus, row: Row, seed: int) -> RunSpec:
 def make_record(corpus: Corpus, row: Row, spec: RunSpec, outcome: Off | Constant) -> RunRecord:
     """What a worker would have returned for the cell."""
     parts = [corpus.split(name) for name in ("valid", "test")]
+    moved = {PredictionCell(): 0.0} | {
+        PredictionCell.of_pass(number): by for number, by in enumerate(row.passes, start=2)
+    }
     predictions = pd.concat(
         [
             pd.DataFrame(
                 {
                     "id": part.ids,
                     "split": part.name,
-                    "condition": "clean",
-                    "variant": "plain",
-                    "pred": predict(outcome, part.labels, spec.seed),
+                    "condition": cell.condition,
+                    "variant": cell.variant,
+                    "pred": predict(outcome, part.labels, spec.seed) + by,
                 }
             )
             for part in parts
+            for cell, by in moved.items()
         ],
         ignore_index=True,
     )
@@ -212,6 +219,7 @@ def make_record(corpus: Corpus, row: Row, spec: RunSpec, outcome: Off | Constant
         trainable=1234567 if row.encoder is None else 4567,
         history=history,
         selected_epoch=row.epochs - spec.seed % 2 if row.epochs else None,
+        report={"passes": 1 + len(row.passes)} if row.passes else {},
     )
     return RunRecord(
         key=spec.key,
@@ -232,7 +240,10 @@ def make_record(corpus: Corpus, row: Row, spec: RunSpec, outcome: Off | Constant
 
 
 def _plan(suite, title, rows, corpora, specs):
-    entries = [Entry(system=r.system.name, label=r.label, params=r.changed) for r in rows]
+    entries = [
+        Entry(system=r.system.name, label=r.label, params=r.changed, released=r.released)
+        for r in rows
+    ]
     return StoredPlan(
         suite=suite,
         title=title,

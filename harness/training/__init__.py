@@ -10,6 +10,7 @@ from harness.training.fit import built, fit_network, loop_of, prepared, untraine
 from harness.training.loop import Loop
 from harness.training.optimisation import OptimiserPass, clip_losses, total_loss
 from harness.training.precision import set_precision
+from harness.training.released import fit_released
 
 __all__ = [
     "Loop",
@@ -18,6 +19,7 @@ __all__ = [
     "built",
     "clip_losses",
     "fit_network",
+    "fit_released",
     "loop_of",
     "predict",
     "prepared",

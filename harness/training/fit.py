@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -30,7 +31,7 @@ from harness.training.loop import Loop
 from harness.training.objectives import Generalising, objectives
 from harness.training.stability import CHECKS, stability
 
-__all__ = ["built", "fit_network", "loop_of", "prepared", "untrained"]
+__all__ = ["built", "evaluated", "fit_network", "loop_of", "prepared", "seed_torch", "untrained"]
 
 _COMPILED = {"triton.cudagraphs": True, "fallback_random": True}
 """CUDA graphs where there is a GPU, and the random draws of uncompiled training."""
@@ -47,6 +48,28 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
     loop = loop_of(system, task, params)
     loop.run()
     network = loop.network
+    return dataclasses.replace(
+        evaluated(system, task, params, network, loop.sources[task.valid.name]),
+        trainable=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        history=tuple(loop.history),
+        selected_epoch=loop.best.epoch,
+        curves={name: np.stack(rows) for name, rows in loop.curves.items()},  # (epochs, clips)
+        network=network,
+    )
+
+
+def evaluated(
+    system: System, task: Task, params: TrainingParams, network: Network, valid: BatchSource
+) -> Fitted:
+    """A network that is trained, as something that predicts, whoever trained it.
+
+    Args:
+        system: What it is a network of.
+        task: Where it predicts.
+        params: Its hyper-parameters.
+        network: Ready to predict.
+        valid: The clips of selection.
+    """
 
     def source(split: Split) -> BatchSource:
         return batches_of(system, split, task, params)
@@ -70,23 +93,18 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
         seed = derive(task.seed, "swap", split.name)
         return swaps(network, source(split), _corrupter(split, task), seed)
 
-    valid = loop.sources[task.valid.name]
     judged = {place.name: list(place.of) for place in gates_of(network)}
     talks = tells(network, valid)
     unstable = not CHECKS.isdisjoint(system.card.declares)
     return Fitted(
         predict=predict_split,
         parameters=sum(p.numel() for p in network.parameters()),
-        trainable=sum(p.numel() for p in network.parameters() if p.requires_grad),
-        history=tuple(loop.history),
-        selected_epoch=loop.best.epoch,
-        curves={name: np.stack(rows) for name, rows in loop.curves.items()},  # (epochs, clips)
+        trainable=0,
         diagnose=diagnose_split if talks else None,
         predict_under=predict_split_under,
         diagnose_under=diagnose_split_under if talks else None,
         stability=stability(network, valid) if unstable else None,
         variants=swap_split if judged else None,
-        network=network,
         report={"judgements": canonical.plain(judged)} if judged else {},
     )
 
@@ -94,7 +112,7 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
 def loop_of(system: System, task: Task, params: TrainingParams) -> Loop:
     """The training of a system, ready to run, torch seeded."""
     network = untrained(system, task, params)
-    _seed_torch(derive(task.seed, "training"))
+    seed_torch(derive(task.seed, "training"))
     splits = [task.train, task.valid, *([task.watched] if task.watched is not None else [])]
     sources = _sources(system, splits, task, params)
     return Loop(network, sources, task, params, _knowledge(system, task, params))
@@ -129,7 +147,7 @@ def _knowledge(system: System, task: Task, params: TrainingParams) -> dict[str, 
 
 def untrained(system: System, task: Task, params: TrainingParams) -> Network:
     """The network of a system before its first step, as the task's seed draws it."""
-    _seed_torch(derive(task.seed, "weights"))
+    seed_torch(derive(task.seed, "weights"))
     dims = Dims.of(task.train.corpus, task.encoder)
     network = built(system, dims, params, task.device)
     objective = objectives[params.objective]
@@ -165,6 +183,6 @@ def _compile(network: Network, wanted: bool) -> None:
     network.compile(dynamic=False, options=_COMPILED)
 
 
-def _seed_torch(seed: int) -> None:
+def seed_torch(seed: int) -> None:
     """The one place that touches torch's global generators (all devices)."""
     torch.manual_seed(seed)

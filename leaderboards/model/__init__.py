@@ -19,6 +19,7 @@ from leaderboards.model.board import (
 )
 from leaderboards.model.gather import gather
 from leaderboards.model.memo import once
+from leaderboards.model.noise import evaluation_noise, passes_of
 from leaderboards.model.ranking import (
     Across,
     Analysis,
@@ -47,12 +48,14 @@ __all__ = [
     "Track",
     "across",
     "analyse",
+    "evaluation_noise",
     "gather",
     "has_transfers",
     "is_checkpoint",
     "once",
     "ordered",
     "parts",
+    "passes_of",
     "plain_first",
     "rank_all",
     "shown",

@@ -21,6 +21,7 @@ from harness.data.split_labels import SplitLabels
 from harness.metrics import Metric
 from harness.runs.looks import Look
 from harness.runs.store import RunStore
+from harness.runs.stored_plan import PlannedRelease
 from harness.spec import PredictionCell
 from harness.stats import Collapse
 from harness.submissions import Badge
@@ -94,6 +95,9 @@ class Run:
     scores: Mapping[str, float]
     facts: Facts | None
     variants: Mapping[PredictionCell, NDArray[np.float64]] = field(default_factory=dict)
+    passes: tuple[Mapping[str, float], ...] = ()
+    """Scores of further passes over the same clips, of released weights whose predictions change
+    from pass to pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +130,10 @@ class Row:
         knowledge: Which other corpus it learned from.
         training_corruption: What its training clips went through.
         supervision: ``none``: it learned from no label.
-        selection: For submissions, what is stated to have chosen the checkpoint.
+        selection: For submissions and released weights, what is stated to have chosen the
+            checkpoint.
+        released: The weights that it consists of instead of being trained here; None for all
+            others.
         clips: For submissions, how many clips every run covers.
         flags: What a reader must know, such as that predictions collapsed.
         collapse: How many of its runs collapsed; None for constants and rows without a run.
@@ -149,6 +156,7 @@ class Row:
     training_corruption: str = "none"
     supervision: str = "train"
     selection: str = ""
+    released: PlannedRelease | None = None
     clips: int | None = None
     flags: tuple[str, ...] = ()
     collapse: Collapse | None = None

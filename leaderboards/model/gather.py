@@ -22,10 +22,11 @@ from harness.runs.judged import Judged, judging
 from harness.runs.labels import predictions_of, predictions_under, scores_of, stored_labels
 from harness.runs.looks import look_of
 from harness.runs.store import RunStore, StoredRun
+from harness.runs.stored_plan import PlannedRelease
 from harness.spec import PredictionCell
 from harness.spec.conditions import grid
 from harness.spec.prediction_cell import CALIBRATED, EXCLUDED, WORST_CASE
-from harness.submissions import flags
+from harness.submissions import Badge, flags
 from leaderboards.model.board import ALPHA, Board, CorpusFacts, Facts, Grid, MissingRun, Row, Run
 from leaderboards.model.submissions import collapse_of, entries
 
@@ -121,6 +122,7 @@ def _row(
 ) -> Row:
     outcomes = [_outcome(judged, truth, cell) for cell in cells]
     runs = tuple(outcome for outcome in outcomes if isinstance(outcome, Run))
+    released = _released(record)
     return Row(
         label=record["label"],
         system=record["system"],
@@ -136,12 +138,30 @@ def _row(
         supervision=record.get("supervision", "train"),
         runs=runs,
         missing_runs=tuple(outcome for outcome in outcomes if isinstance(outcome, MissingRun)),
+        badge=Badge.REPLAYED if released is None else Badge.RELEASED,
+        selection="" if released is None else released.selection,
+        released=released,
         flags=(
+            *_of_a_release(released),
             *_of_another_source(cells, runs),
             *(() if record["reference"] else _flags(runs, truth)),
         ),
         collapse=None if record["reference"] else collapse_of(runs, truth.labels),
     )
+
+
+def _released(record: _Record) -> PlannedRelease | None:
+    found = record.get("released")
+    return None if found is None else PlannedRelease.of(found, f"row {record['label']!r}")
+
+
+def _of_a_release(released: PlannedRelease | None) -> Iterator[str]:
+    """That a row was not trained here, and what is stated of its weights."""
+    if released is not None:
+        yield (
+            f"released weights, not trained here; the release states {released.statement};"
+            " compared as checkpoints, never ranked"
+        )
 
 
 def _of_another_source(cells: list[_Record], runs: tuple[Run, ...]) -> Iterator[str]:
@@ -179,7 +199,15 @@ def _run(truth: SplitLabels, stored: StoredRun, seed: int) -> Run:
         scores=scores_of(stored, truth, pred),
         facts=_facts(stored.manifest.json()),
         variants=_variants(truth, stored),
+        passes=tuple(_passes(truth, stored)),
     )
+
+
+def _passes(truth: SplitLabels, stored: StoredRun) -> Iterator[Mapping[str, float]]:
+    """Scores of the passes after the one that counts."""
+    for number in range(2, (stored.manifest.result.passes or 1) + 1):
+        pred = predictions_of(stored, truth, PredictionCell.of_pass(number))
+        yield scores_of(stored, truth, pred)
 
 
 def _variants(truth: SplitLabels, stored: StoredRun) -> dict[PredictionCell, NDArray[np.float64]]:

@@ -3,7 +3,8 @@
 All rows of a grid are compared together, over new seeds and new source videos. A row is compared
 when every planned seed is there; constants are a floor, not contestants. It is ranked when its runs
 say how seeds vary, or no seed changes it: one run of any other system is a checkpoint, which is
-compared in pairs at most. So are rows that know different things (``Grid.tracks``).
+compared in pairs at most, and released weights are one, however many. So are rows that know
+different things (``Grid.tracks``).
 """
 
 from __future__ import annotations
@@ -74,13 +75,19 @@ class Across:
 
 
 def is_checkpoint(row: Row) -> bool:
-    """Whether it is one run of a system that seeds change: nothing tells how another would do."""
-    return len(row.runs) == 1 and not row.deterministic
+    """Whether nothing tells how another training would do.
+
+    So it is with one run of a system that seeds change, and with released weights, of which the
+    release chose the seeds.
+    """
+    return row.released is not None or (len(row.runs) == 1 and not row.deterministic)
 
 
 def unranked_because(row: Row) -> str:
     """Why a row has no rank; empty when it has one."""
     reason = _incomparable_because(row)
+    if not reason and row.released is not None:
+        return "released weights: seeds and selection are the release's"
     if not reason and is_checkpoint(row):
         return "one run of a system that seeds change"
     return reason

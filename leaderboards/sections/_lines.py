@@ -14,7 +14,7 @@ from leaderboards.document import Line, Score
 from leaderboards.literature import PublishedRow
 from leaderboards.model import Grid, Row, analyse, ordered, summarise, unranked_because
 from leaderboards.numbers import CONDITIONAL, ONCE
-from leaderboards.sections._rows import encoded, seeds
+from leaderboards.sections._rows import encoded, noise, seeds
 
 __all__ = ["line_of", "lines_of", "published_line"]
 
@@ -37,7 +37,7 @@ def line_of(grid: Grid, row: Row) -> Line:
         about_seeds=row.collapse.sentence(row.collapsed) if row.collapse and row.collapsed else "",
         runs=tuple(_run_name(row, run.seed) for run in row.runs),
         unranked=unranked_because(row) or alone,
-        flags=(*row.flags, *_flags(grid, row)),
+        flags=(*row.flags, *noise(grid, row), *_flags(grid, row)),
         constant=row.reference,
         scores={
             metric.name: _score(grid, row, metric)

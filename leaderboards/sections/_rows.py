@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from harness._util.printed import with_spread
-from harness.metrics import Metric
+from harness.metrics import Metric, metrics_for
 from harness.stats import Ranking
 from leaderboards.document import Text, bold, text
-from leaderboards.model import Row, summarise
+from leaderboards.model import Grid, Row, evaluation_noise, passes_of, summarise
 from leaderboards.numbers import EMPTY, ONCE, UNDEFINED, arrow, number
 
-__all__ = ["could_be_best", "encoded", "heading", "numbered", "score", "seeds"]
+__all__ = ["could_be_best", "encoded", "heading", "noise", "numbered", "score", "seeds"]
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -70,6 +70,19 @@ def score(row: Row, metric: Metric, notes: list[str]) -> str:
         note = f"{metric.title} is undefined in {of} runs ({metric.undefined})."
         return UNDEFINED + numbered([note], notes)
     return with_spread(summary.mean, summary.sd, partial(number, metric=metric))
+
+
+def noise(grid: Grid, row: Row) -> Iterator[str]:
+    """How far scores move between passes over the same clips, where they do."""
+    if passes_of(row) > 1:
+        moved = ", ".join(
+            f"{metric.title} {number(evaluation_noise(row, metric), metric, decimals=4)}"
+            for metric in metrics_for(grid.corpus.dataset, primary=True)
+        )
+        yield (
+            f"evaluation noise, the standard deviation of a score over {passes_of(row)} passes of"
+            f" the same weights over the same clips: {moved}"
+        )
 
 
 def numbered(said: Iterable[str], notes: list[str]) -> str:

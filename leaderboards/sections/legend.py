@@ -30,10 +30,10 @@ __all__ = ["SECTION"]
 
 def _blocks(board: Board) -> Iterator[Block]:
     yield Heading(2, text("How to read this"))
-    yield PerFormat(page=(_DRAWN, _BADGES))
+    yield PerFormat(page=(_DRAWN, _badges(board)))
     selection = metrics[str(board.protocol["selection_metric"])]
     looked = () if board.look is None else (_looked(board.look),)
-    yield Bullets((*looked, *_marks(selection)))
+    yield Bullets((*looked, *_marks(selection), *_of_released(board)))
     yield Heading(2, text("Metrics"))
     yield text("p is the prediction, y the label.")
     shown = {
@@ -174,6 +174,31 @@ _DRAWN = Bullets(
         ),
     )
 )
-_BADGES = Bullets(tuple(text(badge(str(one)), f" {one.meaning}.") for one in Badge))
+
+
+def _has_released(board: Board) -> bool:
+    return any(row.released for grid in board.grids for row in grid.rows)
+
+
+def _of_released(board: Board) -> Iterator[Text]:
+    """What rows of released weights are, where there are some."""
+    if _has_released(board):
+        yield text(
+            bold("Released weights"),
+            " were trained and chosen by those who released them, by the rule and with the seeds"
+            " that they state, not",
+            BREAK,
+            "the protocol's. They are evaluated here as trained rows are, compared in pairs as"
+            " checkpoints, and never",
+            BREAK,
+            "ranked.",
+        )
+
+
+def _badges(board: Board) -> Bullets:
+    """What badges mean; that of released weights where there are some."""
+    shown = (one for one in Badge if _has_released(board) or one is not Badge.RELEASED)
+    return Bullets(tuple(text(badge(str(one)), f" {one.meaning}.") for one in shown))
+
 
 SECTION = BoardSection(name="reading", title="How to read this", blocks=_blocks, reference=True)

@@ -45,12 +45,19 @@ def _row(row: Row, selection: Metric) -> tuple[str, ...]:
         row.system,
         changed or EMPTY,
         ", ".join(row.inputs) or EMPTY,
-        f"validation {selection.title}" if trained else EMPTY,
+        _selection(row, selection) if trained or row.released else EMPTY,
         _sizes(facts),
         _mean((fact.selected_epoch for fact in trained), ".1f"),
         _mean((fact.epochs for fact in trained), ".1f"),
         _mean((fact.epochs * fact.train_clips for fact in trained), ",.0f"),
     )
+
+
+def _selection(row: Row, selection: Metric) -> str:
+    """What chose the checkpoints; of released weights, as the release states it."""
+    if row.released is None:
+        return f"validation {selection.title}"
+    return f"{row.released.selection}, by the release"
 
 
 def _sizes(facts: Sequence[Facts]) -> str:

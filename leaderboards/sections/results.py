@@ -28,16 +28,18 @@ from leaderboards.model import (
     Row,
     Summary,
     analyse,
+    evaluation_noise,
     is_checkpoint,
     ordered,
     parts,
+    passes_of,
     summarise,
     unranked_because,
 )
 from leaderboards.numbers import APART, EMPTY, EXPLORATORY, TIED, number, rank_set
 from leaderboards.sections._lines import lines_of
 from leaderboards.sections._pairs import compared
-from leaderboards.sections._rows import could_be_best, encoded, heading, score, seeds
+from leaderboards.sections._rows import could_be_best, encoded, heading, noise, score, seeds
 from leaderboards.sections.contract import CorpusSection
 
 __all__ = ["SECTION", "SEPARATE", "detectable", "table"]
@@ -96,7 +98,11 @@ def _tied(row: Row, metric: Metric, grid: Grid) -> str:
 
 
 def _flags(grid: Grid) -> Iterator[Bullets]:
-    said = [text(bold(row.label), f": {flag}.") for row in grid.rows for flag in row.flags]
+    said = [
+        text(bold(row.label), f": {flag}.")
+        for row in grid.rows
+        for flag in (*row.flags, *noise(grid, row))
+    ]
     if said:
         yield Bullets(tuple(said))
 
@@ -176,6 +182,10 @@ def _fields(grid: Grid, row: Row) -> Mapping[str, Json]:
         "could_be_best": row.label in ranking.could_be_best if ranking and ranked else None,
         "unranked_because": unranked_because(row) or None,
         "collapse": _collapse(row),
+        "badge": str(row.badge),
+        "released": None if row.released is None else row.released.json(),
+        "passes": passes_of(row),
+        "evaluation_noise": _noise(grid, row),
         "metrics": {
             metric.name: {
                 **_metric(summarise(row, metric)),
@@ -197,6 +207,16 @@ def _collapse(row: Row) -> Json:
         "probability": found.share,
         "low": found.low,
         "high": found.high,
+    }
+
+
+def _noise(grid: Grid, row: Row) -> Json:
+    """Metric -> how far it moves from pass to pass; None where one pass is as good as many."""
+    if passes_of(row) < 2:
+        return None
+    return {
+        metric.name: _or_none(evaluation_noise(row, metric))
+        for metric in metrics_for(grid.corpus.dataset)
     }
 
 

@@ -4,7 +4,11 @@ Both were measured on the same test clips, so only training seeds make them diff
 the run store, scored as the source scores; a number that any *known* difference sets apart from
 ours (features, text encoder, side information, selection, changed hyper-parameters) gets no gap.
 What the source leaves unsaid is no obstacle but is said. Of several rows of a system, a comparable
-one speaks for it, then the one with most runs.
+one speaks for it, then one that was trained, then the one with most runs.
+
+Released weights are another question: whether the source's own checkpoint gives the source's own
+number here. Its seed and selection are the source's, so that only the noise of its evaluation, if
+there is any, makes the two differ. Such rows are judged beside those that were trained, and say so.
 """
 
 from __future__ import annotations
@@ -13,16 +17,18 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from scipy.special import stdtrit
 
 from harness._util.canonical import Json
+from harness.runs.labels import predictions_of
 from harness.runs.store import RunStore
+from harness.spec import PredictionCell
 from harness.stats import declared_margin
 from leaderboards.literature import PublishedRow
-from leaderboards.model import Grid, Row, gather
+from leaderboards.model import Grid, Row, gather, passes_of
 
 __all__ = [
     "VERDICTS",
@@ -35,9 +41,18 @@ __all__ = [
     "reproduce",
 ]
 
-Verdict = Literal["reproduced", "differs", "not comparable", "not run"]
-VERDICTS: tuple[Verdict, ...] = ("reproduced", "differs", "not comparable", "not run")
+Verdict = Literal[
+    "reproduced by training",
+    "reproduced from released weights",
+    "differs",
+    "not comparable",
+    "not run",
+]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
+_BY_A_MODEL = "explanations written by a multimodal LLM"
+_SIDE_INFO = {"video_mllm": _BY_A_MODEL, "both": _BY_A_MODEL}
+"""What a protocol calls side information -> the words of published tables."""
 _SELECTED = {"test": "selected on test there", "best run": "best of several runs there"}
 
 
@@ -103,12 +118,22 @@ class Ours:
         label: The row's name in it.
         corpus: ``dataset@feature-set``.
         values: The metric of each seed, as the source computes it; NaN where undefined.
+        released: Whether it consists of released weights instead of being trained here.
+        passes: Of released weights whose predictions change: the metric of every pass of the
+            runs in turn, the first included.
     """
 
     suite: str
     label: str
     corpus: str
     values: tuple[float, ...]
+    released: bool = False
+    passes: tuple[float, ...] = ()
+
+    @property
+    def weights(self) -> str:
+        """Where its weights come from: ``training`` or ``released weights``."""
+        return "released weights" if self.released else "training"
 
     @property
     def mean(self) -> float:
@@ -122,7 +147,8 @@ class ReproducedNumber:
 
     Args:
         published: The number.
-        verdict: ``reproduced`` says "not contradicted": a wide interval holds 0 easily.
+        verdict: ``reproduced`` says "not contradicted": a wide interval holds 0 easily. Behind it
+            stands whether by training here or from the weights that the source released.
         reason: Why the two cannot be compared, or why there is nothing to compare.
         ours: The row that speaks for the system, None when not run.
         gap: None unless comparable.
@@ -148,18 +174,22 @@ class _Candidate:
     """A row with runs, where it stands."""
 
     suite: str
+    store: RunStore
     grid: Grid
     row: Row
 
     @property
     def side_info(self) -> str:
         """Also what it learned from, as published tables have no column for that."""
-        known = (self.row.side_info, self.row.knowledge)
+        read = _SIDE_INFO.get(self.row.side_info, self.row.side_info)
+        known = (read, self.row.knowledge)
         return ", ".join(item for item in known if item != "none") or "none"
 
     @property
     def features(self) -> str:
-        return self.grid.corpus.name.partition("@")[2]
+        """The feature set; explanations, which side information is about, are behind its name."""
+        name = self.grid.corpus.feature_set
+        return name if self.row.side_info == "none" else name.removesuffix("-explained")
 
     @property
     def text(self) -> str:
@@ -171,37 +201,53 @@ class _Candidate:
 def reproduce(store: RunStore, rows: Iterable[PublishedRow]) -> tuple[ReproducedNumber, ...]:
     """What the store says to each published number, in their order.
 
+    A number of a system of which rows were trained and others consist of released weights comes
+    twice, once for each.
+
     Raises:
         StoreError: When a stored plan or run is damaged.
     """
     rows = tuple(rows)
     candidates = tuple(_candidates(store, {row.system for row in rows} - {""}))
-    return tuple(_cell(row, candidates) for row in rows)
+    return tuple(cell for row in rows for cell in _cells(row, candidates))
 
 
 def _candidates(store: RunStore, systems: set[str]) -> Iterator[_Candidate]:
     """Rows of these systems on real corpora that have runs."""
     for suite in store.plans():
-        if systems.isdisjoint(row.system for row in store.plan(suite).rows):
+        named = (row.system for row in store.plan(suite).rows)
+        if systems.isdisjoint(part for name in named for part in (name, name.partition("@")[0])):
             continue  # gathering scores every run
         board = gather(store, suite)
         for grid in board.grids:
             rows = () if grid.corpus.twin else grid.rows
             for row in rows:
-                if row.runs and row.system in systems:
-                    yield _Candidate(suite=suite, grid=grid, row=row)
+                if row.runs and any(_stands_for(row, system) for system in systems):
+                    yield _Candidate(suite=suite, store=store, grid=grid, row=row)
 
 
-def _cell(published: PublishedRow, candidates: Iterable[_Candidate]) -> ReproducedNumber:
-    fitting = (
+def _cells(published: PublishedRow, candidates: Iterable[_Candidate]) -> Iterator[ReproducedNumber]:
+    """The best of what was trained and the best of what was released, or that there is neither."""
+    fitting = [
         _compare(published, candidate)
         for candidate in candidates
-        if candidate.row.system == published.system
+        if _stands_for(candidate.row, published.system)
         and candidate.grid.corpus.dataset.name == published.dataset
+    ]
+    for released in (False, True):
+        own = [cell for cell in fitting if cell.ours and cell.ours.released is released]
+        if own:
+            yield min(own, key=_merit)
+    if not fitting:
+        nothing = "" if published.system else "no such system here"
+        yield ReproducedNumber(published=published, verdict="not run", reason=nothing)
+
+
+def _stands_for(row: Row, system: str) -> bool:
+    """Whether a row is of the system; of released weights, so is one that runs as released."""
+    return row.system == system or (
+        row.released is not None and row.system.partition("@")[0] == system != ""
     )
-    nothing = "" if published.system else "no such system here"
-    not_run = ReproducedNumber(published=published, verdict="not run", reason=nothing)
-    return min(fitting, key=_merit, default=not_run)
 
 
 def _merit(cell: ReproducedNumber) -> tuple[bool, int, str, str, str]:
@@ -216,13 +262,15 @@ def _compare(published: PublishedRow, candidate: _Candidate) -> ReproducedNumber
         label=candidate.row.label,
         corpus=candidate.grid.corpus.name,
         values=_scores(published, candidate),
+        released=candidate.row.released is not None,
+        passes=tuple(_passes(published, candidate)),
     )
     reasons = (*_differences(published, candidate), *_shortfalls(ours))
     if reasons:
         return ReproducedNumber(
             published=published, verdict="not comparable", reason="; ".join(reasons), ours=ours
         )
-    found = gap(ours.values, published.value, published.seeds)
+    found = _gap(ours, published)
     cell = ReproducedNumber(
         published=published,
         verdict="differs",
@@ -230,7 +278,21 @@ def _compare(published: PublishedRow, candidate: _Candidate) -> ReproducedNumber
         gap=found,
         unstated=tuple(_unstated(published)),
     )
-    return dataclasses.replace(cell, verdict="reproduced") if found.within(cell.margin) else cell
+    if not found.within(cell.margin):
+        return cell
+    if ours.released:
+        return dataclasses.replace(cell, verdict="reproduced from released weights")
+    return dataclasses.replace(cell, verdict="reproduced by training")
+
+
+def _gap(ours: Ours, published: PublishedRow) -> Gap:
+    """Over training seeds, or over passes of the one checkpoint that is released."""
+    if not ours.released:
+        return gap(ours.values, published.value, published.seeds)
+    if ours.passes:
+        return gap(ours.passes, published.value, 1)
+    effect = ours.mean - published.value
+    return Gap(effect=effect, low=effect, high=effect)
 
 
 def _scores(published: PublishedRow, candidate: _Candidate) -> tuple[float, ...]:
@@ -238,12 +300,28 @@ def _scores(published: PublishedRow, candidate: _Candidate) -> tuple[float, ...]
     return tuple(score(run.pred, labels) for run in candidate.row.runs)
 
 
+def _passes(published: PublishedRow, candidate: _Candidate) -> Iterator[float]:
+    """Of one released checkpoint, the metric of every pass; nothing where one is as good as many.
+
+    Several checkpoints are compared by their mean, in which passes take part as one each.
+    """
+    row, truth = candidate.row, candidate.grid.truth
+    if row.released is None or len(row.runs) != 1 or passes_of(row) < 2:
+        return
+    score, (run,) = published.definition, row.runs
+    yield score(run.pred, truth.labels)
+    stored = candidate.store.get(run.key)
+    for number in range(2, passes_of(row) + 1):
+        pred = predictions_of(stored, truth, PredictionCell.of_pass(number))
+        yield score(pred, truth.labels)
+
+
 def _differences(published: PublishedRow, candidate: _Candidate) -> Iterator[str]:
     """Known differences besides the training seeds."""
     corpus = candidate.grid.corpus
     if published.condition != "clean":
         yield f"there: {published.condition}"
-    if published.selection in _SELECTED:
+    if published.selection in _SELECTED and candidate.row.released is None:
         yield _SELECTED[published.selection]
     if (published.side_info or "none") != candidate.side_info:
         theirs = published.side_info or "none"
@@ -265,7 +343,7 @@ def _shortfalls(ours: Ours) -> Iterator[str]:
     undefined = sum(map(math.isnan, ours.values))
     if undefined:
         yield f"undefined in {undefined} of {len(ours.values)} runs here"
-    if len(ours.values) == 1:
+    if len(ours.values) == 1 and not ours.released:
         yield "one run here"
 
 
@@ -311,5 +389,6 @@ def _record(cell: ReproducedNumber) -> dict[str, Json]:
         "unstated": list(cell.unstated),
         "suite": ours.suite if ours else None,
         "row": ours.label if ours else None,
+        "weights": ours.weights if ours else None,
         "corpus": ours.corpus if ours else None,
     }

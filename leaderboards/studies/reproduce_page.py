@@ -45,11 +45,18 @@ _LEGEND = Bullets(
             "many runs it averaged counts as one run.",
         ),
         text(
-            "reproduced: the interval holds 0, or the gap is within the declared equivalence margin"
-            " or the",
+            "reproduced by training: the interval holds 0, or the gap is within the declared"
+            " equivalence margin or the",
             BREAK,
             "rounding of the printed digits. A wide interval holds 0 easily: read it before the"
             " verdict.",
+        ),
+        text(
+            "reproduced from released weights: the same of a checkpoint that the source released"
+            " and nobody trained here. Its",
+            BREAK,
+            "gap has the width of the evaluation's own noise, and none where the same weights"
+            " always predict the same.",
         ),
         text(
             "differs: neither. not comparable: a known difference besides the seeds, so no gap is"
@@ -86,7 +93,8 @@ def document(name: str, cells: Sequence[ReproducedNumber]) -> Document:
 def counts(cells: Sequence[ReproducedNumber]) -> str:
     """How many cells got each verdict, on one line."""
     found = Counter(cell.verdict for cell in cells)
-    return f"{len(cells)} numbers: " + ", ".join(f"{found[v]} {v}" for v in VERDICTS)
+    numbers = len({id(cell.published) for cell in cells})  # one may have two verdicts
+    return f"{numbers} numbers: " + ", ".join(f"{found[v]} {v}" for v in VERDICTS)
 
 
 def verdict_of(cell: ReproducedNumber) -> str:

@@ -17,6 +17,7 @@ from harness.cli import main
 from harness.data.datasets import datasets
 from harness.metrics import score, score_conventions
 from harness.runs.store import RunStore
+from harness.spec import CheckpointFile, ReleasedWeights
 from harness.system import System
 from harness.tests import stores
 from harness.tests.stores import SEEDS, Constant, NotRun, Off, make_corpus, make_store, predict
@@ -102,7 +103,12 @@ def test_one_run_has_no_interval() -> None:
 
 @pytest.mark.parametrize(
     ("off_by", "said_of_it"),
-    [(0.0, "reproduced"), (0.03, "reproduced"), (2.0, "differs"), (-2.0, "differs")],
+    [
+        (0.0, "reproduced by training"),
+        (0.03, "reproduced by training"),
+        (2.0, "differs"),
+        (-2.0, "differs"),
+    ],
 )
 def test_comparable_numbers(tmp_path: Path, off_by: float, said_of_it: str) -> None:
     mean = float(np.mean(ours()))
@@ -121,7 +127,7 @@ def test_runs_that_agree_to_the_digit_are_judged_by_the_margin(tmp_path: Path) -
     near = verdict(tmp_path / "near", published(value + 0.009), row)
     far = verdict(tmp_path / "far", published(value + 0.011), row)
     assert near.margin == pytest.approx(0.01)  # declared for MAE on CMU-MOSI
-    assert (near.verdict, far.verdict) == ("reproduced", "differs")
+    assert (near.verdict, far.verdict) == ("reproduced by training", "differs")
     corr = verdict(tmp_path / "corr", published(0.5, "corr"), row)
     assert corr.margin == pytest.approx(corr.published.rounding)  # none declared
 
@@ -196,9 +202,9 @@ def test_a_system_nobody_registered_is_not_run_and_says_why(tmp_path: Path) -> N
 def test_silence_of_the_source_is_said_but_no_obstacle(tmp_path: Path) -> None:
     silent = {"selection": "", "features": "", "text": "", "seeds": None, "convention": ""}
     cell = verdict(tmp_path, published(float(np.mean(ours("f1_has0"))), "f1_has0", **silent))
-    assert cell.verdict == "reproduced"
+    assert cell.verdict == "reproduced by training"
     assert verdict_of(cell) == (
-        "reproduced (not stated: selection, features, text encoder, F1 weighting,"
+        "reproduced by training (not stated: selection, features, text encoder, F1 weighting,"
         " number of runs, taken as one)"
     )
 
@@ -236,6 +242,74 @@ def test_a_comparable_row_speaks_for_a_system_then_the_one_with_most_runs(tmp_pa
     assert (cell.ours.label, cell.ours.suite) == ("many", "small")
 
 
+# Released weights
+
+
+def released(**changes) -> Row:
+    """One checkpoint of TFN that somebody released, without epochs of ours."""
+    file = CheckpointFile(file="epoch_79.pth", sha256="0" * 64)
+    weights = ReleasedWeights(files=(file,), seeds=(18,), selection="best run")
+    given = {"label": "released", "cells": {18: Off(1.2)}, "epochs": 0, "released": weights}
+    return tfn(**{**given, **changes})
+
+
+def test_one_checkpoint_is_compared_with_the_number_it_was_released_for(tmp_path: Path) -> None:
+    row = released()
+    (value,) = ours(row=row)
+    same = verdict(tmp_path / "a", published(value, selection="best run", seeds=1), row)
+    assert (same.verdict, same.reason) == ("reproduced from released weights", "")
+    assert same.gap is not None
+    assert same.gap.low == same.gap.effect == same.gap.high
+    off = verdict(tmp_path / "b", published(value + 0.02, selection="best run", seeds=1), row)
+    assert off.verdict == "differs"
+
+
+def test_the_noise_of_its_evaluation_is_the_width_of_its_gap(tmp_path: Path) -> None:
+    row = released(passes=(0.05, -0.08, 0.02, 0.04))
+    (value,) = ours(row=row)
+    cell = verdict(tmp_path, published(value, selection="best run", seeds=1), row)
+    labels = CORPUS.split("test").labels
+    pred = predict(Off(1.2), labels, 18)
+    each = [score(pred + by, labels, "mosi")["mae"] for by in (0.0, *row.passes)]
+    assert cell.ours is not None and cell.gap is not None
+    assert cell.ours.passes == pytest.approx(each)
+    expected = gap(each, cell.published.value, 1)
+    assert cell.gap.effect == pytest.approx(expected.effect)
+    assert cell.gap.high - cell.gap.low == pytest.approx(expected.high - expected.low)
+    assert cell.verdict == "reproduced from released weights"
+
+
+def test_trained_and_released_rows_have_a_verdict_each(tmp_path: Path) -> None:
+    wanted = published(float(np.mean(ours())), seeds=5)
+    store = make_store(tmp_path, (tfn(), released()), [CORPUS])
+    cells = reproduce(store, [wanted])
+    assert [cell.verdict for cell in cells] == ["reproduced by training", "differs"]
+    assert [record["weights"] for record in as_records(cells)] == ["training", "released weights"]
+    page = render("mmsa", cells)
+    assert "reproduced by training" in page and "1 numbers: 1 reproduced by training" in page
+
+
+def test_released_weights_run_as_released_stand_for_the_system(tmp_path: Path) -> None:
+    row = released(name="tfn@published")
+    (value,) = ours(row=row)
+    cell = verdict(tmp_path / "a", published(value, selection="test"), row)
+    assert cell.verdict == "reproduced from released weights"
+    trained = tfn(name="tfn@published")
+    assert verdict(tmp_path / "b", published(value), trained).verdict == "not run"
+
+
+def test_explanations_are_named_as_published_tables_name_them(tmp_path: Path) -> None:
+    corpora = [make_corpus("mosi@unaligned-50-explained", OFFICIAL)]
+    words = "explanations written by a multimodal LLM"
+    told = dataclasses.replace(published(1.0), side_info=words)
+    store = make_store(tmp_path, (tfn(),), corpora)
+    plan = store.plan("small")
+    rows = tuple(dataclasses.replace(row, side_info="video_mllm") for row in plan.rows)
+    store.put_plan("small", dataclasses.replace(plan, rows=rows))
+    (cell,) = reproduce(store, [told])
+    assert cell.gap is not None
+
+
 # Pages and the command line
 
 
@@ -252,7 +326,10 @@ def test_the_mmsa_table_in_a_store_with_three_of_its_systems(tmp_path: Path) -> 
     found = {(cell.published.system, cell.verdict) for cell in cells if cell.verdict != "not run"}
     assert {system for system, _ in found} == {"tfn", "lf_dnn", "lmf"}
     assert {verdict for system, verdict in found if system == "lmf"} == {"not comparable"}
-    assert {verdict for system, verdict in found if system == "tfn"} <= {"reproduced", "differs"}
+    assert {verdict for system, verdict in found if system == "tfn"} <= {
+        "reproduced by training",
+        "differs",
+    }
     assert sum(cell.verdict == "not run" for cell in cells) == 332 - 3 * 8
 
 

@@ -17,7 +17,6 @@ import pandas as pd
 import pytest
 
 from harness import data
-from harness._util import budget as budgets
 from harness._util.budget import FLOOR, Budget, memory_allowed, size_of
 from harness.data.readers import explanations, label_csv, mmsa_pickle
 from harness.data.readers.predictions import read_predictions, read_predictions_table
@@ -144,7 +143,7 @@ def test_a_file_that_is_longer_than_it_says_is_refused(tmp_path):
 )
 def test_what_a_file_may_take(monkeypatch, size, free, allowed, why):
     memory = type("", (), {"available": free << 30})()
-    monkeypatch.setattr(budgets.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
     budget = Budget("x", size)
     assert budget.allowed == allowed
     assert why in budget.why

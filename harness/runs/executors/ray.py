@@ -28,6 +28,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Nod
 from harness.errors import DataError, RunFailed, SpecError
 from harness.home import Home
 from harness.runs.cell import Job, limit_threads
+from harness.runs.checkpoints import CHECKPOINT
 from harness.runs.costs import Cost, cost_of
 from harness.runs.executors import Done
 from harness.runs.executors.guard import Answer, answer, measured, within
@@ -299,10 +300,11 @@ def _in_time(job: Job, inputs: RayInputs, cell_timeout: float | None) -> RunReco
 
 
 def _on_this_node(job: Job, inputs: RayInputs) -> RunRecord:
-    here = code_of(job.spec.system, job.spec.params, job.spec.protocol)
-    if here != job.spec.code:
+    spec = job.spec
+    here = code_of(spec.system, spec.params, spec.protocol, released=CHECKPOINT in spec.artifacts)
+    if here != spec.code:
         raise RunFailed(
-            f"a node has other source than the driver ({here}, planned {job.spec.code});"
+            f"a node has other source than the driver ({here}, planned {spec.code});"
             " install the same version on every node"
         )
     kind = torch.device(job.device).type  # Ray shows a worker its own device only

@@ -27,6 +27,7 @@ from harness._util.known_digests import KnownDigests
 from harness.errors import DataError
 from harness.home import Home
 from harness.runs.cell import Job
+from harness.runs.checkpoints import CHECKPOINT
 from harness.text import find_encoder
 
 __all__ = ["RayInput", "RayInputStore", "RayInputs", "node_folder", "unpacked"]
@@ -72,8 +73,13 @@ class RayInputStore:
         """What a node needs for a job.
 
         Raises:
-            DataError: When an input is not here any more.
+            DataError: When an input is not here any more, or is not sent: released weights.
         """
+        if CHECKPOINT in job.spec.artifacts:
+            raise DataError(
+                "released weights are evaluated on this machine, not sent to a cluster",
+                hint="--executor local",
+            )
         wanted = {"corpus": (job.spec.corpus, job.spec.data)}
         for role in ("knowledge", "encoder"):
             if role in job.spec.artifacts:

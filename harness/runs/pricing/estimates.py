@@ -22,6 +22,7 @@ from typing import Final
 from harness.data.corpus import Corpus
 from harness.data.twins.generate import is_twin
 from harness.runs.cell import Job
+from harness.runs.checkpoints import CHECKPOINT
 from harness.runs.costs import Cost
 from harness.runs.pricing.placeholders import AtHand, is_absent, stored_encoder
 from harness.system import System, systems
@@ -89,6 +90,11 @@ class Target:
         return tuple(_need(role, names[role]) for role, mark in marks.items() if is_absent(mark))
 
     @property
+    def released(self) -> bool:
+        """Whether released weights are evaluated and nothing is trained."""
+        return CHECKPOINT in self.job.spec.artifacts
+
+    @property
     def encoder_name(self) -> str | None:
         """The encoder as records call it."""
         return self.job.names.get("encoder") if self.encoder is None else self.encoder.name
@@ -108,6 +114,7 @@ class Target:
         """Whether a stored run tells anything about this one."""
         return (
             cost.system == self.system.name
+            and cost.released == self.released
             and cost.encoder == self.encoder_name
             and cost.train_clips > 0
             and _layout(cost.corpus) == _layout(self.job.spec.corpus)
@@ -120,7 +127,7 @@ class Target:
     def ratio(self, cost: Cost) -> float:
         """Work of this cell over that of a run which resembles it, in clips times epochs."""
         clips = len(self.corpus.split("train")) / cost.train_clips
-        if self.system.build is None:
+        if self.system.build is None or self.released:
             return clips
         spec = self.job.spec
         epochs = expected_epochs(int(spec.params["epochs"]), spec.protocol.max_epochs)
@@ -130,6 +137,7 @@ class Target:
         spec = self.job.spec
         return (
             cost.system == spec.system
+            and cost.released == self.released
             and cost.params == spec.params
             and cost.encoder == self.encoder_name
         )

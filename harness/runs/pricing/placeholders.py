@@ -68,6 +68,10 @@ class AtHand(Inventory):
             return _transfer(parts_of(name), self)
         return _twin(name) if twin.is_twin(name) else _published(name)
 
+    def encoder(self, name: str) -> Encoder | None:
+        """The encoder that is here; nothing is fetched."""
+        return stored_encoder(name, self.home.cache)
+
     def vocabulary(self, name: str) -> int | None:
         """Token ids of the encoder that is here, else of the published one of that name."""
         encoder = stored_encoder(name, self.home.cache)

@@ -15,7 +15,7 @@ from harness._util import untouched
 from harness._util.sealed import read_sealed, sealed
 from harness.home import Home
 from harness.runs import judged, soundness
-from harness.runs.judged import judging
+from harness.runs.judged import Judged, judging
 from harness.runs.progress import status
 from harness.runs.store import RunStore, StoredRun
 from harness.runs.verify import verify
@@ -225,4 +225,23 @@ def test_a_sound_run_is_known_by_what_it_took(home, store) -> None:
     for _ in range(2):
         with judging(store) as known:
             assert known.damage_of(run) == ()
-            assert known.seconds_of(run) == run.manifest.cost.seconds
+            assert known.seconds_of(run.key) == run.manifest.cost.seconds
+
+
+def test_what_one_process_learns_another_takes_over_if_it_sees_the_same_labels(home, store) -> None:
+    first, second, *_ = store
+    there = Judged(store)
+    assert (there.judge(first), there.judge(second)) == ((), ())
+    told = {run.key: there.learnt(run.key) for run in (first, second)}
+    assert None not in told.values()
+    with judging(store) as here:
+        here.learn(first.key, told[first.key])
+        here.learn(second.key, told[second.key]._replace(labels="others"))
+    assert set(json.loads(read_sealed(store.root / ".judged"))["runs"]) == {first.key}
+    assert Judged(store).learnt(first.key) is None
+
+
+def test_nothing_is_written_where_nothing_was_learnt(store) -> None:
+    with judging(store):
+        pass
+    assert not (store.root / ".judged.lock").exists()

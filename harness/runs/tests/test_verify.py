@@ -61,6 +61,16 @@ def test_a_store_as_written_is_sound(home: Home, store: RunStore) -> None:
     assert all(f.sealed and not f.damage for f in found)
 
 
+def test_several_processes_find_what_one_finds_in_its_order(
+    home: Home, store: RunStore, monkeypatch
+) -> None:
+    cut(next(iter(store)).folder / "history.json")
+    monkeypatch.setattr("harness.runs.verify._SHARE", 2)
+    alone, together = (list(verify(home, workers=workers)) for workers in (1, 2))
+    assert together == alone
+    assert [bool(finding.damage) for finding in together[:3]] == [True, False, False]
+
+
 def test_coreutils_agree_that_a_run_is_sound(store: RunStore) -> None:
     if shutil.which("sha256sum") is None:
         pytest.skip("no sha256sum here")
