@@ -161,17 +161,14 @@ def _outcome(change: Change) -> str:
         return f"{compared}: different, nothing is carried over"
     largest = max((run.largest or 0.0 for run in change.replayed), default=0.0)
     found = change.verdict if not largest else f"{change.verdict}, {largest:.3g} at most"
-    return f"{compared}: {found}; {change.carried} carried over, {_worth(change)}"
-
-
-def _worth(change: Change) -> str:
-    return f"{duration(change.carried_seconds)} of work"
+    worth = f", {duration(change.carried_seconds)} of work" if change.carried else ""
+    return f"{compared}: {found}; {change.carried} carried over{worth}"
 
 
 def _differences(change: Change, tolerance: float) -> Iterator[str]:
     found = [run for run in change.replayed if not run.within(tolerance)]
     for run in found[:_SHOWN]:
-        yield f"  {run.corpus}, seed {run.seed}: {_apart(run)}"
+        yield f"  run {run.old[:12]}, {run.corpus}, seed {run.seed}: {_apart(run)}"
     if len(found) > _SHOWN:
         yield f"  and {len(found) - _SHOWN} more"
     around = {name: pair for run in found for name, pair in run.surroundings.items()}

@@ -161,6 +161,19 @@ def _summary(
     yield from _next(damaged, store)
 
 
+def _about_records(records: Sequence[str], store: RunStore) -> Iterator[str]:
+    """What to type about equivalence records that do not hold."""
+    used: dict[str, list[str]] = {}
+    for suite in store.plans():
+        for name in store.plan(suite, written=True).records & set(records):
+            used.setdefault(name, []).append(suite)
+    suites = sorted({suite for found in used.values() for suite in found})
+    yield from (f"next: msa carry {suite}" for suite in suites)
+    for name in records:
+        if name not in used:
+            yield f"no suite relies on it, can be deleted: equivalences/{name}.json"
+
+
 def _next(damaged: Sequence[StoreFinding], store: RunStore) -> Iterator[str]:
     """What to type about each kind of damage."""
     names: dict[str, set[str]] = {}
@@ -169,12 +182,13 @@ def _next(damaged: Sequence[StoreFinding], store: RunStore) -> Iterator[str]:
     cells = names.get("run", set()) | names.get("failure", set())
     suites = names.get("plan", set())
     for suite in set(store.plans()) - suites:
-        plan = store.plan(suite)
+        plan = store.plan(suite, written=True)
         tables = {corpus.data[:32] for corpus in plan.corpora}
         if cells & plan.keys or names.get("labels", set()) & tables:
             suites = suites | {suite}
             cells = cells - plan.keys
     yield from (f"next: msa run {suite}" for suite in sorted(suites))
+    yield from _about_records(sorted(names.get("equivalence", set())), store)
     for name in sorted(names.get("submission", set())):
         dataset, _, own = name.partition("/")
         yield f"next: msa submit FILE --dataset {dataset} --name {own} --replace"

@@ -20,7 +20,7 @@ from harness.runs.record import RunRecord
 from harness.runs.soundness import contradictions
 from harness.runs.store import RunStore
 
-__all__ = ["RunReport", "carry_out", "commit", "describe", "is_sound", "select_cells"]
+__all__ = ["RunReport", "carry_out", "commit", "is_sound", "select_cells"]
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def carry_out(
     for done in executor.run(missing.values()):
         reason = commit(store, done)
         if reason:
-            failed.append((describe(done.job), reason))
+            failed.append((_describe(done), reason))
         on_done(done)
     return RunReport(
         planned=len(chosen),
@@ -178,7 +178,6 @@ def _matches(cell: Cell, pattern: str) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
-def describe(job: Job) -> str:
-    """A job in words."""
-    spec = job.spec
+def _describe(done: Done) -> str:
+    spec = done.job.spec
     return f"{spec.system} on {spec.corpus}, seed {spec.seed}"

@@ -89,7 +89,7 @@ def plan_to_store(
     kept = 0
     for cell, record in zip(plan.cells, planned.cells, strict=True):
         key = stored.get(_place(cell))
-        if record.key in carried:
+        if record.key is not None and record.key in carried:
             cells.append(_by_evidence(record, carried[record.key]))
         elif _place(cell) not in wanted and _is_earlier(cell, key, store):
             cells.append(dataclasses.replace(record, key=key, other_source=True))

@@ -18,8 +18,7 @@ class Change:
         system: Registered name.
         old: Fingerprint of the source of its stored runs.
         new: Of today's.
-        stored: Stored runs of the earlier source that the suite asks for, those executed by today's
-            code too among them.
+        stored: Cells with runs of the earlier source that are carried over, compared or run again.
         sample: Cells that are executed now.
         sample_seconds: What these took then.
         verdict: ``identical``, ``within tolerance``, ``different``, ``failed``; empty before

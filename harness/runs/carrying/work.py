@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from harness.errors import StoreError
 from harness.runs.carrying.report import CarryReport, Change
 from harness.runs.cell import Job
-from harness.runs.driver import commit, describe, is_sound, select_cells
+from harness.runs.driver import commit, is_sound, select_cells
 from harness.runs.earlier import plan_to_store, standing_for
 from harness.runs.equivalence import (
     Candidate,
@@ -56,32 +57,39 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Pair:
-    """A planned cell and its stored run of an earlier source."""
+class _Cell:
+    """A planned cell and its stored runs of earlier sources.
 
+    Args:
+        label: Its row.
+        job: What executes it.
+        runs: Key -> what is to know of it, of each sound one.
+        change: The change that it is looked at under, where it waits for evidence.
+    """
+
+    label: str
     job: Job
-    old: str
-    source: Source
+    runs: Mapping[str, Source]
+    change: _Change = ("", "", "")
 
     @property
     def key(self) -> str:
         return self.job.spec.key
 
     @property
-    def change(self) -> _Change:
-        return self.job.spec.system, self.source.code, self.job.spec.code
+    def seconds(self) -> float:
+        """Of the run that it is looked at."""
+        _, code, _ = self.change
+        return next(run.seconds for run in self.runs.values() if run.code == code)
 
     @property
-    def candidate(self) -> Candidate:
-        spec = self.job.spec
-        return Candidate(
-            key=spec.key,
-            change=self.change,
-            data=spec.data,
-            kind=class_of(spec),
-            seed=spec.seed,
-            seconds=self.source.seconds,
-        )
+    def words(self) -> str:
+        """Which cell it is."""
+        return f"{self.label} on {self.job.spec.corpus}, seed {self.job.spec.seed}"
+
+    def of(self, old: str) -> _Change:
+        """The change that a run of an earlier source is before."""
+        return self.job.spec.system, self.runs[old].code, self.job.spec.code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,18 +97,25 @@ class _Found:
     """The cells of a suite, by what the store has of them.
 
     Args:
-        present: Keys of those with a run of today's source.
+        present: Those with a run of today's source.
         before: Keys of those that count by evidence already.
         without: How many have no sound run of any source.
-        waiting: Change -> cells that ask for evidence.
-        both: Change -> cells that have runs of both sources.
+        waiting: Those that ask for evidence.
     """
 
-    present: frozenset[str]
+    present: Sequence[_Cell]
     before: frozenset[str]
     without: int
-    waiting: Mapping[_Change, Sequence[_Pair]]
-    both: Mapping[_Change, Sequence[_Pair]]
+    waiting: Sequence[_Cell]
+
+    @property
+    def changes(self) -> tuple[_Change, ...]:
+        """What is asked about, in the order of the plan."""
+        return tuple(dict.fromkeys(cell.change for cell in self.waiting))
+
+    def both(self, change: _Change) -> list[tuple[_Cell, str]]:
+        """Cells that have runs of both sources of a change, with the earlier one's key."""
+        return [(c, old) for c in self.present for old in c.runs if c.of(old) == change]
 
 
 @dataclass
@@ -108,7 +123,7 @@ class _Outcome:
     """What is known of a change."""
 
     replayed: dict[str, Replayed] = field(default_factory=dict)
-    sample: list[_Pair] = field(default_factory=list)
+    sample: list[_Cell] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
 
     def differs(self, tolerance: float) -> bool:
@@ -155,12 +170,14 @@ def carry_over(
             is_sound(judged, key)  # a damaged run of today's source is in the way of its replay
     on_start(len(jobs))
     for done in executor.run([one.job for one in jobs.values()]):
-        pair = jobs[done.job.spec.key]
+        cell = jobs[done.job.spec.key]
         reason = commit(store, done)
         if reason:
-            outcomes[pair.change].failures.append((describe(done.job), reason))
+            outcomes[cell.change].failures.append((cell.words, reason))
         else:
-            outcomes[pair.change].replayed[pair.old] = _compared(store, pair)
+            for old in cell.runs:
+                if cell.of(old) in outcomes:
+                    outcomes[cell.of(old)].replayed[old] = _compared(store, old, cell)
         on_done(done)
     for change, outcome in outcomes.items():
         _conclude(store, change, outcome, wanted.tolerance)
@@ -176,32 +193,30 @@ def carry_over(
 
 def _found(plan: Plan, store: RunStore, judged: Judged, wanted: Wanted) -> _Found:
     """Sort the cells that were asked for."""
-    cells = select_cells(plan, wanted.only)
-    jobs = {cell.job.spec.key: cell.job for cell in cells if cell.job is not None}
+    asked = list(select_cells(plan, wanted.only))
+    jobs = {cell.job.spec.key: cell.job for cell in asked if cell.job is not None}
+    labels = {cell.job.spec.key: cell.label for cell in asked if cell.job is not None}
     sources = Sources(store)
+    cells = {
+        key: _Cell(label=labels[key], job=job, runs=_sound_ones(sources.earlier(job.spec), judged))
+        for key, job in jobs.items()
+    }
     present = {k for k in jobs if k in store and not judged.damage_of(store.get(k))}
-    standing = standing_for(plan, judged).keys() & jobs.keys()
-    olds = {key: _sound_ones(sources.earlier(job.spec), judged) for key, job in jobs.items()}
-    pick = _preference(plan, store, [olds[key] for key in jobs.keys() - present])
-    waiting: dict[_Change, list[_Pair]] = defaultdict(list)
-    for key, job in jobs.items():
-        counts = key in present or (key in standing and not wanted.everything)
-        if not counts and olds[key]:
-            old = min(olds[key], key=lambda one: pick(one, olds[key][one]))
-            pair = _Pair(job=job, old=old, source=olds[key][old])
-            waiting[pair.change].append(pair)
-    both: dict[_Change, list[_Pair]] = defaultdict(list)
-    for key in sorted(present):
-        for old, source in olds[key].items():
-            pair = _Pair(job=jobs[key], old=old, source=source)
-            if pair.change in waiting:
-                both[pair.change].append(pair)
+    standing = frozenset(standing_for(plan, judged).keys() & jobs.keys())
+    lacking = [
+        cell
+        for key, cell in cells.items()
+        if cell.runs and key not in present and (wanted.everything or key not in standing)
+    ]
+    first = _preference(plan, store, lacking)
     return _Found(
-        present=frozenset(present),
-        before=frozenset(standing),
-        without=sum(not olds[key] for key in jobs.keys() - present - standing),
-        waiting=waiting,
-        both=both,
+        present=[cells[key] for key in jobs if key in present],
+        before=standing,
+        without=sum(not cells[key].runs for key in jobs.keys() - present),
+        waiting=[
+            dataclasses.replace(cell, change=cell.of(min(cell.runs, key=partial(first, cell))))
+            for cell in lacking
+        ],
     )
 
 
@@ -210,38 +225,50 @@ def _sound_ones(runs: Mapping[str, Source], judged: Judged) -> dict[str, Source]
 
 
 def _preference(
-    plan: Plan, store: RunStore, lacking: Iterable[Mapping[str, Source]]
-) -> Callable[[str, Source], tuple[bool, int, str]]:
+    plan: Plan, store: RunStore, lacking: Iterable[_Cell]
+) -> Callable[[_Cell, str], tuple[bool, int, str]]:
     """Of several earlier sources, that of the suite's last plan, else that of most runs."""
     try:
         last = store.plan(plan.suite.name, written=True).keys
     except StoreError:
         last = frozenset()
-    runs = Counter(source.code for found in lacking for source in found.values())
-    return lambda key, source: (key not in last, -runs[source.code], source.code)
+    runs = Counter(run.code for cell in lacking for run in cell.runs.values())
+    return lambda cell, old: (old not in last, -runs[cell.runs[old].code], old)
 
 
 def _sampled(found: _Found, store: RunStore, wanted: Wanted) -> dict[_Change, _Outcome]:
     """What is known of each change without executing anything, and what to execute."""
-    outcomes = {change: _Outcome() for change in found.waiting}
+    outcomes = {change: _Outcome() for change in found.changes}
     for change, outcome in outcomes.items():
-        for pair in found.both.get(change, ()):
-            outcome.replayed[pair.old] = _compared(store, pair)
-    open_ones = {c for c, outcome in outcomes.items() if not outcome.differs(wanted.tolerance)}
-    waiting = {p.key: p for change in open_ones for p in found.waiting[change]}
-    candidates = [pair.candidate for pair in waiting.values()]
-    seen = [pair.candidate for change in open_ones for pair in found.both.get(change, ())]
+        for cell, old in found.both(change):
+            outcome.replayed[old] = _compared(store, old, cell)
+    undecided = {c for c, outcome in outcomes.items() if not outcome.differs(wanted.tolerance)}
+    waiting = {cell.key: cell for cell in found.waiting if cell.change in undecided}
+    candidates = [_candidate(cell, undecided) for cell in waiting.values()]
     if wanted.everything:
         taken = sorted(candidates, key=lambda one: (one.seconds, one.key))
     else:
+        seen = [_candidate(cell, undecided) for cell in found.present]
         taken = chosen(candidates, seen, every_seed=wanted.every_seed)
     for one in taken:
-        outcomes[one.change].sample.append(waiting[one.key])
+        outcomes[waiting[one.key].change].sample.append(waiting[one.key])
     return outcomes
 
 
-def _compared(store: RunStore, pair: _Pair) -> Replayed:
-    return replayed(store.get(pair.old), store.get(pair.key))
+def _candidate(cell: _Cell, changes: Container[_Change]) -> Candidate:
+    spec = cell.job.spec
+    return Candidate(
+        key=cell.key,
+        changes=tuple(change for old in cell.runs if (change := cell.of(old)) in changes),
+        data=spec.data,
+        kind=class_of(spec),
+        seed=spec.seed,
+        seconds=min((run.seconds for run in cell.runs.values()), default=0.0),
+    )
+
+
+def _compared(store: RunStore, old: str, cell: _Cell) -> Replayed:
+    return replayed(store.get(old), store.get(cell.key))
 
 
 # After it
@@ -296,20 +323,20 @@ def _change(
     carried: Mapping[str, Carried],
 ) -> Change:
     system, old, new = change
-    waiting = {pair.key: pair for pair in found.waiting[change]}
+    waiting = {cell.key: cell for cell in found.waiting if cell.change == change}
     done = {run.new for run in outcome.replayed.values()}
-    counted = [pair for key, pair in waiting.items() if key in carried]
+    counted = [cell for key, cell in waiting.items() if key in carried]
     return Change(
         system=system,
         old=old,
         new=new,
-        stored=len(waiting) + len(found.both.get(change, ())),
-        sample=tuple(describe(pair.job) for pair in outcome.sample),
-        sample_seconds=sum(pair.source.seconds for pair in outcome.sample),
+        stored=len(waiting.keys() | done),
+        sample=tuple(cell.words for cell in outcome.sample),
+        sample_seconds=sum(cell.seconds for cell in outcome.sample),
         verdict=outcome.verdict(tolerance),
         replayed=tuple(outcome.replayed[key] for key in sorted(outcome.replayed)),
         carried=len(counted),
-        carried_seconds=sum(pair.source.seconds for pair in counted),
+        carried_seconds=sum(cell.seconds for cell in counted),
         again=len(waiting.keys() - carried.keys() - done),
         failures=tuple(outcome.failures),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 __all__ = ["Candidate", "chosen"]
@@ -14,7 +15,7 @@ class Candidate:
 
     Args:
         key: That it would get.
-        change: System, earlier source and later one.
+        changes: System, earlier source and later one, of each earlier source that it has a run of.
         data: Fingerprint of its corpus.
         kind: Class of its parameters; see ``class_of``.
         seed: Training seed.
@@ -22,7 +23,7 @@ class Candidate:
     """
 
     key: str
-    change: tuple[str, str, str]
+    changes: tuple[tuple[str, str, str], ...]
     data: str
     kind: str
     seed: int
@@ -32,7 +33,7 @@ class Candidate:
 def chosen(
     candidates: Iterable[Candidate], seen: Iterable[Candidate] = (), *, every_seed: bool = False
 ) -> list[Candidate]:
-    """A sample, cheapest first: those that see what no cheaper one sees.
+    """A sample, cheapest first, none of which could be left out.
 
     Each changed system is seen on every corpus and with every class of parameters; every seed is
     seen with some system.
@@ -44,24 +45,33 @@ def chosen(
 
     Example:
         >>> def run(key, seed, seconds):
-        ...     change = ("tfn", "old", "new")
+        ...     changes = (("tfn", "old", "new"),)
         ...     return Candidate(
-        ...         key=key, change=change, data="mosi", kind="preset", seed=seed, seconds=seconds
+        ...         key=key, changes=changes, data="mosi", kind="preset", seed=seed, seconds=seconds
         ...     )
         >>> [one.key for one in chosen([run("a", 1, 9.0), run("b", 2, 5.0), run("c", 2, 7.0)])]
         ['b', 'a']
     """
-    known = {thing for one in seen for thing in _sees(one, every_seed)}
+    counts = Counter(thing for one in seen for thing in _sees(one, every_seed))
     found = []
     for one in sorted(candidates, key=lambda one: (one.seconds, one.key)):
-        new = set(_sees(one, every_seed)) - known
-        if new:
+        if any(not counts[thing] for thing in _sees(one, every_seed)):
             found.append(one)
-            known |= new
+            counts.update(_sees(one, every_seed))
+    for one in reversed(found.copy()):
+        if all(counts[thing] > 1 for thing in _sees(one, every_seed)):
+            found.remove(one)
+            counts.subtract(_sees(one, every_seed))
     return found
 
 
-def _sees(one: Candidate, every_seed: bool) -> Iterator[Hashable]:
-    yield one.change, "corpus", one.data
-    yield one.change, "class", one.kind
-    yield (one.change if every_seed else (), "seed", one.seed)
+def _sees(one: Candidate, every_seed: bool) -> set[Hashable]:
+    return {
+        thing
+        for change in one.changes
+        for thing in (
+            (change, "corpus", one.data),
+            (change, "class", one.kind),
+            (change if every_seed else (), "seed", one.seed),
+        )
+    }

@@ -88,7 +88,7 @@ def cells_in_doubt(store: RunStore, suite: str) -> Iterator[str]:
             chain = [sound[name] for name in cell.carried or ()]
         except KeyError:
             continue  # told above, or by damage_of
-        if cell.key in store and not _follows(store, cell, chain):
+        if cell.key is not None and cell.key in store and not _follows(store, cell, chain):
             yield (
                 f"run {cell.key} does not stand for {cell.label} on {cell.corpus}, seed"
                 f" {cell.seed}, by the records that are named"
