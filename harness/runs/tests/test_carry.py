@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -535,3 +539,46 @@ def test_the_command_says_what_it_found(carried: Workplace, msa) -> None:
     code, out, _ = msa("carry", "small", "--plan", "--json")
     assert json.loads(out)["changes"][0]["verdict"] is None
     assert msa("carry", "nowhere")[0] == 2
+
+
+# As a user has it
+
+
+@pytest.mark.slow
+def test_a_plug_in_is_refactored_and_then_changed(noisy_systems, home: Home, tmp_path) -> None:
+    (home.suites / "noisy.toml").write_text(
+        'corpora = ["mosi-twin@compact-x5", "sims-twin@compact-x5"]\nseeds = 4\n'
+        '[[systems]]\nname = "noisy_good"\n[[systems]]\nname = "noisy_fair"\n'
+    )
+    module = tmp_path / "plugin" / "noisy_plugin.py"
+    paths = f"{module.parent}{os.pathsep}{Path(__file__).parents[3]}"
+
+    def msa(*arguments: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": paths, "MSA_HOME": str(home.root)},
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def edit(old: str, new: str) -> None:
+        text = module.read_text()
+        assert old in text
+        module.write_text(text.replace(old, new))
+
+    assert msa("run", "noisy")[0] == 0
+    edit("rng", "generator")
+    code, out, _ = msa("run", "noisy", "--plan")
+    assert code == 0 and "16 of them because of code alone" in out
+    code, out, errors = msa("carry", "noisy")
+    assert (code, errors.splitlines()[0]) == (0, "4 cells to run")
+    assert out.count("identical") == 2 and out.count("6 carried over") == 2
+    assert "0 cells run, 24 already stored (12 of them carried over)" in msa("run", "noisy")[1]
+    edit("scale * split.labels +", "0.01 + scale * split.labels +")
+    code, out, errors = msa("carry", "noisy")
+    assert code == 1 and out.count("different, nothing is carried over") == 2
+    assert "12 cells have to run again: msa run noisy" in out
+    assert "12 cells run, 12 already stored, 0 failed" in msa("run", "noisy")[1]
+    assert msa("verify")[0] == 0
