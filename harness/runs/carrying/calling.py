@@ -70,7 +70,7 @@ def carry(
         from harness.runs.carrying.work import Wanted, carry_over, look
         from harness.runs.holder import announced
         from harness.runs.plan import make_plan
-        from harness.runs.pricing.placeholders import AtHand
+        from harness.runs.pricing import AtHand
         from harness.runs.running import kind_of_device, workplace_of
         from harness.runs.store import RunStore
         from harness.runs.suite_files import find_suite
