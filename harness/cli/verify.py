@@ -161,17 +161,22 @@ def _summary(
     yield from _next(damaged, store)
 
 
-def _about_records(records: Sequence[str], store: RunStore) -> Iterator[str]:
+def _about_records(records: set[str], store: RunStore) -> Iterator[str]:
     """What to type about equivalence records that do not hold."""
-    used: dict[str, list[str]] = {}
-    for suite in store.plans():
-        for name in store.plan(suite, written=True).records & set(records):
-            used.setdefault(name, []).append(suite)
-    suites = sorted({suite for found in used.values() for suite in found})
-    yield from (f"next: msa carry {suite}" for suite in suites)
-    for name in records:
-        if name not in used:
-            yield f"no suite relies on it, can be deleted: equivalences/{name}.json"
+    used = {suite: _relied_on(suite, store) & set(records) for suite in store.plans()}
+    yield from (f"next: msa carry {suite}" for suite, names in used.items() if names)
+    for name in sorted(set(records).difference(*used.values())):
+        yield f"no suite relies on it, can be deleted: equivalences/{name}.json"
+
+
+def _relied_on(suite: str, store: RunStore) -> frozenset[str]:
+    """Equivalence records of a plan; none of a damaged one, which is told as such."""
+    from harness.errors import StoreError
+
+    try:
+        return store.plan(suite, written=True).records
+    except StoreError:
+        return frozenset()
 
 
 def _next(damaged: Sequence[StoreFinding], store: RunStore) -> Iterator[str]:
@@ -188,7 +193,7 @@ def _next(damaged: Sequence[StoreFinding], store: RunStore) -> Iterator[str]:
             suites = suites | {suite}
             cells = cells - plan.keys
     yield from (f"next: msa run {suite}" for suite in sorted(suites))
-    yield from _about_records(sorted(names.get("equivalence", set())), store)
+    yield from _about_records(names.get("equivalence", set()), store)
     for name in sorted(names.get("submission", set())):
         dataset, _, own = name.partition("/")
         yield f"next: msa submit FILE --dataset {dataset} --name {own} --replace"

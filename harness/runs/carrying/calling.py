@@ -67,7 +67,8 @@ def carry(
         MissingExtra: Where the packages of the extra ``train`` are not installed.
     """
     with explained():
-        from harness.runs.carrying.work import Wanted, carry_over, look
+        from harness.runs.carrying.cells import Wanted
+        from harness.runs.carrying.work import carry_over, look
         from harness.runs.holder import announced
         from harness.runs.plan import make_plan
         from harness.runs.pricing import AtHand

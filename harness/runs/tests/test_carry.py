@@ -16,7 +16,8 @@ import pytest
 import leaderboards
 from harness._util.sealed import read_sealed
 from harness.home import Home
-from harness.runs.carrying.work import Wanted, carry_over, look
+from harness.runs.carrying.cells import Wanted
+from harness.runs.carrying.work import carry_over, look
 from harness.runs.driver import carry_out
 from harness.runs.equivalence import (
     Candidate,
