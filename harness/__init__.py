@@ -14,6 +14,7 @@ from harness._util.lazy import lazily
 
 if TYPE_CHECKING:
     from harness._util.budget import memory_allowed
+    from harness.runs.carrying import carry
     from harness.runs.comparing import compare
     from harness.runs.looks import Until
     from harness.runs.predicting import predict
@@ -26,6 +27,7 @@ else:
         __name__,
         **{
             "_util.budget": ("memory_allowed",),
+            "runs.carrying": ("carry",),
             "runs.comparing": ("compare",),
             "runs.looks": ("Until",),
             "runs.predicting.predict": ("predict",),
@@ -46,6 +48,7 @@ else:
 __all__ = [
     "Until",
     "__version__",
+    "carry",
     "compare",
     "errors",
     "home",

@@ -7,9 +7,11 @@ computed from them.
 
 __all__ = [
     "archive",
+    "carrying",
     "cell",
     "checkpoints",
     "comparing",
+    "equivalence",
     "finished",
     "identity",
     "judged",

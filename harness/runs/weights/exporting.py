@@ -14,8 +14,9 @@ from harness.data.datasets import datasets
 from harness.errors import RunFailed, SpecError, StoreError
 from harness.home import Home
 from harness.metrics import score
+from harness.runs.differences import compared
 from harness.runs.executors import Executor
-from harness.runs.replay import changed_predictions, job_of
+from harness.runs.replay import job_of
 from harness.runs.store import RunStore, StoredRun
 from harness.runs.weights.card import WeightsCard
 from harness.runs.weights.restoring import CONFIG, MODEL, MODEL_TYPE
@@ -88,7 +89,7 @@ def _train_again(
     if weights is None:
         raise RunFailed(f"run {run.key} keeps no weights: system {run.spec.system} has no network")
     try:
-        changed = changed_predictions(run, done.record)
+        changed = compared(run.table(), done.record.predictions).changed
         if changed:
             raise RunFailed(
                 f"run {run.key}, trained again, is another one: {changed} predictions differ;"
