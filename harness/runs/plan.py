@@ -32,10 +32,12 @@ from harness.runs.stored_plan import (
     PlannedLooks,
     PlannedProtocol,
     PlannedRow,
+    PlannedTuned,
+    PlannedTuning,
     StoredPlan,
 )
 from harness.runs.suite_files import find_suite
-from harness.spec import Entry, Protocol, RunSpec, Scalar, Suite, refine
+from harness.spec import Entry, Protocol, RunSpec, Scalar, Suite, Tuned, refine
 from harness.spec.conditions import check_training, grid
 from harness.spec.protocols import protocols
 from harness.system import Params, System, systems
@@ -80,6 +82,8 @@ class Plan:
     cells: tuple[Cell, ...]
     until: PlannedLooks | None = None
     """Of a suite that adds seeds until it is decided."""
+    tuning: PlannedTuning | None = None
+    """Of a plan whose rows are the trials of a search."""
 
     @cached_property
     def jobs(self) -> dict[str, Job]:
@@ -100,6 +104,7 @@ class Plan:
             ),
             cells=tuple(_cell_record(cell) for cell in self.cells),
             until=self.until,
+            tuning=self.tuning,
         )
 
 
@@ -318,7 +323,8 @@ class _CellMaker:
             knowledge_data=params.knowledge or "none",
             training_corruption=params.training_corruption,
             supervision=system.supervision,
-            settings=1,  # how many were tried changes no single run
+            settings=1,  # how many were tried, and from where, changes no single run
+            search_space="none",
             kind="in_domain" if self._is_trained_beside(system) else self.protocol.kind,
         )
 
@@ -454,7 +460,14 @@ def _row_record(system: System, entry: Entry, protocol: Protocol) -> PlannedRow:
         reference=system.reference,
         deviations=system.card.deviations,
         declares=system.card.declares,
+        tuned=None if entry.tuned is None else _tuned_record(entry.tuned, protocol),
     )
+
+
+def _tuned_record(tuned: Tuned, protocol: Protocol) -> PlannedTuned:
+    """What a plan keeps of a search: its budget and space are part of the row's protocol."""
+    own = dataclasses.replace(protocol, settings=tuned.trials, search_space=tuned.space)
+    return PlannedTuned(**dataclasses.asdict(tuned), protocol=own.digest)
 
 
 def _shown(name: str, value: Scalar) -> Scalar:

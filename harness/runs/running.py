@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.runs.looks import Look, Until
     from harness.spec import Suite
 
-__all__ = ["find_executor", "kind_of_device", "run"]
+__all__ = ["check_timeout", "find_executor", "kind_of_device", "refuse_absent", "run"]
 
 
 def run(
@@ -79,7 +79,7 @@ def run(
     chosen, store = chosen.with_seeds(seeds), RunStore(home.store)
     check_timeout(cell_timeout)
     if executor is None:
-        _refuse_absent(device)
+        refuse_absent(device)
     elif cell_timeout is not None:
         raise SpecError("cell_timeout goes with workers on this machine", hint="set the executor's")
     workplace = executor or LocalExecutor(workers, cell_timeout)
@@ -164,8 +164,12 @@ def kind_of_device(device: str) -> str:
     return kind
 
 
-def _refuse_absent(device: str) -> None:
-    """Refuse a device that is not there, rather than falling back to another."""
+def refuse_absent(device: str) -> None:
+    """Refuse a device that is not there, rather than falling back to another.
+
+    Raises:
+        SpecError: For one that is not there, or is none.
+    """
     import torch
 
     if kind_of_device(device) == "cuda" and not torch.cuda.is_available():

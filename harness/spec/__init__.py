@@ -9,22 +9,28 @@ from harness._util.schema import Scalar, check_keys
 from harness.spec.prediction_cell import PredictionCell
 from harness.spec.protocol import Protocol, refine
 from harness.spec.run import RunSpec, record_of, spec_of
+from harness.spec.search import SAMPLERS, Search, Tuned, TuningTable, search
 from harness.spec.suite import Entry, Query, Suite, SuiteFile, algorithm_of
 
 __all__ = [
+    "SAMPLERS",
     "Entry",
     "PredictionCell",
     "Protocol",
     "Query",
     "RunSpec",
     "Scalar",
+    "Search",
     "Suite",
     "SuiteFile",
+    "Tuned",
+    "TuningTable",
     "algorithm_of",
     "check_keys",
     "conditions",
     "prediction_cell",
     "record_of",
     "refine",
+    "search",
     "spec_of",
 ]

@@ -28,6 +28,7 @@ from harness._util.schema import (
 from harness._util.shown import look_alikes, print_alike
 from harness.errors import SpecError
 from harness.spec.protocol import Protocol, changeable, check_changes
+from harness.spec.search import Search, Tuned, TuningTable
 
 __all__ = ["QUERIES", "Entry", "Query", "Suite", "SuiteFile", "algorithm_of"]
 
@@ -47,6 +48,10 @@ class Entry:
     params: Mapping[str, Scalar] = field(default_factory=dict)
     corpora: tuple[str, ...] | None = None
     """None: every corpus of the suite."""
+    space: Mapping[str, Search] = field(default_factory=dict)
+    """What ``msa tune`` searches in this row, beside or instead of what the suite says."""
+    tuned: Tuned | None = None
+    """How its hyper-parameters were found; None for those of a preset, or set by hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +82,8 @@ class Suite:
     entries: tuple[Entry, ...]
     queries: tuple[Query, ...] = ()
     """Whose rows follow ``entries`` once the systems are known."""
+    tune: TuningTable = field(default_factory=TuningTable)
+    """What ``msa tune`` searches; a run takes no notice of it."""
     where: str = field(default="", compare=False)
     """What messages call it: its file."""
 
@@ -111,6 +118,7 @@ class Suite:
             defaults=file.defaults,
             entries=tuple(row.entry() for row in file.systems if isinstance(row, _Row)),
             queries=tuple(row.query_of() for row in file.systems if isinstance(row, _QueryRow)),
+            tune=file.tune,
             where=where,
         )
         suite._check(where)
@@ -225,11 +233,22 @@ class _Row:
     """Hyper-parameters other than the system's own; ``msa card SYSTEM`` lists them."""
     corpora: _Names | None = None
     """Corpora that it runs on; all of the suite where they are left out."""
+    space: Mapping[str, Search] = field(default_factory=dict)
+    """Hyper-parameters that `msa tune` searches in this row, with their ranges or choices."""
+    tuned: Tuned | None = None
+    """How its hyper-parameters were found, as `msa tune` writes it."""
 
     def entry(self) -> Entry:
         """The row of the suite."""
         label = self.name if self.label is None else self.label
-        return Entry(system=self.name, label=label, params=self.params, corpora=self.corpora)
+        return Entry(
+            system=self.name,
+            label=label,
+            params=self.params,
+            corpora=self.corpora,
+            space=self.space,
+            tuned=self.tuned,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,5 +294,7 @@ class SuiteFile:
     """The protocol by ``name``, and what changes of it."""
     defaults: Mapping[str, Scalar] = field(default_factory=dict)
     """Hyper-parameters of every row whose system has them; a row's own come first."""
+    tune: TuningTable = field(default_factory=TuningTable)
+    """What `msa tune` searches."""
     systems: Annotated[tuple[_Row | _QueryRow, ...], ListOf(item=_RowOrQuery(), least=1)]
     """The rows."""
