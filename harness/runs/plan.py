@@ -43,7 +43,16 @@ from harness.spec.protocols import protocols
 from harness.system import Params, System, systems
 from harness.text import find_encoder
 
-__all__ = ["Cell", "Inventory", "Plan", "expand_queries", "find_suite", "make_plan", "protocol_of"]
+__all__ = [
+    "Cell",
+    "Inventory",
+    "Plan",
+    "complete",
+    "expand_queries",
+    "find_suite",
+    "make_plan",
+    "protocol_of",
+]
 
 _TEXTUAL = {"text", "transcript", "tokens"}
 _INPUTS = ("encoder", "knowledge")
@@ -347,6 +356,19 @@ def _row(suite: Suite, entry: Entry) -> str:
 def _training_domains(corpus: Corpus) -> int:
     train = corpus.split("train").clips
     return int(train["domain"].nunique()) if "domain" in train else 1
+
+
+def complete(suite: Suite) -> Suite:
+    """The suite with every row written out, its defaults in the rows whose systems have them.
+
+    Raises:
+        SpecError: For an unknown system, or a default that no row has.
+    """
+    suite = expand_queries(suite)
+    for entry in suite.entries:
+        with located(_row(suite, entry)):
+            systems[entry.system]  # or fail before anything runs
+    return dataclasses.replace(_with_defaults(suite), defaults={})
 
 
 def expand_queries(suite: Suite) -> Suite:

@@ -9,3 +9,9 @@ suite. Stored runs are the truth: all else is made again from them.
 
 
 
+from harness.tuning.budget import Budget
+from harness.tuning.result import suite_text
+from harness.tuning.search import RowResult, TuningResult, tune
+from harness.tuning.trials import Watch
+
+__all__ = ["Budget", "RowResult", "TuningResult", "Watch", "suite_text", "tune"]
