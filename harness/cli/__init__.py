@@ -38,6 +38,7 @@ from harness.cli import (
     status,
     study,
     submit,
+    tune,
     verify,
 )
 from harness.cli._disk import disk_named
@@ -56,7 +57,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    *(run, status, lists, card, data, score, compare, boards, reproduce, study),
+    *(run, tune, status, lists, card, data, score, compare, boards, reproduce, study),
     *(extract, submit, fuse, mllm, lint, schema, verify, publish, replay, prune, export, doctor),
 ):
     group.register(app)

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from harness.spec import Suite
 
 __all__ = [
+    "AddressOption",
     "DeviceOption",
+    "ExecutorOption",
     "JobsOption",
     "OnlyOption",
     "PlanOption",
     "SeedsOption",
     "SuiteArgument",
+    "TimeoutOption",
     "register",
     "run_suite",
     "seeds_of",

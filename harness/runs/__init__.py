@@ -23,6 +23,7 @@ __all__ = [
     "record",
     "replay",
     "running",
+    "scores",
     "soundness",
     "store",
     "stored_plan",

@@ -6,12 +6,9 @@ settings with Optuna, ``database`` keeps them, ``search`` carries them out, ``re
 suite. Stored runs are the truth: all else is made again from them.
 """
 
-
-
-
 from harness.tuning.budget import Budget
-from harness.tuning.result import suite_text
+from harness.tuning.result import is_ours, suite_text
 from harness.tuning.search import RowResult, TuningResult, tune
 from harness.tuning.trials import Watch
 
-__all__ = ["Budget", "RowResult", "TuningResult", "Watch", "suite_text", "tune"]
+__all__ = ["Budget", "RowResult", "TuningResult", "Watch", "is_ours", "suite_text", "tune"]

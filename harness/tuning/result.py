@@ -5,27 +5,39 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from harness.errors import SpecError
 from harness.runs.plan import protocol_of
 from harness.spec import Scalar
 from harness.tuning.search import RowResult, TuningResult, fresh_seeds
 
-__all__ = ["suite_text"]
+__all__ = ["is_ours", "suite_text"]
+
+_OURS = "# What `msa tune "
 
 
-def suite_text(result: TuningResult, *, presets: bool = False) -> str:
+def is_ours(path: Path) -> bool:
+    """Whether a file is one that ``suite_text`` wrote."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(len(_OURS)) == _OURS
+    except OSError:
+        return False
+
+
+def suite_text(result: TuningResult, *, untuned: bool = False) -> str:
     """The file, which ``msa run`` takes.
 
     Args:
         result: Of ``tune``.
-        presets: Whether each row also stands there as it was, beside what was chosen.
+        untuned: Whether each row also stands there as it was, beside what was chosen.
     """
     suite, budget = result.suite, result.budget
     corpora = tuple(dict.fromkeys(row.corpus for row in result.rows))
     seeds = {c: fresh_seeds(suite, c, protocol_of(suite), budget) for c in corpora}
     lines = [
-        f"# What `msa tune {suite.name}` chose, on validation clips alone. Its seeds are fresh: no"
+        f"{_OURS}{suite.name}` chose, on validation clips alone. Its seeds are fresh: no"
         " trial used them.",
         f"title = {_value(f'{suite.title}: tuned, {budget.trials} trials ({budget.sampler})')}",
         f"corpora = {_list(corpora)}",
@@ -39,8 +51,8 @@ def suite_text(result: TuningResult, *, presets: bool = False) -> str:
         several = len(corpora) > 1
         where = f" on {row.corpus}" if several else ""
         lines += ["", *_row(result, row, f"{row.row.label}{where}", several=several)]
-        if presets:
-            lines += ["", *_preset(row, f"{row.row.label}{where}, preset", several=several)]
+        if untuned:
+            lines += ["", *_untuned(row, f"{row.row.label}{where}, untuned", several=several)]
     return "\n".join(lines) + "\n"
 
 
@@ -58,7 +70,7 @@ def _row(result: TuningResult, row: RowResult, label: str, *, several: bool) -> 
     yield f"valid = {_value(row.valid)}"
 
 
-def _preset(row: RowResult, label: str, *, several: bool) -> Iterator[str]:
+def _untuned(row: RowResult, label: str, *, several: bool) -> Iterator[str]:
     yield from _head(row, label, row.row.entry.params, several=several)
 
 

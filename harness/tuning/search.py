@@ -18,11 +18,13 @@ from harness.data.corpus import Corpus
 from harness.data.store import CorpusStore
 from harness.errors import RunFailed, SpecError
 from harness.home import Home
+from harness.metrics import metrics
 from harness.runs.executors import Executor
 from harness.runs.executors.local import LocalExecutor
 from harness.runs.holder import announced
 from harness.runs.plan import Inventory, protocol_of
 from harness.runs.running import check_timeout, refuse_absent
+from harness.runs.scores import ScoreMemory
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedRung, PlannedSearch, PlannedTuning
 from harness.runs.suite_files import find_suite
@@ -31,7 +33,7 @@ from harness.tuning.budget import Budget, rungs
 from harness.tuning.database import Journal
 from harness.tuning.rows import SearchedRow, Skipped, rows_of
 from harness.tuning.sampling import Drawn, Sampling
-from harness.tuning.trials import Outcome, Scores, Stage, Watch, trial_label
+from harness.tuning.trials import Outcome, Stage, Watch, trial_label
 
 __all__ = ["RowResult", "TuningResult", "tune"]
 
@@ -283,9 +285,9 @@ class _CorpusSearch:
         budget = request.budget
         identity = canonical.digest([[row.label, row.identity] for row in rows])[:8]
         self.name = f"{request.suite.name}.tune-{identity}"
-        self._scores = Scores(
-            *(request.store, corpus, request.protocol),
-            request.home.cache / "tuned" / f"{self.name}.json",
+        self._metric = metrics[request.protocol.selection_metric]
+        self._scores = ScoreMemory(
+            *(request.store, corpus.fingerprint, corpus.dataset, self._metric, "valid")
         )
         self._journal = Journal(request.home.tuning / f"{self.name}.log")
         self._draws = {
@@ -356,7 +358,7 @@ class _CorpusSearch:
         }
 
     def _drawn(self, drawn: Drawn, outcome: Outcome, epochs: int | None = None) -> Drawn:
-        score = None if outcome.score is None else self._scores.cost(outcome.score)
+        score = None if outcome.score is None else self._metric.cost(outcome.score)
         return Drawn(values=drawn.values, score=score, key=outcome.key, epochs=epochs)
 
     def _log(self) -> None:
@@ -384,7 +386,7 @@ class _CorpusSearch:
         drawn = {label: draws.draw(budget.trials) for label, draws in self._draws.items()}
         alive = {label: list(range(budget.trials)) for label in drawn}
         settled = {label: [Outcome()] * budget.trials for label in drawn}
-        left = {label: [None] * budget.trials for label in drawn}  # type: dict[str, list[int | None]]
+        left: dict[str, list[int | None]] = {label: [None] * budget.trials for label in drawn}
         for place, rung in enumerate(rounds):
             last = place == len(rounds) - 1
             name = self.name if last else before[place].plan
@@ -399,9 +401,7 @@ class _CorpusSearch:
         for label, draws in self._draws.items():
             rows = zip(drawn[label], settled[label], left[label], strict=True)
             told = [self._drawn(each, outcome, epochs) for each, outcome, epochs in rows]
-            if len(draws.listed) != len(told):
-                draws.stale, draws.listed = bool(draws.listed), draws.listed
-                draws.told = told
+            draws.told, draws.stale = told, len(draws.listed) not in (0, len(told))
         self._log()
         return {
             label: [
@@ -438,7 +438,7 @@ class _CorpusSearch:
     def _ranked(self, outcomes: Sequence[Outcome], numbers: Sequence[int]) -> list[int]:
         """Numbers of the settings with a score, best first, the first among equals."""
         costs = {
-            number: self._scores.cost(score)
+            number: self._metric.cost(score)
             for number in numbers
             if (score := outcomes[number].score) is not None
         }

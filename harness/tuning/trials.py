@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from harness._util import canonical
-from harness._util.atomic import write_atomic
-from harness._util.sealed import read_sealed, sealed
-from harness._util.untouched import mark_of
 from harness.data.corpus import Corpus
 from harness.errors import SpecError, StoreError
-from harness.metrics import metrics
 from harness.runs.driver import carry_out
 from harness.runs.executors import Done, Executor
 from harness.runs.judged import judging
-from harness.runs.labels import predictions_of, stored_labels
 from harness.runs.plan import Cell, Inventory, Plan, make_plan
+from harness.runs.scores import ScoreMemory
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedTuning
-from harness.spec import Entry, Protocol, Scalar, Suite
+from harness.spec import Entry, Scalar, Suite
 from harness.system import systems
 from harness.tuning.rows import SearchedRow
 
-__all__ = ["Outcome", "Scores", "Stage", "Watch", "trial_label"]
+__all__ = ["Outcome", "Stage", "Watch", "trial_label"]
 
 
 def trial_label(label: str, number: int) -> str:
@@ -59,55 +52,6 @@ class Watch:
     on_done: Callable[[Done], None] = lambda done: None
 
 
-class Scores:
-    """Validation scores of stored runs, remembered while nobody touches their files.
-
-    Args:
-        store: Where the runs are.
-        corpus: What they ran on.
-        protocol: Its selection metric is the score.
-        path: The file of what is remembered; a lost or damaged one costs reading again.
-    """
-
-    def __init__(self, store: RunStore, corpus: Corpus, protocol: Protocol, path: Path) -> None:
-        self._store, self._corpus, self._path = store, corpus, path
-        self._metric = metrics[protocol.selection_metric]
-        self._known = _read(path)
-
-    def of(self, key: str) -> float:
-        """The score of a sound run; NaN where it is undefined.
-
-        Raises:
-            StoreError: When its predictions do not fit the labels.
-        """
-        run = self._store.get(key)
-        mark = mark_of(run.folder)
-        if mark is not None and (known := self._known.get(key)) is not None and known[0] == mark:
-            return math.nan if known[1] is None else known[1]
-        truth = stored_labels(self._store, self._corpus.fingerprint, self._corpus.dataset, "valid")
-        score = float(self._metric(predictions_of(run, truth), truth.labels, truth.dataset))
-        if mark is not None:
-            self._known[key] = (mark, None if math.isnan(score) else score)
-        return score
-
-    def cost(self, score: float) -> float:
-        """What a search minimises."""
-        return float(self._metric.cost(score))
-
-    def keep(self) -> None:
-        """Write what is remembered."""
-        content = canonical.dumps({k: list(v) for k, v in self._known.items()}).encode()
-        write_atomic(self._path, sealed(content, self._path.name))
-
-
-def _read(path: Path) -> dict[str, tuple[str, float | None]]:
-    try:
-        table = json.loads(read_sealed(path))
-        return {key: (str(mark), score) for key, (mark, score) in table.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
-
-
 @dataclass(kw_only=True)
 class Stage:
     """Trials that share a protocol, in a plan of their own.
@@ -121,7 +65,7 @@ class Stage:
         store: Where runs go.
         executor: Where cells run.
         device: Where networks are.
-        scores: Of runs.
+        scores: Of runs, on the validation split.
         tuning: What the plan says of the search.
         max_epochs: Ceiling on epochs, where it is not the suite's.
         watch: Who is told.
@@ -135,7 +79,7 @@ class Stage:
     store: RunStore
     executor: Executor
     device: str
-    scores: Scores
+    scores: ScoreMemory
     tuning: PlannedTuning | None
     max_epochs: int | None = None
     watch: Watch = field(default_factory=Watch)
