@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.runs.looks import Until
     from harness.runs.running import run
     from harness.submissions import score
+    from harness.tuning import Budget, tune
 
     __version__: str
 else:
@@ -29,6 +30,8 @@ else:
             "runs.looks": ("Until",),
             "runs.running": ("run",),
             "submissions.scoring": ("score",),
+            "tuning.budget": ("Budget",),
+            "tuning.search": ("tune",),
         },
     )
 
@@ -41,4 +44,15 @@ else:
         return _fetch(name)
 
 
-__all__ = ["Until", "__version__", "compare", "errors", "home", "memory_allowed", "run", "score"]
+__all__ = [
+    "Budget",
+    "Until",
+    "__version__",
+    "compare",
+    "errors",
+    "home",
+    "memory_allowed",
+    "run",
+    "score",
+    "tune",
+]

@@ -92,6 +92,10 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     Zero-shot models have ``zero_shot`` too: model, prompts, date, counts, and ``policies``, the
     metrics under every policy, of single prompts, and calibrated.
 
+    ``settings`` says where hyper-parameters come from, and of tuned rows with which budget: then
+    ``protocol`` is the digest with that budget and space. ``same_budget`` in it is false where rows
+    of other budgets are ranked beside.
+
     ``collapse`` has the seeds of collapsed runs and the probability of collapse with its interval;
     ``look`` the looks, the one reached and its level where seeds are added until it is decided.
 

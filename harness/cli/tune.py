@@ -154,9 +154,7 @@ def _report(result: TuningResult, home: Home, figures: Path | None) -> list[Tuni
     return studies
 
 
-def _record(
-    result: TuningResult, place: Path, studies: list[TuningStudy]
-) -> dict[str, object]:
+def _record(result: TuningResult, place: Path, studies: list[TuningStudy]) -> dict[str, object]:
     return {
         "suite": result.suite.name,
         "written": place.stem,
@@ -179,8 +177,10 @@ def _print(result: TuningResult, place: Path, home: Home) -> None:
             "failed": row.failed,
             "chosen": f"#{row.chosen}",
             "validation": f"{row.valid:.4f}",
-            "setting": ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
-                                 for k, v in row.setting.items()),
+            "setting": ", ".join(
+                f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
+                for k, v in row.setting.items()
+            ),
         }
         for row in result.rows
     ]

@@ -33,9 +33,7 @@ class Search:
     """Greatest value of a range; it can be drawn."""
     log: bool = False
     """Whether a range is drawn from on a logarithmic scale."""
-    choices: Annotated[
-        tuple[Scalar, ...] | None, ListOf(item=SCALAR, least=1, unique=True)
-    ] = None
+    choices: Annotated[tuple[Scalar, ...] | None, ListOf(item=SCALAR, least=1, unique=True)] = None
     """Instead of a range: the values."""
 
     def __post_init__(self) -> None:

@@ -130,7 +130,7 @@ def _expected(
 
 
 def _ties(costs: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """For each place of sorted rows, where its run of equal costs begins, and where it has ended."""
+    """For each place of sorted rows, where its equal costs begin, and where they have ended."""
     rows, n = costs.shape
     starts = np.ones((rows, n), dtype=bool)
     starts[:, 1:] = costs[:, 1:] != costs[:, :-1]

@@ -113,9 +113,7 @@ class TrainingProgress:
 class TrainingParams(Params):
     """What the training loop reads; a network's ``Params`` extends it."""
 
-    lr: float = param(
-        1e-3, low=0.0, source="MMSA default", search=search(1e-5, 1e-2, log=True)
-    )
+    lr: float = param(1e-3, low=0.0, source="MMSA default", search=search(1e-5, 1e-2, log=True))
     weight_decay: float = param(
         0.0, low=0.0, source="MMSA default", search=search(choices=(0.0, 1e-4, 1e-3, 1e-2))
     )

@@ -11,7 +11,7 @@ from harness.spec import SAMPLERS
 __all__ = ["BATCH", "Budget", "Rung", "rungs"]
 
 BATCH = 8
-"""Settings that the Parzen estimator draws before any of them has a score, unless told otherwise."""
+"""Settings that the Parzen estimator draws before any of them has a score, where nobody says."""
 _FACTOR = 3  # of successive halving: epochs grow by it, settings shrink by it
 
 

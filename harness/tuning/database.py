@@ -53,7 +53,9 @@ class Journal:
                 for name in names
             }
         except OSError as error:
-            raise StoreError(f"the search database {path.name} cannot be opened: {error}") from error
+            raise StoreError(
+                f"the search database {path.name} cannot be opened: {error}"
+            ) from error
         except self._unreadable as error:
             raise self._damaged(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""The suite that a search ends in, as a TOML file: chosen settings, and seeds that no trial used."""
+"""The suite that a search ends in, as a TOML file: chosen settings, seeds that no trial used."""
 
 from __future__ import annotations
 

@@ -120,7 +120,8 @@ def _check_shared(suite: Suite) -> None:
     for name in suite.tune.space:
         if name not in known:
             raise SpecError(
-                f"{suite.where or suite.name}: tune.space: no row's system has a parameter {name!r}",
+                f"{suite.where or suite.name}: tune.space: no row's system has a parameter"
+                f" {name!r}",
                 hint="msa card SYSTEM shows its hyper-parameters",
             )
 

@@ -7,7 +7,7 @@ depend on what was told before and nothing else, and what was told is read off s
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness._util import canonical
@@ -217,9 +217,7 @@ def _seeds(suite: Suite, corpus: str, protocol: Protocol) -> tuple[int, ...]:
     return own if isinstance(own, tuple) else protocol.seeds
 
 
-def fresh_seeds(
-    suite: Suite, corpus: str, protocol: Protocol, budget: Budget
-) -> tuple[int, ...]:
+def fresh_seeds(suite: Suite, corpus: str, protocol: Protocol, budget: Budget) -> tuple[int, ...]:
     """The seeds of the suite that results: the next of the list that no trial used.
 
     Raises:
@@ -322,7 +320,9 @@ class _CorpusSearch:
             drawn, outcomes = self._next(stage, done, count)
             for label, found in _by_row(self._rows, outcomes, done, count).items():
                 draws = self._draws[label]
-                told = [self._drawn(each, one) for each, one in zip(drawn[label], found, strict=True)]
+                told = [
+                    self._drawn(each, one) for each, one in zip(drawn[label], found, strict=True)
+                ]
                 draws.tell(told, whole=count == budget.together)
                 settled[label] += found
             self._log()
@@ -368,9 +368,7 @@ class _CorpusSearch:
                 self._journal.restart(label)
                 draws.listed, draws.stale = [], False
             if len(draws.told) > len(draws.listed):
-                self._journal.append(
-                    label, draws.row.space, draws.told[len(draws.listed) :]
-                )
+                self._journal.append(label, draws.row.space, draws.told[len(draws.listed) :])
                 draws.listed = list(draws.told)
 
     def _halve(self) -> dict[str, list[Outcome]]:

@@ -151,9 +151,7 @@ def _shared(suite: Suite, fields: Mapping[str, object]) -> dict[str, Search]:
     return {name: each for name, each in suite.tune.space.items() if name in fields}
 
 
-def _check_name(
-    name: str, system: System, fields: Mapping[str, dataclasses.Field[Scalar]]
-) -> None:
+def _check_name(name: str, system: System, fields: Mapping[str, dataclasses.Field[Scalar]]) -> None:
     if name not in fields:
         raise SpecError(
             f"system {system.name} has no parameter {name!r}{suggest(name, fields, key=True)}",

@@ -1,4 +1,4 @@
-"""Trials as stored runs: planned in a plan of their own, carried out, scored on validation clips."""
+"""Trials as stored runs: planned in a plan of their own, carried out, scored on validation."""
 
 from __future__ import annotations
 
@@ -139,9 +139,7 @@ class Stage:
                 self.store.put_plan(self.name, record)
 
     def _entry(self, label: str, row: SearchedRow, setting: Mapping[str, Scalar]) -> Entry:
-        return Entry(
-            system=row.entry.system, label=label, params={**row.entry.params, **setting}
-        )
+        return Entry(system=row.entry.system, label=label, params={**row.entry.params, **setting})
 
     def _planned(self, entries: Sequence[Entry]) -> Plan:
         """The plan of some trials, which become part of the stage's."""

@@ -141,6 +141,7 @@ def _row(
             *(() if record["reference"] else _flags(runs, truth)),
         ),
         collapse=None if record["reference"] else collapse_of(runs, truth.labels),
+        tuned=record.get("tuned", {}),
     )
 
 

@@ -268,7 +268,9 @@ class _Reader:
     ) -> TrialPoint | None:
         """A trial by the last round that it reached; None where the plan lacks it."""
         label = f"{row.label} #{number}"
-        reached = [(epochs, rows[label], keys.get(label)) for epochs, rows, keys in rounds if label in rows]
+        reached = [
+            (epochs, rows[label], keys.get(label)) for epochs, rows, keys in rounds if label in rows
+        ]
         if not reached:
             return None
         left_at, planned, key = reached[-1]

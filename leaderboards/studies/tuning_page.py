@@ -85,7 +85,9 @@ def _overview(study: TuningStudy) -> Iterator[Block]:
     metric, tuning = study.metric, study.tuning
     yield Heading(2, text("Budget and choice"))
     if study.twin:
-        words = f" a SYNTHETIC TWIN of {study.dataset.title}. Nothing here is a result on real data."
+        words = (
+            f" a SYNTHETIC TWIN of {study.dataset.title}. Nothing here is a result on real data."
+        )
         yield Notice(text(bold("Synthetic:"), words), "twin")
     yield text(_budget(study))
     yield Table(
@@ -108,8 +110,8 @@ def _budget(study: TuningStudy) -> str:
     tuning = study.tuning
     said = (
         f"{tuning.trials} settings a row by sampler {tuning.sampler} with seed {tuning.seed}, each"
-        f" trained for at most {study.max_epochs} epochs, the best chosen by {study.metric.title} on"
-        " validation clips."
+        f" trained for at most {study.max_epochs} epochs, the best chosen by {study.metric.title}"
+        " on validation clips."
     )
     if tuning.rungs:
         steps = ", ".join(f"{rung.trials} with {rung.max_epochs}" for rung in tuning.rungs)
@@ -129,7 +131,9 @@ def _line(search: SearchStudy) -> tuple[str, ...]:
         EMPTY if chosen is None else f"#{chosen.number}",
         EMPTY if chosen is None else number(chosen.valid, metric, decimals=4),
         EMPTY if chosen is None else number(chosen.test, metric, decimals=4),
-        EMPTY if oracle is None else f"{number(oracle.test, metric, decimals=4)} (#{oracle.number})",
+        EMPTY
+        if oracle is None
+        else f"{number(oracle.test, metric, decimals=4)} (#{oracle.number})",
         number(search.optimism, metric, decimals=4, signed=True),
     )
 
