@@ -142,7 +142,7 @@ class Journal:
                 self._path.write_bytes(whole)
         except FileNotFoundError:
             return
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise self._damaged(str(error)) from error
 
     def _damaged(self, why: str) -> StoreError:
