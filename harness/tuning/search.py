@@ -137,7 +137,7 @@ def tune(
         refuse_absent(device)
     store = RunStore(home.store)
     workplace = executor or LocalExecutor(workers, cell_timeout)
-    with store.writing(), announced(store, chosen.name, workers if executor is None else None):
+    with store.writing():
         CorpusStore(home.corpora).sweep()
         sweep(home.cache, shared=True)
         request = _Request(
@@ -148,6 +148,7 @@ def tune(
             home=home,
             store=store,
             executor=workplace,
+            workers=workers if executor is None else None,
             device=device,
             watch=watch or Watch(),
         )
@@ -177,6 +178,7 @@ class _Request:
     home: Home
     store: RunStore
     executor: Executor
+    workers: int | None
     device: str
     watch: Watch
 
@@ -305,6 +307,7 @@ class _CorpusSearch:
         """
         with contextlib.ExitStack() as atlast:
             atlast.callback(self._scores.keep)
+            atlast.enter_context(announced(self._request.store, self.name, self._request.workers))
             halving = self._request.budget.sampler == "halving"
             settled = self._halve() if halving else self._sample()
         for row in self._rows:
