@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness._util.extras import load
 from harness.errors import StoreError
 from harness.tuning.sampling import Drawn, as_trial, distributions
 from harness.tuning.space import Space
@@ -37,20 +36,21 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
         self._path = path
-        self._optuna = load("optuna")
+        self._optuna = optuna
         self._studies: dict[str, Study] = {}
         self._check()
-        journal = load("optuna.storages.journal")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.with_name(f"{path.name}.lock").unlink(missing_ok=True)  # of a killed process
-            backend = journal.JournalFileBackend(str(path))
-            self._storage = self._optuna.storages.JournalStorage(backend)
-            names = self._optuna.get_all_study_names(storage=self._storage)
+            self._storage = JournalStorage(JournalFileBackend(str(path)))
+            names = optuna.get_all_study_names(storage=self._storage)
             self._studies = {
-                name: self._optuna.load_study(study_name=name, storage=self._storage)
-                for name in names
+                name: optuna.load_study(study_name=name, storage=self._storage) for name in names
             }
         except OSError as error:
             raise StoreError(

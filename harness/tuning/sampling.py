@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness._util.extras import load
 from harness._util.seeds import derive
 from harness.spec import Scalar
 from harness.tuning.space import Space
@@ -57,7 +56,8 @@ class Sampling:
     """
 
     def __init__(self, space: Space, sampler: str, identity: str) -> None:
-        optuna = load("optuna")
+        import optuna
+
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._sampler, self._identity = sampler, int(identity, 16)
         self._study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -83,28 +83,27 @@ class Sampling:
 
     def tell(self, scores: Sequence[float | None]) -> None:
         """What the settings of the last ``ask`` gave, in their order; None for no score."""
-        state = load("optuna.trial").TrialState
+        from optuna.trial import TrialState
+
         for trial, score in zip(self._open, scores, strict=True):
             if score is None:
-                self._study.tell(trial, state=state.FAIL)
+                self._study.tell(trial, state=TrialState.FAIL)
             else:
                 self._study.tell(trial, score)
         self._open = []
 
     def _make(self, seed: int) -> BaseSampler:
-        samplers = load("optuna").samplers
+        from optuna.samplers import RandomSampler, TPESampler
+
         if self._sampler == "tpe":
-            made: BaseSampler = samplers.TPESampler(
-                seed=seed, n_startup_trials=_STARTUP, constant_liar=True
-            )
-            return made
-        drawn: BaseSampler = samplers.RandomSampler(seed=seed)
-        return drawn
+            return TPESampler(seed=seed, n_startup_trials=_STARTUP, constant_liar=True)
+        return RandomSampler(seed=seed)
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
     """Name of a dimension -> Optuna's form of it."""
-    kinds = load("optuna").distributions
+    from optuna import distributions as kinds
+
     found: dict[str, BaseDistribution] = {}
     for each in space.dimensions:
         if each.choices is not None:
@@ -118,17 +117,17 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 
 def as_trial(drawn: Drawn, space: Mapping[str, BaseDistribution]) -> FrozenTrial:
     """Optuna's form of a trial that is over."""
-    trials = load("optuna.trial")
-    states, reached = trials.TrialState, {}
-    state = states.FAIL if drawn.score is None else states.COMPLETE
+    from optuna.trial import TrialState, create_trial
+
+    reached: dict[int, float] = {}
+    state = TrialState.FAIL if drawn.score is None else TrialState.COMPLETE
     if drawn.epochs is not None and drawn.score is not None:
-        state, reached = states.PRUNED, {drawn.epochs: drawn.score}
-    made: FrozenTrial = trials.create_trial(
+        state, reached = TrialState.PRUNED, {drawn.epochs: drawn.score}
+    return create_trial(
         state=state,
-        value=drawn.score if state == states.COMPLETE else None,
+        value=drawn.score if state == TrialState.COMPLETE else None,
         intermediate_values=reached,
         params=dict(drawn.values),
         distributions=dict(space),
         user_attrs={"run": drawn.key},
     )
-    return made

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from harness._util import canonical
 from harness._util.atomic import sweep
 from harness._util.extras import explained
-from harness._util.extras import load as load_optional
 from harness.data.corpus import Corpus
 from harness.data.store import CorpusStore
 from harness.errors import RunFailed, SpecError
@@ -128,7 +127,7 @@ def tune(
         MissingExtra: Where the packages of the extra ``tune`` are not installed.
     """
     with explained():
-        load_optional("optuna")
+        import optuna  # noqa: F401 - before anything is begun
     home = home or Home.default()
     budget = budget or Budget()
     chosen = find_suite(suite, home) if isinstance(suite, str) else suite

@@ -123,10 +123,9 @@ def _plot(
             y = [scaled(metric, point.value) for point in points]
             axes.plot(x, y, c=colour, ls=dashes, lw=1.8)
             if name in banded:
-                ends = (
-                    [scaled(metric, getattr(p, end)) for p in points] for end in ("low", "high")
-                )
-                axes.fill_between(x, *ends, color=colour, alpha=0.13, lw=0)
+                low = [scaled(metric, point.low) for point in points]
+                high = [scaled(metric, point.high) for point in points]
+                axes.fill_between(x, low, high, color=colour, alpha=0.13, lw=0)
         figure.draw_without_rendering()  # lays the page out
         _name_ends(axes, curves, metric)
     said = (
