@@ -80,6 +80,46 @@ good, near, fair, poor, flat = (
 '''
 
 
+TUNABLE = '''
+"""Systems whose error follows from their hyper-parameters: least at x = 0.3 and with small y."""
+from dataclasses import dataclass
+import numpy as np
+from harness.errors import RunFailed, SpecError
+from harness.spec import search
+from harness.system import Card, Fitted, Params, System, param
+
+CARD = Card(title="tunable", paper="none", year=None)
+
+@dataclass(frozen=True, kw_only=True)
+class TunableParams(Params):
+    x: float = param(0.0, low=-1.0, high=1.0, source="ours", search=search(-1.0, 1.0))
+    y: int = param(1, low=1, high=8, source="ours", search=search(choices=(1, 2, 4)))
+    rate: float = param(0.1, low=0.0, source="ours")
+    mode: str = param("fine", choices=("fine", "odd", "broken"), source="ours")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.mode == "odd" and self.y > 1:
+            raise SpecError(f"odd goes with y = 1, found {self.y}")
+
+def fit(task, params):
+    if params.mode == "broken":
+        raise RunFailed("training loss became nan in epoch 2")
+    spread = 0.2 + abs(params.x - 0.3) + 0.1 * params.y
+    def predict(split):
+        rng = np.random.default_rng([task.seed, params.y, int(1e6 * (params.x + 1)), len(split)])
+        return split.labels + rng.normal(0.0, spread, len(split))
+    return Fitted(predict=predict, parameters=0, trainable=0)
+
+def make(name):
+    return System(
+        name=f"tunable_{name}", card=CARD, params=TunableParams, inputs=frozenset(), fit=fit
+    )
+
+one, two = make("one"), make("two")
+'''
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """An empty home that the command line and workers of this test use too."""
@@ -120,6 +160,12 @@ def noisy_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _install(tmp_path, monkeypatch, "noisy", ("good", "near", "fair", "poor", "flat"), NOISY)
 
 
+@pytest.fixture
+def tunable_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a plug-in distribution of systems called ``tunable_*``; workers see it too."""
+    _install(tmp_path, monkeypatch, "tunable", ("one", "two"), TUNABLE)
+
+
 def _install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, names: tuple[str, ...], source: str
 ) -> None:
@@ -143,12 +189,17 @@ def _fresh_systems(monkeypatch: pytest.MonkeyPatch) -> Container[str]:
     import harness.runs.weights.keeping
     import harness.runs.weights.restoring
     import harness.system
+    import harness.tuning.rows
+    import harness.tuning.trials
     from harness._util.registry import Registry
     from harness.system import System
 
     fresh = Registry("system", System, packages=("baselines",), group="msa_harness.systems")
-    runs = harness.runs
-    weights = (runs.weights.keeping, runs.weights.restoring)
-    for module in (harness.system, runs.plan, runs.cell, runs.pricing.estimates, *weights):
+    runs, tuning = harness.runs, harness.tuning
+    for module in (
+        *(harness.system, runs.plan, runs.cell, runs.pricing.estimates),
+        *(runs.weights.keeping, runs.weights.restoring),
+        *(tuning.rows, tuning.trials),
+    ):
         monkeypatch.setattr(module, "systems", fresh)
     return fresh

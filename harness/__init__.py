@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.runs.predicting import predict
     from harness.runs.running import run
     from harness.submissions import score
+    from harness.tuning import Budget, tune
 
     __version__: str
 else:
@@ -33,6 +34,8 @@ else:
             "runs.predicting.predict": ("predict",),
             "runs.running": ("run",),
             "submissions.scoring": ("score",),
+            "tuning.budget": ("Budget",),
+            "tuning.search": ("tune",),
         },
     )
 
@@ -46,6 +49,7 @@ else:
 
 
 __all__ = [
+    "Budget",
     "Until",
     "__version__",
     "carry",
@@ -56,4 +60,5 @@ __all__ = [
     "predict",
     "run",
     "score",
+    "tune",
 ]

@@ -46,6 +46,11 @@ class Home:
         return self.root / "boards"
 
     @property
+    def tuning(self) -> Path:
+        """Databases of searches, which can be made again from their stored runs."""
+        return self.root / "tuning"
+
+    @property
     def suites(self) -> Path:
         """Suite files addressed by bare name."""
         return self.root / "suites"

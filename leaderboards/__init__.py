@@ -97,6 +97,10 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     of released weights, ``passes`` how many passes over the same clips are stored, and
     ``evaluation_noise`` by metric how far scores move between them, null where they do not.
 
+    ``settings`` says where hyper-parameters come from, and of tuned rows with which budget: then
+    ``protocol`` is the digest with that budget and space. ``same_budget`` in it is false where rows
+    of other budgets are ranked beside.
+
     ``collapse`` has the seeds of collapsed runs and the probability of collapse with its interval;
     ``carried``, of rows with runs of an earlier source that count by evidence, has ``runs``, the
     row's ``replayed`` ``of`` so many, the ``largest`` difference and the ``records``;

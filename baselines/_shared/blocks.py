@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from harness.data.batching import Batch, Sequence
 from harness.data.corpus import EXPLANATIONS
+from harness.spec import search
 from harness.system import ClueParams, Dims, TrainingParams, param
 
 __all__ = [
@@ -31,11 +32,19 @@ __all__ = [
 class StreamParams(TrainingParams):
     """Sizes and dropouts of the three sub-networks."""
 
-    text_hidden: int = param(128, low=1, source="MMSA, MOSI")
-    audio_hidden: int = param(16, low=1, source="MMSA, MOSI")
-    vision_hidden: int = param(128, low=1, source="MMSA, MOSI")
-    audio_dropout: float = param(0.3, low=0.0, high=1.0, source="MMSA, MOSI")
-    vision_dropout: float = param(0.3, low=0.0, high=1.0, source="MMSA, MOSI")
+    text_hidden: int = param(
+        128, low=1, source="MMSA, MOSI", search=search(choices=(32, 64, 128, 256))
+    )
+    audio_hidden: int = param(16, low=1, source="MMSA, MOSI", search=search(choices=(8, 16, 32)))
+    vision_hidden: int = param(
+        128, low=1, source="MMSA, MOSI", search=search(choices=(32, 64, 128, 256))
+    )
+    audio_dropout: float = param(
+        0.3, low=0.0, high=1.0, source="MMSA, MOSI", search=search(0.0, 0.5)
+    )
+    vision_dropout: float = param(
+        0.3, low=0.0, high=1.0, source="MMSA, MOSI", search=search(0.0, 0.5)
+    )
     quirk: str = param(
         "fixed",
         choices=("fixed", "published"),

@@ -33,6 +33,7 @@ EXTRAS: Final[Mapping[str, Mapping[str, str]]] = {
     "media": {"av": "PyAV"},
     "mllm": {"gguf": "gguf", "accelerate": "Accelerate", "uv": "uv", "PIL": "Pillow"},
     "ray": {"ray": "Ray"},
+    "tune": {"optuna": "Optuna"},
     "mamba": {"mamba_ssm": "mamba-ssm with its compiled kernels"},
     "extract": {
         "opensmile": "openSMILE",

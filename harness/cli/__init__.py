@@ -40,6 +40,7 @@ from harness.cli import (
     status,
     study,
     submit,
+    tune,
     verify,
     weights,
 )
@@ -59,7 +60,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    *(run, carry, status, lists, card, data, score, compare, boards, reproduce, study),
+    *(run, carry, tune, status, lists, card, data, score, compare, boards, reproduce, study),
     *(extract, predict, weights, submit, fuse, mllm, lint, schema),
     *(verify, publish, replay, prune, export, doctor),
 ):

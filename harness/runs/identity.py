@@ -80,6 +80,8 @@ _SAME = {
     # weights are read that its authors released.
     "159107276527ae53": "61b4500d2580404c40912b09dabaaa5f53a3384b1215e0e30683b36b22fd1cef",
     "ca8a675a242891ad": "bea58e7b223a76a235a47c77b6151de2b1b864f0c9805a11aac92304b9931cce",
+    # A parameter may declare what a search may try.
+    "4c67211f33673f45": "77f538e799f01fa98cf9d3729004ea23292ba9d4d07d7e86dfec9196b7056f7c",
 }
 """Digest of a module (16 digits) -> of an earlier one that computes the same numbers.
 

@@ -34,6 +34,8 @@ from harness.runs.stored_plan import (
     PlannedProtocol,
     PlannedRelease,
     PlannedRow,
+    PlannedTuned,
+    PlannedTuning,
     StoredPlan,
 )
 from harness.runs.suite_files import find_suite
@@ -45,6 +47,7 @@ from harness.spec import (
     RunSpec,
     Scalar,
     Suite,
+    Tuned,
     refine,
 )
 from harness.spec.conditions import check_training, grid
@@ -52,7 +55,16 @@ from harness.spec.protocols import protocols
 from harness.system import Dims, Params, System, TrainingParams, systems
 from harness.text import Encoder, find_encoder
 
-__all__ = ["Cell", "Inventory", "Plan", "expand_queries", "find_suite", "make_plan", "protocol_of"]
+__all__ = [
+    "Cell",
+    "Inventory",
+    "Plan",
+    "complete",
+    "expand_queries",
+    "find_suite",
+    "make_plan",
+    "protocol_of",
+]
 
 _OF_TRAINING = {item.name for item in dataclasses.fields(TrainingParams)} | {"knowledge"}
 _OF_TRAINING -= {"precision", "compiled"}
@@ -94,6 +106,8 @@ class Plan:
     cells: tuple[Cell, ...]
     until: PlannedLooks | None = None
     """Of a suite that adds seeds until it is decided."""
+    tuning: PlannedTuning | None = None
+    """Of a plan whose rows are the trials of a search."""
 
     @cached_property
     def jobs(self) -> dict[str, Job]:
@@ -114,6 +128,7 @@ class Plan:
             ),
             cells=tuple(_cell_record(cell) for cell in self.cells),
             until=self.until,
+            tuning=self.tuning,
         )
 
 
@@ -369,7 +384,8 @@ class _CellMaker:
             knowledge_data=params.knowledge or "none",
             training_corruption=params.training_corruption,
             supervision=system.supervision,
-            settings=1,  # how many were tried changes no single run
+            settings=1,  # how many were tried, and from where, changes no single run
+            search_space="none",
             kind="in_domain" if self._is_trained_beside(system) else self.protocol.kind,
         )
 
@@ -403,6 +419,19 @@ def _outcomes(
 def _training_domains(corpus: Corpus) -> int:
     train = corpus.split("train").clips
     return int(train["domain"].nunique()) if "domain" in train else 1
+
+
+def complete(suite: Suite) -> Suite:
+    """The suite with every row written out, its defaults in the rows whose systems have them.
+
+    Raises:
+        SpecError: For an unknown system, or a default that no row has.
+    """
+    suite = expand_queries(suite)
+    for entry in suite.entries:
+        with located(_row(suite, entry)):
+            systems[entry.system]  # or fail before anything runs
+    return dataclasses.replace(_with_defaults(suite), defaults={})
 
 
 def expand_queries(suite: Suite) -> Suite:
@@ -544,6 +573,7 @@ def _row_record(system: System, entry: Entry, protocol: Protocol) -> PlannedRow:
         deviations=system.card.deviations,
         declares=system.card.declares,
         released=None if entry.released is None else _release_record(entry.released),
+        tuned=None if entry.tuned is None else _tuned_record(entry.tuned, protocol),
     )
 
 
@@ -554,6 +584,12 @@ def _release_record(released: ReleasedWeights) -> PlannedRelease:
         seeds=released.seeds,
         selection=released.selection,
     )
+
+
+def _tuned_record(tuned: Tuned, protocol: Protocol) -> PlannedTuned:
+    """What a plan keeps of a search: its budget and space are part of the row's protocol."""
+    own = dataclasses.replace(protocol, settings=tuned.trials, search_space=tuned.space)
+    return PlannedTuned(**dataclasses.asdict(tuned), protocol=own.digest)
 
 
 def _shown(name: str, value: Scalar) -> Scalar:

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from harness.runs.looks import Look, Until
     from harness.spec import Suite
 
-__all__ = ["find_executor", "kind_of_device", "refuse_absent", "run", "workplace_of"]
+__all__ = [
+    "check_timeout",
+    "find_executor",
+    "kind_of_device",
+    "refuse_absent",
+    "run",
+    "workplace_of",
+]
 
 
 def run(

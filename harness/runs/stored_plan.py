@@ -21,6 +21,10 @@ __all__ = [
     "PlannedProtocol",
     "PlannedRelease",
     "PlannedRow",
+    "PlannedRung",
+    "PlannedSearch",
+    "PlannedTuned",
+    "PlannedTuning",
     "StoredPlan",
 ]
 
@@ -114,6 +118,33 @@ class PlannedRelease(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedTuned(Record):
+    """How the hyper-parameters of a row were found.
+
+    Args:
+        trials: Settings that were tried.
+        sampler: How they were chosen.
+        seed: Of the sampler.
+        space: Digest of what they were chosen from.
+        plan: The stored plan of the trials.
+        trial: Number of the one chosen, by its validation score.
+        run: Key of that trial's run.
+        valid: Its validation score in the selection metric.
+        protocol: Digest of the protocol with this budget and space.
+    """
+
+    trials: int
+    sampler: str
+    seed: int
+    space: str
+    plan: str
+    trial: int
+    run: str
+    valid: float
+    protocol: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedRow(Record):
     """A row of a suite's board.
 
@@ -134,6 +165,7 @@ class PlannedRow(Record):
         deviations: From its paper.
         declares: Conformance check that fails by design -> why.
         released: What it is instead of being trained; None for all others.
+        tuned: How its hyper-parameters were found; None for those of a preset, or set by hand.
     """
 
     label: str
@@ -152,6 +184,7 @@ class PlannedRow(Record):
     deviations: tuple[str, ...]
     declares: Mapping[str, str]
     released: PlannedRelease | None = None
+    tuned: PlannedTuned | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +232,73 @@ class PlannedLooks(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedSearch(Record):
+    """What was searched for one row.
+
+    Args:
+        label: The row, of which the plan's row ``<label> #n`` is trial n.
+        system: Registered name.
+        identity: What the sampler's draws depend on.
+        space: Digest of ``dimensions`` and sampler.
+        source: Where the space comes from.
+        dimensions: Parameters joined by ``+`` -> ``choices``, or ``low``, ``high`` and ``log``.
+    """
+
+    label: str
+    system: str
+    identity: str
+    space: str
+    source: str
+    dimensions: Mapping[str, Json]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRung(Record):
+    """A round of successive halving before the last one.
+
+    Args:
+        plan: The stored plan of its trials.
+        max_epochs: Ceiling of each of them.
+        trials: Settings that entered it, per row.
+    """
+
+    plan: str
+    max_epochs: int
+    trials: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTuning(Record):
+    """Of a plan whose rows are trials: what is searched, and with which budget.
+
+    Args:
+        suite: The suite whose rows are tuned.
+        title: Its title.
+        corpus: Where.
+        metric: Whose validation score chooses.
+        sampler: How settings are chosen.
+        seed: Of the sampler.
+        trials: Settings per row.
+        batch: Settings that are chosen together, before any of them has a score.
+        training_seed: Of every trial.
+        rows: What is searched.
+        rungs: Of successive halving, the rounds before the one in this plan.
+    """
+
+    suite: str
+    title: str
+    corpus: str
+    metric: str
+    sampler: str
+    seed: int
+    trials: int
+    batch: int
+    training_seed: int
+    rows: tuple[PlannedSearch, ...]
+    rungs: tuple[PlannedRung, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredPlan(Record):
     """A suite as last planned.
 
@@ -211,6 +311,7 @@ class StoredPlan(Record):
         rows: In the order of the board.
         cells: Corpus by corpus, row by row, seed by seed.
         until: Of a suite that adds seeds until it is decided; None where seeds are fixed.
+        tuning: Of a plan whose rows are the trials of a search; None for all others.
     """
 
     hint: ClassVar[str] = "msa run SUITE plans it again; msa verify finds others"
@@ -223,6 +324,7 @@ class StoredPlan(Record):
     rows: tuple[PlannedRow, ...]
     cells: tuple[PlannedCell, ...]
     until: PlannedLooks | None = None
+    tuning: PlannedTuning | None = None
 
     @property
     def keys(self) -> frozenset[str]:

@@ -10,10 +10,12 @@ from harness.spec.prediction_cell import PredictionCell
 from harness.spec.protocol import Protocol, refine
 from harness.spec.released import NOT_STATED, CheckpointFile, ReleasedWeights
 from harness.spec.run import RunSpec, record_of, spec_of
+from harness.spec.search import SAMPLERS, Search, Tuned, TuningTable, search
 from harness.spec.suite import Entry, Query, Suite, SuiteFile, WeightsChoice, algorithm_of
 
 __all__ = [
     "NOT_STATED",
+    "SAMPLERS",
     "CheckpointFile",
     "Entry",
     "PredictionCell",
@@ -22,8 +24,11 @@ __all__ = [
     "ReleasedWeights",
     "RunSpec",
     "Scalar",
+    "Search",
     "Suite",
     "SuiteFile",
+    "Tuned",
+    "TuningTable",
     "WeightsChoice",
     "algorithm_of",
     "check_keys",
@@ -31,5 +36,6 @@ __all__ = [
     "prediction_cell",
     "record_of",
     "refine",
+    "search",
     "spec_of",
 ]

@@ -21,6 +21,7 @@ _FIXED = (*_DISPLAY, "kind")
 _LATER: Mapping[str, Scalar] = {
     "knowledge_data": "none",
     "settings": 1,
+    "search_space": "none",
     "training_corruption": "none",
     "selection_corruption": "none",
     "supervision": "train",
@@ -62,7 +63,10 @@ class Protocol:
     knowledge_data: str = "none"
     """The corpus that systems may learn from besides the one they are tested on."""
     settings: Annotated[int, Integer(low=1)] = 1
-    """Hyper-parameter settings that each algorithm tries, in the sense of ``algorithm_of``."""
+    """Hyper-parameter settings that each algorithm tries, in the sense of ``algorithm_of``; for a
+    tuned row, its trials."""
+    search_space: str = "none"
+    """For a tuned row, the digest of the sampler and the space that its settings came from."""
     metric_set: Literal["canonical"] = "canonical"
     seeds: tuple[int, ...]
 

@@ -35,6 +35,7 @@ from harness.spec.released import (
     CheckpointKind,
     ReleasedWeights,
 )
+from harness.spec.search import Search, Tuned, TuningTable
 
 __all__ = ["QUERIES", "Entry", "Query", "Suite", "SuiteFile", "WeightsChoice", "algorithm_of"]
 
@@ -58,6 +59,10 @@ class Entry:
     """None: every corpus of the suite."""
     released: ReleasedWeights | None = None
     """What it is instead of being trained; None: it is trained."""
+    space: Mapping[str, Search] = field(default_factory=dict)
+    """What ``msa tune`` searches in this row, beside or instead of what the suite says."""
+    tuned: Tuned | None = None
+    """How its hyper-parameters were found; None for those of a preset, or set by hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +95,8 @@ class Suite:
     """Whose rows follow ``entries`` once the systems are known."""
     weights: WeightsChoice | None = None
     """Which its runs keep; None: those selected, unless they are large. No part of an identity."""
+    tune: TuningTable = field(default_factory=TuningTable)
+    """What ``msa tune`` searches; a run takes no notice of it."""
     where: str = field(default="", compare=False)
     """What messages call it: its file."""
     folder: Path | None = field(default=None, compare=False, repr=False)
@@ -128,6 +135,7 @@ class Suite:
             entries=tuple(row.entry() for row in file.systems if isinstance(row, _Row)),
             queries=tuple(row.query_of() for row in file.systems if isinstance(row, _QueryRow)),
             weights=None if file.weights is None else weights_choice(file.weights),
+            tune=file.tune,
             where=where,
         )
         suite._check(where)
@@ -280,6 +288,11 @@ class _Row:
     selected_on: Annotated[str, Choice(SELECTIONS)] | None = None
     """With ``checkpoint``: what the release says chose it."""
 
+    space: Mapping[str, Search] = field(default_factory=dict)
+    """Hyper-parameters that `msa tune` searches in this row, with their ranges or choices."""
+    tuned: Tuned | None = None
+    """How its hyper-parameters were found, as `msa tune` writes it."""
+
     def __post_init__(self) -> None:
         if self.checkpoint is None and (self.seeds, self.selected_on) != (None, None):
             key = "seeds" if self.seeds is not None else "selected_on"
@@ -311,6 +324,8 @@ class _Row:
             else ReleasedWeights(
                 files=self._files, seeds=self.seeds, selection=self.selected_on or NOT_STATED
             ),
+            space=self.space,
+            tuned=self.tuned,
         )
 
 
@@ -360,5 +375,7 @@ class SuiteFile:
     weights: Annotated[str, Choice(choices=get_args(WeightsChoice))] | None = None
     """Which weights of networks are kept: the ``selected`` ones or ``none``; left out, the selected
     ones up to 64 MB."""
+    tune: TuningTable = field(default_factory=TuningTable)
+    """What `msa tune` searches."""
     systems: Annotated[tuple[_Row | _QueryRow, ...], ListOf(item=_RowOrQuery(), least=1)]
     """The rows."""

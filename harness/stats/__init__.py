@@ -81,6 +81,7 @@ __all__ = [
     "resample",
     "resolution",
     "resolution_of_accuracy",
+    "search",
     "seeds_needed",
     "selection",
     "sign_flip",

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from harness.data.corpus import EXPLANATIONS
 from harness.errors import SpecError
-from harness.spec import Scalar
+from harness.spec import Scalar, Search, search
 from harness.spec.conditions import check_training
 from harness.system.objectives import objectives
 
@@ -39,9 +39,13 @@ def param(
     low: float | None = None,
     high: float | None = None,
     choices: Collection[T] | None = None,
+    search: Search | None = None,
 ) -> T:
-    """A hyper-parameter: default, inclusive range or choices, and where the default comes from."""
-    metadata = {"source": source, "low": low, "high": high, "choices": choices}
+    """A hyper-parameter: default, inclusive range or choices, where the default comes from.
+
+    ``search`` says what ``msa tune`` may try where no space was published for the system.
+    """
+    metadata = {"source": source, "low": low, "high": high, "choices": choices, "search": search}
     return field(default=default, metadata=metadata)
 
 
@@ -109,9 +113,11 @@ class TrainingProgress:
 class TrainingParams(Params):
     """What the training loop reads; a network's ``Params`` extends it."""
 
-    lr: float = param(1e-3, low=0.0, source="MMSA default")
-    weight_decay: float = param(0.0, low=0.0, source="MMSA default")
-    batch_size: int = param(32, low=2, source="MMSA default")
+    lr: float = param(1e-3, low=0.0, source="MMSA default", search=search(1e-5, 1e-2, log=True))
+    weight_decay: float = param(
+        0.0, low=0.0, source="MMSA default", search=search(choices=(0.0, 1e-4, 1e-3, 1e-2))
+    )
+    batch_size: int = param(32, low=2, source="MMSA default", search=search(choices=(16, 32, 64)))
     accumulate: int = param(1, low=1, source="batches per optimiser step; MMSA default")
     loss: str = param("l1", choices=("l1", "mse"), source="MMSA default: L1")
     optimizer: str = param("adam", choices=("adam", "adamw"), source="MMSA default: Adam")

@@ -67,6 +67,7 @@ def test_contracts_are_kept_and_one_that_is_broken_is_seen(sources: Path) -> Non
         ("harness.runs.driver", "import mlflow"),
         ("harness.cli.card", "import matplotlib.pyplot"),
         ("harness.runs.plan", "import ray"),
+        ("harness.runs.driver", "import optuna"),
         ("harness.training.loop", "import multiprocessing"),
         ("harness.submissions.store", "import httpx"),
         ("harness.data.readers.label_csv", "import pickle"),

@@ -35,6 +35,7 @@ __all__ = [
     "save",
     "seed_strip",
     "style",
+    "tuning",
     "variance",
 ]
 

@@ -165,6 +165,8 @@ class Row:
         collapse: How many of its runs collapsed; None for constants and rows without a run.
         carried: How many of its runs are of an earlier source and count by evidence; None where
             none is.
+        tuned: How its hyper-parameters were found: ``trials``, ``sampler`` and so on, as the plan
+            has it; empty for those of a preset, or set by hand.
     """
 
     label: str
@@ -189,6 +191,23 @@ class Row:
     flags: tuple[str, ...] = ()
     collapse: Collapse | None = None
     carried: CarriedOver | None = None
+    tuned: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> str:
+        """Where its hyper-parameters come from, in words; empty where that is not known."""
+        if self.reference or self.badge != Badge.REPLAYED:
+            return ""
+        if self.tuned:
+            return f"tuned ({self.tuned['trials']} trials)"
+        return "preset, changed" if self.changed else "preset"
+
+    @property
+    def budget(self) -> tuple[int, str, str] | None:
+        """Trials, sampler and space that its settings cost; None for settings that cost none."""
+        if not self.tuned:
+            return None
+        return int(str(self.tuned["trials"])), str(self.tuned["sampler"]), str(self.tuned["space"])
 
     @property
     def collapsed(self) -> tuple[int, ...]:

@@ -161,6 +161,7 @@ def _row(
         ),
         collapse=None if record["reference"] else collapse_of(runs, truth.labels),
         carried=carried,
+        tuned=record.get("tuned", {}),
     )
 
 

@@ -135,7 +135,7 @@ def _record(board: Board, grid: Grid, row: Row, sections: Sequence[CorpusSection
         "corpus": grid.corpus.name,
         "data": grid.corpus.data,
         "twin": grid.corpus.twin,
-        "protocol": board.protocol["digest"],
+        "protocol": row.tuned.get("protocol", board.protocol["digest"]),
         "look": None if board.look is None else _look(board.look),
         "row": row.label,
         "system": row.system,

@@ -14,6 +14,7 @@ from leaderboards.document import Line, Score
 from leaderboards.literature import PublishedRow
 from leaderboards.model import Grid, Row, analyse, ordered, summarise, unranked_because
 from leaderboards.numbers import CONDITIONAL, ONCE
+from leaderboards.sections._budgets import is_tuned
 from leaderboards.sections._rows import encoded, noise, seeds
 
 __all__ = ["line_of", "lines_of", "published_line"]
@@ -29,7 +30,7 @@ def line_of(grid: Grid, row: Row) -> Line:
     alone = "" if analyse(grid).rankings else "nothing to compare with"
     return Line(
         label=row.label,
-        about=tuple(_about(row)),
+        about=(*_about(row), *([row.settings] if row.settings and is_tuned(grid) else [])),
         badge=row.badge,
         text=encoded(row),
         side_info=row.side_info,

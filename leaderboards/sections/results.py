@@ -37,6 +37,7 @@ from leaderboards.model import (
     unranked_because,
 )
 from leaderboards.numbers import APART, EMPTY, EXPLORATORY, TIED, number, rank_set
+from leaderboards.sections import _budgets as budgets
 from leaderboards.sections._lines import lines_of
 from leaderboards.sections._pairs import compared
 from leaderboards.sections._rows import could_be_best, encoded, heading, noise, score, seeds
@@ -58,6 +59,7 @@ def _blocks(grid: Grid) -> Iterator[Block]:
         (track,) = part.tracks
         if part.whole is not None or track != PLAIN:
             yield Heading(3, text(track.title))
+        yield from budgets.blocks(part)
         yield PerFormat(file=(table(part), *_flags(part)), page=(_results(part),))
         if ranking := analyse(part).rankings.get(grid.selection.name):
             yield from could_be_best(ranking, grid.selection.title)
@@ -68,14 +70,17 @@ def _blocks(grid: Grid) -> Iterator[Block]:
 def table(grid: Grid) -> Table:
     """Rank set and mean ± sample standard deviation of every primary metric of each row."""
     shown = metrics_for(grid.corpus.dataset, primary=True)
+    tuned = budgets.is_tuned(grid)
     notes: list[str] = []
     rows = []
     for row in ordered(grid):
         scores = (_tied(row, metric, grid) + score(row, metric, notes) for metric in shown)
-        rows.append((row.label, encoded(row), seeds(row), _rank(row, grid), *scores))
+        said = (row.settings or EMPTY,) if tuned else ()
+        rows.append((row.label, encoded(row), *said, seeds(row), _rank(row, grid), *scores))
     rank = f"Rank, {grid.selection.title}"
+    settings = left("Settings") if tuned else ()
     return Table(
-        columns=(*left("System", "Text"), *right("Seeds", rank, *map(heading, shown))),
+        columns=(*left("System", "Text"), *settings, *right("Seeds", rank, *map(heading, shown))),
         rows=tuple(rows),
         notes=tuple(notes),
     )
@@ -186,6 +191,7 @@ def _fields(grid: Grid, row: Row) -> Mapping[str, Json]:
         "released": None if row.released is None else row.released.json(),
         "passes": passes_of(row),
         "evaluation_noise": _noise(grid, row),
+        "settings": budgets.record(grid, row),
         "metrics": {
             metric.name: {
                 **_metric(summarise(row, metric)),

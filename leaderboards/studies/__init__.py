@@ -4,4 +4,12 @@ Each module is one study: a function of the run store that returns plain records
 line prints.
 """
 
-__all__ = ["fidelity", "quality", "reproduce", "reproduce_page", "variance"]
+__all__ = [
+    "fidelity",
+    "quality",
+    "reproduce",
+    "reproduce_page",
+    "tuning",
+    "tuning_page",
+    "variance",
+]
