@@ -1,0 +1,47 @@
+"""Published code beside ours on weights and clips by formula; see ``harness.testing.golden``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import baselines.lnln
+from baselines.confede.system import ConFEDE
+from baselines.tests.published_inputs import damaged, drawn
+from harness.system import systems
+from harness.testing.golden import disagreements, figures_of, perform
+
+FILES = Path(__file__).parent / "golden"
+# run of the file and epochs of the short test
+RUNS = {
+    "almt": ("released", 2),
+    "lnln": ("released", 2),
+    "dlf": ("released", 2),
+    "kuda": ("released", 1),
+    "confede": ("released", 2),
+}
+
+
+@pytest.fixture
+def rehearse(monkeypatch, tmp_path):
+    """Train a system as its figures were; what they drew at random is a formula, too."""
+
+    def run(name, epochs):
+        figures = figures_of(FILES / f"{name}.json")[RUNS[name][0]]
+        monkeypatch.setattr(baselines.lnln, "damaged", damaged("mosi", figures.clips))
+        monkeypatch.setattr(ConFEDE, "_draw", drawn(figures.clips))
+        return perform(systems[name], figures, tmp_path, epochs=epochs), figures.expected
+
+    return run
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_system_begins_as_published(rehearse, name):
+    assert disagreements(*rehearse(name, RUNS[name][1])) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
+def test_a_system_learns_as_published(rehearse, name):
+    assert disagreements(*rehearse(name, None)) == []
