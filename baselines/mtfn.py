@@ -45,7 +45,7 @@ class MultitaskTensorFusion(TensorFusion):
         assert isinstance(params, MTFNParams)
         others = [*self.head.parameters(), *self.heads.parameters()]
         *streams, rest = multitask_groups(self.nets, others, params)
-        return [*streams, {**rest, "weight_decay": 0.0} if params.published else rest]
+        return [*streams, {**rest, "weight_decay": 0.0} if params.quirk == "published" else rest]
 
 
 MTFN = System(

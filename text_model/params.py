@@ -75,7 +75,9 @@ class TextParams(ClueParams, WarmParams):
     capacity: str = param("training", choices=_WHEN, source="repaired; released: always")
     masks: bool = param(True, source="repaired; released: padding is read like anything else")
     frames: str = param(
-        "pooled", choices=("pooled", "first"), source="repaired; released: 50 frames from the first that is not zero"
+        "pooled",
+        choices=("pooled", "first"),
+        source="repaired; released: 50 frames from the first that is not zero",
     )
     evaluation: str = param(
         "stored",

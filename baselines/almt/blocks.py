@@ -5,7 +5,6 @@ Shapes: B clips, T steps, D features of a step, N tokens of a stream, H hidden s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 

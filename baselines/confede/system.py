@@ -364,7 +364,8 @@ CONFEDE = System(
             " audio and vision with AMSGrad (MOSEI: AdamW without decay of biases and norms)",
             "quirk=fixed: stages end with the protocol's patience, counted from the end of the"
             " warm-up; as released all epochs are trained, and the first one (CH-SIMS: the first"
-            " ten) cannot be selected. Only MOSEI's code validates within an epoch, every 100 steps",
+            " ten) cannot be selected",
+            "Every stage is validated after each epoch; as released MOSEI's every 100 steps",
             "As released, frames whose features sum to 0 count as padding; ours go by length",
             "The first third of the"
             " text epochs, with a frozen encoder, is a stage of its own schedule. All are selected"

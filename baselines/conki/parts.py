@@ -15,7 +15,14 @@ from baselines._shared.padding import masked_average
 from harness.data.batching import Sequence, Tokens
 from harness.system import Dims
 
-__all__ = ["ConKIAdapter", "ConKIStreamBranch", "ConKITextBranch", "Gate", "as_in_bert", "knowledge_contrast"]
+__all__ = [
+    "ConKIAdapter",
+    "ConKIStreamBranch",
+    "ConKITextBranch",
+    "Gate",
+    "as_in_bert",
+    "knowledge_contrast",
+]
 
 TEXT_DEPTHS = (0.0, 5 / 12, 10 / 12)  # the embeddings, layers 5 and 10 of 12
 SPREAD = 2e-4  # of an adapter's outer weights when it is made

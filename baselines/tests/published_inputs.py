@@ -47,9 +47,7 @@ def damaged(layout, count):
 
         return dataclasses.replace(
             batch,
-            tokens=without_tokens(
-                tokens, rest("text", tokens.ids.shape[1]), params.unknown_token
-            ),
+            tokens=without_tokens(tokens, rest("text", tokens.ids.shape[1]), params.unknown_token),
             audio=without_frames(audio, rest("audio", audio.values.shape[1])),
             vision=without_frames(vision, rest("vision", vision.values.shape[1])),
         ), torch.from_numpy(rates)[batch.rows]

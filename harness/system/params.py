@@ -115,7 +115,9 @@ class TrainingParams(Params):
     batch_size: int = param(32, low=2, source="MMSA default")
     accumulate: int = param(1, low=1, source="batches per optimiser step; MMSA default")
     loss: str = param("l1", choices=("l1", "mse"), source="MMSA default: L1")
-    optimizer: str = param("adam", choices=("adam", "adamw", "amsgrad"), source="MMSA default: Adam")
+    optimizer: str = param(
+        "adam", choices=("adam", "adamw", "amsgrad"), source="MMSA default: Adam"
+    )
     schedule: str = param(
         "constant", choices=("constant", "linear", "cosine"), source="MMSA default"
     )

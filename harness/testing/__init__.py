@@ -1,8 +1,8 @@
 """A test kit for packages that add systems: small corpora, an encoder, a server, conformance.
 
 Everything is made on the spot in a folder of the caller's, from a seed, in a second or two, without
-a download. ``check_system`` runs the checks that every system of the project goes through. ``formula`` makes weights and clips that need no file, and
-``golden`` trains a system on them beside what another code computed.
+a download. ``check_system`` runs the checks that every system of the project goes through;
+``golden`` trains one on the weights and clips of ``formula``, beside what published code computed.
 """
 
 from __future__ import annotations

@@ -29,7 +29,6 @@ from harness.spec import Scalar
 from harness.system import Dims, Network, Stage, System, TrainingParams
 from harness.testing.formula import (
     BERT,
-    LAYOUTS,
     Rehearsed,
     epoch_batches,
     rehearsed_clips,
@@ -272,6 +271,7 @@ def perform(
     folder: Path,
     *,
     epochs: int | None = None,
+    before: Change | None = None,
     after: Change | None = None,
 ) -> Performance:
     """Train a system of ours as the figures' code was trained.
@@ -280,21 +280,24 @@ def perform(
         system: The one that the figures name.
         figures: What to rehearse.
         folder: An empty folder.
-        epochs: To train; None: as many as the figures have.
+        epochs: To train; None: as many as the figures have, 0: predictions only.
+        before: Called once the weights are in place.
         after: Called after every backward pass.
     """
     play = rehearsal(system, figures, folder)
+    if before is not None:
+        before(play.network)
     sweep = _Watched(
         *(play.network, play.stage.passes[0], play.stage, play.params),
         batches=math.ceil(figures.clips / figures.batch),
         epochs=figures.horizon,
     )
     groups = frozenset(_groups(sweep.optimizer))
-    before = _predicted(play)
+    untrained = _predicted(play)
     losses: list[float] = []
     curve, rates = [], []
     sweep.after = after
-    for epoch in range(1, (epochs or figures.epochs) + 1):
+    for epoch in range(1, (figures.epochs if epochs is None else epochs) + 1):
         batches = [torch.from_numpy(r) for r in epoch_batches(figures.clips, figures.batch, epoch)]
         sweep.losses = []
         play.network.train()
@@ -305,9 +308,9 @@ def perform(
         rates.append(sweep.lr)
     gradients = sweep.gradients or {}
     return Performance(
-        eval=before,
+        eval=untrained,
         losses=np.array(losses),
-        curve=np.stack(curve),
+        curve=np.array(curve).reshape(-1, figures.clips),
         gradients=gradients,
         gradient=math.hypot(*gradients.values()),
         rates=tuple(rates),
@@ -358,9 +361,10 @@ def disagreements(
         ),
     }
     lines = [f"{what}: {told}" for what, told in parts.items() if told]
+    norms = {**expected.gradients, "all": expected.gradient} if batches else {}
     lines += [
         f"gradient of {name}: {found.gradients.get(name, 0.0):.9g}, expected {norm:.9g}"
-        for name, norm in {**expected.gradients, "all": expected.gradient}.items()
+        for name, norm in norms.items()
         if not math.isclose(
             found.gradient if name == "all" else found.gradients.get(name, 0.0),
             norm,
@@ -378,7 +382,7 @@ def disagreements(
 def _beyond(found: Floats, expected: Floats, limit: float | Floats) -> str:
     """Where two arrays differ most, empty if nowhere by more than ``limit``."""
     gaps = np.abs(found - expected)
-    if not bool((np.nan_to_num(gaps) > limit).any()):
+    if not gaps.size or not bool((np.nan_to_num(gaps) > limit).any()):
         return ""
     place = int(np.nanargmax(gaps))
     return f"{found.flat[place]:.9g}, expected {expected.flat[place]:.9g} (place {place})"
