@@ -13,6 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from baselines._shared.bert import TokenEncoder, audio_vision, bert_groups, changed, tokens_of
 from baselines._shared.padding import steps_of
+from baselines.mag_bert import draw_as_bert
 from harness.data.batching import Batch, Sequence
 from harness.errors import SpecError
 from harness.system import (
@@ -107,6 +108,8 @@ class EnhancedEncoder(Network):
             self.encoder.network.embeddings.requires_grad_(False)
             self.unread = nn.ModuleList(nn.Embedding(rows, hidden) for rows in UNREAD)
             self.unread.requires_grad_(False)
+            self.enhance.apply(draw_as_bert)
+            self.head.apply(draw_as_bert)
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch."""
@@ -154,6 +157,8 @@ CENET = System(
             " add embeddings of sentiment words, parts of speech and polarity",
             "Attention scores are multiplied by 8, not divided, as in both implementations",
             "quirk=fixed: padding is masked in the enhancement; MMSA attends to it",
+            "quirk=fixed: the enhancement and the head start as linear layers do; in MMSA as all of"
+            " BERT, N(0, 0.02) and biases of 0, so that attention begins less sharp",
             "quirk=fixed: BERT's embeddings are trained; MMSA computes them without gradients, and"
             " carries three embedding tables that it never reads",
         ),

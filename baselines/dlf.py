@@ -16,6 +16,7 @@ from baselines._shared.bert import TokenEncoder, tokens_of
 from baselines._shared.contrast import masked_mse, orthogonality, triplet_loss
 from baselines._shared.padding import padded_tokens
 from baselines._shared.transformer import CrossModalEncoder
+from baselines._shared.zero_steps import ValuedPositions
 from harness.data.batching import Batch, Sequence, Tokens
 from harness.errors import SpecError
 from harness.spec import Scalar
@@ -25,8 +26,10 @@ from harness.system import (
     Network,
     Output,
     QuirkParams,
+    Stage,
     System,
     TokenParams,
+    TrainingParams,
     param,
 )
 
@@ -38,6 +41,7 @@ __all__ = [
 ]
 
 STREAMS = ("text", "vision", "audio")
+PATIENCE = 10  # epochs, of the released early stop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +217,10 @@ class DisentangledFusion(Network):
             vectors[m] = _last(self._encode(self.memory[m], _Steps(read, text.mask)))
         return vectors
 
+    def stages(self, params: TrainingParams) -> tuple[Stage, ...]:
+        """One, with the patience of the released code where that is kept."""
+        return (Stage(patience=PATIENCE if self.published else None),)
+
     def _weight(self, task: str) -> float:
         return self.params.text_weight if task == "text" else 1.0
 
@@ -271,7 +279,8 @@ def _encoder(params: DLFParams, stream: str, layers: int = 0) -> CrossModalEncod
         "audio": params.audio_attention_dropout,
         "vision": params.vision_attention_dropout,
     }
-    return CrossModalEncoder(
+    kind = ValuedPositions if params.published else CrossModalEncoder
+    return kind(
         params.hidden,
         params.heads,
         layers or params.layers,
@@ -325,6 +334,12 @@ DLF = System(
             " steps; the released code treats the padding as speech",
             "quirk=fixed: four encoders and twelve linear layers that no loss reaches are left"
             " out; quirk=published keeps them, frozen",
+            "quirk=fixed: every true step has a position; as released a step has none whose first"
+            " projected feature is exactly 0, as that of all padding is",
+            "quirk=fixed: the protocol's patience; that of the released code, kept by"
+            " quirk=published, is 10 epochs",
+            "Selection: the protocol's, on validation MAE; the released code's on the validation"
+            " loss, L1, a mean of batch means rounded to four digits",
             "The weight decay of the released settings is not a preset: its Adam never sees it",
             "The learning rate halves on the validation MAE, in the released code on its L1 loss",
             "CH-SIMS: no published settings; MOSI's with a Chinese encoder",

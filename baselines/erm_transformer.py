@@ -17,13 +17,13 @@ from baselines._shared.blocks import streams
 from baselines._shared.transformer import sinusoids
 from harness.data.batching import Batch, Sequence
 from harness.data.corpus import STREAMS
-from harness.system import Card, Dims, Network, Output, System, TrainingParams, param
+from harness.system import Card, Dims, Network, Output, System, WarmParams, param
 
 __all__ = ["ERM_TRANSFORMER", "ERMTransformer", "ERMTransformerParams"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ERMTransformerParams(TrainingParams):
+class ERMTransformerParams(WarmParams):
     """Hyper-parameters of the ERM Transformer: customary values, not tuned on any dataset."""
 
     hidden: int = param(128, low=2, source="ours: as wide as most published fusion layers")

@@ -146,6 +146,7 @@ GRAPH_MFN = System(
             " the same: a checkpoint without them cannot be used)",
             "quirk=fixed: audio and vision are pooled from true frames to the clip's own words and"
             " the state is read after the last word; MMSA pools padded arrays and reads on",
+            "The second layers of all networks of a kind are drawn one by one; MMSA copies one",
             "MMSA's numbers on MOSI and MOSEI are on aligned features",
         ),
     ),

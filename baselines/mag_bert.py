@@ -19,7 +19,7 @@ from harness.data.batching import Batch, Sequence, Tokens
 from harness.spec import Scalar
 from harness.system import Card, Dims, Network, Output, QuirkParams, System, TokenParams, param
 
-__all__ = ["MAG_BERT", "AdaptationGate", "MAGBert", "MAGBertParams"]
+__all__ = ["MAG_BERT", "AdaptationGate", "MAGBert", "MAGBertParams", "draw_as_bert"]
 
 _EPS = 1e-6
 
@@ -82,8 +82,8 @@ class MAGBert(Network):
         self.dropout = nn.Dropout(params.head_dropout)
         self.head = nn.Linear(size, 1)
         self.params = params
-        self.gate.apply(_draw_as_bert)
-        self.head.apply(_draw_as_bert)
+        self.gate.apply(draw_as_bert)
+        self.head.apply(draw_as_bert)
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch."""
@@ -103,7 +103,8 @@ class MAGBert(Network):
         return nn.functional.pad(pooled, (0, 0, 0, length - pooled.shape[1]))
 
 
-def _draw_as_bert(module: nn.Module) -> None:
+def draw_as_bert(module: nn.Module) -> None:
+    """Start a linear layer as BERT's were: weights N(0, 0.02), biases 0; leave others alone."""
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

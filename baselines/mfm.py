@@ -222,6 +222,7 @@ MFM = System(
             "quirk=fixed: the learning rate of MMSA's configuration; MMSA's trainer drops it and"
             " uses Adam's default",
             "quirk=fixed: no output layers for the MFN inside; MMSA has them and never uses them",
+            "MMSA's numbers on MOSI and MOSEI are on word-aligned features",
             "MMSA has no settings for CH-SIMS v2: those of CH-SIMS stand in",
         ),
     ),

@@ -144,7 +144,7 @@ SELF_MM = System(
         text="T-BERT",
         deviations=(
             "quirk=fixed: batches of a step are averaged and the last, incomplete step is taken;"
-            " MMSA sums them and drops it",
+            " MMSA sums them, and from an incomplete step only moves made labels",
             "quirk=fixed: made labels stay within the label range; MMSA lets them reach 3 on"
             " CH-SIMS v2, where labels lie in -1 to 1",
             "While no clip is positive, or none negative, labels stay as they are; MMSA's become"

@@ -312,8 +312,8 @@ TETFN = System(
             " attends to padding and reads after it",
             "quirk=fixed: made labels stay within the label range; MMSA lets them reach 3 on"
             " CH-SIMS, where labels end at 1",
-            "quirk=fixed: a step takes the mean gradient of up to four batches; MMSA sums them and"
-            " throws an incomplete group away",
+            "quirk=fixed: a step takes the mean gradient of up to four batches; MMSA sums them, and"
+            " an incomplete group only moves made labels",
             "MMSA's numbers on MOSI and MOSEI are of word-aligned features",
             "MMSA's LSTM dropout is not a parameter: one layer has none",
         ),

@@ -25,6 +25,7 @@ from baselines._shared.missing import (
 )
 from baselines._shared.padding import padded_tokens, steps_of
 from baselines._shared.transformer import CrossModalEncoder
+from baselines._shared.zero_steps import ValuedPositions
 from baselines.misa import moment_distance
 from harness.data.batching import Batch
 from harness.errors import SpecError
@@ -36,6 +37,7 @@ from harness.system import (
     Output,
     ParameterGroup,
     QuirkParams,
+    Stage,
     System,
     TokenParams,
     TrainingParams,
@@ -53,6 +55,7 @@ __all__ = [
 ]
 
 NAMES = ("text", "audio", "vision")
+PATIENCE = 6  # epochs, of the released early stop
 SELF_LAYERS = 3  # at least; fixed in the released code
 MOMENTS = 3  # compared by the central moment discrepancy
 
@@ -321,6 +324,10 @@ class ReconstructingNetwork(Network):
             losses[f"{name}_reconstruction"] = weight * loss
         return losses
 
+    def stages(self, params: TrainingParams) -> tuple[Stage, ...]:
+        """One, with the patience of the released code where that is kept."""
+        return (Stage(patience=PATIENCE if self.params.published else None),)
+
     def parameter_groups(self, params: TrainingParams) -> list[ParameterGroup]:
         """The encoder at its own rate."""
         assert isinstance(params, TFRNetParams)
@@ -397,7 +404,8 @@ def _encoder(
     positions: bool = True,
     causal: bool,
 ) -> CrossModalEncoder:
-    return CrossModalEncoder(
+    kind = ValuedPositions if params.published else CrossModalEncoder
+    return kind(
         size,
         heads,
         layers,
@@ -440,6 +448,11 @@ TFR_NET = System(
             "quirk=fixed: a step takes the mean gradient of up to four batches. MMSA steps after"
             " every batch with what has gathered since the last reset and once more after the"
             " fourth; quirk=published steps once, with the sum",
+            "quirk=fixed: every true step has a position; as released a step has none whose first"
+            " projected feature is exactly 0, as that of all padding is",
+            "quirk=fixed: the protocol's patience; MMSA's, kept by quirk=published, is 6 epochs",
+            "Text of CH-SIMS is read by a Chinese encoder; MMSA forgets to say which one and runs"
+            " CH-SIMS on bert-base-uncased",
             "As in MMSA, reconstruction counts from the second epoch on",
             "MMSA's patience is passed, not reached, when the rate drops: plateau is one more",
             "CH-SIMS v2: settings of CH-SIMS (ours); MMSA lists none",

@@ -38,8 +38,18 @@ def pooled_frames(sequence: Sequence, steps: int) -> Padded:
 
 
 def first_frames(sequence: Sequence, steps: int) -> Padded:
-    """The first K frames of each clip, whatever follows: (B, K, D)."""
-    return resized(Padded(sequence.values, sequence.mask), steps)
+    """K frames of each clip from the first one on that is not all zero: (B, K, D).
+
+    A clip whose last K padded frames begin earlier gives those, and streams of K frames are as
+    they come.
+    """
+    values, length = sequence.values, sequence.lengths.unsqueeze(1)  # (B, T, D), (B, 1)
+    latest = max(0, sequence.frames - steps)
+    silent = (values == 0).all(2).cumprod(1).sum(1, keepdim=True)  # (B, 1), frames before it
+    frame = silent.clamp(max=latest) + torch.arange(steps, device=values.device)  # (B, K)
+    inside = frame < length
+    places = frame.clamp(max=values.shape[1] - 1).unsqueeze(2).expand(-1, -1, values.shape[2])
+    return Padded(values.gather(1, places) * inside.unsqueeze(2), inside)
 
 
 def resized(stream: Padded, steps: int) -> Padded:

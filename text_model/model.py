@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.data.batching import Batch, Sequence, Tokens
-from harness.system import Dims, Network, Output, ParameterGroup, TrainingParams
+from harness.system import Dims, Network, Output, ParameterGroup, Stage, TrainingParams
 from text_model.alignment import CrossAlignment, LinearAlignment
 from text_model.encoders import Padded, StreamEncoder, TextEncoder
 from text_model.fusion import FusionHead
@@ -86,6 +86,17 @@ class TextModel(Network):
         starts = [0, text.mask.shape[1], text.mask.shape[1] + audio.mask.shape[1]]
         prediction, weights = self.head(mixed[:, starts])  # (B,), (B, 3)
         return Output(prediction, diagnostics={"routing": routing, "gate": weights})
+
+    def stages(self, params: TrainingParams) -> tuple[Stage, ...]:
+        """One; as released nothing ends it before its epochs are over."""
+        own = self.params
+        return (Stage(patience=None if own.early_stop or not own.epochs else own.epochs),)
+
+    def evaluation_order(self, clips: int) -> list[Tensor] | None:
+        """As released, random: which clips an expert turns away depends on it."""
+        if self.params.evaluation == "stored":
+            return None
+        return list(torch.randperm(clips).split(self.params.batch_size))
 
     def parameter_groups(self, params: TrainingParams) -> list[ParameterGroup]:
         """One group; the states of a Mamba block do not decay."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from harness.errors import SpecError
-from harness.system import ClueParams, TrainingProgress, param
+from harness.system import ClueParams, TrainingProgress, WarmParams, param
 from text_model.encoders import EncoderSize
 from text_model.routing import Routing
 
@@ -16,7 +16,7 @@ _WHEN = ("training", "always", "never")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextParams(ClueParams):
+class TextParams(ClueParams, WarmParams):
     """Hyper-parameters of TEXT; ``max_tokens`` is also what audio and vision are shortened to.
 
     Raises:
@@ -75,8 +75,16 @@ class TextParams(ClueParams):
     capacity: str = param("training", choices=_WHEN, source="repaired; released: always")
     masks: bool = param(True, source="repaired; released: padding is read like anything else")
     frames: str = param(
-        "pooled", choices=("pooled", "first"), source="repaired; released: the first 50 frames"
+        "pooled",
+        choices=("pooled", "first"),
+        source="repaired; released: 50 frames from the first that is not zero",
     )
+    evaluation: str = param(
+        "stored",
+        choices=("stored", "shuffled"),
+        source="repaired; released: in random order, in batches of the size of training's",
+    )
+    early_stop: bool = param(True, source="repaired; released: all epochs are trained")
     idle_epoch: bool = param(False, source="repaired; released: the first epoch has a rate of 0")
 
     def __post_init__(self) -> None:
@@ -131,6 +139,10 @@ class TextParams(ClueParams):
             "vision": self.streams == "text",
         }
         return super().reads(inputs) - {name for name, left_out in unread.items() if left_out}
+
+    def settled(self, epochs: int) -> int:
+        """Epochs until the rate is at its peak."""
+        return round(self.warmup * self.horizon) + self.idle_epoch
 
     def lr_factor(self, at: TrainingProgress) -> float:
         """By the epoch: linear warm-up, then half a cosine to zero at the horizon.

@@ -98,6 +98,8 @@ class ExpertMixture(nn.Module):
         mixed = torch.zeros_like(tokens)
         for expert, weight in zip(self.experts, weights.unbind(1), strict=True):
             rows = weight.nonzero().squeeze(1)  # the clips of this expert
+            if not len(rows):  # it has no gradient then, and the optimiser leaves it alone
+                continue
             answer = expert(tokens[rows]) * weight[rows, None, None]  # (rows, L, D)
             mixed = mixed.index_add(0, rows, answer.to(mixed.dtype))
         return mixed, weights

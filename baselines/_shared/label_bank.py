@@ -124,6 +124,8 @@ class SelfLabelled(Network):
         bound: Largest absolute label.
     """
 
+    reads_rest = True
+
     def __init__(self, sizes: Mapping[str, int], bound: float) -> None:
         super().__init__()
         self.bank = LabelBank(sizes, bound)

@@ -5,7 +5,6 @@ Shapes: B clips, T steps, D features of a step, N tokens of a stream, H hidden s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,8 +14,17 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from baselines._shared.bert import TokenEncoder
 from baselines._shared.padding import padded_tokens, steps_of
+from baselines._shared.schedules import cosine_by_epoch
 from harness.data.batching import Sequence, Tokens
-from harness.system import Dims, QuirkParams, TokenParams, TrainingProgress, param
+from harness.system import (
+    Dims,
+    QuirkParams,
+    Stage,
+    TokenParams,
+    TrainingProgress,
+    WarmParams,
+    param,
+)
 
 __all__ = [
     "CrossTransformer",
@@ -31,7 +39,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class HyperParams(TokenParams, QuirkParams):
+class HyperParams(TokenParams, QuirkParams, WarmParams):
     """Sizes and training of ALMT, which LNLN takes over."""
 
     hidden: int = param(128, low=1, source="ALMT; divisible by heads")
@@ -55,11 +63,12 @@ class HyperParams(TokenParams, QuirkParams):
         """As released, the rate changes once per epoch and is zero in the first."""
         if not (self.published and self.warmup and self.schedule == "cosine"):
             return super().lr_factor(at)
-        done, warm = at.epoch - 1, self.warmup * at.epochs
-        if done <= warm:
-            return done / warm
-        decayed = (done - 1 - math.floor(warm)) / (at.epochs - warm)
-        return 0.5 + 0.5 * math.cos(math.pi * decayed)
+        return cosine_by_epoch(at, self.warmup)
+
+    @property
+    def own_stages(self) -> tuple[Stage, ...]:
+        """One; as released nothing ends it before its epochs are over."""
+        return (Stage(patience=self.epochs if self.published and self.epochs else None),)
 
 
 class ALMTAttention(nn.Module):

@@ -6,6 +6,7 @@ vision, audio.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from baselines._shared.bert import TokenEncoder, tokens_of
+from baselines._shared.bert import TokenEncoder, bert_groups, tokens_of
 from baselines._shared.contrast import nt_xent
 from baselines._shared.mlp import gelu_mlp
 from baselines._shared.partial import partial_loss
 from baselines._shared.retrieval import nearest_clips
+from baselines._shared.schedules import from_zero
 from baselines.confede.parts import ConFEDEStreamEncoder, contrast_pairs, projector
 from harness.data.batching import Batch, BatchSource
 from harness.spec import Scalar
@@ -33,6 +35,8 @@ from harness.system import (
     System,
     TokenParams,
     TrainingParams,
+    TrainingProgress,
+    WarmParams,
     param,
 )
 
@@ -44,7 +48,7 @@ DRAWN = 2  # of each kind of candidate: same label near, other label far, other 
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConFEDEParams(TokenParams, QuirkParams):
+class ConFEDEParams(TokenParams, QuirkParams, WarmParams):
     """Hyper-parameters of ConFEDE; the vector size is that of the text encoder."""
 
     max_tokens: int = param(256, low=3, high=512, source="ConFEDE code")
@@ -62,6 +66,17 @@ class ConFEDEParams(TokenParams, QuirkParams):
     text_epochs: int = param(200, low=3, source="ConFEDE code, MOSI; a third with a frozen encoder")
     audio_epochs: int = param(100, low=1, source="ConFEDE code, MOSI")
     vision_epochs: int = param(100, low=1, source="ConFEDE code, MOSI")
+    text_warmup: int = param(5, low=0, source="ConFEDE code, epochs; only read by quirk=published")
+    audio_warmup: int = param(10, low=0, source="ConFEDE code; likewise")
+    vision_warmup: int = param(5, low=0, source="ConFEDE code, MOSI; likewise")
+    stream_optimizer: str = param(
+        "amsgrad",
+        choices=("adam", "adamw", "amsgrad"),
+        source="ConFEDE code, MOSI: audio and vision alone; only read by quirk=published",
+    )
+    first_kept: int = param(
+        2, low=1, source="ConFEDE code, MOSI: first epoch selected; only read by quirk=published"
+    )
     text_lr: float = param(1e-4, low=0.0, source="ConFEDE code, MOSI")
     stream_lr: float = param(1e-4, low=0.0, source="ConFEDE code: audio and vision alone")
     text_batch: int = param(128, low=2, source="ConFEDE code, MOSI")
@@ -71,9 +86,30 @@ class ConFEDEParams(TokenParams, QuirkParams):
     batch_size: int = param(16, low=2, source="ConFEDE code, MOSI")
     epochs: int = param(25, low=0, source="ConFEDE code, MOSI")
     loss: str = param("mse", choices=("l1", "mse"), source="ConFEDE code")
-    optimizer: str = param("adamw", choices=("adam", "adamw"), source="ConFEDE code")
+    optimizer: str = param(
+        "adamw", choices=("adam", "adamw", "amsgrad"), source="ConFEDE code: fusion and text"
+    )
     schedule: str = param("linear", choices=("constant", "linear", "cosine"), source="ConFEDE code")
     warmup: float = param(0.04, low=0.0, high=1.0, source="ConFEDE code, MOSI: one epoch of 25")
+
+    def lr_factor(self, at: TrainingProgress) -> float:
+        """As released, the first step has a rate of zero."""
+        start = from_zero(self, at) if self.published else None
+        return super().lr_factor(at) if start is None else start
+
+    def alone(self, stream: str, epochs: int, *, warms: bool) -> ConFEDEParams:
+        """What trains a stream alone; the quirk decides on warm-up and optimiser.
+
+        Args:
+            stream: ``text``, ``audio`` or ``vision``.
+            epochs: Of the stage.
+            warms: Whether the stage is the stream's first.
+        """
+        if not self.published:
+            return self
+        warmup = min(1.0, int(getattr(self, f"{stream}_warmup")) / epochs) if warms else 0.0
+        optimizer = self.optimizer if stream == "text" else self.stream_optimizer
+        return dataclasses.replace(self, warmup=warmup, optimizer=optimizer)
 
 
 class ConFEDE(Network):
@@ -211,8 +247,20 @@ class ConFEDE(Network):
             self._alone("text", "text", own.text_epochs - head, own.text_batch, own.text_lr),
             self._alone("vision", "vision", own.vision_epochs, batch, lr),
             self._alone("audio", "audio", own.audio_epochs, batch, lr),
-            Stage(enter=self._train_fusion),
+            dataclasses.replace(self._whole(own.epochs), enter=self._train_fusion),
         )
+
+    def _whole(self, epochs: int) -> Stage:
+        """A stage; as released all its epochs are trained, and the first ones are not kept."""
+        if not self.params.published or not epochs:
+            return Stage()
+        return Stage(patience=epochs, eligible=self.params.first_kept)
+
+    def _alone_groups(self, params: TrainingParams) -> list[ParameterGroup]:
+        """As released AdamW spares biases and norms."""
+        if self.params.published and params.optimizer == "adamw":
+            return bert_groups(self, self.params.stream_lr, params.weight_decay)
+        return super().parameter_groups(params)
 
     def _alone(self, stream: str, name: str, epochs: int, batch_size: int, lr: float) -> Stage:
         def predict(batch: Batch) -> Tensor:
@@ -229,9 +277,12 @@ class ConFEDE(Network):
                 parts.append(getattr(self, stream))
             self._train_only(*parts)
 
-        return Stage(
+        groups = super().parameter_groups if stream == "text" else self._alone_groups
+        return dataclasses.replace(
+            self._whole(epochs),
             name=name,
-            passes=(Pass(loss=loss, groups=super().parameter_groups),),
+            passes=(Pass(loss=loss, groups=groups),),
+            params=self.params.alone(stream, epochs, warms=name != "text"),
             epochs=epochs,
             batch_size=batch_size,
             lr=lr,
@@ -268,6 +319,7 @@ _MOSI: Mapping[str, Scalar] = {
     **{"candidates": 10, "refresh": 2, "stores_ranks": True},
     **{"text_epochs": 200, "vision_epochs": 100, "audio_epochs": 100},
     **{"text_lr": 1e-4, "stream_lr": 1e-4, "text_batch": 128, "stream_batch": 128},
+    **{"vision_warmup": 5, "stream_optimizer": "amsgrad", "first_kept": 2},
     **{"lr": 1e-4, "weight_decay": 1e-3, "batch_size": 16, "epochs": 25, "warmup": 1 / 25},
 }
 _MOSEI: Mapping[str, Scalar] = {
@@ -275,6 +327,7 @@ _MOSEI: Mapping[str, Scalar] = {
     **{"candidates": 50, "refresh": 2, "stores_ranks": False},
     **{"text_epochs": 150, "vision_epochs": 300, "audio_epochs": 300},
     **{"text_lr": 1e-5, "stream_lr": 1e-4, "text_batch": 64, "stream_batch": 128},
+    **{"vision_warmup": 10, "stream_optimizer": "adamw", "first_kept": 2},
     **{"lr": 1e-4, "weight_decay": 1e-3, "batch_size": 8, "epochs": 6, "warmup": 1 / 6},
 }
 _SIMS: Mapping[str, Scalar] = {
@@ -283,6 +336,7 @@ _SIMS: Mapping[str, Scalar] = {
     **{"candidates": 10, "refresh": 10, "stores_ranks": True},
     **{"text_epochs": 150, "vision_epochs": 300, "audio_epochs": 300},
     **{"text_lr": 1e-5, "stream_lr": 1e-4, "text_batch": 64, "stream_batch": 64},
+    **{"vision_warmup": 10, "stream_optimizer": "amsgrad", "first_kept": 11},
     **{"lr": 1e-4, "weight_decay": 1e-3, "batch_size": 32, "epochs": 50, "warmup": 1 / 50},
 }
 
@@ -305,7 +359,15 @@ CONFEDE = System(
             " padded length. Two unused linear layers of each encoder are left out",
             "The parameters include the three predictors of the uni-modal stages, which the"
             " authors keep in other files and do not count",
-            "Uni-modal stages end with the protocol's patience and epochs; the first third of the"
+            "quirk=fixed: all stages warm up over the same share of their steps and train with"
+            " AdamW; as released over 5 epochs (text, MOSI's vision) or 10, from a rate of zero,"
+            " audio and vision with AMSGrad (MOSEI: AdamW without decay of biases and norms)",
+            "quirk=fixed: stages end with the protocol's patience, counted from the end of the"
+            " warm-up; as released all epochs are trained, and the first one (CH-SIMS: the first"
+            " ten) cannot be selected",
+            "Every stage is validated after each epoch; as released MOSEI's every 100 steps",
+            "As released, frames whose features sum to 0 count as padding; ours go by length",
+            "The first third of the"
             " text epochs, with a frozen encoder, is a stage of its own schedule. All are selected"
             " on the clip's label, on CH-SIMS too, where the authors use the stream's",
             "A clip of a label that no other clip has stands in for its own like; the released"

@@ -15,7 +15,14 @@ from baselines._shared.padding import masked_average
 from harness.data.batching import Sequence, Tokens
 from harness.system import Dims
 
-__all__ = ["ConKIAdapter", "ConKIStreamBranch", "ConKITextBranch", "Gate", "knowledge_contrast"]
+__all__ = [
+    "ConKIAdapter",
+    "ConKIStreamBranch",
+    "ConKITextBranch",
+    "Gate",
+    "as_in_bert",
+    "knowledge_contrast",
+]
 
 TEXT_DEPTHS = (0.0, 5 / 12, 10 / 12)  # the embeddings, layers 5 and 10 of 12
 SPREAD = 2e-4  # of an adapter's outer weights when it is made
@@ -214,6 +221,20 @@ def knowledge_contrast(
     counts = alike.sum(1)
     means = chances.sum(1) / counts.clamp(min=1)
     return -means.sum() / (counts > 0).sum().clamp(min=1)
+
+
+def as_in_bert(module: nn.Module) -> None:
+    """Make a Transformer layer one of BERT's as a new one starts; leave other modules alone.
+
+    Its feed-forward layer has no dropout inside, and its attention starts as linear layers do.
+    """
+    if not isinstance(module, nn.TransformerEncoderLayer):
+        return
+    module.dropout.p = 0.0
+    attention = module.self_attn
+    bound = attention.embed_dim**-0.5
+    for values in (attention.in_proj_weight, attention.in_proj_bias, attention.out_proj.bias):
+        nn.init.uniform_(values, -bound, bound)
 
 
 def _transformer(size: int, heads: int, feed: int, layers: int, dropout: float) -> nn.ModuleList:

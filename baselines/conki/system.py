@@ -8,6 +8,7 @@ Shapes: B clips, M modalities, D hidden size of the text encoder.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,7 +18,14 @@ from torch.nn.functional import mse_loss
 
 from baselines._shared.bert import bert_groups, tokens_of
 from baselines._shared.mlp import gelu_mlp
-from baselines.conki.parts import ConKIStreamBranch, ConKITextBranch, Gate, knowledge_contrast
+from baselines._shared.schedules import from_zero
+from baselines.conki.parts import (
+    ConKIStreamBranch,
+    ConKITextBranch,
+    Gate,
+    as_in_bert,
+    knowledge_contrast,
+)
 from harness.data.batching import Batch
 from harness.errors import SpecError
 from harness.spec import Scalar
@@ -29,18 +37,23 @@ from harness.system import (
     Output,
     ParameterGroup,
     Pass,
+    QuirkParams,
     Stage,
     System,
     TokenParams,
     TrainingParams,
+    TrainingProgress,
+    WarmParams,
     param,
 )
 
 __all__ = ["CONKI", "ConKI", "ConKIParams"]
 
+FIRST_KEPT = 2  # epoch that the released code may select first
+
 
 @dataclass(frozen=True, kw_only=True)
-class ConKIParams(TokenParams, KnowledgeParams):
+class ConKIParams(TokenParams, KnowledgeParams, QuirkParams, WarmParams):
     """Hyper-parameters of ConKI."""
 
     max_tokens: int = param(256, low=3, high=512, source="ConKI code")
@@ -70,6 +83,21 @@ class ConKIParams(TokenParams, KnowledgeParams):
     optimizer: str = param("adamw", choices=("adam", "adamw"), source="ConKI code")
     schedule: str = param("linear", choices=("constant", "linear", "cosine"), source="ConKI code")
     warmup: float = param(0.05, low=0.0, high=1.0, source="ConKI code: 10 of 200 epochs")
+    knowledge_warmup: float = param(
+        0.1, low=0.0, high=1.0, source="ConKI code: stage 1; only read by quirk=published"
+    )
+
+    def lr_factor(self, at: TrainingProgress) -> float:
+        """As released, the first step has a rate of zero."""
+        start = from_zero(self, at) if self.published else None
+        return super().lr_factor(at) if start is None else start
+
+    @property
+    def teaching(self) -> ConKIParams:
+        """What trains the knowledge stage."""
+        if not self.published:
+            return self
+        return dataclasses.replace(self, warmup=self.knowledge_warmup)
 
 
 class ConKI(Network):
@@ -94,6 +122,9 @@ class ConKI(Network):
         self.dropout = nn.Dropout(params.fusion_dropout)
         widths = (size, size // 2, size // 4, size // 8)
         self.head = gelu_mlp(len(self.modalities) * size, *widths)
+        if params.published:
+            for branch in map(self._branch, self.modalities):
+                branch.adapters.apply(as_in_bert)
         self._train_all_but_taught()
 
     def _stream_branch(
@@ -144,16 +175,25 @@ class ConKI(Network):
             trained = [p for p in self.parameters() if p.requires_grad]
             return [{"params": trained, "weight_decay": 0.0}]
 
+        own = self.params
         knowledge = Stage(
             name="knowledge",
             passes=(Pass(loss=loss, groups=groups),),
-            epochs=self.params.knowledge_epochs,
-            lr=self.params.knowledge_lr,
+            epochs=own.knowledge_epochs,
+            lr=own.knowledge_lr,
             enter=self._train_all_but_encoders,
             predict=predict,
             on_knowledge=bool(self.params.knowledge),
+            patience=own.knowledge_epochs if own.published else None,
+            params=own.teaching,
         )
-        return knowledge, Stage(enter=self._train_all_but_taught)
+        whole = own.published and own.epochs
+        fusion = Stage(
+            patience=own.epochs if whole else None,
+            eligible=FIRST_KEPT if own.published else 1,
+            enter=self._train_all_but_taught,
+        )
+        return knowledge, fusion
 
     def _check_streams(self, batch: Batch) -> None:
         for stream in self.modalities[1:]:
@@ -220,8 +260,13 @@ CONKI = System(
             " adapted audio and vision layer to be the first",
             "The uni-modal predictor, whose loss has weight 0 in the released settings, is left"
             " out",
-            "Stages end with the protocol's patience; both warm up over 5 % of their steps, in the"
-            " released code stage 1 over a tenth",
+            "quirk=fixed: adapters are PyTorch's Transformer layers; as released they are BERT's,"
+            " without dropout inside the feed-forward layer and with attention that starts as"
+            " linear layers do",
+            "quirk=fixed: stages end with the protocol's patience, counted from the end of the"
+            " warm-up; as released all epochs are trained, and the first one cannot be selected",
+            "quirk=fixed: both stages warm up over 5 % of their steps; as released stage 1 over a"
+            " tenth, and both from a rate of zero",
             "Texts keep 256 tokens as in the released code. Without audio or vision the text"
             " stands alone",
             "Settings are released for CMU-MOSI only; other datasets use them, CH-SIMS with its"

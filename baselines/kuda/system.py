@@ -17,6 +17,7 @@ from torch.nn.functional import mse_loss, pad
 from baselines._shared.bert import tokens_of
 from baselines._shared.mlp import gelu_mlp
 from baselines._shared.partial import partial_loss
+from baselines._shared.schedules import cosine_by_epoch
 from baselines.kuda.encoders import Encoded, KuDAStreamBranch, KuDATextBranch
 from baselines.kuda.fusion import STREAMS, RoutedBlock, Shape, info_nce, trust
 from harness.data.batching import Batch
@@ -35,6 +36,8 @@ from harness.system import (
     System,
     TokenParams,
     TrainingParams,
+    TrainingProgress,
+    WarmParams,
     param,
 )
 from harness.system.gates import Gate
@@ -43,7 +46,7 @@ __all__ = ["KUDA", "KuDA", "KuDAParams"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class KuDAParams(TokenParams, KnowledgeParams, QuirkParams):
+class KuDAParams(TokenParams, KnowledgeParams, QuirkParams, WarmParams):
     """Hyper-parameters of KuDA."""
 
     hidden: int = param(128, low=8, source="KuDA code: audio and vision")
@@ -75,6 +78,12 @@ class KuDAParams(TokenParams, KnowledgeParams, QuirkParams):
     optimizer: str = param("adamw", choices=("adam", "adamw"), source="KuDA code")
     schedule: str = param("cosine", choices=("constant", "linear", "cosine"), source="KuDA code")
     warmup: float = param(0.1, low=0.0, high=1.0, source="KuDA code")
+
+    def lr_factor(self, at: TrainingProgress) -> float:
+        """As released, the rate changes once per epoch and is zero in the first."""
+        if not (self.published and self.warmup and self.schedule == "cosine"):
+            return super().lr_factor(at)
+        return cosine_by_epoch(at, self.warmup)
 
     @property
     def shape(self) -> Shape:
@@ -183,7 +192,8 @@ class KuDA(Network):
             "audio": own.audio_epochs,
         }
         injections = (self._injection(m, epochs[m]) for m in STREAMS)
-        return (*injections, Stage(enter=self._train_fusion))
+        patience = own.epochs if self.published and own.epochs else None
+        return (*injections, Stage(patience=patience, enter=self._train_fusion))
 
     def _injection(self, stream: str, epochs: int) -> Stage:
         """Only text means the same on every corpus; as published all streams are carried over."""
@@ -208,6 +218,7 @@ class KuDA(Network):
             epochs=epochs,
             batch_size=self.params.knowledge_batch,
             lr=self.params.knowledge_lr,
+            eligible=epochs if self.published else 1,
             enter=lambda: self._train_only(self.branches[stream]),
             predict=predict,
             on_knowledge=elsewhere,
@@ -276,8 +287,11 @@ KUDA = System(
             " through time",
             "As in the released code stage 2 freezes adapters and uni-modal predictors, not the"
             " encoders",
-            "The schedule moves with every step, in the released code with every epoch; stages"
-            " end with the protocol's patience",
+            "quirk=fixed: the rate changes every step; as released it changes every epoch and is"
+            " zero in the first",
+            "quirk=fixed: stages end with the protocol's patience, counted from the end of the"
+            " warm-up, at their best epoch; as released all epochs are trained, and stage 1 keeps"
+            " the last one",
             "The pre-trained pooler is kept but neither used nor trained",
             "The released code has CH-SIMS' input sizes written in; ours are the corpus's",
         ),

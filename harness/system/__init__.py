@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         TokenParams,
         TrainingParams,
         TrainingProgress,
+        WarmParams,
         param,
     )
 
@@ -44,6 +45,7 @@ __all__ = [
     "TokenParams",
     "TrainingParams",
     "TrainingProgress",
+    "WarmParams",
     "diagnostics",
     "gates",
     "objectives",
@@ -65,6 +67,6 @@ __getattr__ = lazily(  # boards read ``diagnostics`` without torch
             "QuirkParams",
             "TokenParams",
         ),
-        *("TrainingParams", "param"),
+        *("TrainingParams", "WarmParams", "param"),
     ),
 )

@@ -128,7 +128,9 @@ class Stage:
         epochs: Ceiling, at least 1 and never above the protocol's; None: ``TrainingParams.epochs``.
         batch_size: None: ``TrainingParams.batch_size``.
         lr: None: ``TrainingParams.lr``.
-        patience: None: the protocol's.
+        patience: None: the protocol's. It counts from ``TrainingParams.settled`` at the earliest.
+        eligible: First epoch that may be kept; the last one if there are fewer.
+        params: What it is trained by, but for what is named above; None: the system's.
         enter: Called when the stage begins: freeze, unfreeze, re-initialise.
         predict: Batch -> (B,), what is validated; None: the network's prediction.
         on_knowledge: Train and validate on the knowledge corpus instead of the task's.
@@ -140,6 +142,8 @@ class Stage:
     batch_size: int | None = None
     lr: float | None = None
     patience: int | None = None
+    eligible: int = 1
+    params: TrainingParams | None = None
     enter: Callable[[], None] = _nothing
     predict: Callable[[Batch], Tensor] | None = None
     on_knowledge: bool = False
@@ -166,6 +170,9 @@ class Network(nn.Module):
 
     compiled = False
     """``TrainingParams.compiled``, likewise."""
+
+    reads_rest = False
+    """Whether an epoch's last batches are seen though ``drops_tail`` throws their step away."""
 
     def __call__(self, batch: Batch) -> Output:
         """``forward`` in the network's precision, by compiled code if that was asked for."""
@@ -212,6 +219,10 @@ class Network(nn.Module):
 
     def begin_epoch(self, epoch: int) -> None:
         """Called before each epoch of a stage, counted from 1."""
+
+    def evaluation_order(self, clips: int) -> list[Tensor] | None:
+        """Rows of the batches in which a split is predicted; None: as stored, in large batches."""
+        return None
 
     def after_step(self, batch: Batch, output: Output) -> None:
         """Called after each training batch, without autograd: update per-clip state."""

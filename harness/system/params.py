@@ -26,6 +26,7 @@ __all__ = [
     "TokenParams",
     "TrainingParams",
     "TrainingProgress",
+    "WarmParams",
     "param",
 ]
 
@@ -120,7 +121,9 @@ class TrainingParams(Params):
     batch_size: int = param(32, low=2, source="MMSA default", search=search(choices=(16, 32, 64)))
     accumulate: int = param(1, low=1, source="batches per optimiser step; MMSA default")
     loss: str = param("l1", choices=("l1", "mse"), source="MMSA default: L1")
-    optimizer: str = param("adam", choices=("adam", "adamw"), source="MMSA default: Adam")
+    optimizer: str = param(
+        "adam", choices=("adam", "adamw", "amsgrad"), source="MMSA default: Adam"
+    )
     schedule: str = param(
         "constant", choices=("constant", "linear", "cosine"), source="MMSA default"
     )
@@ -166,6 +169,13 @@ class TrainingParams(Params):
         """
         return False
 
+    def settled(self, epochs: int) -> int:
+        """Epochs of a stage, of ``epochs`` planned, in which nobody's patience ends: its warm-up's.
+
+        0, unless overridden.
+        """
+        return 0
+
     def lr_factor(self, at: TrainingProgress) -> float:
         """Multiplier of every learning rate: linear warm-up, then the schedule, down to zero."""
         warm = round(self.warmup * at.steps)
@@ -196,6 +206,15 @@ class QuirkParams(TrainingParams):
     def drops_tail(self) -> bool:
         """As released: MMSA and its descendants drop an incomplete group."""
         return self.published
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmParams(TrainingParams):
+    """Of a system whose rate warms up, during which no one's patience ends."""
+
+    def settled(self, epochs: int) -> int:
+        """Epochs of the warm-up."""
+        return math.ceil(self.warmup * epochs)
 
 
 @dataclass(frozen=True, kw_only=True)

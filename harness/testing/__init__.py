@@ -1,11 +1,13 @@
 """A test kit for packages that add systems: small corpora, an encoder, a server, conformance.
 
 Everything is made on the spot in a folder of the caller's, from a seed, in a second or two, without
-a download. ``check_system`` runs the checks that every system of the project goes through.
+a download. ``check_system`` runs the checks that every system of the project goes through;
+``golden`` trains one on the weights and clips of ``formula``, beside what published code computed.
 """
 
 from __future__ import annotations
 
+from harness.testing import formula, golden
 from harness.testing.corpora import small_corpus, small_draft
 from harness.testing.encoders import tiny_encoder
 from harness.testing.server import ChatServer, serve_chat
@@ -16,6 +18,8 @@ __all__ = [
     "ChatServer",
     "check_system",
     "fitting_corpus",
+    "formula",
+    "golden",
     "serve_chat",
     "small_corpus",
     "small_draft",

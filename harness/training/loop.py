@@ -127,7 +127,19 @@ class Loop:
 
     def _finished(self, epoch: int) -> bool:
         patience = self.stage.patience or self.task.protocol.patience
-        return epoch >= self.epochs or (epoch > 0 and epoch - self.best.epoch >= patience)
+        since = max(self.best.epoch, self._patient)
+        return epoch >= self.epochs or (epoch > 0 and epoch - since >= patience)
+
+    @property
+    def _first(self) -> int:
+        """The first epoch of the stage that may be kept."""
+        return min(self.stage.eligible, self.epochs)
+
+    @property
+    def _patient(self) -> int:
+        """Epochs of the stage that cost no patience."""
+        params = self.stage.params or self.params
+        return max(self._first - 1, params.settled(self.epochs))
 
     def _epoch(self, epoch: int) -> None:
         began = time.perf_counter()
@@ -200,8 +212,10 @@ class Loop:
 
     def _keep_if_best(self, epoch: int, valid: float) -> None:
         tied = self.task.protocol.selection_ties == "latest" and valid == self.best.value
-        # The first epoch counts even when its metric is NaN: a stage ends with some weights.
-        if epoch == 1 or tied or better(self.metric, valid, self.best.value):
+        if epoch < self._first:
+            return
+        # The first one counts even when its metric is NaN: a stage ends with some weights.
+        if epoch == self._first or tied or better(self.metric, valid, self.best.value):
             self.best = _Best(epoch, valid, copy.deepcopy(self.network.state_dict()))
         elif self.params.plateau and (epoch - self.best.epoch) % self.params.plateau == 0:
             for sweep in self.sweeps:

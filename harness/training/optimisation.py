@@ -15,7 +15,11 @@ from harness.system import Network, Output, Pass, Stage, TrainingParams, Trainin
 __all__ = ["OptimiserPass", "clip_losses", "total_loss"]
 
 _LOSSES = {"l1": nn.functional.l1_loss, "mse": nn.functional.mse_loss}
-_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+_OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "amsgrad": functools.partial(torch.optim.Adam, amsgrad=True),
+}
 
 
 def total_loss(output: Output, batch: Batch, params: TrainingParams) -> Tensor:
@@ -38,7 +42,7 @@ class OptimiserPass:
         network: What is trained.
         plan: The pass.
         stage: The stage it belongs to.
-        params: The system's hyper-parameters.
+        params: The system's hyper-parameters; a stage may have its own.
         batches: Of one epoch, before ``share`` is applied.
         epochs: Planned for the stage.
     """
@@ -53,6 +57,7 @@ class OptimiserPass:
         batches: int,
         epochs: int,
     ) -> None:
+        params = stage.params or params
         self.network, self.plan, self.params = network, plan, params
         self.optimizer = _OPTIMIZERS[params.optimizer](
             (plan.groups or network.parameter_groups)(params),
@@ -86,7 +91,9 @@ class OptimiserPass:
             Sum of the batches' losses times their clips, float64, and the number of clips.
         """
         clips, total = 0, torch.zeros((), dtype=torch.float64)
-        for group in self._groups(list(order)[: self.batches]):
+        batches = list(order)[: self.batches]
+        groups = list(self._groups(batches))
+        for group in groups:
             size = sum(map(len, group))
             self.network.zero_grad(set_to_none=True)  # of every part: clipping sees them all
             for rows in group:
@@ -96,7 +103,16 @@ class OptimiserPass:
                 if self.params.compiled and len(group) > 1:
                     self._own_gradients()
             self._update(epoch)
+        if self.network.reads_rest:
+            self._read(source, batches[sum(map(len, groups)) :])
         return total, clips
+
+    @torch.no_grad()
+    def _read(self, source: BatchSource, rest: list[Tensor]) -> None:
+        """Let the network see batches that it does not learn from."""
+        for rows in rest:
+            batch = source.gather(rows)
+            self.network.after_step(batch, self.network(batch))
 
     def _groups(self, order: list[Tensor]) -> Iterator[list[Tensor]]:
         """The batches of each optimiser step."""

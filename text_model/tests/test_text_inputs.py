@@ -48,6 +48,25 @@ def test_first_frames_are_cut_or_padded(frames):
     assert stream.mask.sum(1).tolist() == [2, 4]
 
 
+@pytest.mark.parametrize(
+    ("silent", "start"),
+    [((), 0), ((0, 1), 2), ((1,), 0), ((0, 1, 2, 3, 4), 3)],
+    ids=["speech", "late", "pause", "too late for six frames"],
+)
+def test_silence_at_the_start_is_skipped_while_enough_frames_are_left(silent, start):
+    sequence = ragged([9, 8], 9)
+    sequence.values[0, list(silent)] = 0
+    stream = first_frames(sequence, 6)
+    assert torch.equal(stream.values[0], sequence.values[0, start : start + 6])
+    assert torch.equal(stream.values[1], sequence.values[1, :6]) and stream.mask.all()
+
+
+def test_streams_of_the_wanted_length_keep_their_silence():
+    sequence = ragged([6], 6)
+    sequence.values[0, :3] = 0
+    assert torch.equal(first_frames(sequence, 6).values, sequence.values)
+
+
 @pytest.mark.parametrize("steps", [2, 3, 5])
 def test_tokens_are_cut_or_padded(steps):
     tokens = Tokens(torch.tensor([[5, 6, 7]]), torch.tensor([[1, 1, 1]]), torch.tensor([[0, 0, 1]]))

@@ -104,3 +104,14 @@ def test_a_single_expert_needs_no_router_and_one_choice_no_training():
     chosen = ExpertMixture(8, Routing(experts=5, top_k=1))
     assert not any(weight.requires_grad for weight in chosen.router.parameters())
     assert all(weight.requires_grad for weight in chosen.experts.parameters())
+
+
+def test_an_expert_that_no_clip_chose_has_no_gradient():
+    torch.manual_seed(0)
+    mixture = ExpertMixture(8, Routing(experts=4, top_k=1, noise="never", capacity="never"))
+    mixed, weights = mixture(torch.randn(2, 5, 8), torch.randn(2, 8))
+    mixed.sum().backward()
+    busy = (weights > 0).any(0).tolist()
+    assert 0 < sum(busy) < 4
+    for expert, used in zip(mixture.experts, busy, strict=True):
+        assert all((p.grad is not None) == used for p in expert.parameters())

@@ -47,6 +47,7 @@ class Generalising(Network):
         super().__init__()
         self.network, self.objective, self.params = network, objective, params
         self._epoch, self._active = 1, True
+        self.reads_rest = network.reads_rest
 
     def begin(self, train: BatchSource, params: TrainingParams) -> None:
         """Find the domains and, if it is read, the representation.
@@ -142,6 +143,10 @@ class Generalising(Network):
         """Pass it on."""
         self._epoch = epoch
         self.network.begin_epoch(epoch)
+
+    def evaluation_order(self, clips: int) -> list[Tensor] | None:
+        """The network's."""
+        return self.network.evaluation_order(clips)
 
     def after_step(self, batch: Batch, output: Output) -> None:
         """Pass it on."""

@@ -32,11 +32,13 @@ from harness.system import (
     System,
     Task,
     TrainingParams,
+    WarmParams,
 )
 from harness.system.params import ClueParams, TokenParams, TrainingProgress
 from harness.text import Encoder
-from harness.training import batches_of, fit_network, loop_of, total_loss
+from harness.training import batches_of, fit_network, loop_of, predict, total_loss
 from harness.training import checkpoint as resume
+from harness.training.evaluation import diagnose
 
 CARD = Card(title="Probe", paper="none", year=None)
 STREAMS = frozenset({"text", "audio", "vision"})
@@ -588,3 +590,81 @@ def test_what_predictions_depend_on_is_measured_where_it_is_declared(task, what)
     }[what]
     assert {name: change["max"] for name, change in found.items()} == expected
     assert fit(task, build).stability is None
+
+
+# What a stage may decide for itself
+
+
+class Worsening(Linear):
+    """Predicts the first epoch best, and each later one worse."""
+
+    def begin_epoch(self, epoch):
+        self.epoch = epoch
+
+    def forward(self, batch):
+        output = super().forward(batch)
+        return Output(output.prediction if self.training else batch.labels + self.epoch)
+
+
+def worsening(**stage):
+    class Own(Worsening):
+        def stages(self, params):
+            return (Stage(**stage),)
+
+    return Own
+
+
+@pytest.mark.parametrize(("eligible", "kept"), [(1, 1), (3, 3), (99, 6)])
+def test_epochs_before_the_first_eligible_one_are_not_kept(task, eligible, kept):
+    assert fit(task, worsening(eligible=eligible)).selected_epoch == kept
+
+
+@pytest.mark.parametrize(("warmup", "epochs"), [(0.0, 3), (0.5, 5), (1.0, 6)])
+def test_patience_counts_from_the_end_of_the_warmup(task, warmup, epochs):
+    fitted = fit(task, worsening(patience=2), WarmParams(warmup=warmup))
+    assert len(fitted.history) == epochs and fitted.selected_epoch == 1
+
+
+def test_patience_is_not_spent_on_epochs_that_cannot_be_kept(task):
+    fitted = fit(task, worsening(patience=2, eligible=4))
+    assert (fitted.selected_epoch, len(fitted.history)) == (4, 6)
+
+
+def test_a_stage_may_have_an_optimiser_and_a_schedule_of_its_own(task):
+    own = TrainingParams(optimizer="amsgrad", schedule="linear", lr=0.5)
+    loop = loop_of(system(worsening(params=own)), task, TrainingParams())
+    (sweep,) = loop.sweeps
+    assert sweep.optimizer.defaults["amsgrad"] and sweep.params.schedule == "linear"
+    assert sweep.lr == 0.5
+
+
+def test_batches_of_an_incomplete_step_are_seen_where_the_network_wants_it(task):
+    class Seeing(Linear):
+        reads_rest = True
+
+        def begin(self, train, params):
+            self.seen = []
+
+        def after_step(self, batch, output):
+            self.seen.append(batch.rows)
+
+    params = Sums(batch_size=7, accumulate=4, quirk="published")
+    loop = loop_of(system(Seeing, Sums), task, params)
+    loop.train_epoch(1)
+    seen = torch.cat(loop.network.seen)
+    assert sorted(seen.tolist()) == list(range(len(loop.sources["train"])))
+    assert loop.sweeps[0].step == len(loop.network.seen) // 4 < len(loop.network.seen) / 4
+
+
+def test_predictions_come_back_in_stored_order_whatever_the_batches(task):
+    class Backwards(Network):
+        def evaluation_order(self, clips):
+            return list(torch.arange(clips - 1, -1, -1).split(3))
+
+        def forward(self, batch):
+            return Output(batch.rows.float(), diagnostics={"row": batch.rows})
+
+    source = loop_of(system(Linear), task, TrainingParams()).sources["valid"]
+    expected = list(range(len(source)))
+    assert predict(Backwards(), source).tolist() == expected
+    assert diagnose(Backwards(), source)["row"].tolist() == expected
