@@ -335,6 +335,15 @@ def test_damaged_weights_are_damage(spoilt: Home) -> None:
     )
 
 
+def test_who_reads_tables_alone_reads_no_weights(spoilt: Home) -> None:
+    run = run_of(spoilt, "lf_dnn")
+    (run.folder / TENSORS).write_bytes(b"flipped")
+    assert StoredRun(run.folder).damage_but_weights == ()
+    assert StoredRun(run.folder).table().equals(run.table())
+    (run.folder / TENSORS).unlink()
+    assert StoredRun(run.folder).damage_but_weights == (f"{TENSORS} is missing",)
+
+
 def test_the_best_of_each_row_are_kept(spoilt: Home) -> None:
     found = removable(spoilt, Chosen(rank=1))
     for system in ("lf_dnn", "bert_text"):
