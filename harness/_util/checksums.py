@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from harness._util import canonical
@@ -141,12 +141,13 @@ def wrong(path: Path, sums: Mapping[str, str]) -> str | None:
         return f"{path.name} cannot be read: {error.strerror}"
 
 
-def damage(folder: Path, since: int) -> list[str]:
+def damage(folder: Path, since: int, *, unread: Collection[str] = ()) -> list[str]:
     """Everything wrong with the files of a folder, one sentence each; empty for a sound one.
 
     Args:
         folder: The folder.
         since: See ``lost``.
+        unread: Files that need but be there.
     """
     if (text := lost(folder, since)) is not None:
         return [text]
@@ -158,5 +159,6 @@ def damage(folder: Path, since: int) -> list[str]:
     if not sums:
         return []
     strange = sorted(present - sums.keys() - {SUMS})
-    found = [wrong(folder / name, sums) for name in sums]
+    trusted = present & set(unread)
+    found = [wrong(folder / name, sums) for name in sums if name not in trusted]
     return [*(text for text in found if text), *(f"{name} was added" for name in strange)]

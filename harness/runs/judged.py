@@ -84,12 +84,12 @@ class Judged:
 
         Args:
             run: Of the store.
-            read: Whether its files are about to be read: each is checked against its digest then,
-                whatever is remembered, so that no damage comes up half way.
+            read: Whether its files are about to be read: each but weights is checked against its
+                digest then, whatever is remembered, so that no damage comes up half way.
         """
         if run.key not in self._looked_at:
             self._looked_at[run.key] = self._believed(run.key)
-        if self._looked_at[run.key] is None or (read and run.damage):
+        if self._looked_at[run.key] is None or (read and run.damage_but_weights):
             return self.judge(run)
         return ()
 

@@ -120,6 +120,16 @@ class StoredRun:
             self._checked.update(dict.fromkeys(self._sums))
         return tuple(found or ([] if self.sealed else self._unreadable()))
 
+    @cached_property
+    def damage_but_weights(self) -> tuple[str, ...]:
+        """As ``damage``, of all that tables and boards read: weights need but be there."""
+        if not self.sealed:
+            return self.damage
+        found = checksums.damage(self.folder, _SEALED, unread=(TENSORS,))
+        if not found:
+            self._checked.update(dict.fromkeys(self._sums.keys() - {TENSORS}))
+        return tuple(found)
+
     def vanished(self) -> str | None:
         """What is wrong with its weights where they went without being removed on purpose.
 

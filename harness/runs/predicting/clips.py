@@ -6,7 +6,6 @@ It is checked to be what the network reads; where it is not, both are named.
 from __future__ import annotations
 
 import dataclasses
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +25,6 @@ from harness.runs.weights.card import StreamFacts
 from harness.runs.weights.restoring import Restored
 
 __all__ = ["Clips", "find_clips"]
-
-log = logging.getLogger(__name__)
 
 _TABLES = (".csv", ".jsonl", ".parquet")
 _PICKLES = (".pkl", ".pickle")

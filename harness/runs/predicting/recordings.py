@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from harness.data.corpus import Corpus
+from harness.data.datasets import datasets
 from harness.data.identifiers import canonical_id
 from harness.data.media.decode import recordings_in
 from harness.data.readers.tables import read_table
@@ -111,14 +112,10 @@ def _clips(folder: Path) -> tuple[pd.DataFrame, bool]:
 
 
 def _language(model: ModelFacts) -> str:
-    from harness.data.datasets import datasets
-
     return datasets[model.dataset].language
 
 
 def _heard(bare: Corpus, folder: Path, ear: Ear) -> Corpus:
-    from dataclasses import replace
-
     texts = [" ".join(word.text for word in ear.hear(cut)) for cut in cuts(bare, folder)]
     return replace(bare, clips=bare.clips.assign(text=texts))
 

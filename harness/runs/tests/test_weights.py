@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from harness.runs.tests.test_verify import Here
 from harness.runs.verify import verify
 from harness.runs.weights.card import CARD, TENSORS
 from harness.runs.weights.exporting import export, train_again
+from harness.runs.weights.placing import KeptWeights
 from harness.runs.weights.removing import Chosen, removable, remove, seconds_of
 from harness.testing import small_corpus
 from harness.text import find_encoder
@@ -125,6 +127,31 @@ def test_a_choice_that_is_none_is_refused(home: Home) -> None:
     (home.suites / "s.toml").write_text(WEIGHTS_SUITE)
     with pytest.raises(SpecError, match="selected or none; found 'all'"):
         harness.run("s", home, weights="all")
+
+
+def test_weights_cross_as_bytes_where_no_disk_is_shared(kept: Home, tmp_path: Path) -> None:
+    run = run_of(kept, "lf_dnn")
+    sent = tmp_path / ".new-sent.safetensors"
+    sent.write_bytes((run.folder / TENSORS).read_bytes())
+    assert run.weights is not None
+    weights = KeptWeights(card=run.weights, file=sent).packed()
+    assert not sent.exists()
+    (tmp_path / "run").mkdir()
+    pickle.loads(pickle.dumps(weights)).put_into(tmp_path / "run")
+    for name in (TENSORS, CARD):
+        assert (tmp_path / "run" / name).read_bytes() == (run.folder / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_workers_hand_weights_over(home: Home, msa, kept: Home) -> None:
+    small_corpus(home.corpora)
+    (home.suites / "small.toml").write_text(WEIGHTS_SUITE)
+    assert msa("run", "small", "--jobs", "2", "--seeds", "1")[0] == 0
+    for system in ("lf_dnn", "bert_text"):
+        card = run_of(home, system).weights
+        assert card is not None
+        assert card.digest == run_of(kept, system).weights.digest
+    assert not list((home.cache / "weights").iterdir())
 
 
 # Exported
@@ -306,6 +333,15 @@ def test_damaged_weights_are_damage(spoilt: Home) -> None:
     assert damage_of(RunStore(spoilt.store), StoredRun(run.folder)) == (
         f"{TENSORS} is not what was written",
     )
+
+
+def test_who_reads_tables_alone_reads_no_weights(spoilt: Home) -> None:
+    run = run_of(spoilt, "lf_dnn")
+    (run.folder / TENSORS).write_bytes(b"flipped")
+    assert StoredRun(run.folder).damage_but_weights == ()
+    assert StoredRun(run.folder).table().equals(run.table())
+    (run.folder / TENSORS).unlink()
+    assert StoredRun(run.folder).damage_but_weights == (f"{TENSORS} is missing",)
 
 
 def test_the_best_of_each_row_are_kept(spoilt: Home) -> None:

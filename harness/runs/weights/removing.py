@@ -140,11 +140,11 @@ def _keeps(run: StoredRun) -> bool:
 
 def _behind(runs: Sequence[StoredRun], best: int) -> Iterator[StoredRun]:
     """Those that are not among the best of their row, each judged on valid."""
-    rows = defaultdict(list)
+    rows: dict[str, list[StoredRun]] = defaultdict(list)
     for run in runs:
         spec = run.spec
-        row = [spec.data, spec.protocol.identity, spec.system, spec.params, spec.artifacts]
-        rows[canonical.digest(row)].append(run)
+        about = [spec.data, spec.protocol.identity, spec.system, spec.params, spec.artifacts]
+        rows[canonical.digest(about)].append(run)
     for row in rows.values():
         yield from sorted(row, key=_place)[best:]
 
