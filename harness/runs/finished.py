@@ -141,14 +141,20 @@ class Finished:
             plan = store.plan(self.suite.name)
         except StoreError:
             return None
-        evidence = evidence_of(store, plan.records).values()
-        replayed = {key for record in evidence for run in record.runs for key in (run.old, run.new)}
+        records = evidence_of(store, plan.records)
+        replayed = {
+            key for one in records.values() for run in one.runs for key in (run.old, run.new)
+        }
+        evidence = [
+            *(file_of(store, name) for name in sorted(plan.records)),
+            *(store.folder(key) for key in sorted(replayed)),
+        ]
         return _together(
             code=self._mark_of_code(),
             plan=store.plan_digest(self.suite.name),
             labels=self._mark(store.root / "truth"),
-            runs=Judged(store).mark(plan.keys | replayed),
-            records=self._mark(*(file_of(store, name) for name in sorted(plan.records))),
+            runs=Judged(store).mark(plan.keys),
+            evidence=self._mark(*evidence),
             submissions=self._mark(store.root / "submissions"),
         )
 

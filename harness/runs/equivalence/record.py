@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -102,8 +103,6 @@ def replayed(old: StoredRun, new: StoredRun) -> Replayed:
     Raises:
         StoreError: When one is not there, or is damaged.
     """
-    import math
-
     from harness.runs.differences import compared, surroundings
 
     found = compared(old.table(), new.table())

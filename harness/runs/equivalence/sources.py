@@ -1,18 +1,16 @@
 """Which stored runs are the same but for the code, told without reading them each time.
 
 What a run's key stands for never changes, so what was once read off its manifest is remembered in
-``.sources`` of the store for good. The file is no authority: it says where to look, nothing is
-believed of a run for it that decides whether two runs are one cell (``verifying`` reads manifests),
-and a lost or damaged one costs reading the manifests again.
+``.sources`` of the store for good. The file is no authority: whoever judges evidence reads the
+manifests whatever it says, and a lost or damaged one costs reading all of them again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
-from collections import defaultdict
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import filelock
@@ -75,11 +73,15 @@ class Sources:
         self._known = {key: known[key] for key in there & known.keys()}
         learnt = {key: found for key in there - known.keys() if (found := self._look(key))}
         self._known |= learnt
-        self._by_cell: dict[str, list[str]] = defaultdict(list)
-        for key in sorted(self._known):
-            self._by_cell[self._known[key].cell].append(key)
         if learnt:
             self._keep()
+
+    @functools.cached_property
+    def _by_cell(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for key in sorted(self._known):
+            found.setdefault(self._known[key].cell, []).append(key)
+        return found
 
     def get(self, key: str) -> Source | None:
         """What is to know of a run; None where it is not there, or is damaged."""
@@ -91,10 +93,6 @@ class Sources:
         """Stored runs that are the planned one but for the code: key -> what is to know of it."""
         keys = self._by_cell.get(cell_of(spec), ())
         return {key: self._known[key] for key in keys if self._known[key].code != spec.code}
-
-    def seconds(self, keys: Iterable[str]) -> float:
-        """What runs took together."""
-        return sum(self._known[key].seconds for key in keys if key in self._known)
 
     def _look(self, key: str) -> Source | None:
         run = self._store.get(key)

@@ -126,12 +126,12 @@ class SuiteEstimate:
             "jobs": self.jobs,
             "totals": {
                 **{name: sum(getattr(row, name) for row in self.rows) for name in _COUNTS},
-                "carried": self.carried,
-                "because_of_code_alone": {"cells": self.changed, "seconds": self.changed_seconds},
                 "unknown": self.unknown,
                 "seconds": self.seconds,
                 "path_seconds": self.path,
                 "longest": None if self.longest is None else self.longest.record(),
+                "carried": self.carried,
+                "because_of_code_alone": {"cells": self.changed, "seconds": self.changed_seconds},
             },
             "rows": [row.record() for row in self.rows],
         }

@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 
 import leaderboards
+from harness._util.checksums import SUMS
 from harness._util.sealed import read_sealed
 from harness.home import Home
+from harness.runs.archive import unpack
+from harness.runs.archive.files import listing, write
 from harness.runs.carrying.cells import Wanted
 from harness.runs.carrying.work import carry_over, look
 from harness.runs.driver import carry_out
@@ -32,6 +35,7 @@ from harness.runs.equivalence import (
     read,
 )
 from harness.runs.executors import Done
+from harness.runs.finished import Finished
 from harness.runs.plan import Plan, find_suite, make_plan
 from harness.runs.prune import leftovers
 from harness.runs.store import RunStore
@@ -502,6 +506,52 @@ def test_an_archive_carries_the_evidence(carried: Workplace, msa, tmp_path) -> N
     assert code == 1 and "do not hold" in errors and "next: msa carry small" in errors
 
 
+def test_a_forged_record_in_an_archive_is_told(carried: Workplace, msa, tmp_path) -> None:
+    carried.plan("bbbb")
+    file, inside = tmp_path / "small.zip", tmp_path / "inside"
+    assert msa("publish", "small", "--out", file)[0] == 0
+    unpack(file, inside)
+    name = f"equivalences/{carried.record().name}.json"
+    forged = edited(carried.record(), tolerance=0.5)
+    put(carried.store, forged)
+    members: dict[str, Path | bytes] = {
+        str(one.relative_to(inside)): one for one in inside.rglob("*") if one.is_file()
+    }
+    members[name] = file_of(carried.store, forged.name)
+    del members[SUMS]
+    members[SUMS] = listing(members)
+    write(file, members)
+    code, out, _ = msa("verify", file)
+    assert code == 1
+    assert f"equivalence {forged.name}: its tolerance should be" in out
+
+
+def test_a_finished_suite_is_looked_at_again_once_a_record_is_touched(
+    carried: Workplace, monkeypatch
+) -> None:
+    monkeypatch.setattr("harness._util.untouched._SETTLED", 0)
+    carried.run("bbbb")
+    board = carried.home.boards / "small.md"
+    leaderboards.write(carried.store, "small", board)
+    suite = find_suite("small", carried.home)
+
+    def finished() -> Finished:
+        files = leaderboards.files_of(board)
+        return Finished(suite=suite, home=carried.home, options={}, board=files)
+
+    finished().keep(CELLS, [])
+    assert finished().cells() == CELLS
+    put(carried.store, dataclasses.replace(carried.record(), tolerance=0.5))
+    assert finished().cells() is None
+
+
+def test_a_record_that_is_gone_is_told_with_the_plan(carried: Workplace, msa) -> None:
+    discard(carried.store, carried.record().name)
+    code, out, _ = msa("verify")
+    assert code == 1 and "which it relies on, is not in the store" in out
+    assert carried.rows()["wide"]["holes"]
+
+
 def test_evidence_is_not_pruned(carried: Workplace, msa) -> None:
     carried.run("bbbb")
     there = carried.store.keys()
@@ -529,6 +579,19 @@ def test_wrong_input_is_one_line(place: Workplace, msa, options, said: str) -> N
     assert (code, out) == (2, "") and said in errors
     assert "Traceback" not in errors
     assert names(place.store) == []
+
+
+def test_the_command_fails_where_numbers_differ(place: Workplace, msa, monkeypatch) -> None:
+    place.plan("bbbb")
+    altered = Altered("lf_dnn", 0.01)
+    monkeypatch.setattr("harness.runs.running.workplace_of", lambda *given: altered)
+    code, out, errors = msa("carry", "small")
+    assert code == 1 and f"{SAMPLE} cells to run" in errors
+    assert "lf_dnn (aaaaaaaa -> bbbbbbbb): 3 of 6 compared: different" in out
+    assert "predictions changed, by 0.01 at most" in out
+    assert "3 cells have to run again: msa run small" in out
+    assert "1 of 1 compared: identical; 0 carried over" in out
+    assert (place.home.boards / "small.md").is_file()
 
 
 def test_the_command_says_what_it_found(carried: Workplace, msa) -> None:
