@@ -8,30 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import numpy as np
-import pandas as pd
 
 from harness._util.canonical import Json
 from harness.errors import RunFailed, SpecError, StoreError
 from harness.home import Home
 from harness.runs.cell import Job
+from harness.runs.differences import Verdict, compared, surroundings
 from harness.runs.executors import Executor
 from harness.runs.identity import code_of
 from harness.runs.record import RunRecord
 from harness.runs.soundness import damage_of
 from harness.runs.store import RunStore, StoredRun
 
-__all__ = ["TOLERANCE", "Replay", "Verdict", "find_run", "job_of", "replay"]
+__all__ = ["TOLERANCE", "Replay", "find_run", "job_of", "replay"]
 
 TOLERANCE = 1e-3
 """On the label scale: bits differ between processors, findings do not."""
 
-Verdict = Literal["identical", "within tolerance", "different"]
 _SHORTEST = 4  # digits of a key; shorter prefixes are typing mistakes
-_PLACE = ["id", "split", "condition", "variant"]
-_COMPARED = ("python", "processor", "device")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,43 +142,25 @@ def replay(run: StoredRun, job: Job, executor: Executor, *, tolerance: float = T
     (done,) = executor.run([job])
     if done.record is None:
         raise RunFailed(f"the replay of run {run.key} failed: {done.failure}")
-    gaps = _gaps(stored, done.record.predictions)
+    found = compared(stored, done.record.predictions)
     spec = job.spec
     return Replay(
         key=run.key,
         cell=f"{spec.system} on {spec.corpus}, seed {spec.seed}",
-        verdict=_verdict(gaps, tolerance),
-        predictions=len(stored),
-        changed=len(stored) if gaps is None else int((gaps != 0).sum()),
-        largest=None if gaps is None else float(gaps.max(initial=0.0)),
+        verdict=found.verdict(tolerance),
+        predictions=found.predictions,
+        changed=found.changed,
+        largest=found.largest,
         tolerance=tolerance,
         surroundings=dict(_surroundings(run, job, done.record)),
     )
-
-
-def _gaps(then: pd.DataFrame, now: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """Absolute differences, infinite where one side has no prediction; None for other clips."""
-    if then[_PLACE].to_numpy().tolist() != now[_PLACE].to_numpy().tolist():
-        return None
-    a, b = (table["pred"].to_numpy(dtype=np.float64) for table in (then, now))
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    return np.where(same, 0.0, np.nan_to_num(np.abs(a - b), nan=np.inf))
-
-
-def _verdict(gaps: np.ndarray[Any, np.dtype[np.float64]] | None, tolerance: float) -> Verdict:
-    if gaps is None or gaps.max(initial=0.0) > tolerance:
-        return "different"
-    return "within tolerance" if gaps.any() else "identical"
 
 
 def _surroundings(
     run: StoredRun, job: Job, record: RunRecord
 ) -> Iterator[tuple[str, tuple[str, str]]]:
     """What may explain a difference: source, device, processor, packages."""
-    then, now = run.manifest.provenance, record.manifest.provenance
     code = code_of(job.spec.system, job.spec.params, job.spec.protocol)
-    pairs = {"source": (job.spec.code, code)}
-    pairs |= {name: (str(getattr(then, name)), str(getattr(now, name))) for name in _COMPARED}
-    old, new = then.packages or {}, now.packages or {}
-    pairs |= {name: (str(old.get(name)), str(version)) for name, version in new.items()}
-    return ((name, (a, b)) for name, (a, b) in pairs.items() if a != b)
+    if job.spec.code != code:
+        yield "source", (job.spec.code, code)
+    yield from surroundings(run.manifest.provenance, record.manifest.provenance).items()
