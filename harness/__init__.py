@@ -14,6 +14,7 @@ from harness._util.lazy import lazily
 
 if TYPE_CHECKING:
     from harness._util.budget import memory_allowed
+    from harness.runs.carrying import carry
     from harness.runs.comparing import compare
     from harness.runs.looks import Until
     from harness.runs.running import run
@@ -25,6 +26,7 @@ else:
         __name__,
         **{
             "_util.budget": ("memory_allowed",),
+            "runs.carrying": ("carry",),
             "runs.comparing": ("compare",),
             "runs.looks": ("Until",),
             "runs.running": ("run",),
@@ -41,4 +43,14 @@ else:
         return _fetch(name)
 
 
-__all__ = ["Until", "__version__", "compare", "errors", "home", "memory_allowed", "run", "score"]
+__all__ = [
+    "Until",
+    "__version__",
+    "carry",
+    "compare",
+    "errors",
+    "home",
+    "memory_allowed",
+    "run",
+    "score",
+]

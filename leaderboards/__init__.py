@@ -93,6 +93,8 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     metrics under every policy, of single prompts, and calibrated.
 
     ``collapse`` has the seeds of collapsed runs and the probability of collapse with its interval;
+    ``carried``, of rows with runs of an earlier source that count by evidence, has ``runs``, the
+    row's ``replayed`` ``of`` so many, the ``largest`` difference and the ``records``;
     ``look`` the looks, the one reached and its level where seeds are added until it is decided.
 
     Boards of transfers have further records, one per algorithm and family of transfers: ``family,

@@ -19,6 +19,7 @@ from harness._util.streams import guarded
 from harness.cli import (
     boards,
     card,
+    carry,
     compare,
     data,
     doctor,
@@ -56,7 +57,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    *(run, status, lists, card, data, score, compare, boards, reproduce, study),
+    *(run, carry, status, lists, card, data, score, compare, boards, reproduce, study),
     *(extract, submit, fuse, mllm, lint, schema, verify, publish, replay, prune, export, doctor),
 ):
     group.register(app)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from harness._util.printed import duration
 from harness.cli._output import echo_json, echo_table
 
 if TYPE_CHECKING:
@@ -34,23 +35,6 @@ def print_plan(
         typer.echo(line)
 
 
-def duration(seconds: float) -> str:
-    """Two significant digits of seconds, minutes or hours.
-
-    Example:
-        >>> duration(0.0213), duration(75), duration(5400), duration(360_000)
-        ('0.021 s', '1.2 min', '1.5 h', '100 h')
-    """
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{_two_digits(seconds / length)} {unit}"
-    return f"{_two_digits(seconds)} s"
-
-
-def _two_digits(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
-
-
 def _row(item: RowEstimate) -> dict[str, object]:
     each = item.each
     remarks = [*([item.reason] if item.reason else [each.detail]), *item.needs]
@@ -74,7 +58,16 @@ def _summary(estimated: SuiteEstimate) -> Iterator[str]:
     stored = sum(item.stored for item in estimated.rows)
     failed = sum(item.failed for item in estimated.rows)
     yield ""
-    yield f"{waiting} cells to run ({failed} of them failed before), {stored} already stored"
+    carried = f" ({estimated.carried} of them carried over)" if estimated.carried else ""
+    yield (
+        f"{waiting} cells to run ({failed} of them failed before), {stored} already stored{carried}"
+    )
+    if estimated.changed:
+        yield (
+            f"{estimated.changed} of them because of code alone"
+            f" ({duration(estimated.changed_seconds)} of work then): `msa carry {estimated.suite}`"
+            " tells by a sample whether they have to be"
+        )
     if longest is not None and longest.each.seconds is not None:
         yield (
             f"about {estimated.path / 3600:,.2f} hours on {device} with --jobs {jobs}:"

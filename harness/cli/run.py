@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from harness.spec import Suite
 
 __all__ = [
+    "AddressOption",
     "DeviceOption",
+    "ExecutorOption",
     "JobsOption",
     "OnlyOption",
     "PlanOption",
     "SeedsOption",
     "SuiteArgument",
+    "TimeoutOption",
     "register",
     "run_suite",
     "seeds_of",
@@ -209,8 +212,10 @@ def run_suite(
                 f"interrupted after {shown.count} of {shown.total} cells; what finished is stored",
                 hint="the same command continues",
             ) from None
+    by_evidence = f" ({report.carried} of them carried over)" if report.carried else ""
     typer.echo(
-        f"{report.done} cells run, {report.present} already stored, {len(report.failed)} failed"
+        f"{report.done} cells run, {report.present} already stored{by_evidence},"
+        f" {len(report.failed)} failed"
     )
     if report.look is not None:
         typer.echo(_outcome(report.look))

@@ -161,6 +161,24 @@ def _summary(
     yield from _next(damaged, store)
 
 
+def _about_records(records: set[str], store: RunStore) -> Iterator[str]:
+    """What to type about equivalence records that do not hold."""
+    used = {suite: _relied_on(suite, store) & set(records) for suite in store.plans()}
+    yield from (f"next: msa carry {suite}" for suite, names in used.items() if names)
+    for name in sorted(set(records).difference(*used.values())):
+        yield f"no suite relies on it, can be deleted: equivalences/{name}.json"
+
+
+def _relied_on(suite: str, store: RunStore) -> frozenset[str]:
+    """Equivalence records of a plan; none of a damaged one, which is told as such."""
+    from harness.errors import StoreError
+
+    try:
+        return store.plan(suite, written=True).records
+    except StoreError:
+        return frozenset()
+
+
 def _next(damaged: Sequence[StoreFinding], store: RunStore) -> Iterator[str]:
     """What to type about each kind of damage."""
     names: dict[str, set[str]] = {}
@@ -169,12 +187,13 @@ def _next(damaged: Sequence[StoreFinding], store: RunStore) -> Iterator[str]:
     cells = names.get("run", set()) | names.get("failure", set())
     suites = names.get("plan", set())
     for suite in set(store.plans()) - suites:
-        plan = store.plan(suite)
+        plan = store.plan(suite, written=True)
         tables = {corpus.data[:32] for corpus in plan.corpora}
         if cells & plan.keys or names.get("labels", set()) & tables:
             suites = suites | {suite}
             cells = cells - plan.keys
     yield from (f"next: msa run {suite}" for suite in sorted(suites))
+    yield from _about_records(names.get("equivalence", set()), store)
     for name in sorted(names.get("submission", set())):
         dataset, _, own = name.partition("/")
         yield f"next: msa submit FILE --dataset {dataset} --name {own} --replace"

@@ -7,8 +7,10 @@ computed from them.
 
 __all__ = [
     "archive",
+    "carrying",
     "cell",
     "comparing",
+    "equivalence",
     "finished",
     "identity",
     "judged",

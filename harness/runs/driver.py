@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from harness._util.printed import duration
 from harness.errors import SpecError
-from harness.runs.earlier import Earlier, carried_over
+from harness.runs.cell import Job
+from harness.runs.earlier import plan_to_store, runs_of_earlier_source, standing_for
 from harness.runs.executors import Done, Executor
 from harness.runs.judged import Judged, judging
 from harness.runs.looks import Look
@@ -18,7 +20,7 @@ from harness.runs.record import RunRecord
 from harness.runs.soundness import contradictions
 from harness.runs.store import RunStore
 
-__all__ = ["RunReport", "carry_out", "select_cells"]
+__all__ = ["RunReport", "carry_out", "commit", "is_sound", "select_cells"]
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ class RunReport:
     done: int
     failed: tuple[tuple[str, str], ...]
     """(cell, reason) of each failed cell."""
+    carried: int = 0
+    """Those of ``present`` whose run is of an earlier source and counts by evidence."""
     look: Look | None = None
     """Of a suite that adds seeds until it is decided, the last look that was done."""
     inputs: frozenset[tuple[str, str]] = frozenset()
@@ -61,25 +65,24 @@ def carry_out(
         on_start: Called with the number of cells to run.
     """
     asked = list(select_cells(plan, only))
-    earlier = carried_over(plan, asked, store)
-    store.put_plan(plan.suite.name, earlier.plan)
-    _tell(earlier)
-    for corpus in plan.corpora:
-        store.put_truth(corpus)
-    chosen = {cell.job.spec.key: cell.job for cell in asked if cell.job}
     with judging(store) as judged:
-        missing = {key: job for key, job in chosen.items() if not _is_sound(store, judged, key)}
+        carried = standing_for(plan, judged)
+        earlier = plan_to_store(plan, asked, store, carried)
+        store.put_plan(plan.suite.name, earlier.plan)
+        for corpus in plan.corpora:
+            store.put_truth(corpus)
+        chosen = {cell.job.spec.key: cell.job for cell in asked if cell.job}
+        missing = {
+            key: job
+            for key, job in chosen.items()
+            if key not in carried and not is_sound(judged, key)
+        }
+    _tell(plan.suite.name, missing.values(), earlier.kept, store)
     on_start(len(missing))
     failed = []
     for done in executor.run(missing.values()):
-        key = done.job.spec.key
-        reason = done.failure or "no reason given"
-        if done.record is not None:
-            reason = "; ".join(_flaws(store, key, done.record))
-        if done.record is not None and not reason:
-            store.commit(done.record)
-        else:
-            store.fail(key, reason)
+        reason = commit(store, done)
+        if reason:
             failed.append((_describe(done), reason))
         on_done(done)
     return RunReport(
@@ -87,6 +90,7 @@ def carry_out(
         present=len(chosen) - len(missing),
         done=len(missing) - len(failed),
         failed=tuple(failed),
+        carried=len(carried.keys() & chosen.keys()),
         inputs=frozenset(
             (role, job.names.get(role, ""))
             for job in chosen.values()
@@ -110,23 +114,29 @@ def select_cells(plan: Plan, only: Sequence[str]) -> Iterator[Cell]:
             yield cell
 
 
-def _tell(earlier: Earlier) -> None:
+def _tell(suite: str, missing: Iterable[Job], kept: int, store: RunStore) -> None:
     """One line about runs of an earlier source, if there are any."""
-    if not (earlier.kept or earlier.again):
+    again = runs_of_earlier_source(list(missing), store)
+    if not (kept or again):
         return
     parts = (
-        (earlier.again, "are run again"),
-        (earlier.kept, f"keep them until `msa run {earlier.plan.suite}`"),
+        (len(again), "are run again"),
+        (kept, f"keep them until `msa run {suite}`"),
     )
+    worth = duration(sum(run.seconds for run in again))
     log.warning(
-        "the code has changed since: of %d cells with runs of its earlier source %s",
-        earlier.kept + earlier.again,
+        "the code has changed since: of %d cells with runs of its earlier source %s%s",
+        kept + len(again),
         ", ".join(f"{count} {what}" for count, what in parts if count),
+        f" ({worth} of work then; `msa carry {suite}` tells by a sample whether they have to be)"
+        if again
+        else "",
     )
 
 
-def _is_sound(store: RunStore, judged: Judged, key: str) -> bool:
+def is_sound(judged: Judged, key: str) -> bool:
     """Whether a run is there and sound; a damaged one is set aside."""
+    store = judged.store
     if key not in store:
         return False
     damage = judged.damage_of(store.get(key))
@@ -134,6 +144,23 @@ def _is_sound(store: RunStore, judged: Judged, key: str) -> bool:
         log.warning("run %s is damaged (%s): set aside, run again", key, "; ".join(damage))
         store.set_aside(key)
     return not damage
+
+
+def commit(store: RunStore, done: Done) -> str:
+    """Store what came back of a job, or why there is nothing.
+
+    Returns:
+        The reason of a failure; empty for a committed run.
+    """
+    key = done.job.spec.key
+    reason = done.failure or "no reason given"
+    if done.record is not None:
+        reason = "; ".join(_flaws(store, key, done.record))
+    if done.record is not None and not reason:
+        store.commit(done.record)
+    else:
+        store.fail(key, reason)
+    return reason
 
 
 def _flaws(store: RunStore, key: str, record: RunRecord) -> Iterator[str]:

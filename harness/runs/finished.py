@@ -28,6 +28,7 @@ from harness._util.sealed import read_sealed, sealed
 from harness._util.untouched import mark_of
 from harness.errors import StoreError
 from harness.home import Home
+from harness.runs.equivalence import evidence_of, file_of
 from harness.runs.judged import Judged
 from harness.runs.store import RunStore
 from harness.spec import Suite
@@ -137,14 +138,23 @@ class Finished:
         """Of what a board is made of: stored things, and the code that shows them."""
         store = RunStore(self.home.store)
         try:
-            keys = store.plan(self.suite.name).keys
+            plan = store.plan(self.suite.name)
         except StoreError:
             return None
+        records = evidence_of(store, plan.records)
+        replayed = {
+            key for one in records.values() for run in one.runs for key in (run.old, run.new)
+        }
+        evidence = [
+            *(file_of(store, name) for name in sorted(plan.records)),
+            *(store.folder(key) for key in sorted(replayed)),
+        ]
         return _together(
             code=self._mark_of_code(),
             plan=store.plan_digest(self.suite.name),
             labels=self._mark(store.root / "truth"),
-            runs=Judged(store).mark(keys),
+            runs=Judged(store).mark(plan.keys),
+            evidence=self._mark(*evidence),
             submissions=self._mark(store.root / "submissions"),
         )
 

@@ -1,12 +1,14 @@
 """Runs that nothing asks for any more: of an earlier source of the code, of other parameters.
 
-What a stored plan names is kept, and so is what a written board names. Where a plan cannot be read,
-or there is none at all, nothing says what is needed, and nothing is taken away.
+What a stored plan names is kept, and so are what a written board names and the runs that an
+equivalence record is about. Where a plan or a record cannot be read, or there is no plan at all,
+nothing says what is needed, and nothing is taken away.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from harness._util.canonical import Json
 from harness._util.checksums import is_litter
 from harness.errors import StoreError
 from harness.home import Home
+from harness.runs.equivalence import names, read
 from harness.runs.store import RunStore, StoredRun
 
 __all__ = ["Leftover", "leftovers", "prune"]
@@ -47,7 +50,7 @@ def leftovers(home: Home) -> list[Leftover]:
     """What ``prune`` would take away, runs first, each by key.
 
     Raises:
-        StoreError: Where a plan is damaged, or there are runs and no plan.
+        StoreError: Where a plan or an equivalence record is damaged, or there are runs and no plan.
     """
     store = RunStore(home.store)
     keys = [run.key for run in store]
@@ -61,7 +64,7 @@ def leftovers(home: Home) -> list[Leftover]:
                 hint="msa run SUITE plans a suite again, without running what is there",
             )
         return []
-    needed = frozenset[str]().union(*(store.plan(suite).keys for suite in store.plans()))
+    needed = frozenset(_needed(store))
     shown = _named(home.boards)
     free = [key for key in keys if key not in needed and not _is_named(key, shown)]
     return [
@@ -92,6 +95,16 @@ def prune(home: Home) -> list[Leftover]:
             else:
                 store.discard(item.key)
     return found
+
+
+def _needed(store: RunStore) -> Iterator[str]:
+    """Keys that plans name, as they were written, and those of what records are about."""
+    for suite in store.plans():
+        plan = store.plan(suite, written=True)
+        yield from plan.keys
+        yield from (cell.planned for cell in plan.cells if cell.planned is not None)
+    for name in names(store):
+        yield from (key for run in read(store, name).runs for key in (run.old, run.new))
 
 
 def _of_run(run: StoredRun) -> Leftover:

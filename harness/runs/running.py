@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.runs.looks import Look, Until
     from harness.spec import Suite
 
-__all__ = ["find_executor", "kind_of_device", "run"]
+__all__ = ["find_executor", "kind_of_device", "run", "workplace_of"]
 
 
 def run(
@@ -65,7 +65,6 @@ def run(
     with explained():
         from harness.data.store import CorpusStore
         from harness.runs.driver import carry_out
-        from harness.runs.executors.local import LocalExecutor
         from harness.runs.holder import announced
         from harness.runs.plan import make_plan
         from harness.runs.store import RunStore
@@ -77,12 +76,7 @@ def run(
     home = home or Home.default()
     chosen = find_suite(suite, home) if isinstance(suite, str) else suite
     chosen, store = chosen.with_seeds(seeds), RunStore(home.store)
-    check_timeout(cell_timeout)
-    if executor is None:
-        _refuse_absent(device)
-    elif cell_timeout is not None:
-        raise SpecError("cell_timeout goes with workers on this machine", hint="set the executor's")
-    workplace = executor or LocalExecutor(workers, cell_timeout)
+    workplace = workplace_of(executor, workers, device, cell_timeout)
     carry = functools.partial(
         carry_out,
         store=store,
@@ -97,6 +91,26 @@ def run(
         if until is None:
             return carry(kept(make_plan(chosen, home, device=device), store))
         return run_until(chosen, until, home, store, device=device, carry=carry, on_look=on_look)
+
+
+def workplace_of(
+    executor: Executor | None, workers: int, device: str, cell_timeout: float | None
+) -> Executor:
+    """Where cells are executed: on the executor given, else by worker processes on this machine.
+
+    Raises:
+        SpecError: For a device that is not there, or a time limit that is none or is given besides
+            an executor.
+    """
+    from harness.runs.executors.local import LocalExecutor
+
+    check_timeout(cell_timeout)
+    if executor is None:
+        _refuse_absent(device)
+        return LocalExecutor(workers, cell_timeout)
+    if cell_timeout is not None:
+        raise SpecError("cell_timeout goes with workers on this machine", hint="set the executor's")
+    return executor
 
 
 def find_executor(

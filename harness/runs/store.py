@@ -5,7 +5,8 @@
 with diagnostics of each clip, and ``answers.parquet`` of zero-shot models.
 ``truth/<data>.parquet`` holds the labels of each corpus that was run on, so that every metric can
 be recomputed from the store alone.
-``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed.
+``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed;
+``equivalences/<name>.json`` that runs of an earlier source count as those of a later one.
 
 Each run folder, and each label table, lists the SHA-256 of its files; a plan and the record of a
 failure hold their own.
@@ -373,8 +374,13 @@ class RunStore:
             content = canonical.dumps(_with_digest(plan.json(), suite), indent=1)
             write_atomic(self.plan_file(suite), content)
 
-    def plan(self, suite: str) -> StoredPlan:
+    def plan(self, suite: str, *, written: bool = False) -> StoredPlan:
         """What a suite consists of, as last planned.
+
+        Args:
+            suite: Its name.
+            written: Whether to take it as it was written; else cells whose runs were carried over
+                from an earlier source, by records that do not hold, name the run of their own.
 
         Raises:
             StoreError: When the suite was never planned here, or its plan is damaged.
@@ -386,7 +392,12 @@ class RunStore:
                 f"suite {suite!r} has not been run here (run so far: {known})",
                 hint=f"msa run {suite}",
             )
-        return StoredPlan.of(_without_digest(_read_json(path, dict), path), _damaged_record(path))
+        found = StoredPlan.of(_without_digest(_read_json(path, dict), path), _damaged_record(path))
+        if written or all(cell.carried is None for cell in found.cells):
+            return found
+        from harness.runs.equivalence import settled
+
+        return settled(found, self)
 
     def plan_digest(self, suite: str) -> str:
         """Of the file of a plan.

@@ -133,6 +133,9 @@ class PlannedCell(Record):
         reason: Why it does not apply.
         other_source: True for a run of an earlier source of the code, kept where another part of
             the suite was run; None for all others.
+        planned: Where ``key`` is of an earlier source and counts by evidence, the key that today's
+            source gives; None for all others.
+        carried: Names of the equivalence records that say so, from the earlier source to today's.
     """
 
     corpus: str
@@ -141,6 +144,8 @@ class PlannedCell(Record):
     key: str | None
     reason: str | None
     other_source: bool | None = None
+    planned: str | None = None
+    carried: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,3 +195,8 @@ class StoredPlan(Record):
     def keys(self) -> frozenset[str]:
         """Keys of the runs it consists of."""
         return frozenset(cell.key for cell in self.cells if cell.key is not None)
+
+    @property
+    def records(self) -> frozenset[str]:
+        """Names of the equivalence records that it relies on."""
+        return frozenset(name for cell in self.cells for name in cell.carried or ())

@@ -53,14 +53,14 @@ def run_until(
         now = dataclasses.replace(declared, look=seeds, decided=None)
         plan = make_plan(at_look(suite, seeds), home, device=device)
         plan = dataclasses.replace(plan, until=now)
-        record = plan.record()
-        contests(record, now.decide)  # or fail before anything runs
+        contests(plan.record(), now.decide)  # or fail before anything runs
         look = look_of(now)
         on_look(look)
         report = carry(plan)
         if report.failed:
             reports.append(report)
             break
+        record = store.plan(suite.name)  # with what is carried over from an earlier source
         look = dataclasses.replace(look, undecided=still_open(record, store))
         reports.append(dataclasses.replace(report, look=look))
         outcome = dataclasses.replace(now, decided=look.decided)

@@ -17,6 +17,7 @@ from harness.data.datasets import datasets
 from harness.data.store import CorpusStore, fingerprint
 from harness.errors import DataError, HarnessError, StoreError
 from harness.home import Home
+from harness.runs import equivalence
 from harness.runs.judged import judging
 from harness.runs.store import RunStore, StoredRun
 from harness.submissions import StoredSubmission, SubmissionStore
@@ -29,7 +30,8 @@ class StoreFinding:
     """What was found of one stored thing.
 
     Args:
-        kind: ``run``, ``labels``, ``plan``, ``failure``, ``submission`` or ``corpus``.
+        kind: ``run``, ``labels``, ``equivalence``, ``plan``, ``failure``, ``submission`` or
+            ``corpus``.
         name: Its key or name.
         damage: What is wrong with it, one sentence each; empty for a sound one.
         sealed: Whether there are digests to check it against.
@@ -69,6 +71,9 @@ def verify(home: Home, *, corpora: bool = False) -> Iterator[StoreFinding]:
             tables |= {data[:32] for data in [_data_of(run)] if data is not None}
     for name in sorted(tables):
         yield _of_labels(store, name)
+    for name in equivalence.names(store):
+        damage = equivalence.damage_of(store, name)
+        yield StoreFinding(kind="equivalence", name=name, damage=damage)
     for name in store.plans():
         yield _of_plan(store, name)
     for path in _files(store, "failures/*.json"):
@@ -103,9 +108,10 @@ def _data_of(run: StoredRun) -> str | None:
 
 
 def _of_plan(store: RunStore, suite: str) -> StoreFinding:
-    found = _checked("plan", suite, partial(store.plan, suite))
+    found = _checked("plan", suite, partial(store.plan, suite, written=True))
     sealed = bool(found.damage) or store.plan_is_sealed(suite)
-    return StoreFinding(kind="plan", name=suite, damage=found.damage, sealed=sealed)
+    damage = found.damage or tuple(equivalence.cells_in_doubt(store, suite))
+    return StoreFinding(kind="plan", name=suite, damage=damage, sealed=sealed)
 
 
 def _of_submission(dataset: str, submission: StoredSubmission) -> StoreFinding:

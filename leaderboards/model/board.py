@@ -30,6 +30,7 @@ from leaderboards.model.tracks import PLAIN, Track, plain_first
 __all__ = [
     "ALPHA",
     "Board",
+    "CarriedOver",
     "CorpusFacts",
     "Facts",
     "Grid",
@@ -97,6 +98,31 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CarriedOver:
+    """Runs of a row that an earlier source of the code made.
+
+    Args:
+        runs: How many.
+        replayed: Runs of the row that were executed by both sources and compared.
+        of: Runs of the row that one source or both made: ``runs`` and ``replayed`` together.
+        largest: Largest difference of all that was compared for these runs, on the label scale.
+        records: Names of the equivalence records.
+    """
+
+    runs: int
+    replayed: int
+    of: int
+    largest: float
+    records: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """In one phrase."""
+        apart = f", apart by {self.largest:.2g} at most" if self.largest else ""
+        return f"carried over, {self.replayed} of {self.of} replayed{apart}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class MissingRun:
     """A planned run that is not there, and why."""
 
@@ -130,6 +156,8 @@ class Row:
         clips: For submissions, how many clips every run covers.
         flags: What a reader must know, such as that predictions collapsed.
         collapse: How many of its runs collapsed; None for constants and rows without a run.
+        carried: How many of its runs are of an earlier source and count by evidence; None where
+            none is.
     """
 
     label: str
@@ -152,6 +180,7 @@ class Row:
     clips: int | None = None
     flags: tuple[str, ...] = ()
     collapse: Collapse | None = None
+    carried: CarriedOver | None = None
 
     @property
     def collapsed(self) -> tuple[int, ...]:

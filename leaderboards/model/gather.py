@@ -18,6 +18,7 @@ from harness.data.datasets import datasets
 from harness.data.split_labels import SplitLabels
 from harness.errors import StoreError
 from harness.metrics import metrics
+from harness.runs.equivalence import evidence_of
 from harness.runs.judged import Judged, judging
 from harness.runs.labels import predictions_of, predictions_under, scores_of, stored_labels
 from harness.runs.looks import look_of
@@ -26,7 +27,17 @@ from harness.spec import PredictionCell
 from harness.spec.conditions import grid
 from harness.spec.prediction_cell import CALIBRATED, EXCLUDED, WORST_CASE
 from harness.submissions import flags
-from leaderboards.model.board import ALPHA, Board, CorpusFacts, Facts, Grid, MissingRun, Row, Run
+from leaderboards.model.board import (
+    ALPHA,
+    Board,
+    CarriedOver,
+    CorpusFacts,
+    Facts,
+    Grid,
+    MissingRun,
+    Row,
+    Run,
+)
 from leaderboards.model.submissions import collapse_of, entries
 
 __all__ = ["gather"]
@@ -121,6 +132,7 @@ def _row(
 ) -> Row:
     outcomes = [_outcome(judged, truth, cell) for cell in cells]
     runs = tuple(outcome for outcome in outcomes if isinstance(outcome, Run))
+    carried = _carried(judged.store, cells, runs)
     return Row(
         label=record["label"],
         system=record["system"],
@@ -138,9 +150,11 @@ def _row(
         missing_runs=tuple(outcome for outcome in outcomes if isinstance(outcome, MissingRun)),
         flags=(
             *_of_another_source(cells, runs),
+            *(() if carried is None else (carried.words,)),
             *(() if record["reference"] else _flags(runs, truth)),
         ),
         collapse=None if record["reference"] else collapse_of(runs, truth.labels),
+        carried=carried,
     )
 
 
@@ -150,6 +164,25 @@ def _of_another_source(cells: list[_Record], runs: tuple[Run, ...]) -> Iterator[
     count = sum(run.key in outdated for run in runs)
     if count:
         yield f"{count} of {len(runs)} runs are of an earlier source of the code"
+
+
+def _carried(store: RunStore, cells: list[_Record], runs: tuple[Run, ...]) -> CarriedOver | None:
+    """Which runs count by evidence, and how much of it is of this row."""
+    keys = {run.key for run in runs}
+    found = {cell["key"]: cell["carried"] for cell in cells if cell.get("carried")}
+    names = sorted({name for key in keys & found.keys() for name in found[key]})
+    if not names:
+        return None
+    evidence = evidence_of(store, names).values()
+    replayed = {run.new for record in evidence for run in record.runs} & (keys - found.keys())
+    count = len(keys & found.keys())
+    return CarriedOver(
+        runs=count,
+        replayed=len(replayed),
+        of=count + len(replayed),
+        largest=max((record.largest for record in evidence), default=0.0),
+        records=tuple(names),
+    )
 
 
 def _outcome(judged: Judged, truth: SplitLabels, cell: _Record) -> Run | MissingRun:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TypeAlias
@@ -122,6 +123,13 @@ def _look(look: Look) -> dict[str, Json]:
     }
 
 
+def _carried(row: Row) -> dict[str, Json]:
+    """Where runs are of an earlier source: how many, and how many of the row were replayed."""
+    if row.carried is None:
+        return {}
+    return {"carried": dataclasses.asdict(row.carried) | {"records": list(row.carried.records)}}
+
+
 def _record(board: Board, grid: Grid, row: Row, sections: Sequence[CorpusSection]) -> Record:
     return {
         "corpus": grid.corpus.name,
@@ -144,5 +152,6 @@ def _record(board: Board, grid: Grid, row: Row, sections: Sequence[CorpusSection
         "holes": [
             {"seed": one.seed, "state": one.state, "reason": one.reason} for one in row.missing_runs
         ],
+        **_carried(row),
         **{key: value for section in sections for key, value in section.fields(grid, row).items()},
     }

@@ -5,6 +5,7 @@ r"""Numbers as papers print them: the one reader of every table of results, and 
 (Decimal('0.712'), Decimal('0.010'), 3)
 """
 
+from harness._util.printed.durations import duration
 from harness._util.printed.headers import pair_of
 from harness._util.printed.numbers import Printed, read_number, read_numbers
 from harness._util.printed.writing import UNDEFINED, defined, interval, over_runs, with_spread
@@ -13,6 +14,7 @@ __all__ = [
     "UNDEFINED",
     "Printed",
     "defined",
+    "duration",
     "interval",
     "over_runs",
     "pair_of",

@@ -24,6 +24,7 @@ from harness._util.documents import read_json
 from harness.data.store import CorpusStore
 from harness.errors import DataError, HarnessError, StoreError
 from harness.home import Home
+from harness.runs import equivalence
 from harness.runs.archive.files import BOARD, MANIFEST, PLAN, refused, unpack
 from harness.runs.archive.packing import FORMAT, LEFT_OUT, labels_digest
 from harness.runs.soundness import damage_of
@@ -85,6 +86,7 @@ def check(path: Path, home: Home, folder: Path) -> ArchiveReport:
     plan = None if damage else _plan(store, record["suite"], damage)
     unlabelled = () if plan is None else tuple(_without_labels(plan, record, store, home, damage))
     if plan is not None and not damage:
+        damage += _wrong_records(store, plan)
         damage += _wrong_runs(store, plan, record)
         damage += _wrong_submissions(store)
     return ArchiveReport(
@@ -146,7 +148,9 @@ def _laid_out(inside: Path, members: tuple[str, ...], store: RunStore, suite: st
                 _need_modest(inside / name)
             except (OSError, ValueError, pa.ArrowException) as error:
                 yield f"{name} cannot be read: {error}"
-    places = {"runs": "runs/{0}/{1}", "failures": "failures/{1}", "submissions": "submissions/{1}"}
+    places = {"runs": "runs/{0}/{1}"} | {
+        kind: f"{kind}/{{1}}" for kind in ("failures", "equivalences", "submissions")
+    }
     for name in members:
         kind, _, rest = name.partition("/")
         if kind in places:
@@ -200,7 +204,7 @@ def _resealed(folder: Path) -> Iterator[str]:
 
 def _plan(store: RunStore, suite: str, damage: list[str]) -> StoredPlan | None:
     try:
-        plan = store.plan(suite)
+        plan = store.plan(suite, written=True)
         if not store.plan_is_sealed(suite):
             damage.append(f"{PLAN} has no digest")
     except StoreError as error:
@@ -239,6 +243,15 @@ def _labels(data: str, home: Home) -> pd.DataFrame | None:
     return None
 
 
+def _wrong_records(store: RunStore, plan: StoredPlan) -> Iterator[str]:
+    """Equivalence records that do not hold, or that nothing relies on, and cells without any."""
+    for name in equivalence.names(store):
+        yield from (f"equivalence {name}: {text}" for text in equivalence.damage_of(store, name))
+        if name not in plan.records:
+            yield f"equivalence {name} is in no cell of the plan"
+    yield from equivalence.cells_in_doubt(store, plan.suite)
+
+
 def _wrong_runs(store: RunStore, plan: StoredPlan, record: Mapping[str, Any]) -> Iterator[str]:
     runs = {run.key: run for run in store}
     missing = {str(key) for key in record["missing"]}
@@ -247,7 +260,9 @@ def _wrong_runs(store: RunStore, plan: StoredPlan, record: Mapping[str, Any]) ->
         digest = file_digest(run.folder / "predictions.parquet")
         if record["predictions"].get(key) != digest:
             yield f"run {key}: its predictions are not those that {MANIFEST} lists"
-    for key in sorted(runs.keys() - plan.keys):
+    records = equivalence.evidence_of(store, plan.records).values()
+    evidence = {key for one in records for pair in one.runs for key in (pair.old, pair.new)}
+    for key in sorted(runs.keys() - plan.keys - evidence):
         yield f"run {key} is in no cell of the plan"
     for key in sorted(plan.keys - runs.keys() - missing):
         try:

@@ -39,6 +39,7 @@ _PLAIN = "[^/]+"
 _MEMBER = re.compile(
     rf"{MANIFEST}|{SUMS}|{PLAN}|{SUITE}|board/board.(?:md|html)|failures/{_KEY}.json"
     rf"|runs/{_KEY}/(?:manifest.json|history.json|{SUMS}|{_TABLES})"
+    rf"|equivalences/{_KEY}.json"
     rf"|submissions/{_PLAIN}/{_PLAIN}/(?:manifest.json|predictions.parquet|{SUMS})"
 )
 

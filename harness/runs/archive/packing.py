@@ -15,6 +15,7 @@ from harness._util.canonical import Json
 from harness.data.store import fingerprint
 from harness.errors import StoreError
 from harness.runs.archive.files import BOARD, MANIFEST, PLAN, SUITE, listing, write
+from harness.runs.equivalence import file_of, read
 from harness.runs.provenance import environment
 from harness.runs.soundness import damage_of
 from harness.runs.store import RunStore
@@ -34,7 +35,7 @@ class Packed:
 
     Args:
         path: Where it is.
-        runs: How many runs.
+        runs: How many runs, with those that equivalence records are about.
         submissions: How many submissions.
         missing: Planned cells without a run, those that failed among them.
         without_suite: Why the suite's file is not in it; empty where it is.
@@ -71,13 +72,22 @@ def pack(
     plan = store.plan(suite)
     if not store.plan_is_sealed(suite):
         raise _older(f"the plan of suite {suite!r}", f"msa run {suite}")
-    runs = sorted(key for key in plan.keys if key in store)
+    if plan != store.plan(suite, written=True):
+        raise StoreError(
+            f"the plan of suite {suite!r} relies on equivalence records that do not hold",
+            hint=f"msa carry {suite}; msa verify says what is wrong with them",
+        )
+    records = {name: read(store, name) for name in sorted(plan.records)}
+    evidence = {key for one in records.values() for run in one.runs for key in (run.old, run.new)}
+    planned = frozenset(key for key in plan.keys if key in store)
+    runs = sorted(planned | evidence)
     failed = sorted(key for key in plan.keys if store.failure(key) is not None)
     without = _unfit(suite_file)
     members: dict[str, Path | bytes] = {
         **dict(zip(BOARD, board, strict=True)),
         PLAN: store.plan_file(suite),
         **{f"failures/{key}.json": store.failure_file(key) for key in failed},
+        **{f"equivalences/{name}.json": file_of(store, name) for name in records},
         **{name: file for key in runs for name, file in _run_files(store, key)},
     }
     if suite_file is not None and not without:
@@ -94,7 +104,7 @@ def pack(
             key: canonical.file_digest(store.get(key).folder / "predictions.parquet")
             for key in runs
         },
-        "missing": sorted(plan.keys - set(runs) - set(failed)),
+        "missing": sorted(plan.keys - planned - set(failed)),
     }
     members[MANIFEST] = f"{canonical.dumps(record, indent=1)}\n".encode()
     members[checksums.SUMS] = listing(members)
@@ -108,7 +118,7 @@ def pack(
         path=path,
         runs=len(runs),
         submissions=len({name.rpartition("/")[0] for name in given}),
-        missing=len(plan.keys) - len(runs),
+        missing=len(plan.keys - planned),
         without_suite=without,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -12,6 +12,8 @@ from harness._util.canonical import Json
 from harness.home import Home
 from harness.runs.costs import costs_of
 from harness.runs.driver import select_cells
+from harness.runs.earlier import runs_of_earlier_source, standing_for
+from harness.runs.judged import Judged
 from harness.runs.plan import Cell, make_plan
 from harness.runs.pricing.estimates import CostEstimate, Target, estimate
 from harness.runs.pricing.placeholders import AtHand
@@ -81,12 +83,18 @@ class SuiteEstimate:
         device: Kind of device, ``cpu`` or ``cuda``.
         jobs: Worker processes.
         rows: Rows on corpora, in plan order.
+        carried: Stored cells whose run is of an earlier source and counts by evidence.
+        changed: Cells to run that have a run of an earlier source: nothing but the code is new.
+        changed_seconds: What those runs took.
     """
 
     suite: str
     device: str
     jobs: int
     rows: tuple[RowEstimate, ...]
+    carried: int = 0
+    changed: int = 0
+    changed_seconds: float = 0.0
 
     @property
     def unknown(self) -> int:
@@ -122,6 +130,8 @@ class SuiteEstimate:
                 "seconds": self.seconds,
                 "path_seconds": self.path,
                 "longest": None if self.longest is None else self.longest.record(),
+                "carried": self.carried,
+                "because_of_code_alone": {"cells": self.changed, "seconds": self.changed_seconds},
             },
             "rows": [row.record() for row in self.rows],
         }
@@ -150,14 +160,24 @@ def estimate_suite(
     kind = torch.device(device).type
     costs = [cost for cost in costs_of(store) if cost.device == kind]
     estimates, met = [], set[str]()
+    carried = standing_for(plan, Judged(store))
     for cells in _rows(select_cells(plan, only)):
-        counted, job = _counts(cells, store, met), cells[0].job
+        counted, job = _counts(cells, store, met, carried), cells[0].job
         if job is not None:
             target = Target.of(job, corpora[job.spec.corpus], at_hand)
             each = estimate(target, costs)
             counted = replace(counted, each=each, needs=target.needs)
         estimates.append(counted)
-    return SuiteEstimate(suite=suite.name, device=kind, jobs=jobs, rows=tuple(estimates))
+    again = runs_of_earlier_source([plan.jobs[k] for k in sorted(met - carried.keys())], store)
+    return SuiteEstimate(
+        suite=suite.name,
+        device=kind,
+        jobs=jobs,
+        rows=tuple(estimates),
+        carried=len(met & carried.keys()),
+        changed=len(again),
+        changed_seconds=sum(run.seconds for run in again),
+    )
 
 
 def _rows(cells: Iterable[Cell]) -> Iterable[list[Cell]]:
@@ -167,12 +187,14 @@ def _rows(cells: Iterable[Cell]) -> Iterable[list[Cell]]:
     return rows.values()
 
 
-def _counts(cells: Sequence[Cell], store: RunStore, met: set[str]) -> RowEstimate:
+def _counts(
+    cells: Sequence[Cell], store: RunStore, met: set[str], carried: Container[str]
+) -> RowEstimate:
     """A row without its estimate; a cell that an earlier row has too is not counted again."""
     keys = {cell.job.spec.key for cell in cells if cell.job is not None} - met
     met |= keys
-    stored = sum(key in store for key in keys)
-    failed = sum(store.failure(key) is not None for key in keys)
+    stored = sum(key in store or key in carried for key in keys)
+    failed = sum(store.failure(key) is not None for key in keys if key not in carried)
     return RowEstimate(
         corpus=cells[0].corpus,
         label=cells[0].label,

@@ -471,7 +471,7 @@ def test_the_command_as_json_has_stable_keys_and_unrounded_seconds(msa, home: Ho
     assert list(record) == ["suite", "device", "jobs", "totals", "rows"]
     assert list(record["totals"]) == [
         *("cells", "stored", "failed", "missing", "to_run", "unknown"),
-        *("seconds", "path_seconds", "longest"),
+        *("seconds", "path_seconds", "longest", "carried", "because_of_code_alone"),
     ]
     row = next(row for row in record["rows"] if row["label"] == "mag_bert")
     assert list(row) == [
