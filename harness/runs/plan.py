@@ -214,6 +214,9 @@ class _CellMaker:
     home: Home
     device: str
     inventory: Inventory
+    _codes: dict[tuple[str, Scalar, Protocol], str] = field(default_factory=dict)
+    """What many cells of a large plan share, asked once."""
+    _unfit: dict[tuple[str, str, frozenset[str], str], str | None] = field(default_factory=dict)
 
     def cells(self, corpus: Corpus, entry: Entry, seeds: tuple[int, ...]) -> Iterator[Cell]:
         system = systems[entry.system]
@@ -239,7 +242,10 @@ class _CellMaker:
         """Why the system cannot or may not run on the corpus under this protocol."""
         if system.supervision == "none" and self.protocol.supervision != "none":
             return "learns from no label; the protocol's rows do"
-        unfit = system.obstacle(corpus, params) or self._foreign_tokens(corpus, system, params)
+        reads = system.name, corpus.name, params.reads(system.inputs), params.tokens
+        if reads not in self._unfit:
+            self._unfit[reads] = system.obstacle(corpus, params)
+        unfit = self._unfit[reads] or self._foreign_tokens(corpus, system, params)
         if unfit:
             return unfit
         if params.objective != "erm" and _training_domains(corpus) < 2:
@@ -297,6 +303,9 @@ class _CellMaker:
     ) -> Job:
         dataset, protocol = corpus.dataset, self._protocol_of(system, params)
         values: dict[str, Scalar] = dataclasses.asdict(params)
+        known = system.name, values.get("objective", ""), protocol
+        if known not in self._codes:
+            self._codes[known] = code_of(system.name, values, protocol)
         roles = (*_INPUTS, *sorted(system.locations))
         names = {role: str(name) for role in roles if (name := values.pop(role, ""))}
         spec = RunSpec(
@@ -316,7 +325,7 @@ class _CellMaker:
                 **pinned,
             },
             seed=seed,
-            code=code_of(system.name, values, protocol),
+            code=self._codes[known],
         )
         return Job(spec=spec, home=self.home, names=names, device=self.device)
 
