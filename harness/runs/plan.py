@@ -238,6 +238,9 @@ class _CellMaker:
     home: Home
     device: str
     inventory: Inventory
+    _codes: dict[tuple[str, Scalar, Protocol, bool], str] = field(default_factory=dict)
+    """What many cells of a large plan share, asked once."""
+    _unfit: dict[tuple[str, str, frozenset[str], str], str | None] = field(default_factory=dict)
 
     def cells(self, corpus: Corpus, entry: Entry, seeds: tuple[int, ...]) -> Iterator[Cell]:
         system = systems[entry.system]
@@ -282,7 +285,10 @@ class _CellMaker:
         """Why the system cannot or may not run on the corpus under this protocol."""
         if system.supervision == "none" and self.protocol.supervision != "none":
             return "learns from no label; the protocol's rows do"
-        unfit = system.obstacle(corpus, params) or self._foreign_tokens(corpus, system, params)
+        reads = system.name, corpus.name, params.reads(system.inputs), params.tokens
+        if reads not in self._unfit:
+            self._unfit[reads] = system.obstacle(corpus, params)
+        unfit = self._unfit[reads] or self._foreign_tokens(corpus, system, params)
         if unfit:
             return unfit
         if params.objective != "erm" and _training_domains(corpus) < 2:
@@ -341,6 +347,10 @@ class _CellMaker:
     ) -> Job:
         dataset, protocol = corpus.dataset, self._protocol_of(system, params)
         values: dict[str, Scalar] = dataclasses.asdict(params)
+        released = checkpoint is not None
+        known = system.name, values.get("objective", ""), protocol, released
+        if known not in self._codes:
+            self._codes[known] = code_of(system.name, values, protocol, released=released)
         roles = (*_INPUTS, *sorted(system.locations))
         names = {role: str(name) for role in roles if (name := values.pop(role, ""))}
         spec = RunSpec(
@@ -361,7 +371,7 @@ class _CellMaker:
                 **({} if checkpoint is None else {CHECKPOINT: str(checkpoint.sha256)}),
             },
             seed=seed,
-            code=code_of(system.name, values, protocol, released=checkpoint is not None),
+            code=self._codes[known],
         )
         return Job(
             spec=spec,

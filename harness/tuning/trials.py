@@ -85,6 +85,7 @@ class Stage:
     watch: Watch = field(default_factory=Watch)
     _plan: Plan | None = None
     _written: bool = False
+    _failed: bool = False
 
     def keys(
         self, wanted: Mapping[str, tuple[SearchedRow, Mapping[str, Scalar]]]
@@ -119,11 +120,12 @@ class Stage:
         missing = self._missing(outcomes)
         if missing and self._plan is not None:
             fixed = [row.label for row in self._references()]
+            apart = [glob.escape(label) for label in (*fixed, *missing)]
             carry_out(
                 self._plan,
                 self.store,
                 self.executor,
-                only=[glob.escape(label) for label in (*fixed, *missing)],
+                only=apart if self._failed else (),
                 on_start=self.watch.on_start,
                 on_done=self.watch.on_done,
             )
@@ -173,22 +175,23 @@ class Stage:
 
     def _missing(self, outcomes: Mapping[str, Outcome]) -> list[str]:
         """Labels of planned trials without a sound run that did not fail either."""
+        found = []
         with judging(self.store) as judged:
-            return [
-                label
-                for label, outcome in outcomes.items()
-                if outcome.key
-                if (
-                    judged.damage_of(self.store.get(outcome.key))
-                    if outcome.key in self.store
-                    else self.store.failure(outcome.key) is None
-                )
-            ]
+            for label, outcome in outcomes.items():
+                if outcome.key in self.store:
+                    if judged.damage_of(self.store.get(outcome.key)):
+                        found.append(label)
+                elif outcome.key and self.store.failure(outcome.key) is None:
+                    found.append(label)
+                else:
+                    self._failed = True
+        return found
 
     def _scored(self, outcome: Outcome) -> Outcome:
         if not outcome.key:
             return outcome
         if outcome.key not in self.store:
+            self._failed = True
             reason = self.store.failure(outcome.key) or "not run"
             return dataclasses.replace(outcome, reason=reason)
         try:
