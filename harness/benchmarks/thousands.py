@@ -24,11 +24,12 @@ def thousands(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     Verifying is held against ``sha256sum`` of the same files, and what a small suite takes there
     against the same suite in a home of its own.
     """
-    home, suite = Home(folder / "home"), suite_name(0)
+    home, few, suite = Home(folder / "home"), Home(folder / "few"), suite_name(0)
     store_suites(home, numbers=range(scale.suites), rows=scale.suite_rows, share=scale.share)
-    small = {"numbers": [scale.suites], "rows": scale.few_rows, "share": scale.share}
-    runs, few = store_suites(home, **small), Home(folder / "few")
-    fewer = store_suites(few, **small)
+    runs, fewer = (
+        store_suites(place, numbers=[scale.suites], rows=scale.few_rows, share=scale.share)
+        for place in (home, few)
+    )
     time.sleep(_SETTLED)
     for arguments in (("verify",), ("run", suite), ("run", suite)):
         _msa(home, *arguments)()  # what is remembered is learnt here

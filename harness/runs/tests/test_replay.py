@@ -107,7 +107,7 @@ def test_a_prediction_that_is_missing_on_one_side_is_different(stored: Home) -> 
 
 def test_what_changed_since_is_said(stored: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_of(stored, "tfidf_ridge")
-    monkeypatch.setattr("harness.runs.replay.code_of", lambda *given: "another")
+    monkeypatch.setattr("harness.runs.replay.code_of", lambda *given, **more: "another")
     found = replay(run, job_of(run, stored), Here())
     assert found.surroundings["source"] == (run.spec.code, "another")
 
