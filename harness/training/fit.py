@@ -86,7 +86,10 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
         diagnose_under=diagnose_split_under if talks else None,
         stability=stability(network, valid) if unstable else None,
         variants=swap_split if judged else None,
-        report={"judgements": canonical.plain(judged)} if judged else {},
+        report={
+            "ending": canonical.plain(loop.ending),
+            **({"judgements": canonical.plain(judged)} if judged else {}),
+        },
     )
 
 
