@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from harness.data.batching import Batch
 from harness.spec import Scalar
-from harness.system import Card, Dims, Network, Output, System, TokenParams, WarmParams, param
+from harness.system import Card, Dims, Network, Output, System, TokenParams, param
 
 __all__ = ["BERT_TEXT", "ROBERTA_TEXT", "BertText", "BertTextParams", "RobertaTextParams"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BertTextParams(TokenParams, WarmParams):
+class BertTextParams(TokenParams):
     """Hyper-parameters for BERT-base; the presets adapt them to smaller encoders."""
 
     encoder: str = param("minilm-l6", source="ours: small, permissive, fetched as a package")

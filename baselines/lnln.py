@@ -204,6 +204,8 @@ LNLN = System(
             " every step: see ALMT",
             "quirk=fixed: the protocol's patience, counted from the end of the warm-up; the authors"
             " train 200 epochs whatever happens, as quirk=published does",
+            "Schedules are made for the epochs that the protocol allows, as a whole where it allows"
+            " fewer than released",
             "CH-SIMS v2: settings of CH-SIMS (ours); no code publishes any",
         ),
         declares={

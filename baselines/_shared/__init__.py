@@ -13,6 +13,8 @@ __all__ = [
     "partial",
     "retrieval",
     "ridge",
+    "schedules",
     "transformer",
     "words",
+    "zero_steps",
 ]

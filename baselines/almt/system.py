@@ -61,6 +61,8 @@ ALMT = System(
             "MMSA lists a gradient norm of 2 and does not clip; so none is clipped here",
             "quirk=fixed: the protocol's patience, counted from the end of the warm-up; the authors"
             " train 200 epochs whatever happens, as quirk=published does, and MMSA waits 32",
+            "Schedules are made for the epochs that the protocol allows, as a whole where it allows"
+            " fewer than released",
             "Selection: the protocol's, on validation MAE; MMSA's on the validation loss, MSE, a"
             " mean of batch means rounded to four digits",
             "CH-SIMS v2: settings of CH-SIMS (ours); no code publishes any",

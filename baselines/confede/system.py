@@ -365,6 +365,8 @@ CONFEDE = System(
             "quirk=fixed: stages end with the protocol's patience, counted from the end of the"
             " warm-up; as released all epochs are trained, and the first one (CH-SIMS: the first"
             " ten) cannot be selected",
+            "Schedules are made for the epochs that the protocol allows, as a whole where it allows"
+            " fewer than released",
             "Every stage is validated after each epoch; as released MOSEI's every 100 steps",
             "As released, frames whose features sum to 0 count as padding; ours go by length",
             "The first third of the"

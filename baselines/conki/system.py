@@ -267,6 +267,8 @@ CONKI = System(
             " warm-up; as released all epochs are trained, and the first one cannot be selected",
             "quirk=fixed: both stages warm up over 5 % of their steps; as released stage 1 over a"
             " tenth, and both from a rate of zero",
+            "Schedules are made for the epochs that the protocol allows, as a whole where it allows"
+            " fewer than released",
             "Texts keep 256 tokens as in the released code. Without audio or vision the text"
             " stands alone",
             "Settings are released for CMU-MOSI only; other datasets use them, CH-SIMS with its"

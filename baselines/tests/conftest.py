@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from baselines.tests.clips import dims_of
 from harness.data.corpus import Corpus
 from harness.spec import Scalar
 from harness.spec.protocols import protocols
-from harness.system import System, Task
+from harness.system import Network, System, Task, TrainingParams, systems
 from harness.testing import serve_chat, small_corpus, tiny_encoder
 from harness.testing.corpora import CLIPS, STREAMS
 from harness.text import find_encoder
@@ -118,3 +119,27 @@ def task(encoder, tmp_path) -> Callable[..., Task]:
         )
 
     return of
+
+
+@pytest.fixture
+def released(encoder, small) -> Callable[..., tuple[Network, TrainingParams]]:
+    """A small network of a system as released, with the training settings of its dataset."""
+
+    def make(
+        name: str, dataset: str = "", quirk: str = "published", **changes: Scalar
+    ) -> tuple[Network, TrainingParams]:
+        system = systems[name]
+        dataset = dataset or ("sims" if "unimodal" in system.inputs else "mosi")
+        chosen = small(system, quirk=quirk, **changes)
+        sizes = {name: value for name, value in chosen.items() if name not in TRAINING}
+        params = system.resolve(dataset, sizes)
+        dims = replace(dims_of(encoder), text=(6, 12), unimodal=True)
+        torch.manual_seed(0)
+        assert system.build is not None
+        assert isinstance(params, TrainingParams)
+        return system.build(dims, params), params
+
+    return make
+
+
+TRAINING = ("batch_size", "text_epochs", "audio_epochs", "vision_epochs")

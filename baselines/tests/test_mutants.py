@@ -15,10 +15,8 @@ import baselines.tfr_net
 from baselines._shared.transformer import CrossModalEncoder
 from baselines.confede.system import ConFEDE
 from baselines.tests.rehearsals import differences
-from baselines.tests.test_published_training import STAGES, misplaced, released, stages_of
+from baselines.tests.test_published_training import STAGES, misplaced, stages_of
 from harness.system import Network
-
-__all__ = ["released"]  # a fixture
 
 pytestmark = pytest.mark.slow
 

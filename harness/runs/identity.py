@@ -77,11 +77,20 @@ _SAME = {
     "0c267f974aed3935": "7c2b0e330ba5ec0c56390a0cae1144ff8e269eb61f771fde8531ca2c11b0d879",
     "19e63229ae810190": "284320df41178a7e73056c973ac0a32b0fc994e21eac6da74bca450dbf98772e",
     # What is fitted hands its network on, a network is built in two steps, and a system may say how
-    # weights are read that its authors released.
+    # weights are read that its authors released. Stages may have hyper-parameters and a first
+    # selectable epoch of their own, patience waits for a warm-up that says so, networks may see what
+    # an incomplete step leaves over and choose the order of evaluation, and a run says how it ended:
+    # no system that does without computes anything else. A parameter may say what a search may try.
     "159107276527ae53": "61b4500d2580404c40912b09dabaaa5f53a3384b1215e0e30683b36b22fd1cef",
-    "ca8a675a242891ad": "bea58e7b223a76a235a47c77b6151de2b1b864f0c9805a11aac92304b9931cce",
-    # A parameter may declare what a search may try.
-    "4c67211f33673f45": "77f538e799f01fa98cf9d3729004ea23292ba9d4d07d7e86dfec9196b7056f7c",
+    "a8b9a2d1f9bfea44": "37282a03cbb351dd6f6a5d0ae61076f209c9367c05660b03dfeaf931e3865c45",
+    "afe86c6f1326e24a": "77f538e799f01fa98cf9d3729004ea23292ba9d4d07d7e86dfec9196b7056f7c",
+    "f3eb7f033f42bb3b": "eeb6e461b2b46bca5faca79c86b9f65b90db333894d55f2340ec6d14f2b0c082",
+    "7038cf5e98721479": "bea58e7b223a76a235a47c77b6151de2b1b864f0c9805a11aac92304b9931cce",
+    "99b5cb5e95e41350": "08e7d39060478c46589c0ccaa9991c392bbde4f22fa130e7b68c37157d50c28a",
+    "3d328f80f4140034": "ad1c286fbb84493630f8316e766aa5923b428c2777c88e5e685e5d8d73a67221",
+    "22276995674bc100": "55b0705e65139d126fc779fbbe80562a7b994cfa9917c9da822e2080f33a72fe",
+    # The start of BERT's layers has a name that others may use.
+    "ff87d8673242f300": "aa71a15f84ff0b6139ce5e6c595baeda0fedc64e2a623b5923c27f725d8d680a",
 }
 """Digest of a module (16 digits) -> of an earlier one that computes the same numbers.
 

@@ -51,6 +51,9 @@ class Result(Record):
         diagnostics: Diagnostic -> its mean over ``all`` test clips and by sentiment;
             None for systems without any.
         corruption: Under a grid of conditions.
+        ending: How training ended: ``epochs`` of its last stage, those ``allowed``, those that its
+            schedule ``wanted`` (0: any number), those of its ``warmup``; None without epochs, and
+            of runs of before.
         zero_shot: Of a zero-shot language model.
         passes: Passes over the same clips that are stored, of released weights whose predictions
             change from pass to pass.
@@ -65,6 +68,7 @@ class Result(Record):
     judgements: Mapping[str, Sequence[str]] | None = None
     diagnostics: Mapping[str, Mapping[str, float]] | None = None
     corruption: GridFacts | None = None
+    ending: Mapping[str, int] | None = None
     zero_shot: ZeroShotFacts | None = None
     passes: int | None = None
 

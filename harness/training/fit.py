@@ -48,13 +48,15 @@ def fit_network(system: System, task: Task, params: TrainingParams) -> Fitted:
     loop = loop_of(system, task, params)
     loop.run()
     network = loop.network
+    fitted = evaluated(system, task, params, network, loop.sources[task.valid.name])
     return dataclasses.replace(
-        evaluated(system, task, params, network, loop.sources[task.valid.name]),
+        fitted,
         trainable=sum(p.numel() for p in network.parameters() if p.requires_grad),
         history=tuple(loop.history),
         selected_epoch=loop.best.epoch,
         curves={name: np.stack(rows) for name, rows in loop.curves.items()},  # (epochs, clips)
         network=network,
+        report={**fitted.report, "ending": canonical.plain(loop.ending)},
     )
 
 

@@ -100,6 +100,17 @@ class Loop:
         """Whether the current stage is the one that is recorded."""
         return self._index == len(self._stages) - 1
 
+    @property
+    def ending(self) -> dict[str, int]:
+        """Epochs of the recorded stage: trained, allowed, wanted (0: any), and of its warm-up."""
+        params = self.stage.params or self.params
+        return {
+            "epochs": len(next(iter(self.curves.values()))),
+            "allowed": self.epochs,
+            "wanted": params.epochs if self.stage.epochs is None else self.stage.epochs,
+            "warmup": params.settled(self.epochs),
+        }
+
     def _enter(self, index: int) -> None:
         """Begin a stage: its own clips, its own optimisers, nothing selected yet."""
         self._index, self.best = index, _Best()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from harness.system import Network, Output, Pass, Stage, TrainingParams, Trainin
 __all__ = ["OptimiserPass", "clip_losses", "total_loss"]
 
 _LOSSES = {"l1": nn.functional.l1_loss, "mse": nn.functional.mse_loss}
-_OPTIMIZERS = {
+_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "amsgrad": functools.partial(torch.optim.Adam, amsgrad=True),

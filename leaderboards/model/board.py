@@ -71,6 +71,8 @@ class Facts:
     stability: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """``again``, ``alone``, ``shuffled`` -> ``mean`` and ``max`` change of a prediction, where the
     system declares that there is one."""
+    ending: Mapping[str, int] = field(default_factory=dict)
+    """How training ended: ``epochs``, ``allowed``, ``wanted``, ``warmup``; empty if not known."""
     zero_shot: Mapping[str, Any] = field(default_factory=dict)
     """Of a zero-shot model: which one, its prompts, when, and the outcomes of its questions."""
 

@@ -266,7 +266,7 @@ def _flags(runs: tuple[Run, ...], truth: SplitLabels) -> tuple[str, ...]:
         flags.SubmittedRun(seed=run.seed, ids=truth.ids, pred=run.pred, truth=truth.labels)
         for run in runs
     ]
-    return (*(flag.text for flag in flags.collapse(given)), *_unstable(runs))
+    return (*(flag.text for flag in flags.collapse(given)), *_unstable(runs), *_cut_short(runs))
 
 
 def _unstable(runs: tuple[Run, ...]) -> Iterator[str]:
@@ -282,6 +282,19 @@ def _unstable(runs: tuple[Run, ...]) -> Iterator[str]:
     if any(largest.values()):
         said = ", ".join(f"{cause} by up to {change:.3g}" for cause, change in largest.items())
         yield f"predictions of the same clips change: {said}, on the label scale"
+
+
+def _cut_short(runs: tuple[Run, ...]) -> Iterator[str]:
+    """Runs that the cap on epochs ended, or patience while the rate still warmed up."""
+    endings = [run.facts.ending for run in runs if run.facts and run.facts.ending]
+    full = [e for e in endings if e["epochs"] == e["allowed"] != e["wanted"]]
+    if full:
+        allowed, wanted = full[0]["allowed"], full[0]["wanted"]
+        schedule = f", of {wanted} that their schedule is made for" if wanted else ""
+        yield f"{len(full)} of {len(runs)} runs ended at the cap of {allowed} epochs{schedule}"
+    early = [e for e in endings if e["epochs"] <= e["warmup"]]
+    if early:
+        yield f"{len(early)} of {len(runs)} runs ended while their learning rate warmed up"
 
 
 def _missing(store: RunStore, cell: _Record) -> MissingRun:
@@ -309,5 +322,6 @@ def _facts(manifest: _Record) -> Facts:
         processor=provenance["processor"],
         diagnostics=result.get("diagnostics", {}),
         stability=result.get("stability", {}),
+        ending=result.get("ending") or {},
         zero_shot=result.get("zero_shot", {}),
     )

@@ -11,7 +11,7 @@ import leaderboards
 from harness.tests.stores import SEEDS, Off, Row, make_store
 from leaderboards.figures.gates import diagnostic_rows, gate_map, loads
 from leaderboards.model import Board
-from leaderboards.model.gather import _unstable, gather
+from leaderboards.model.gather import _cut_short, _unstable, gather
 
 ROWS = [
     Row(label="plain", cells={seed: Off(1.0) for seed in SEEDS}),
@@ -85,6 +85,29 @@ def test_predictions_that_move_are_flagged_with_the_largest_change(board):
     assert "one clip a batch by up to 0.25" in flag
     assert not list(_unstable(told(grid.rows[0], stability=still).runs))
     assert not list(_unstable(grid.rows[0].runs))
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ((20, 20, 200, 2), "ended at the cap of 20 epochs, of 200 that their schedule is made for"),
+        ((20, 20, 0, 0), "ended at the cap of 20 epochs"),
+        ((9, 100, 0, 10), "ended while their learning rate warmed up"),
+    ],
+)
+def test_runs_that_were_cut_short_are_counted(board, ending, said):
+    row = told(board.grids[0].rows[0], ending=dict(zip(ENDING, ending, strict=True)))
+    (flag,) = _cut_short(row.runs)
+    assert flag == f"{len(row.runs)} of {len(row.runs)} runs {said}"
+
+
+@pytest.mark.parametrize("ending", [(30, 100, 0, 10), (50, 50, 50, 5)])
+def test_runs_that_ended_by_patience_or_schedule_are_not(board, ending):
+    row = told(board.grids[0].rows[0], ending=dict(zip(ENDING, ending, strict=True)))
+    assert not list(_cut_short(row.runs))
+
+
+ENDING = ("epochs", "allowed", "wanted", "warmup")
 
 
 def test_a_board_without_diagnostics_draws_no_gates(board, tmp_path):

@@ -668,3 +668,9 @@ def test_predictions_come_back_in_stored_order_whatever_the_batches(task):
     expected = list(range(len(source)))
     assert predict(Backwards(), source).tolist() == expected
     assert diagnose(Backwards(), source)["row"].tolist() == expected
+
+
+def test_a_run_says_how_it_ended(task):
+    params = WarmParams(warmup=0.5, epochs=20)
+    ending = fit(task, worsening(patience=2), params).report["ending"]
+    assert ending == {"epochs": 5, "allowed": 6, "wanted": 20, "warmup": 3}
