@@ -78,9 +78,10 @@ _SAME = {
     "19e63229ae810190": "284320df41178a7e73056c973ac0a32b0fc994e21eac6da74bca450dbf98772e",
     # What is fitted hands its network on, a network is built in two steps, and a system may say how
     # weights are read that its authors released. Stages may have hyper-parameters and a first
-    # selectable epoch of their own, patience waits for a warm-up that says so, networks may see what
-    # an incomplete step leaves over and choose the order of evaluation, and a run says how it ended:
-    # no system that does without computes anything else. A parameter may say what a search may try.
+    # selectable epoch of their own, patience waits for a warm-up that says so, networks may see
+    # what an incomplete step leaves over and choose the order of evaluation, and a run says how it
+    # ended: no system that does without computes anything else. A parameter may say what a search
+    # may try.
     "159107276527ae53": "61b4500d2580404c40912b09dabaaa5f53a3384b1215e0e30683b36b22fd1cef",
     "a8b9a2d1f9bfea44": "37282a03cbb351dd6f6a5d0ae61076f209c9367c05660b03dfeaf931e3865c45",
     "afe86c6f1326e24a": "77f538e799f01fa98cf9d3729004ea23292ba9d4d07d7e86dfec9196b7056f7c",
