@@ -44,6 +44,8 @@ TYPES = {
     "run: curve_*.parquet": FileType(f"{_RUN}/curve_*.parquet"),
     "run: diagnostics.parquet": FileType(f"{_RUN}/diagnostics.parquet"),
     "run: answers.parquet": FileType(f"{_RUN}/answers.parquet"),
+    "run: weights.safetensors": FileType(f"{_RUN}/weights.safetensors"),
+    "run: weights.json": FileType(f"{_RUN}/weights.json"),
     "run: SHA256SUMS": FileType(f"{_RUN}/SHA256SUMS"),
     "run: whole folder": FileType(_RUN),
     "labels: table": FileType("store/truth/*.parquet"),
