@@ -71,7 +71,9 @@ def _records(plan: Plan, originals: dict[str, RunRecord]) -> Iterator[RunRecord]
     for number, (key, job) in enumerate(plan.jobs.items()):
         corpus = job.spec.corpus
         if corpus not in originals:
-            originals[corpus] = execute(_trained(plan.jobs, corpus))
+            originals[corpus] = execute(
+                dataclasses.replace(_trained(plan.jobs, corpus), weights="none")
+            )
         original = originals[corpus]
         shown = original.predictions
         noise = np.random.default_rng(number).normal(0, 0.5, len(shown))

@@ -144,8 +144,8 @@ def test_the_page_has_the_same_tables(board, tmp_path):
         assert f"<h3>{track.title}</h3>" in page
     assert page.count('class="results"') == 3
     assert "Pairwise comparisons across tables" in page
-    assert "rank 1 of 2" in page
-    assert " of 5</span>" not in page, "no rank among all five"
+    assert '<span class="sr"> 1 to 2</span>' in page
+    assert " 1 to 5</span>" not in page, "no rank among all five"
     ids = [part.split('"')[0] for part in page.split(' id="')[1:]]
     assert len(set(ids)) == len(ids)
 

@@ -99,7 +99,7 @@ class Workplace:
         (self.home.suites / "small.toml").write_text(text)
 
     def plan(self, code: str) -> Plan:
-        self._patch.setattr("harness.runs.plan.code_of", lambda *given: code * 4)
+        self._patch.setattr("harness.runs.plan.code_of", lambda *given, **more: code * 4)
         return make_plan(find_suite("small", self.home), self.home)
 
     def run(self, code: str):

@@ -42,7 +42,7 @@ def run(home: Home, monkeypatch):
 
     def call(*only: str, code: str = "", seeds: int | None = None):
         if code:
-            monkeypatch.setattr("harness.runs.plan.code_of", lambda *given: code * 4)
+            monkeypatch.setattr("harness.runs.plan.code_of", lambda *given, **more: code * 4)
         plan = make_plan(find_suite("small", home).with_seeds(seeds), home)
         store = RunStore(home.store)
         with store.writing():
