@@ -14,6 +14,7 @@ SUITE = 'corpora = ["mosi-twin@compact-x5"]\n' + "".join(
 )
 
 
+@pytest.mark.slow
 def test_a_suite_is_run_until_decided_and_says_so_everywhere(home, msa) -> None:
     (home.suites / "small.toml").write_text(SUITE)
     code, said, progress = msa("run", "small", "--until", "decided", "--looks", "2,3")

@@ -248,6 +248,7 @@ name = "explanation_ridge"
 """
 
 
+@pytest.mark.slow
 def test_a_suite_under_a_grid_from_run_to_board(home, msa):
     (home.suites / "sets.toml").write_text(SUITE)
     code, _, error = msa("run", "sets")

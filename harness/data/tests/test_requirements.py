@@ -256,6 +256,7 @@ def test_the_hole_is_in_plan_json_store_and_board(add: Adder, home: Home, msa: A
     )
 
 
+@pytest.mark.slow
 def test_partly_labelled_corpora_run(add: Adder, home: Home, msa: Any) -> None:
     add({"label_T": SOME, "label_A": GIVEN["label_A"], "label_V": [np.nan, *[0.1] * 11]})
     (home.suites / "demo.toml").write_text(SUITE)

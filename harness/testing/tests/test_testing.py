@@ -75,12 +75,14 @@ def run_test(site: Path, text: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_plug_in_passes_in_a_folder_of_its_own(plug_in: Path) -> None:
     done = run_test(plug_in, TEST)
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_plug_in_whose_clips_see_each_other_is_told_so(plug_in: Path) -> None:
     model = plug_in / "mean_mlp" / "model.py"
     sound = model.read_text()
