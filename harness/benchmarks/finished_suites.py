@@ -87,5 +87,5 @@ def _records(plan: Plan, originals: dict[str, RunRecord]) -> Iterator[RunRecord]
 
 def _trained(jobs: Mapping[str, Job], corpus: str) -> Job:
     return next(
-        job for job in jobs.values() if job.spec.corpus == corpus and job.spec.system == "lf_dnn"
+        job for job in jobs.values() if job.spec.corpus == corpus and job.spec.system in _SYSTEMS
     )
