@@ -18,6 +18,7 @@ import typer
 from harness._util.redaction import redacted
 from harness._util.shown import LONGEST_LINE, bounded, shown, visible
 from harness._util.streams import drawing
+from harness.errors import RunFailed
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -129,9 +130,20 @@ def _bar(total: int) -> Bar:
 
 @contextmanager
 def progress() -> Iterator[ProgressLine]:
-    """A ``ProgressLine`` that is taken down however the block ends."""
+    """A ``ProgressLine`` that is taken down however the block ends.
+
+    Raises:
+        RunFailed: When the block is interrupted once cells run; before that, nothing is lost.
+    """
     shown = ProgressLine()
     try:
         yield shown
+    except KeyboardInterrupt:
+        if not shown.total:
+            raise
+        raise RunFailed(
+            f"interrupted after {shown.count} of {shown.total} cells; what finished is stored",
+            hint="the same command continues",
+        ) from None
     finally:
         shown.stop()

@@ -21,7 +21,6 @@ from harness.cli.run import (
     TimeoutOption,
     seeds_of,
 )
-from harness.errors import RunFailed
 
 if TYPE_CHECKING:
     from harness.runs.carrying import CarryReport, Change
@@ -81,29 +80,21 @@ def _carry(
         executor, home, workers=jobs, address=ray_address, cell_timeout=cell_timeout
     )
     with progress() as shown:
-        try:
-            report = harness.carry(
-                *(suite, home),
-                workers=jobs,
-                seeds=seeds_of(seeds),
-                only=only or (),
-                everything=everything,
-                every_seed=every_seed,
-                tolerance=tolerance,
-                plan_only=plan_only,
-                device=device,
-                executor=workplace,
-                cell_timeout=cell_timeout if workplace is None else None,
-                on_start=shown.start,
-                on_done=shown.advance,
-            )
-        except KeyboardInterrupt:
-            if not shown.total:
-                raise
-            raise RunFailed(
-                f"interrupted after {shown.count} of {shown.total} cells; what finished is stored",
-                hint="the same command continues",
-            ) from None
+        report = harness.carry(
+            *(suite, home),
+            workers=jobs,
+            seeds=seeds_of(seeds),
+            only=only or (),
+            everything=everything,
+            every_seed=every_seed,
+            tolerance=tolerance,
+            plan_only=plan_only,
+            device=device,
+            executor=workplace,
+            cell_timeout=cell_timeout if workplace is None else None,
+            on_start=shown.start,
+            on_done=shown.advance,
+        )
     if report.changes and not plan_only:
         _write_board(context, report.suite)
     if as_json:

@@ -200,26 +200,18 @@ def run_suite(
         typer.echo(f"0 cells run, {cells} already stored, 0 failed\nboard: {board}")
         return
     with progress() as shown:
-        try:
-            report = harness.run(
-                *(suite, home),
-                workers=jobs,
-                only=only,
-                until=until,
-                device=device,
-                executor=executor,
-                on_look=_tell,
-                cell_timeout=cell_timeout,
-                on_start=shown.start,
-                on_done=shown.advance,
-            )
-        except KeyboardInterrupt:
-            if not shown.total:
-                raise
-            raise RunFailed(
-                f"interrupted after {shown.count} of {shown.total} cells; what finished is stored",
-                hint="the same command continues",
-            ) from None
+        report = harness.run(
+            *(suite, home),
+            workers=jobs,
+            only=only,
+            until=until,
+            device=device,
+            executor=executor,
+            on_look=_tell,
+            cell_timeout=cell_timeout,
+            on_start=shown.start,
+            on_done=shown.advance,
+        )
     by_evidence = f" ({report.carried} of them carried over)" if report.carried else ""
     typer.echo(
         f"{report.done} cells run, {report.present} already stored{by_evidence},"

@@ -17,7 +17,7 @@ from harness.cli.run import (
     SuiteArgument,
     TimeoutOption,
 )
-from harness.errors import RunFailed, SpecError
+from harness.errors import SpecError
 
 if TYPE_CHECKING:
     from harness.home import Home
@@ -88,21 +88,15 @@ def _tune(
         executor, home, workers=jobs, address=ray_address, cell_timeout=cell_timeout
     )
     with progress() as shown:
-        try:
-            result = tuning.tune(
-                *(chosen, home, budget),
-                workers=jobs,
-                only=only or (),
-                device=device,
-                executor=workers,
-                cell_timeout=cell_timeout if workers is None else None,
-                watch=tuning.Watch(on_start=shown.start, on_done=shown.advance),
-            )
-        except KeyboardInterrupt:
-            raise RunFailed(
-                "interrupted; the trials that finished are stored",
-                hint="the same command continues",
-            ) from None
+        result = tuning.tune(
+            *(chosen, home, budget),
+            workers=jobs,
+            only=only or (),
+            device=device,
+            executor=workers,
+            cell_timeout=cell_timeout if workers is None else None,
+            watch=tuning.Watch(on_start=shown.start, on_done=shown.advance),
+        )
     _write(place, tuning.suite_text(result, untuned=untuned))
     studies = _report(result, home, figures)
     if as_json:
