@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 import pytest
@@ -120,6 +120,16 @@ one, two = make("one"), make("two")
 '''
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _outputs_keep_their_schemas() -> Iterator[None]:
+    """Whatever a command prints as JSON in any test is held against its schema."""
+    from harness.cli.tests.outputs import hold_to_schemas
+
+    with pytest.MonkeyPatch.context() as patch:
+        hold_to_schemas(patch)
+        yield
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """An empty home that the command line and workers of this test use too."""
@@ -166,6 +176,14 @@ def tunable_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _install(tmp_path, monkeypatch, "tunable", ("one", "two"), TUNABLE)
 
 
+@pytest.fixture
+def install_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, tuple[str, ...], str], None]:
+    """Installs a plug-in distribution of systems: kind, names, source."""
+    return lambda kind, names, source: _install(tmp_path, monkeypatch, kind, names, source)
+
+
 def _install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, names: tuple[str, ...], source: str
 ) -> None:
@@ -184,6 +202,7 @@ def _install(
 def _fresh_systems(monkeypatch: pytest.MonkeyPatch) -> Container[str]:
     """The registry caches its names; give this test a registry that has not looked yet."""
     import harness.runs.cell
+    import harness.runs.executors.guard
     import harness.runs.plan
     import harness.runs.pricing.estimates
     import harness.runs.weights.keeping
@@ -198,7 +217,7 @@ def _fresh_systems(monkeypatch: pytest.MonkeyPatch) -> Container[str]:
     runs, tuning = harness.runs, harness.tuning
     for module in (
         *(harness.system, runs.plan, runs.cell, runs.pricing.estimates),
-        *(runs.weights.keeping, runs.weights.restoring),
+        *(runs.weights.keeping, runs.weights.restoring, runs.executors.guard),
         *(tuning.rows, tuning.trials),
     ):
         monkeypatch.setattr(module, "systems", fresh)

@@ -16,6 +16,7 @@ from baselines._shared.padding import steps_of
 from baselines.mag_bert import draw_as_bert
 from harness.data.batching import Batch, Sequence
 from harness.errors import SpecError
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import (
     Card,
     Dims,
@@ -161,6 +162,10 @@ CENET = System(
             " BERT, N(0, 0.02) and biases of 0, so that attention begins less sharp",
             "quirk=fixed: BERT's embeddings are trained; MMSA computes them without gradients, and"
             " carries three embedding tables that it never reads",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA (a94e65d), trains/singleTask/CENET.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=8),),
         ),
     ),
     params=CENETParams,

@@ -19,7 +19,7 @@ from baselines._shared.transformer import CrossModalEncoder
 from baselines._shared.zero_steps import ValuedPositions
 from harness.data.batching import Batch, Sequence, Tokens
 from harness.errors import SpecError
-from harness.spec import Scalar
+from harness.spec import ReleasedSelection, Scalar, SelectionRule
 from harness.system import (
     Card,
     Dims,
@@ -343,6 +343,10 @@ DLF = System(
             "The weight decay of the released settings is not a preset: its Adam never sees it",
             "The learning rate halves on the validation MAE, in the released code on its L1 loss",
             "CH-SIMS: no published settings; MOSI's with a Chinese encoder",
+        ),
+        selection=ReleasedSelection(
+            source="DLF code, trains/singleTask/DLF.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=10),),
         ),
     ),
     params=DLFParams,

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from baselines._shared.blocks import streams
 from harness.data.batching import Batch, Sequence
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import Card, Dims, Network, Output, System, TrainingParams, param
 
 __all__ = ["EF_LSTM", "EFLSTMParams", "EarlyFusion", "pool_padded", "pool_to"]
@@ -115,6 +116,10 @@ EF_LSTM = System(
             " text length; MMSA pools the padded arrays",
             "MMSA's numbers on MOSI and MOSEI are on aligned features; its CH-SIMS row is the"
             " training mean (a collapse)",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/singleTask/EF_LSTM.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=8),),
         ),
     ),
     params=EFLSTMParams,

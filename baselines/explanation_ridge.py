@@ -13,11 +13,11 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines._shared.ridge import RidgeParams, fit_ridge, standardised
 from baselines.sentence_ridge import unit_vectors
 from harness.data.corpus import EXPLANATIONS, Split
 from harness.errors import SpecError
 from harness.system import Card, Fitted, System, Task, param
+from harness.system.ridge import RidgeParams, fit_ridge, standardised
 
 __all__ = ["EXPLANATION_RIDGE", "ExplanationRidgeParams"]
 

@@ -11,10 +11,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines._shared.ridge import RidgeParams, fit_ridge, standardised
 from harness.data.corpus import STREAMS, Split
 from harness.errors import SpecError
 from harness.system import Card, Fitted, System, Task, param
+from harness.system.ridge import RidgeParams, fit_ridge, standardised
 
 __all__ = ["FEATURE_RIDGE", "FeatureRidgeParams"]
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from baselines._shared.memory import GatedMemory, MemoryParams, layer_presets, two_layers
 from baselines._shared.words import at_step, on_words, with_previous
 from harness.data.batching import Batch
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import Card, Dims, Network, Output, System, param
 
 __all__ = ["GRAPH_MFN", "DynamicFusionGraph", "GraphMFNParams", "GraphMemoryFusion"]
@@ -148,6 +149,10 @@ GRAPH_MFN = System(
             " the state is read after the last word; MMSA pools padded arrays and reads on",
             "The second layers of all networks of a kind are drawn one by one; MMSA copies one",
             "MMSA's numbers on MOSI and MOSEI are on aligned features",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/singleTask/Graph_MFN.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=8),),
         ),
     ),
     params=GraphMFNParams,

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
 
-from baselines._shared.ridge import RidgeParams
 from baselines.feature_ridge import FeatureRidgeParams
 from baselines.feature_ridge import fit as fit_features
 from harness.data.corpus import STREAMS, Split
 from harness.errors import SubmissionError
 from harness.system import Card, Fitted, System, Task
+from harness.system.ridge import RidgeParams
 
 __all__ = ["LATE_FUSION", "LateFusion", "LateFusionParams", "fuse"]
 

@@ -13,6 +13,7 @@ from torch import nn
 from baselines._shared.blocks import StreamNets, StreamParams
 from harness.data.batching import Batch
 from harness.data.corpus import STREAMS
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import Card, ClueParams, Dims, Network, Output, System, param
 
 __all__ = ["LF_DNN", "LF_DNN_CLUES", "LFDNNClueParams", "LFDNNParams", "LateFusion"]
@@ -67,6 +68,10 @@ LF_DNN = System(
             "quirk=fixed: audio and vision are averaged over true frames, the LSTM stops at the"
             " last word; MMSA includes the padding in both",
             "MMSA's text dropout is not a parameter: its single-layer LSTM switches it off",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/singleTask/LF_DNN.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=8),),
         ),
     ),
     params=LFDNNParams,

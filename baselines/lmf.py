@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from baselines._shared.blocks import StreamNets, StreamParams, with_one
 from harness.data.batching import Batch
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import Card, Dims, Network, Output, System, TrainingParams, param
 
 __all__ = ["LMF", "LMFParams", "LowRankFusion"]
@@ -78,6 +79,10 @@ LMF = System(
             "quirk=fixed: the rank weights w and the bias b are trained; MMSA leaves them at"
             " their random start",
             "MMSA's text and fusion dropouts are not parameters: it never applies them",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/singleTask/LMF.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=8),),
         ),
     ),
     params=LMFParams,

@@ -204,14 +204,15 @@ LNLN = System(
             " every step: see ALMT",
             "quirk=fixed: the protocol's patience, counted from the end of the warm-up; the authors"
             " train 200 epochs whatever happens, as quirk=published does",
-            "Schedules are made for the epochs that the protocol allows, as a whole where it allows"
-            " fewer than released",
+            "Where a suite allows fewer epochs than released, schedules are made for those, as a"
+            " whole",
             "CH-SIMS v2: settings of CH-SIMS (ours); no code publishes any",
         ),
         declares={
             "parameters@published": "the first norm of the hyper-modality, of ones, has a weight"
             " that no gradient reaches before the first step",
         },
+        unselected="it keeps the best test epoch of each metric, at half of the input missing",
     ),
     params=LNLNParams,
     presets={

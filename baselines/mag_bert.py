@@ -16,7 +16,7 @@ from torch.linalg import vector_norm
 from baselines._shared.bert import TokenEncoder, audio_vision, tokens_of
 from baselines.ef_lstm import pool_padded, pool_to
 from harness.data.batching import Batch, Sequence, Tokens
-from harness.spec import Scalar
+from harness.spec import ReleasedSelection, Scalar, SelectionRule
 from harness.system import Card, Dims, Network, Output, QuirkParams, System, TokenParams, param
 
 __all__ = ["MAG_BERT", "AdaptationGate", "MAGBert", "MAGBertParams", "draw_as_bert"]
@@ -132,6 +132,10 @@ MAG_BERT = System(
             "Training is MMSA's (Adam, L1, validation loss); the authors' (AdamW, MSE, 40 epochs)"
             " keeps the epoch that is best on the test split",
             "CH-SIMS v2 has no published setting; ours is that of CH-SIMS",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/singleTask/BERT_MAG.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=8),),
         ),
     ),
     params=MAGBertParams,

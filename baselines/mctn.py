@@ -182,6 +182,8 @@ MCTN = System(
             "text and vision share one translator, so the lesser is padded with zeros; errors"
             " count true steps and features only",
         ),
+        unselected="MMSA watches the loss of its own training, translations included, which is not"
+        " reproduced here",
     ),
     params=MCTNParams,
     inputs=frozenset({"text", "audio", "vision"}),

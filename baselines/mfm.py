@@ -15,7 +15,7 @@ from baselines._shared.memory import layer_presets, two_layers
 from baselines._shared.words import Streams, at_step, on_words, squared_error, up_to
 from baselines.mfn import MemoryFusionCore, MFNParams
 from harness.data.batching import Batch
-from harness.spec import Scalar
+from harness.spec import ReleasedSelection, Scalar, SelectionRule
 from harness.system import (
     Card,
     Dims,
@@ -224,6 +224,10 @@ MFM = System(
             "quirk=fixed: no output layers for the MFN inside; MMSA has them and never uses them",
             "MMSA's numbers on MOSI and MOSEI are on word-aligned features",
             "MMSA has no settings for CH-SIMS v2: those of CH-SIMS stand in",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/singleTask/MFM.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=8),),
         ),
     ),
     params=MFMParams,

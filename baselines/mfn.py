@@ -14,6 +14,7 @@ from baselines._shared.blocks import streams, time_mean
 from baselines._shared.memory import GatedMemory, MemoryParams, layer_presets, two_layers
 from baselines._shared.words import Streams, at_step, on_words, with_previous
 from harness.data.batching import Batch
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import Card, Dims, Network, Output, System, param
 
 __all__ = ["MFN", "MFNParams", "MemoryFusion", "MemoryFusionCore"]
@@ -109,6 +110,10 @@ MFN = System(
             " the state is read after the last word; MMSA repeats their mean over the padded"
             " length at every step and reads on to the end of the padding",
             "MMSA's numbers on MOSI and MOSEI are on aligned features",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/singleTask/MFN.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=8),),
         ),
     ),
     params=MFNParams,

@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from baselines._shared.bert import TokenEncoder, audio_vision, masked_mean, tokens_of
 from harness.data.batching import Batch, Sequence, Tokens
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import (
     Card,
     Dims,
@@ -217,6 +218,10 @@ MISA = System(
             "Selection: the protocol's, on validation MAE; MMSA's on the validation loss, MSE, a"
             " mean of batch means rounded to four digits",
             "The adversarial variant is left out: all settings use the central moment discrepancy",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/singleTask/MISA.py",
+            rules=(SelectionRule(monitor="mse", digits=4, patience=8),),
         ),
     ),
     params=MISAParams,

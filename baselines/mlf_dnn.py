@@ -12,6 +12,7 @@ import torch
 from baselines._shared.multitask import MultitaskParams, UnimodalHeads, multitask_groups
 from baselines.lf_dnn import LateFusion, LFDNNParams
 from harness.data.batching import Batch
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import Card, Dims, Output, ParameterGroup, System, TrainingParams, param
 
 __all__ = ["MLF_DNN", "MLFDNNParams", "MultitaskLateFusion"]
@@ -64,6 +65,10 @@ MLF_DNN = System(
             " last word; MMSA includes the padding in both",
             "MMSA selects on the weighted validation loss of all four tasks, we on the fused MAE",
             "MMSA's text dropout is not a parameter: its single-layer LSTM switches it off",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/multiTask/MLF_DNN.py",
+            rules=(SelectionRule(monitor="total", digits=4, patience=8),),
         ),
     ),
     params=MLFDNNParams,

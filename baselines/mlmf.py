@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from baselines._shared.multitask import MultitaskParams, UnimodalHeads, multitask_groups
 from baselines.lmf import LMFParams, LowRankFusion
 from harness.data.batching import Batch
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import Card, Dims, Output, ParameterGroup, System, TrainingParams, param
 
 __all__ = ["MLMF", "MLMFParams", "MultitaskLowRankFusion"]
@@ -62,6 +63,10 @@ MLMF = System(
             "The text task has no weight on CH-SIMS v2 (MMSA): its predictor stays as drawn",
             "MMSA selects on the weighted validation loss of all four tasks, we on the fused MAE",
             "MMSA's text and fusion dropouts are not parameters: it never applies them",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/multiTask/MLMF.py",
+            rules=(SelectionRule(monitor="total", digits=4, patience=8),),
         ),
     ),
     params=MLMFParams,

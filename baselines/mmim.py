@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from baselines._shared.bert import TokenEncoder, audio_vision, tokens_of
 from harness.data.batching import Batch, BatchSource, Sequence
-from harness.spec import Scalar
+from harness.spec import ReleasedSelection, Scalar, SelectionRule
 from harness.system import (
     Card,
     Dims,
@@ -339,6 +339,10 @@ MMIM = System(
             "The rate drops after 20 epochs without improvement, MMSA's after 21: patience ends"
             " training before either",
             "The authors keep a checkpoint only when validation and test both improve",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/singleTask/MMIM.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=8),),
         ),
     ),
     params=MMIMParams,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from baselines._shared.multitask import MultitaskParams, UnimodalHeads, multitask_groups
 from baselines.tfn import TensorFusion, TFNParams, tensor_product
 from harness.data.batching import Batch
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import Card, Dims, Output, ParameterGroup, System, TrainingParams, param
 
 __all__ = ["MTFN", "MTFNParams", "MultitaskTensorFusion"]
@@ -68,6 +69,10 @@ MTFN = System(
             "The audio task has no weight on CH-SIMS (MMSA): its predictor stays as drawn",
             "MMSA selects on the weighted validation loss of all four tasks, we on the fused MAE",
             "MMSA's text dropout is not a parameter: its single-layer LSTM switches it off",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/multiTask/MTFN.py",
+            rules=(SelectionRule(monitor="total", digits=4, patience=8),),
         ),
     ),
     params=MTFNParams,

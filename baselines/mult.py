@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from baselines._shared.blocks import streams
 from baselines._shared.transformer import CrossModalEncoder
 from harness.data.batching import Batch, Sequence
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import Card, Dims, Network, Output, QuirkParams, System, param
 
 __all__ = ["MULT", "CrossModalFusion", "MulTParams"]
@@ -178,6 +179,10 @@ MULT = System(
             "MMSA lists a weight decay and does not use it; so it is 0 here",
             "MMSA's patience of 5, 20, 10 and 10 epochs is passed, not reached, when the rate"
             " drops: plateau is one more",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/singleTask/MULT.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=8),),
         ),
     ),
     params=MulTParams,

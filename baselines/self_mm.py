@@ -14,6 +14,7 @@ from baselines._shared.bert import TokenEncoder, audio_vision, bert_groups, toke
 from baselines._shared.blocks import last_state
 from baselines._shared.label_bank import UNIMODAL, SelfLabelled
 from harness.data.batching import Batch, Sequence
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import (
     Card,
     Dims,
@@ -152,6 +153,10 @@ SELF_MM = System(
             "Distances are not divided by the root of the feature size, as the paper has it: MMSA"
             " does not either, and the ratio in which they enter is the same",
             "The parameters of the paper itself are lost; these are MMSA's",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/multiTask/SELF_MM.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=8),),
         ),
     ),
     params=SelfMMParams,

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines._shared.ridge import RidgeParams, fit_ridge, standardised
 from harness.data.corpus import Split
 from harness.errors import SpecError
 from harness.system import Card, Fitted, System, Task, param
+from harness.system.ridge import RidgeParams, fit_ridge, standardised
 from harness.text import Encoder, sentence_vectors
 
 __all__ = ["SENTENCE_RIDGE", "SentenceRidgeParams", "unit_vectors"]

@@ -18,6 +18,7 @@ from baselines._shared.padding import padded_tokens, steps_of
 from baselines._shared.transformer import CrossModalEncoder
 from baselines.self_mm import Head
 from harness.data.batching import Batch, Sequence
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import (
     Card,
     Dims,
@@ -316,6 +317,10 @@ TETFN = System(
             " an incomplete group only moves made labels",
             "MMSA's numbers on MOSI and MOSEI are of word-aligned features",
             "MMSA's LSTM dropout is not a parameter: one layer has none",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA (a94e65d), trains/multiTask/TETFN.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=8),),
         ),
     ),
     params=TETFNParams,

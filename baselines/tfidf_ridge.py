@@ -11,10 +11,10 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import FeatureUnion
 
-from baselines._shared.ridge import RidgeParams, fit_ridge
 from harness.data.corpus import Split
 from harness.data.datasets import Dataset
 from harness.system import Card, Fitted, System, Task, param
+from harness.system.ridge import RidgeParams, fit_ridge
 
 __all__ = ["TFIDF_RIDGE", "TfidfRidgeParams"]
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from baselines._shared.blocks import StreamNets, StreamParams, with_one
 from harness.data.batching import Batch
 from harness.data.corpus import STREAMS
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import Card, ClueParams, Dims, Network, Output, System, param
 
 __all__ = ["TFN", "TFN_CLUES", "TFNClueParams", "TFNParams", "TensorFusion", "tensor_product"]
@@ -82,6 +83,10 @@ TFN = System(
             "quirk=fixed: the output spans the dataset's label range; MMSA keeps -3 to 3 on"
             " CH-SIMS too, where labels lie in -1 to 1",
             "MMSA's text dropout is not a parameter: its single-layer LSTM switches it off",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/singleTask/TFN.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=8),),
         ),
     ),
     params=TFNParams,

@@ -29,7 +29,7 @@ from baselines._shared.zero_steps import ValuedPositions
 from baselines.misa import moment_distance
 from harness.data.batching import Batch
 from harness.errors import SpecError
-from harness.spec import Scalar
+from harness.spec import ReleasedSelection, Scalar, SelectionRule
 from harness.system import (
     Card,
     Dims,
@@ -456,6 +456,14 @@ TFR_NET = System(
             "As in MMSA, reconstruction counts from the second epoch on",
             "MMSA's patience is passed, not reached, when the rate drops: plateau is one more",
             "CH-SIMS v2: settings of CH-SIMS (ours); MMSA lists none",
+        ),
+        selection=ReleasedSelection(
+            source="MMSA 2.2.1, trains/missingTask/TFR_NET.py",
+            rules=(SelectionRule(monitor="l1", digits=4, patience=6),),
+            notes=(
+                "MMSA validates on clips with a fifth of their steps missing; here on those of the"
+                " protocol, complete ones",
+            ),
         ),
     ),
     params=TFRNetParams,

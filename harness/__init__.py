@@ -14,13 +14,17 @@ from harness._util.lazy import lazily
 
 if TYPE_CHECKING:
     from harness._util.budget import memory_allowed
+    from harness.data.auditing import audit
+    from harness.runs.asked import suite_of
     from harness.runs.carrying import carry
     from harness.runs.comparing import compare
+    from harness.runs.frames import prediction_table, run_table, score_table
     from harness.runs.looks import Until
     from harness.runs.predicting import predict
     from harness.runs.running import run
     from harness.submissions import score
     from harness.tuning import Budget, tune
+    from leaderboards.frames import reproduce, variance
 
     __version__: str
 else:
@@ -28,8 +32,11 @@ else:
         __name__,
         **{
             "_util.budget": ("memory_allowed",),
+            "data.auditing": ("audit",),
+            "runs.asked": ("suite_of",),
             "runs.carrying": ("carry",),
             "runs.comparing": ("compare",),
+            "runs.frames": ("prediction_table", "run_table", "score_table"),
             "runs.looks": ("Until",),
             "runs.predicting.predict": ("predict",),
             "runs.running": ("run",),
@@ -45,6 +52,13 @@ else:
             from importlib.metadata import version
 
             return version("msa-harness")
+        if name in ("reproduce", "variance"):  # this interface is above boards, as commands are
+            import importlib
+
+            from harness._util.siblings import refuse_strangers
+
+            refuse_strangers(["leaderboards"])
+            return getattr(importlib.import_module("leaderboards.frames"), name)
         return _fetch(name)
 
 
@@ -52,13 +66,20 @@ __all__ = [
     "Budget",
     "Until",
     "__version__",
+    "audit",
     "carry",
     "compare",
     "errors",
     "home",
     "memory_allowed",
     "predict",
+    "prediction_table",
+    "reproduce",
     "run",
+    "run_table",
     "score",
+    "score_table",
+    "suite_of",
     "tune",
+    "variance",
 ]

@@ -12,6 +12,7 @@ __all__ = [
     "DataError",
     "HarnessError",
     "MissingExtra",
+    "NotHere",
     "RunFailed",
     "SpecError",
     "StoreError",
@@ -63,6 +64,13 @@ class DataError(HarnessError):
     """A data file is missing, unsafe, damaged or not what it claims to be (exit code 2)."""
 
     exit_code = 2
+
+
+class NotHere(DataError):
+    """What can be brought is not on this machine: a corpus, an encoder, a plug-in (exit code 2).
+
+    A plan makes a hole of it; asked for by itself, it is an error. ``hint`` says how to bring it.
+    """
 
 
 class MissingExtra(HarnessError):

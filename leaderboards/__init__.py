@@ -10,11 +10,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness._util.lazy import lazily
+
 if TYPE_CHECKING:
     from harness._util.canonical import Json
     from harness.runs.store import RunStore
+    from leaderboards.view import board
+else:
+    __getattr__ = lazily(__name__, view=("board",))
 
-__all__ = ["as_records", "check", "document", "draw", "files_of", "render", "write"]
+__all__ = [
+    "as_records",
+    "board",
+    "check",
+    "document",
+    "draw",
+    "files_of",
+    "frames",
+    "render",
+    "write",
+]
 
 
 def render(store: RunStore, suite: str) -> str:
@@ -48,7 +63,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
 
 
 def draw(store: RunStore, suite: str, folder: Path) -> list[Path]:
-    """Write the figures of every corpus, ``<suite>.<corpus>.<kind>.{png,svg}``, into ``folder``.
+    """Write figures of every corpus, ``<suite>.<corpus>.<kind>.{pdf,png,svg}``, into ``folder``.
 
     Raises:
         StoreError: As ``write``.
@@ -90,6 +105,8 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     dataset to ``mean``, ``sd`` and ``values`` (one per seed), null where undefined, with ``leads``,
     whether no other row is significantly better, and ``exploratory``, true for all metrics but the
     one that ranks.
+    Rows on a trial, a few clips of each split, have ``trial``, true. Parts of a suite that are not
+    here have a record of their own: ``absent, reason, rows, corpora``.
     Zero-shot models have ``zero_shot`` too: model, prompts, date, counts, and ``policies``, the
     metrics under every policy, of single prompts, and calibrated.
 
@@ -105,6 +122,10 @@ def as_records(store: RunStore, suite: str) -> list[dict[str, Json]]:
     ``carried``, of rows with runs of an earlier source that count by evidence, has ``runs``, the
     row's ``replayed`` ``of`` so many, the ``largest`` difference and the ``records``;
     ``look`` the looks, the one reached and its level where seeds are added until it is decided.
+
+    Suites that ask for slices add a record per row and part of the test clips: ``slicing, part,
+    clips, videos, metric, too_small, row, value, low, high, row_clips, rank, cost,
+    cost_beyond_floor``, costs as ``difference, low, high, p_holm``, null where there are none.
 
     Boards of transfers have further records, one per algorithm and family of transfers: ``family,
     algorithm, bound, stratum, settings, rank, mean, worst, worst_target, transfers, recalibrated,

@@ -23,6 +23,8 @@ __all__ = [
     "Column",
     "Document",
     "Drawing",
+    "Explorer",
+    "Facet",
     "Fold",
     "Heading",
     "Line",
@@ -36,6 +38,7 @@ __all__ = [
     "Span",
     "Table",
     "Text",
+    "Value",
     "badge",
     "bold",
     "code",
@@ -320,6 +323,53 @@ class Pairs:
 
 
 @dataclass(frozen=True)
+class Value:
+    """A cell of an ``Explorer``.
+
+    Args:
+        words: What it shows.
+        key: What it is sorted by; None, always last, where there is nothing.
+        below: What else it shows, smaller.
+    """
+
+    words: str
+    key: float | str | None = None
+    below: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facet:
+    """Something that tells the rows of an ``Explorer`` apart, for a reader to choose from.
+
+    Args:
+        title: What is asked.
+        of: The answer of each row; empty where it has none.
+        answers: In the order in which they are offered.
+    """
+
+    title: str
+    of: tuple[str, ...]
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explorer:
+    """A long table that a reader sorts, searches and filters; text files have none.
+
+    Args:
+        caption: What it shows.
+        columns: One per cell of a row; the first names the rows.
+        rows: Cells, as many as columns.
+        facets: To filter by.
+    """
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    facets: tuple[Facet, ...] = ()
+
+
+@dataclass(frozen=True)
 class ByMetric:
     """Blocks of which those of the chosen metric show: place of the metric -> blocks."""
 
@@ -355,7 +405,17 @@ class PerFormat:
 
 
 Block: TypeAlias = (
-    Heading | Text | Bullets | Notice | Table | Results | Pairs | ByMetric | Fold | PerFormat
+    Heading
+    | Text
+    | Bullets
+    | Notice
+    | Table
+    | Results
+    | Pairs
+    | Explorer
+    | ByMetric
+    | Fold
+    | PerFormat
 )
 
 

@@ -1,3 +1,3 @@
 """TEXT: text-routed sparse mixture of experts with explanations and temporal alignment."""
 
-__all__ = ["scan"]
+__all__: list[str] = []

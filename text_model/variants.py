@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.system import ParameterGroup
+from harness.system.scan import scan_by
 from text_model.encoders import Attention, EncoderSize, Padded
-from text_model.scan import scan_by
 
 __all__ = [
     "Concatenation",

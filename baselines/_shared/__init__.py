@@ -1,9 +1,10 @@
-"""What several systems truly share: blocks of networks, padding, memory banks, ridges."""
+"""What several systems truly share: blocks of networks, padding, memory banks."""
 
 __all__ = [
     "bert",
     "blocks",
     "contrast",
+    "hidden",
     "label_bank",
     "memory",
     "missing",
@@ -12,9 +13,11 @@ __all__ = [
     "padding",
     "partial",
     "retrieval",
-    "ridge",
     "schedules",
+    "stages",
     "transformer",
+    "windows",
+    "word_rows",
     "words",
     "zero_steps",
 ]

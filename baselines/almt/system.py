@@ -12,6 +12,7 @@ from torch import nn
 from baselines._shared.bert import audio_vision, tokens_of
 from baselines.almt.blocks import HyperFusion, HyperParams, TokenStreams
 from harness.data.batching import Batch
+from harness.spec import ReleasedSelection, SelectionRule
 from harness.system import Card, Dims, Network, Output, Stage, System, TrainingParams
 
 __all__ = ["ALMT", "ALMTParams", "LanguageGuidedNetwork"]
@@ -61,8 +62,8 @@ ALMT = System(
             "MMSA lists a gradient norm of 2 and does not clip; so none is clipped here",
             "quirk=fixed: the protocol's patience, counted from the end of the warm-up; the authors"
             " train 200 epochs whatever happens, as quirk=published does, and MMSA waits 32",
-            "Schedules are made for the epochs that the protocol allows, as a whole where it allows"
-            " fewer than released",
+            "Where a suite allows fewer epochs than released, schedules are made for those, as a"
+            " whole",
             "Selection: the protocol's, on validation MAE; MMSA's on the validation loss, MSE, a"
             " mean of batch means rounded to four digits",
             "CH-SIMS v2: settings of CH-SIMS (ours); no code publishes any",
@@ -71,6 +72,11 @@ ALMT = System(
             "parameters@published": "the first norm of the hyper-modality, of ones, has a weight"
             " that no gradient reaches before the first step",
         },
+        selection=ReleasedSelection(
+            source="MMSA (a94e65d), trains/singleTask/ALMT.py",
+            rules=(SelectionRule(monitor="mse", digits=4, patience=32),),
+            notes=("MMSA's; the authors' own code keeps the best test epoch of each metric",),
+        ),
     ),
     params=ALMTParams,
     presets={

@@ -22,7 +22,7 @@ from baselines._shared.retrieval import nearest_clips
 from baselines._shared.schedules import from_zero
 from baselines.confede.parts import ConFEDEStreamEncoder, contrast_pairs, projector
 from harness.data.batching import Batch, BatchSource
-from harness.spec import Scalar
+from harness.spec import ReleasedSelection, Scalar, SelectionRule
 from harness.system import (
     Card,
     Dims,
@@ -64,8 +64,8 @@ class ConFEDEParams(TokenParams, QuirkParams, WarmParams):
     refresh: int = param(2, low=1, source="ConFEDE code, MOSI: epochs between searches")
     stores_ranks: bool = param(True, source="ConFEDE code, MOSI; only read by quirk=published")
     text_epochs: int = param(200, low=3, source="ConFEDE code, MOSI; a third with a frozen encoder")
-    audio_epochs: int = param(100, low=1, source="ConFEDE code, MOSI")
-    vision_epochs: int = param(100, low=1, source="ConFEDE code, MOSI")
+    audio_epochs: int = param(100, low=1, stage=True, source="ConFEDE code, MOSI")
+    vision_epochs: int = param(100, low=1, stage=True, source="ConFEDE code, MOSI")
     text_warmup: int = param(5, low=0, source="ConFEDE code, epochs; only read by quirk=published")
     audio_warmup: int = param(10, low=0, source="ConFEDE code; likewise")
     vision_warmup: int = param(5, low=0, source="ConFEDE code, MOSI; likewise")
@@ -96,6 +96,11 @@ class ConFEDEParams(TokenParams, QuirkParams, WarmParams):
         """As released, the first step has a rate of zero."""
         start = from_zero(self, at) if self.published else None
         return super().lr_factor(at) if start is None else start
+
+    @property
+    def longest_schedule(self) -> int:
+        """Of text, those after the third that is a stage of its own."""
+        return max(super().longest_schedule, self.text_epochs - self.text_epochs // 3)
 
     def alone(self, stream: str, epochs: int, *, warms: bool) -> ConFEDEParams:
         """What trains a stream alone; the quirk decides on warm-up and optimiser.
@@ -365,8 +370,8 @@ CONFEDE = System(
             "quirk=fixed: stages end with the protocol's patience, counted from the end of the"
             " warm-up; as released all epochs are trained, and the first one (CH-SIMS: the first"
             " ten) cannot be selected",
-            "Schedules are made for the epochs that the protocol allows, as a whole where it allows"
-            " fewer than released",
+            "Where a suite allows fewer epochs than released, schedules are made for those, as a"
+            " whole",
             "Every stage is validated after each epoch; as released MOSEI's every 100 steps",
             "As released, frames whose features sum to 0 count as padding; ours go by length",
             "The first third of the"
@@ -376,6 +381,33 @@ CONFEDE = System(
             " code fails. Candidates are sought in the whole training split, in the released code"
             " in the nearest and farthest tenth (MOSEI) or half (CH-SIMS)",
             "CH-SIMS v2: no published settings; those of CH-SIMS",
+        ),
+        selection=ReleasedSelection(
+            source="ConFEDE code, train/constrastive and util/common.py",
+            rules=(
+                SelectionRule(monitor="last", stages=("text_head",)),
+                SelectionRule(monitor="mae", digits=4, stages=("text",)),
+                SelectionRule(
+                    monitor="mae",
+                    digits=4,
+                    first=6,
+                    stages=("vision", "audio"),
+                    datasets=("mosei",),
+                ),
+                SelectionRule(
+                    monitor="mae", digits=4, first=21, stages=("vision",), datasets=("mosi",)
+                ),
+                SelectionRule(monitor="mae", digits=4, first=51, stages=("vision",)),
+                SelectionRule(monitor="mae", digits=4, first=31, stages=("audio",)),
+                SelectionRule(monitor="acc2", digits=4, first=11, datasets=("sims", "simsv2")),
+                SelectionRule(monitor="mae", digits=4, first=2),
+            ),
+            notes=(
+                "CMU-MOSEI: fusion is validated every 100 steps, from the second epoch on; here"
+                " after each epoch, for what is kept is a point of the curves",
+                "CH-SIMS: streams alone are judged on their own labels; here on the clip's",
+                "CH-SIMS v2 has no released settings: those of CH-SIMS",
+            ),
         ),
     ),
     params=ConFEDEParams,

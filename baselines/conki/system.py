@@ -28,7 +28,7 @@ from baselines.conki.parts import (
 )
 from harness.data.batching import Batch
 from harness.errors import SpecError
-from harness.spec import Scalar
+from harness.spec import ReleasedSelection, Scalar, SelectionRule
 from harness.system import (
     Card,
     Dims,
@@ -72,7 +72,7 @@ class ConKIParams(TokenParams, KnowledgeParams, QuirkParams, WarmParams):
         0, low=0, source="features of the knowledge corpus, mapped to the task's; 0: as many"
     )
     knowledge_vision: int = param(0, low=0, source="the same of vision")
-    knowledge_epochs: int = param(10, low=1, source="ConKI code")
+    knowledge_epochs: int = param(10, low=1, stage=True, source="ConKI code")
     knowledge_lr: float = param(5e-5, low=0.0, source="ConKI code")
     encoder_lr: float = param(5e-6, low=0.0, source="ConKI code: of all encoders")
     lr: float = param(1e-6, low=0.0, source="ConKI code: of the rest")
@@ -267,12 +267,17 @@ CONKI = System(
             " warm-up; as released all epochs are trained, and the first one cannot be selected",
             "quirk=fixed: both stages warm up over 5 % of their steps; as released stage 1 over a"
             " tenth, and both from a rate of zero",
-            "Schedules are made for the epochs that the protocol allows, as a whole where it allows"
-            " fewer than released",
+            "Where a suite allows fewer epochs than released, schedules are made for those, as a"
+            " whole",
             "Texts keep 256 tokens as in the released code. Without audio or vision the text"
             " stands alone",
             "Settings are released for CMU-MOSI only; other datasets use them, CH-SIMS with its"
             " own label step and encoder",
+        ),
+        selection=ReleasedSelection(
+            source="ConKI code, train/ and util/common.py",
+            rules=(SelectionRule(monitor="mae", digits=4, first=2),),
+            notes=("Released for CMU-MOSI only",),
         ),
     ),
     params=ConKIParams,

@@ -22,7 +22,7 @@ from baselines.kuda.encoders import Encoded, KuDAStreamBranch, KuDATextBranch
 from baselines.kuda.fusion import STREAMS, RoutedBlock, Shape, info_nce, trust
 from harness.data.batching import Batch
 from harness.errors import SpecError
-from harness.spec import Scalar
+from harness.spec import ReleasedSelection, Scalar, SelectionRule
 from harness.system import (
     Card,
     Dims,
@@ -64,9 +64,9 @@ class KuDAParams(TokenParams, KnowledgeParams, QuirkParams, WarmParams):
     fusion_dropout: float = param(0.3, low=0.0, high=1.0, source="KuDA code: while reading streams")
     sharpness: float = param(0.1, low=0.0, source="KuDA code: of the trust in a stream")
     nce_weight: float = param(0.1, low=0.0, source="KuDA code")
-    text_epochs: int = param(100, low=1, source="KuDA code: stage 1")
-    vision_epochs: int = param(100, low=1, source="KuDA code: stage 1")
-    audio_epochs: int = param(50, low=1, source="KuDA code: stage 1")
+    text_epochs: int = param(100, low=1, stage=True, source="KuDA code: stage 1")
+    vision_epochs: int = param(100, low=1, stage=True, source="KuDA code: stage 1")
+    audio_epochs: int = param(50, low=1, stage=True, source="KuDA code: stage 1")
     knowledge_lr: float = param(1e-4, low=0.0, source="KuDA code: stage 1")
     knowledge_decay: float = param(1e-3, low=0.0, source="KuDA code: stage 1")
     knowledge_batch: int = param(32, low=2, source="KuDA code: stage 1")
@@ -294,6 +294,14 @@ KUDA = System(
             " the last one",
             "The pre-trained pooler is kept but neither used nor trained",
             "The released code has CH-SIMS' input sizes written in; ours are the corpus's",
+        ),
+        selection=ReleasedSelection(
+            source="KuDA code, pretrain.py and train.py",
+            rules=(SelectionRule(monitor="last"),),
+            notes=(
+                "Nothing is chosen by code: stage 1 saves its last epoch; stage 2 saves none and"
+                " prints validation and test after each. What it ends with is the last one, too",
+            ),
         ),
     ),
     params=KuDAParams,

@@ -2,4 +2,4 @@
 
 from baselines.midg_approx.system import MIDG_APPROX
 
-__all__ = ["MIDG_APPROX"]
+__all__ = ["MIDG_APPROX", "system"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, permutations
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,7 @@ from harness.training.objectives import domain_means, membership, training_domai
 from harness.training.objectives.coral import moment_distance
 from harness.training.objectives.vrex import WARM_UP, risk_variance
 
-__all__ = ["MIDG_APPROX", "MIDGApprox", "MIDGApproxParams", "subsets_of"]
+__all__ = ["MIDG_APPROX", "Judged", "MIDGApprox", "MIDGApproxParams", "Told", "subsets_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ class MIDGApproxParams(TokenParams, KnowledgeParams):
     adapter_heads: int = param(4, low=1, source="ours")
     adapter_rate: float = param(0.1, low=0.0, source="ours: of lr, in the second stage")
     knowledge_stage: bool = param(True, source="ours; false: adapters start from nothing")
-    knowledge_epochs: int = param(10, low=1, source="ConKI")
+    knowledge_epochs: int = param(10, low=1, stage=True, source="ConKI")
     knowledge_lr: float = param(1e-4, low=0.0, source="ours")
     encoder_lr: float = param(1e-5, low=0.0, source="ours: of the text encoder")
     lr: float = param(1e-4, low=0.0, source="ours")
@@ -97,6 +98,27 @@ def subsets_of(modalities: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     """
     sizes = range(1, max(2, len(modalities)))
     return tuple(subset for size in sizes for subset in combinations(modalities, size))
+
+
+Told: TypeAlias = tuple[Tensor, Tensor]
+"""States (B, T, D) of a modality and the mask of true steps (B, T)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What the experts make of B clips.
+
+    Args:
+        prediction: (B,).
+        outputs: (B, 1 + E, D) of every expert, the shared one first.
+        weights: (B, E), 0 for experts that are not heard.
+        shares: (B, E) softmax over all experts.
+    """
+
+    prediction: Tensor
+    outputs: Tensor
+    weights: Tensor
+    shares: Tensor
 
 
 class MIDGApprox(Network):
@@ -158,32 +180,43 @@ class MIDGApprox(Network):
         """Note the domains; without two of them there is nothing to be invariant to."""
         self.domains = training_domains(train)
 
+    @property
+    def known_domains(self) -> Tensor:
+        """(D,) those in which experts should be equally good."""
+        return self.domains
+
     def begin_epoch(self, epoch: int) -> None:
         """Risks are compared after a warm-up."""
         self._epoch = epoch
 
     def forward(self, batch: Batch) -> Output:
         """Predict one batch."""
-        pooled = self._pooled(batch)  # (B, D) each
-        judged = [self.shared(_joined(pooled, self.modalities))]
-        judged += [e(_joined(pooled, s)) for e, s in zip(self.experts, self.subsets, strict=True)]
-        outputs = torch.stack(judged, dim=1)  # (B, 1 + E, D), the shared one first
-        weights, shares = self._route(pooled, outputs)
-        mixed = outputs[:, 0] + (weights.unsqueeze(2) * outputs[:, 1:]).sum(1)  # (B, D)
-        prediction = self.head(mixed).squeeze(1)
-        diagnostics = {"routing": weights} if len(self.subsets) > 1 else {}
+        judged = self.judge(self.averaged(self.told(batch)))
+        diagnostics = {"routing": judged.weights} if len(self.subsets) > 1 else {}
         if not self.training:
-            return Output(prediction, diagnostics=diagnostics)
-        losses = self._regularities(weights, shares) | self._invariance(outputs, batch)
-        return Output(prediction, losses, diagnostics)
+            return Output(judged.prediction, diagnostics=diagnostics)
+        return Output(judged.prediction, self.regularities(judged, batch), diagnostics)
 
-    def _pooled(self, batch: Batch) -> dict[str, Tensor]:
-        """Each modality's adapted states (B, T, D), averaged over true steps (B, D)."""
+    def told(self, batch: Batch) -> dict[str, Told]:
+        """What each modality's encoder says."""
         read = {m: tokens_of(batch) if m == "text" else getattr(batch, m) for m in self.modalities}
-        told = {m: self.encoders[m](read[m]) for m in self.modalities}
-        return {m: masked_average(self._adapted(m, told), told[m][1]) for m in self.modalities}
+        return {m: self.encoders[m](read[m]) for m in self.modalities}
 
-    def _adapted(self, modality: str, told: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
+    def averaged(self, told: Mapping[str, Told]) -> dict[str, Tensor]:
+        """Each modality's adapted states (B, T, D), averaged over true steps (B, D)."""
+        return {m: masked_average(self.adapted(m, told), told[m][1]) for m in self.modalities}
+
+    def judge(self, pooled: Mapping[str, Tensor]) -> Judged:
+        """What the experts make of clips of whose modalities (B, D) is known."""
+        outputs = [self.shared(_joined(pooled, self.modalities))]
+        outputs += [e(_joined(pooled, s)) for e, s in zip(self.experts, self.subsets, strict=True)]
+        every = torch.stack(outputs, dim=1)  # (B, 1 + E, D), the shared one first
+        weights, shares = self._route(pooled, every)
+        mixed = every[:, 0] + (weights.unsqueeze(2) * every[:, 1:]).sum(1)  # (B, D)
+        return Judged(self.head(mixed).squeeze(1), every, weights, shares)
+
+    def adapted(self, modality: str, told: Mapping[str, Told]) -> Tensor:
+        """A modality's states (B, T, D) with what its adapters make of the others'."""
         state, _ = told[modality]
         adapted = state
         for other, (read, mask) in told.items():
@@ -200,8 +233,17 @@ class MIDGApprox(Network):
         weights, shares = self.router(_joined(pooled, tuple(self.features)))
         return weights, shares
 
-    def _regularities(self, weights: Tensor, shares: Tensor) -> dict[str, Tensor]:
-        """Few open gates, and no expert that is never heard."""
+    def regularities(self, judged: Judged, batch: Batch) -> dict[str, Tensor]:
+        """Few open gates, no expert that is never heard, and every one as good everywhere.
+
+        Args:
+            judged: What was made of them.
+            batch: Clips, whose labels and domains count.
+        """
+        used = self._use(judged.weights, judged.shares)
+        return used | self._invariance(judged.outputs, batch)
+
+    def _use(self, weights: Tensor, shares: Tensor) -> dict[str, Tensor]:
         gates = [module for module in self.modules() if isinstance(module, HardConcrete)]
         losses = {}
         if gates:
@@ -214,9 +256,10 @@ class MIDGApprox(Network):
     def _invariance(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Of every expert, the shared one included, averaged over them."""
         kind = self.params.invariance
-        if kind == "none" or not self.subsets or batch.domains is None or len(self.domains) < 2:
+        known = self.known_domains
+        if kind == "none" or not self.subsets or batch.domains is None or len(known) < 2:
             return {}
-        members = membership(batch.domains, self.domains)
+        members = membership(batch.domains, known)
         if kind == "coral":
             gaps = [moment_distance(output, members) for output in outputs.unbind(1)]
             return {"invariance": self.params.coral_weight * torch.stack(gaps).mean()}
@@ -230,9 +273,14 @@ class MIDGApprox(Network):
         last = Stage(enter=self._train_experts)
         return (self._injection(), last) if self._injects else (last,)
 
+    def injected(self) -> tuple[nn.Module, ...]:
+        """What the knowledge stage trains."""
+        return (self.adapters, self.tutor)
+
     def _injection(self) -> Stage:
         def predict(batch: Batch) -> Tensor:
-            prediction: Tensor = self.tutor(_joined(self._pooled(batch), self.modalities))
+            pooled = self.averaged(self.told(batch))
+            prediction: Tensor = self.tutor(_joined(pooled, self.modalities))
             return prediction.squeeze(1)
 
         def loss(batch: Batch) -> Tensor:
@@ -240,12 +288,12 @@ class MIDGApprox(Network):
             return clip_losses(predict(batch), batch.labels, self.params).mean()
 
         def groups(_: TrainingParams) -> list[ParameterGroup]:
-            return [{"params": [*self.adapters.parameters(), *self.tutor.parameters()]}]
+            return [{"params": [p for part in self.injected() for p in part.parameters()]}]
 
         def enter() -> None:
             self.requires_grad_(False)
-            self.adapters.requires_grad_(True)
-            self.tutor.requires_grad_(True)
+            for part in self.injected():
+                part.requires_grad_(True)
 
         return Stage(
             name="knowledge",
@@ -314,6 +362,10 @@ MIDG_APPROX = System(
             "An automatic index lists MAE values for the paper (published table midg) and does"
             " not say which are transfer results and from which sources: a note, not numbers to"
             " reach",
+            "Told of the paper since, without equations: out-of-domain inputs are simulated inside"
+            " a source, and adapters feed back into the uni-modal streams. Here inputs are those of"
+            " the sources, and what adapters add leaves the stream to be averaged;"
+            " midg_approx@simulated does both, in a way of ours",
             "Six experts, one per proper subset of text, audio and vision, and one that sees all;"
             " where streams are absent, the subsets of what there is. With text alone nothing is"
             " left to route or to adapt",

@@ -1,4 +1,4 @@
-"""Parts of QA-MoE: Gaussian features, experts routed by meaning and quality, and their losses.
+"""Parts of QA-MoE (ACL 2026): Gaussian features, experts and their routing, losses.
 
 Shapes: B clips, T steps, N tokens of a clip, M modalities, H hidden size, E experts.
 """
@@ -34,10 +34,19 @@ LEAST_GATE = 1e-6  # so that a closed quality gate leaves a finite logit
 class QAMoEStreamEncoder(nn.Module):
     """(B, T, D) -> (B, H): a linear map, a Transformer, and the mean over true steps."""
 
-    def __init__(self, size: int, hidden: int, *, heads: int, layers: int, feed_size: int) -> None:
+    def __init__(
+        self,
+        size: int,
+        hidden: int,
+        *,
+        heads: int,
+        layers: int,
+        feed_size: int,
+        dropout: float = 0.1,
+    ) -> None:
         super().__init__()
         self.project = nn.Sequential(nn.Linear(size, hidden), nn.LayerNorm(hidden))
-        layer = nn.TransformerEncoderLayer(hidden, heads, feed_size, batch_first=True)
+        layer = nn.TransformerEncoderLayer(hidden, heads, feed_size, dropout, batch_first=True)
         self.encode = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
     def forward(self, stream: Sequence) -> Tensor:

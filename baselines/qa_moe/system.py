@@ -1,4 +1,4 @@
-"""QA-MoE: each modality says how sure it is; doubt leads to a prior, and to other experts.
+"""QA-MoE (ACL 2026): each modality says how sure it is; doubt leads to a prior and other experts.
 
 Shapes: B clips, N = 4 tokens of a clip (text, audio, vision, joint), M = 3 modalities, H hidden
 size, E experts.
@@ -42,7 +42,14 @@ from harness.system import (
 )
 from harness.system.gates import Gate
 
-__all__ = ["QA_MOE", "QA_MOE_CODE", "QAMoECodeParams", "QAMoEParams", "QualityAwareExperts"]
+__all__ = [
+    "QA_MOE",
+    "QA_MOE_CODE",
+    "QAMoECodeParams",
+    "QAMoEParams",
+    "QualityAwareExperts",
+    "presence",
+]
 
 _CODE = "released code, through an adapter"
 
@@ -242,7 +249,15 @@ _PAPER = (
 _UNKNOWN = (
     "A reconstruction: neither the paper's body nor its released code was at hand. Known are the"
     " abstract, what a program that imports the code says of its sizes and training, and a survey",
-    "Another method of the same name exists (Sun and Sheng, IJCAI 2026); this is arXiv 2604.05704",
+    "Another method of the same name exists (Sun and Sheng, IJCAI 2026); this is that of ACL 2026,"
+    " arXiv 2604.05704",
+    "The first of two reconstructions, from before a digest of the paper was known, which says: a"
+    " variance per feature, experts chosen by meaning alone, quality and one global prior acting on"
+    " their answers, three tokens, one likelihood of the final prediction, one noise level and one"
+    " rate of loss for each batch, Adam with cosine annealing and clipping. qa_moe@paper is built"
+    " so",
+    "Its published clean numbers are of a network trained on clean clips: they are those of"
+    " qa_moe@paper and not of this system, which trains on corrupted ones",
 )
 _CHOSEN = (
     "Deviation: everything the sources do not say is ours: linear maps to 128, positions, means"
@@ -285,7 +300,7 @@ _PRESETS: dict[str, dict[str, Scalar]] = {
 QA_MOE = System(
     name="qa_moe",
     card=_card(
-        "QA-MoE",
+        "QA-MoE (ACL 2026)",
         "Deviation: trained on the whole spectrum, as the survey says; how noise and loss are drawn"
         " is ours: half of the clips stay clean, the others lose and gain per modality",
     ),
@@ -298,7 +313,7 @@ QA_MOE = System(
 QA_MOE_CODE = System(
     name="qa_moe@code",
     card=_card(
-        "QA-MoE, as its code is configured",
+        "QA-MoE (ACL 2026), as its code is configured",
         "One noise level, 0.1, and one rate of lost modalities, 0.1, in training; the contrast's"
         " weight doubles from epoch 7. The network is that of qa_moe",
     ),

@@ -16,10 +16,10 @@ FEATURES = {"sims": "unaligned-39"}
 FRAMES = {"audio": (9, 5), "vision": (7, 4)}
 
 
-def parameters(system, dataset, **changes):
+def parameters(system, dataset, *, features="", **changes):
     """Number of parameters at the sizes of the public files, without memory behind them."""
     known = datasets[dataset]
-    shapes = known.shapes[FEATURES.get(dataset, "unaligned-50")]
+    shapes = known.shapes[features or FEATURES.get(dataset, "unaligned-50")]
     blueprint = Blueprint.bert_base(known.language)
     with torch.device("meta"):
         dims = Dims(**shapes, low=known.low, high=known.high, encoder=blueprint)

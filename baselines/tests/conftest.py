@@ -26,6 +26,7 @@ SMALL = {
     **{"summary_layers": 1, "rebuild_text": 0.1, "rebuild_audio": 0.1, "rebuild_vision": 0.1},
     **{"text_epochs": 3, "audio_epochs": 1, "vision_epochs": 1, "candidates": 4},
     **{"joint_size": 32, "fusion_heads": 2, "adapter_heads": 2},
+    **{"bottleneck_size": 32, "noise_offset": -1.0, "states": 4, "expand": 2},
     **{"model": "m", "prompt": "en-direct", "condition": "text"},
 }
 
@@ -80,14 +81,17 @@ def encoder(trimodal, transcripts, tmp_path_factory) -> str:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """Base URL of a server whose model ``m`` rates a clip by the length of what is said."""
+    """Base URL of a server whose model ``m`` judges a clip by the length of what is said."""
     with pytest.MonkeyPatch.context() as patch, serve_chat(_rating) as fake:
         patch.setenv("NO_PROXY", "127.0.0.1")
         yield fake.url
 
 
-def _rating(request: Mapping[str, Any]) -> str:
-    return f"{len(request['messages'][-1]['content']) % 30 / 10:.1f}"
+def _rating(request: Mapping[str, Any]) -> str | tuple[int, object]:
+    length = len(request["messages"][-1]["content"])
+    if "max_tokens" in request:
+        return f"{length % 30 / 10:.1f}"
+    return 200, {"data": [{"embedding": [length % 30 / 10, length % 7, 1.0]}]}
 
 
 @pytest.fixture(scope="session")

@@ -31,10 +31,14 @@ def differences(name, folder, patch, *, epochs=None, before=None, **changes):
         epochs, before: As ``perform`` has them.
         changes: Hyper-parameters other than the published ones.
     """
+    found = rehearsed(name, folder, patch, epochs=epochs, before=before, **changes)
+    return disagreements(found, figures(name).expected)
+
+
+def rehearsed(name, folder, patch, *, epochs=None, before=None, **changes):
+    """What our system computes where the published code computed the figures; as above."""
     known = figures(name)
     patch.setattr(baselines.lnln, "damaged", damaged(known.layout, known.clips))
     patch.setattr(ConFEDE, "_draw", drawn(known.clips))
-    ours = figures(name)
-    ours.params.update(changes)
-    found = perform(systems[name], ours, folder, epochs=epochs, before=before)
-    return disagreements(found, known.expected)
+    known.params.update(changes)
+    return perform(systems[name], known, folder, epochs=epochs, before=before)

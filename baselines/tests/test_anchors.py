@@ -10,11 +10,11 @@ import torch
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import Ridge
 
-from baselines._shared.ridge import RidgeParams, fit_ridge, standardised
 from baselines.constants import majority_value
 from harness.errors import SpecError
 from harness.spec.protocols import protocols
 from harness.system import Task, systems
+from harness.system.ridge import RidgeParams, fit_ridge, standardised
 
 
 def task_on(corpus, cache, encoder=None):

@@ -218,7 +218,7 @@ def test_total_loss_is_the_task_and_three_terms(ready):
     assert len(gates) == 7
     share = sum(gate.open_share() for gate in gates)
     weights, shares = network.router(
-        torch.cat([network._pooled(batch)[m] for m in ("audio", "vision")], dim=1)
+        torch.cat([network.averaged(network.told(batch))[m] for m in ("audio", "vision")], dim=1)
     )
     expected = (
         (output.prediction - batch.labels).abs().mean()

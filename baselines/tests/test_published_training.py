@@ -23,6 +23,12 @@ RATES = {
         **{"nets.text": (5e-3, 1e-3), "nets.audio": (5e-3, 1e-4), "nets.vision": (5e-3, 1e-5)},
         **{"head": (5e-3, 0.0), "heads": (5e-3, 0.0)},
     },
+    "clgsi": {
+        **{"encoder": (5e-5, 1e-2), "audio": (5e-3, 1e-2), "vision": (1e-3, 1e-3)},
+        "": (1e-2, 1e-3),
+    },
+    "c_mib": {"encoder": (1e-5, 0.0), "text": (1e-5, 0.0), "": (2e-5, 0.0)},
+    "tf_mamba": {"": (1e-4, 1e-4)},
     "cenet": {"encoder": (1e-5, 1e-4), "enhance": (1e-5, 1e-4), "head": (1e-5, 1e-4)},
     "self_mm": {
         **{"encoder": (5e-5, 1e-3), "audio": (5e-3, 1e-3), "vision": (5e-3, 1e-3)},
@@ -34,6 +40,10 @@ RATES = {
         **{part: (3e-4, 1e-2) for part in ("convolutions.text", "readers", "memories", "heads")},
     },
     "tfr_net": {"encoder": (2e-6, 1e-4), "": (1e-3, 1e-3)},
+    "emt_dlfr": {
+        **{"encoder": (5e-5, 1e-3), "readers.audio": (1e-3, 1e-2)},
+        **{"readers.vision": (1e-4, 1e-3), "": (1e-3, 1e-3)},
+    },
     "conki": {
         **{"branches.text.bert": (5e-6, 1e-3), "branches.audio.encoding": (5e-6, 1e-3)},
         **{"branches.vision.encoding": (5e-6, 1e-3), "": (1e-6, 1e-3)},
@@ -42,8 +52,15 @@ RATES = {
 EPSILON = {"cenet": 3e-8}
 STAGES = {
     # name -> epochs, patience, first epoch kept, warm-up in epochs, optimiser
+    "clgsi": [("main", None, None, 1, 10.0, "AdamW")],
+    "ithp": [("main", None, 30, 1, 3.0, "AdamW")],
+    "c_mib": [("main", None, 50, 1, 0.0, "Adam")],
+    "tf_mamba": [("main", None, 200, 1, 20.0, "AdamW")],
     "tfr_net": [("main", None, 6, 1, 0.0, "Adam")],
     "dlf": [("main", None, 10, 1, 0.0, "Adam")],
+    "dmd": [("main", None, 10, 1, 0.0, "Adam")],
+    "emoe": [("main", None, 10, 1, 0.0, "Adam")],
+    "emt_dlfr": [("main", None, 8, 1, 0.0, "Adam")],
     "almt": [("main", None, 200, 1, 20.0, "AdamW")],
     "lnln": [("main", None, 200, 1, 20.0, "AdamW")],
     "text@published": [("main", None, 200, 1, 20.0, "AdamW")],

@@ -1,4 +1,4 @@
-"""QA-MoE: features and their quality, prior fallback, routing, losses and their schedule."""
+"""QA-MoE (ACL 2026): features, their quality, prior fallback, routing, losses, schedule."""
 
 from __future__ import annotations
 

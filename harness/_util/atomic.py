@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "sweep",
     "sync_folder",
     "write_atomic",
+    "write_pieces",
 ]
 
 REPLACED = ".old-"
@@ -49,14 +50,18 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
     What a kill leaves behind begins with ``.new-``; ``sweep`` removes it.
     """
+    write_pieces(path, [content.encode() if isinstance(content, str) else content])
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """``write_atomic`` of content that is made piece by piece and never whole in memory."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode() if isinstance(content, str) else content
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".new-{path.name}-")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             _own(handle)
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)

@@ -27,6 +27,7 @@ EXTRAS: Final[Mapping[str, Mapping[str, str]]] = {
         "sklearn": "scikit-learn",
     },
     "mlflow": {"mlflow": "MLflow", "sqlalchemy": "SQLAlchemy"},
+    "tensorboard": {"tensorboard": "TensorBoard"},
     "postgresql": {"psycopg": "the driver psycopg"},
     "figures": {"matplotlib": "Matplotlib"},
     "encoders": {"pip": "pip"},

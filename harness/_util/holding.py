@@ -46,8 +46,9 @@ def held(root: Path, who: str = _DRIVER) -> Iterator[None]:
     except filelock.Timeout:
         raise StoreError(
             f"another {_holder(root)} is writing to this run store",
-            hint="wait for it, or choose another store with --home; where the store was moved and"
-            f" no such process is left anywhere, delete {root / '.lock'}",
+            hint="wait for it, or choose another store: msa --home FOLDER and the rest of the"
+            " command; where the store was moved and no such process is left anywhere, delete"
+            f" {root / '.lock'}",
         ) from None
     except OSError as error:
         raise StoreError(f"the run store cannot be written: {error}") from error

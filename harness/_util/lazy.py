@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Iterable
 
 __all__ = ["lazily"]
@@ -10,6 +11,8 @@ __all__ = ["lazily"]
 
 def lazily(package: str, **exports: Iterable[str]) -> Callable[[str], object]:
     """A module's ``__getattr__`` (PEP 562) that fetches names from modules of the package.
+
+    The package's ``__dir__`` names its ``__all__`` from then on, for what completes names.
 
     Args:
         package: The package's ``__name__``.
@@ -22,4 +25,6 @@ def lazily(package: str, **exports: Iterable[str]) -> Callable[[str], object]:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(importlib.import_module(f"{package}.{home[name]}"), name)
 
+    module = sys.modules[package]
+    vars(module)["__dir__"] = lambda: sorted(vars(module)["__all__"])
     return fetch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -47,6 +47,7 @@ def read_columns(
     rows: pc.Expression | None = None,
     convert: Callable[[pa.Table], pa.Table] | None = None,
     budget: Budget | None = None,
+    coded: Sequence[str] = (),
 ) -> pa.Table:
     """One Parquet file, or those of its rows for which an expression holds.
 
@@ -59,6 +60,8 @@ def read_columns(
         convert: What brings a file in the form of an earlier version into that of today, before
             rows are chosen.
         budget: What the file may take, of one from elsewhere; None for the harness's own.
+        coded: Columns of few different texts, to be had as dictionaries: that halves the time.
+            Texts are had where the file lacks one of them.
 
     Raises:
         HarnessError: The budget's error, when the file declares more.
@@ -68,13 +71,20 @@ def read_columns(
     try:
         if budget is not None:
             _charge(path, budget)
-        with pq.ParquetFile(path) as file:  # a third of the time of `pandas.read_parquet`
+        with _opened(path, coded) as file:  # a third of the time of `pandas.read_parquet`
             table = file.read(use_threads=False).replace_schema_metadata()
         table.validate(full=True)
         table = table if convert is None else convert(table)
         return table if rows is None else table.filter(rows)
     except pa.ArrowException as error:  # some kinds are neither OSError nor ValueError
         raise ValueError(str(error)) from error
+
+
+def _opened(path: Path, coded: Sequence[str]) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path, read_dictionary=list(coded))
+    except KeyError:
+        return pq.ParquetFile(path)
 
 
 def need_affordable(path: Path, budget: Budget) -> None:

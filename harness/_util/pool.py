@@ -1,18 +1,22 @@
-"""A plain function over many items in spawned processes, one thread each."""
+"""Spawned processes, and a plain function over many items in them, one thread each."""
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from types import ModuleType
 from typing import TypeVar
 
+from harness._util.own_files import said_by_the_driver
 from harness._util.streams import guard_streams
 from harness.errors import RunFailed
 
-__all__ = ["THREADS", "each"]
+__all__ = ["THREADS", "each", "not_the_script"]
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Environment variables that limit the threads of numerical libraries."""
@@ -37,7 +41,8 @@ def each(function: Callable[[In], Out], items: Sequence[In], workers: int) -> It
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_settle) as pool:
-        futures = [pool.submit(function, item) for item in items]
+        with not_the_script():
+            futures = [pool.submit(function, item) for item in items]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -50,7 +55,23 @@ def each(function: Callable[[In], Out], items: Sequence[In], workers: int) -> It
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextlib.contextmanager
+def not_the_script() -> Iterator[None]:
+    """Processes that are spawned in the block do not execute the script that runs.
+
+    They need nothing of it: everything that a worker looks up is in a package. Without this a
+    script that has no ``__main__`` guard would be run once more by each of its workers.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+
+
 def _settle() -> None:
     """What a worker does first; numerical libraries read the variables when they load."""
     guard_streams()
+    said_by_the_driver()
     os.environ.update(dict.fromkeys(THREADS, "1"))

@@ -37,12 +37,15 @@ _RAISED = (  # by torch, for files that are damaged, hostile or something else
 )
 
 
-def load_tensors(source: Path | IO[bytes], device: torch.device | str = "cpu") -> object:
+def load_tensors(
+    source: Path | IO[bytes], device: torch.device | str = "cpu", *, mapped: bool = False
+) -> object:
     """The content of a file written by ``torch.save``, tensors and plain containers only.
 
     Args:
         source: The file, or its bytes opened.
         device: Where tensors go.
+        mapped: Whether tensors of a file are read only where somebody looks at them.
 
     Raises:
         OSError: When the file cannot be opened.
@@ -51,7 +54,9 @@ def load_tensors(source: Path | IO[bytes], device: torch.device | str = "cpu") -
     import torch
 
     try:
-        content: object = torch.load(source, map_location=device, weights_only=True)
+        content: object = torch.load(
+            source, map_location=device, weights_only=True, mmap=mapped or None
+        )
     except _RAISED as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ValueError(first) from error

@@ -2,16 +2,13 @@
 
 MMSA runs from its package in an environment of its own, with its own settings for MOSI, which are
 our presets; both read the same clips and tokens, fine-tune the same random BERT, and train on one
-thread. An epoch is training, validation and keeping the best weights. It runs on a CPU only after
-two calls are put right, see ``_mmsa_epochs.py``; ALMT and TEXT are not in it.
+thread. An epoch is training, validation and keeping the best weights. ALMT and TEXT are not in it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +18,6 @@ import numpy as np
 from torch.profiler import ProfilerActivity, profile
 
 from harness import data
-from harness._util.venv import make_environment
 from harness.benchmarks.loops import SEED, ready_loop
 from harness.benchmarks.measure import BenchmarkRow, Scale, alternate, cpu
 from harness.data import mmsa_export
@@ -29,14 +25,13 @@ from harness.data.corpus import Corpus
 from harness.errors import RunFailed
 from harness.home import Home
 from harness.spec import Scalar
+from harness.testing.mmsa import MMSA_VERSION, MmsaProcess, mmsa_process, mmsa_python
 from harness.text import Encoder, find_encoder, tokenize
 from harness.text.synthetic import twin_phrases, write_encoder
 from harness.training import Loop
 
 __all__ = ["training_against_mmsa"]
 
-_REQUIREMENTS = ("MMSA==2.2.1", "torch==2.13.0")
-_DRIVER = Path(__file__).with_name("_mmsa_epochs.py")
 _TOKENS = 50
 _BASE = {"hidden": 768, "layers": 12, "heads": 12, "intermediate": 3072}
 _LESS = 1 / 5
@@ -79,8 +74,7 @@ _CONTESTS = (
 
 def training_against_mmsa(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """An epoch of each system in both libraries, in turns."""
-    pins = "-".join(_REQUIREMENTS).replace("==", "-")
-    python = make_environment(Home.default().cache / "mmsa" / pins, _REQUIREMENTS)
+    python = mmsa_python(Home.default())
     size = _BASE if not scale.share else _BASE | {"layers": 1}
     encoder = find_encoder(
         str(write_encoder(folder / "bert", list(twin_phrases()), **size)), folder
@@ -110,7 +104,7 @@ def _row(
     clips = len(corpus.split("train")), len(corpus.split("valid"))
     return BenchmarkRow(
         what=f"Epoch of {contest.title}, trained and validated",
-        reference="MMSA 2.2.1",
+        reference=f"MMSA {MMSA_VERSION}",
         ours=measured[0],
         theirs=measured[1],
         target=_LESS_WITH_BERT if contest.bert else _LESS,
@@ -152,23 +146,15 @@ def _loop(corpus: Corpus, contest: MmsaContest, encoder: Encoder) -> Loop:
 
 
 class _Mmsa:
-    """A process of MMSA that trains an epoch whenever it is asked to."""
+    """MMSA training an epoch whenever it is asked to."""
 
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
-        self._process, self._log = process, log
+    def __init__(self, process: MmsaProcess) -> None:
+        self._process = process
         self.parameters = 0
 
     def epoch(self) -> float:
         """Processor seconds of the next epoch."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # it said why in its log
-            self._process.stdin.write("\n")
-            self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
-            said = self._log.read_text("utf-8", errors="replace").strip().splitlines()
-            raise RunFailed(f"MMSA stopped: {said[-1] if said else 'it gave no reason'}")
-        seconds, self.parameters = json.loads(answer)
+        seconds, self.parameters = self._process.ask()
         return float(seconds)
 
 
@@ -176,17 +162,10 @@ class _Mmsa:
 def _mmsa(
     contest: MmsaContest, corpus: Corpus, encoder: Encoder, python: Path, folder: Path
 ) -> Iterator[_Mmsa]:
-    features, log = folder / "features.pkl", folder / "mmsa.log"
+    features = folder / "features.pkl"
     mmsa_export.write(corpus, features)
     config = {"featurePath": str(features), "pretrained": str(encoder.folder)}
     job = {"model": contest.model, "config": config, "folder": str(folder), "seed": SEED}
-    command = [str(python), "-P", str(_DRIVER), json.dumps(job)]  # -P: beside it lies statistics.py
-    with log.open("w", encoding="utf-8") as written:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=written, text=True
-        )
-        with process:
-            try:
-                yield _Mmsa(process, log)
-            finally:
-                process.kill()
+    with mmsa_process(python, folder / "mmsa.log") as process:
+        process.tell({"task": "epochs", **job})
+        yield _Mmsa(process)

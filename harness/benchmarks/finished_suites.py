@@ -7,7 +7,7 @@ its suite's plan gives it, so that every command finds what it would find after 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,14 @@ def suite_name(number: int) -> str:
     return f"study{number:02}"
 
 
-def store_suites(home: Home, *, numbers: Iterable[int], rows: int, share: str = "") -> int:
+def store_suites(
+    home: Home,
+    *,
+    numbers: Iterable[int],
+    rows: int,
+    share: str = "",
+    corpora: Sequence[str] = _CORPORA,
+) -> int:
     """Fill a home; returns how many runs it has.
 
     Args:
@@ -39,10 +46,12 @@ def store_suites(home: Home, *, numbers: Iterable[int], rows: int, share: str = 
         numbers: Of the suites, each with five seeds of its own.
         rows: Rows of each, besides the constant predictors, which all suites share.
         share: Suffix of the names of twins, as ``Scale.share``.
+        corpora: Of each, without that suffix.
     """
     store, originals = RunStore(home.store), dict[str, RunRecord]()
+    named = [f"{name}{share}" for name in corpora]
     for number in numbers:
-        _write_suite(home.suites / f"{suite_name(number)}.toml", number, rows, share)
+        _write_suite(home.suites / f"{suite_name(number)}.toml", number, rows, named)
         plan = make_plan(find_suite(suite_name(number), home), home)
         store.put_plan(plan.suite.name, plan.record())
         for corpus in plan.corpora:
@@ -52,11 +61,11 @@ def store_suites(home: Home, *, numbers: Iterable[int], rows: int, share: str = 
     return sum(1 for _ in store)
 
 
-def _write_suite(path: Path, number: int, rows: int, share: str) -> None:
+def _write_suite(path: Path, number: int, rows: int, corpora: Sequence[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    corpora = ", ".join(f'"{name}{share}"' for name in _CORPORA)
+    named = ", ".join(f'"{name}"' for name in corpora)
     seeds = list(range(number * _SEEDS, (number + 1) * _SEEDS))
-    parts = [f"corpora = [{corpora}]\nseeds = {seeds}\n"]
+    parts = [f"corpora = [{named}]\nseeds = {seeds}\n"]
     for row in range(rows):
         system, step = _SYSTEMS[row % len(_SYSTEMS)], row // len(_SYSTEMS) + 1
         parts.append(

@@ -34,6 +34,7 @@ class Scale:
         share: Suffix of the names of twins, ``-x5`` keeps five percent of their clips.
         feature_clips: Clips of the feature file; each takes 0.2 MB.
         board_runs: Stored runs a board is made of.
+        zoo_rows: Rows of a board on four corpora.
         export_runs: Runs per export, in each repeat.
         commits: Runs stored in each repeat.
         grown: Runs in the fuller of two stores.
@@ -54,6 +55,7 @@ class Scale:
     share: str
     feature_clips: int
     board_runs: int
+    zoo_rows: int
     export_runs: int
     commits: int
     grown: int
@@ -75,6 +77,7 @@ FULL = Scale(
     share="",
     feature_clips=1000,
     board_runs=1600,
+    zoo_rows=36,
     export_runs=8,
     commits=20,
     grown=10_000,
@@ -95,6 +98,7 @@ TINY = Scale(
     share="-x5",
     feature_clips=6,
     board_runs=4,
+    zoo_rows=2,
     export_runs=1,
     commits=1,
     grown=4,

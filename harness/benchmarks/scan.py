@@ -48,7 +48,7 @@ def indexed_scan(
 
 
 def _rows(steps: int, scale: Scale) -> list[BenchmarkRow]:
-    from text_model import scan
+    from harness.system import scan
 
     unbound = functools.partial(scan.selective_scan, delta_softplus=True)
     inputs = _inputs(steps)

@@ -12,19 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 import leaderboards
+from harness.benchmarks.finished_suites import store_suites, suite_name
 from harness.benchmarks.measure import BenchmarkRow, Measure, Scale, alternate, wall
 from harness.benchmarks.references import SCORERS
 from harness.benchmarks.runs import SUITE, copies, key_of, stored
 from harness.data.datasets import datasets
 from harness.data.split_labels import SplitLabels
+from harness.home import Home
 from harness.runs.labels import predictions_of, stored_labels
 from harness.runs.record import RunRecord
 from harness.runs.store import RunStore
 from harness.tracking import export as tracking
+from harness.tracking.connection import quiet_mlflow
 from harness.tracking.describe import Tracked, Tracker, corpus_of
+from harness.tracking.projection import Projection
 
-__all__ = ["board", "commit", "export", "growth"]
+__all__ = ["board", "board_of_all", "commit", "export", "growth"]
 
+_FOUR = ("mosi-twin@compact", "mosei-twin@compact", "sims-twin@compact", "simsv2-twin@compact")
 _GROWTH = 1000  # full store / new store
 _FLAT = 1.2
 """Aim: a thousand times the runs, hardly more time for one."""
@@ -120,9 +125,10 @@ def board(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     store = stored(folder, folder / "boarded", scale.share, scale.board_runs)
     truth = _test_labels(store)
     predictions = [predictions_of(run, truth) for run in store]
-    ours, theirs = alternate(
-        wall(lambda: leaderboards.render(store, SUITE)),
+    ours, theirs, added = alternate(
+        _making_anew(store, SUITE),
         wall(lambda: _score_elsewhere(predictions, truth.labels)),
+        _after_adding(store, SUITE),
         repeats=scale.repeats,
     )
     row = BenchmarkRow(
@@ -133,7 +139,53 @@ def board(folder: Path, scale: Scale) -> list[BenchmarkRow]:
         target=1.0,
         note=f"{len(truth.labels)} clips, {len(SCORERS)} metrics; ours also reads every run",
     )
-    return [row]
+    return [row, _incremental(f"Board of {scale.board_runs:,} stored runs", added, ours)]
+
+
+def board_of_all(folder: Path, scale: Scale) -> list[BenchmarkRow]:
+    """A board of as many rows as there are systems, on twins of the four datasets."""
+    home = Home(folder)
+    store_suites(home, numbers=[0], rows=scale.zoo_rows, share=scale.share, corpora=_FOUR)
+    store, suite = RunStore(home.store), suite_name(0)
+    anew, added = alternate(
+        _making_anew(store, suite), _after_adding(store, suite), repeats=scale.repeats
+    )
+    what = f"Board of {scale.zoo_rows} rows on four corpora"
+    return [_incremental(what, added, anew)]
+
+
+def _incremental(what: str, added: Sequence[float], anew: Sequence[float]) -> BenchmarkRow:
+    return BenchmarkRow(
+        what=f"{what}, after one added run",
+        reference="the same board made anew",
+        ours=added,
+        theirs=anew,
+        note="equal to the last byte; what the run changes is computed",
+    )
+
+
+def _making_anew(store: RunStore, suite: str) -> Measure:
+    """A board of which nothing is remembered."""
+
+    def measure() -> float:
+        shutil.rmtree(store.computed, ignore_errors=True)
+        return wall(lambda: leaderboards.render(store, suite))()
+
+    return measure
+
+
+def _after_adding(store: RunStore, suite: str) -> Measure:
+    """A board after its last run came, the others as the last board saw them."""
+    key = next(cell.key for cell in reversed(store.plan(suite).cells) if cell.key)
+
+    def measure() -> float:
+        shutil.rmtree(store.computed, ignore_errors=True)
+        away = store.folder(key).rename(store.root / key)
+        leaderboards.render(store, suite)
+        away.rename(store.folder(key))
+        return wall(lambda: leaderboards.render(store, suite))()
+
+    return measure
 
 
 def _test_labels(store: RunStore) -> SplitLabels:
@@ -155,7 +207,7 @@ def export(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     tracking.export(RunStore(folder / "nothing"), f"sqlite:///{empty}")
     numbers = itertools.count()
 
-    def into_copy(projection: type[tracking._Projection] | None) -> Measure:
+    def into_copy(projection: type[Projection] | None) -> Measure:
         def measure() -> float:
             copy = shutil.copy(empty, folder / f"export{next(numbers)}.db")
             return wall(lambda: _export(store, f"sqlite:///{copy}", projection))()
@@ -165,7 +217,7 @@ def export(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     ours, each, waiting = alternate(
         into_copy(None),
         into_copy(_CallPerValue),
-        into_copy(tracking._Projection),
+        into_copy(Projection),
         repeats=scale.repeats,
     )
     what = f"MLflow export of {scale.export_runs} runs"
@@ -184,16 +236,16 @@ def export(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     ]
 
 
-def _export(store: RunStore, uri: str, projection: type[tracking._Projection] | None) -> None:
+def _export(store: RunStore, uri: str, projection: type[Projection] | None) -> None:
     if projection is None:
-        tracking.export(store, uri)
+        tracking.export(store, uri, files=False)
         return
-    with tracking._quiet_mlflow():
+    with quiet_mlflow():
         every = list(store)
         projection(uri, Tracker(store)).add(corpus_of(every[0]), every)
 
 
-class _CallPerValue(tracking._Projection):
+class _CallPerValue(Projection):
     """Logging as training scripts do it."""
 
     def _fill(self, run_id: str, item: Tracked) -> None:

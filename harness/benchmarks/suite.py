@@ -12,7 +12,7 @@ from harness.benchmarks.measure import Benchmark
 from harness.benchmarks.scan import selective_scan
 from harness.benchmarks.startup import start_up
 from harness.benchmarks.statistics import all_pairs
-from harness.benchmarks.store import board, commit, export, growth
+from harness.benchmarks.store import board, board_of_all, commit, export, growth
 from harness.benchmarks.thousands import thousands
 from harness.benchmarks.training import loop_overhead, trimming
 
@@ -24,6 +24,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "trimming": trimming,
     "conversion": conversion,
     "board": board,
+    "zoo": board_of_all,
     "pairs": all_pairs,
     "mlflow": export,
     "commit": commit,

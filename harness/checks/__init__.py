@@ -1,7 +1,17 @@
-"""Checks of systems and of printed numbers.
+"""Checks of systems, datasets, metrics and printed numbers.
 
-``conformance`` holds every system to the contract, ``fidelity`` compares sizes with released code,
-and ``reported_numbers`` asks whether a printed table is possible at all.
+``conformance`` holds every system to the contract, ``datasets`` and ``metrics`` do it with theirs,
+``fidelity`` compares sizes with released code, ``leak_gate`` asks whether explanations know the
+label, and ``reported_numbers`` whether a printed table is possible at all.
 """
 
-__all__ = ["conformance", "fidelity", "machine"]
+__all__ = [
+    "conformance",
+    "datasets",
+    "fidelity",
+    "findings",
+    "leak_gate",
+    "machine",
+    "metrics",
+    "needs",
+]

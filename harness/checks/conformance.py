@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import safetensors.torch
@@ -21,9 +20,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from harness.checks.findings import CRASHES, Broken, ConformanceFinding, Skipped, outcome_of
 from harness.data.batching import Batch, BatchSource, Sequence, Tokens
 from harness.data.corpus import STREAMS, Corpus, Split
-from harness.errors import HarnessError, SpecError
+from harness.errors import SpecError
 from harness.runs.weights.keeping import kept_state
 from harness.runs.weights.restoring import without_labels
 from harness.spec import Scalar
@@ -39,30 +39,10 @@ from harness.training import (
     untrained,
 )
 
-__all__ = ["CHECKS", "TOLERANCE", "ConformanceFinding", "check"]
+__all__ = ["CHECKS", "TOLERANCE", "check"]
 
 TOLERANCE = 1e-5
 """Largest difference between two float32 predictions that should be equal, on the label scale."""
-
-# What a defect raises. Anything else (memory, a signal, an interrupt) is not the system's answer.
-_CRASHES = (
-    *(ArithmeticError, AssertionError, AttributeError, HarnessError, LookupError, NameError),
-    *(NotImplementedError, RuntimeError, TypeError, ValueError),
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConformanceFinding:
-    """The outcome of one check; ``detail`` says why, unless the check passed."""
-
-    check: str
-    outcome: Literal["passed", "failed", "declared", "skipped"]
-    detail: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether there is nothing to repair."""
-        return self.outcome != "failed"
 
 
 def check(
@@ -92,14 +72,6 @@ def check(
         raise SpecError(f"unknown check {unknown[0]!r} (known: {', '.join(CHECKS)})")
     subject = _Subject.of(system, corpus, changes or {}, cache)
     return [_finding(name, subject) for name in names]
-
-
-class _Broken(Exception):
-    """The system breaks the rule."""
-
-
-class _Skipped(Exception):
-    """The check does not apply, or cannot see anything on this corpus."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +113,7 @@ class _Subject:
     def training(self) -> TrainingParams:
         """The hyper-parameters of a network; other systems skip the check."""
         if not isinstance(self.params, TrainingParams):
-            raise _Skipped("not a network")
+            raise Skipped("not a network")
         return self.params
 
     def network(self) -> Network:
@@ -184,24 +156,13 @@ class _Subject:
 
 
 def _finding(name: str, subject: _Subject) -> ConformanceFinding:
-    try:
-        CHECKS[name](subject)
-    except _Skipped as reason:
-        return ConformanceFinding(check=name, outcome="skipped", detail=str(reason))
-    except _Broken as reason:
-        return _failure(name, subject, str(reason))
-    except _CRASHES as error:
-        return _failure(name, subject, f"{type(error).__name__}: {error}")
-    return ConformanceFinding(check=name, outcome="passed")
-
-
-def _failure(name: str, subject: _Subject, reason: str) -> ConformanceFinding:
+    finding = outcome_of(name, CHECKS[name], subject)
     declares = subject.system.card.declares
     quirk = getattr(subject.params, "quirk", "")
     declared = declares.get(name) or declares.get(f"{name}@{quirk}")
-    if declared is not None:
-        return ConformanceFinding(check=name, outcome="declared", detail=declared)
-    return ConformanceFinding(check=name, outcome="failed", detail=reason)
+    if finding.passed or declared is None:
+        return finding
+    return ConformanceFinding(check=name, outcome="declared", detail=declared)
 
 
 def _shape(subject: _Subject) -> None:
@@ -209,14 +170,14 @@ def _shape(subject: _Subject) -> None:
     split = subject.task.valid
     values = subject.predicted
     if values.shape != (len(split),) or values.dtype != np.float64:
-        raise _Broken(f"expected ({len(split)},) float64, found {values.shape} {values.dtype}")
+        raise Broken(f"expected ({len(split)},) float64, found {values.shape} {values.dtype}")
     if not np.isfinite(values).all():
-        raise _Broken("predictions are not finite")
+        raise Broken("predictions are not finite")
     if subject.system.build is not None:
         batch = subject.all_clips()
         found = tuple(subject.network()(batch).prediction.shape)
         if found != (len(batch),):
-            raise _Broken(f"a batch of {len(batch)} clips gave predictions of shape {found}")
+            raise Broken(f"a batch of {len(batch)} clips gave predictions of shape {found}")
 
 
 def _gradients(subject: _Subject) -> None:
@@ -226,10 +187,10 @@ def _gradients(subject: _Subject) -> None:
         network.train().zero_grad()
         loss = one_pass.backward(batch, len(batch))
         if loss.shape != () or not loss.isfinite():
-            raise _Broken(f"the loss should be one finite number, found {loss}")
+            raise Broken(f"the loss should be one finite number, found {loss}")
         broken = [n for n, p in network.named_parameters() if not _finite(p.grad)]
         if broken:
-            raise _Broken(f"gradients are not finite: {_listed(broken)}")
+            raise Broken(f"gradients are not finite: {_listed(broken)}")
 
 
 def _parameters(subject: _Subject) -> None:
@@ -252,9 +213,9 @@ def _parameters(subject: _Subject) -> None:
             optimised |= {name} if id(weight) in in_groups else set()
             reached |= {name} if weight.grad is not None and weight.grad.any() else set()
     if idle := sorted(trained - reached):
-        raise _Broken(f"no gradient reaches {_listed(idle)}; freeze what is not trained")
+        raise Broken(f"no gradient reaches {_listed(idle)}; freeze what is not trained")
     if left_out := sorted(trained - optimised):
-        raise _Broken(f"in no optimiser group: {_listed(left_out)}; freeze what is not trained")
+        raise Broken(f"in no optimiser group: {_listed(left_out)}; freeze what is not trained")
 
 
 def _wake(network: Network) -> None:
@@ -277,7 +238,7 @@ def _deterministic(subject: _Subject) -> None:
     fitted, split = subject.trained, subject.task.valid
     first, second = fitted.predict(split), fitted.predict(split)
     if not np.array_equal(first, second):
-        raise _Broken(f"two evaluations differ by up to {_gap(first, second):.2g}")
+        raise Broken(f"two evaluations differ by up to {_gap(first, second):.2g}")
 
 
 def _neighbours(subject: _Subject) -> None:
@@ -313,7 +274,7 @@ def _padding(subject: _Subject) -> None:
     trimmed = source.gather(shortest)
     padded = _padded(trimmed)
     if padded is None:
-        raise _Skipped("no input with padding")
+        raise Skipped("no input with padding")
     _same(_predict(network, padded), _predict(network, trimmed), "padded")
 
 
@@ -328,16 +289,16 @@ def _absence(subject: _Subject) -> None:
     if subject.task.encoder is not None:
         lesser["encoder"] = subject.varied(encoder=None)
     if not lesser:
-        raise _Skipped("nothing to leave out")
+        raise Skipped("nothing to leave out")
     for name, case in lesser.items():
         try:
             values = case.fitted().predict(case.task.valid)
         except SpecError:
             continue
-        except _CRASHES as error:
-            raise _Broken(f"without {name}: {type(error).__name__}: {error}") from error
+        except CRASHES as error:
+            raise Broken(f"without {name}: {type(error).__name__}: {error}") from error
         if not np.isfinite(values).all():
-            raise _Broken(f"without {name}: predictions are not finite")
+            raise Broken(f"without {name}: predictions are not finite")
 
 
 def _save_load(subject: _Subject) -> None:
@@ -360,13 +321,13 @@ def _kept_weights(subject: _Subject) -> None:
         fresh = built(subject.system, dims, subject.training, subject.task.device)
     lost = fresh.load_state_dict(state, strict=False).missing_keys
     if strange := sorted(set(lost) - set(frozen)):
-        raise _Broken(f"a run would not keep {_listed(strange)}")
+        raise Broken(f"a run would not keep {_listed(strange)}")
     batch = subject.all_clips()
     bare = without_labels(batch, dims.unimodal)
     prepared(fresh.eval(), subject.training)
     values, expected = _predict(fresh, bare), _predict(trained.eval(), batch)
     if not np.array_equal(values, expected):
-        raise _Broken(f"kept weights move predictions by up to {_gap(values, expected):.2g}")
+        raise Broken(f"kept weights move predictions by up to {_gap(values, expected):.2g}")
 
 
 def _seed(subject: _Subject) -> None:
@@ -374,12 +335,12 @@ def _seed(subject: _Subject) -> None:
     split = subject.task.valid
     first, again = subject.predicted, subject.fitted().predict(split)
     if not np.array_equal(first, again):
-        raise _Broken(f"the same seed gave predictions {_gap(first, again):.2g} apart")
+        raise Broken(f"the same seed gave predictions {_gap(first, again):.2g} apart")
     other = subject.varied(seed=subject.task.seed + 1).fitted().predict(split)
     if subject.system.deterministic and not np.array_equal(first, other):
-        raise _Broken("called deterministic, but another seed changes its predictions")
+        raise Broken("called deterministic, but another seed changes its predictions")
     if not subject.system.deterministic and np.array_equal(first, other):
-        raise _Broken("another seed changes nothing; call the system deterministic")
+        raise Broken("another seed changes nothing; call the system deterministic")
 
 
 CHECKS: Mapping[str, Callable[[_Subject], None]] = {
@@ -406,7 +367,7 @@ def _predict(network: Network, batch: Batch) -> NDArray[np.float32]:
 def _same(values: ArrayLike, expected: ArrayLike, how: str) -> None:
     gap = _gap(values, expected)
     if not gap <= TOLERANCE:
-        raise _Broken(f"{how}, predictions move by up to {gap:.2g}")
+        raise Broken(f"{how}, predictions move by up to {gap:.2g}")
 
 
 def _gap(values: ArrayLike, expected: ArrayLike) -> float:

@@ -7,6 +7,7 @@ One module per group of commands, which imports what it needs inside the command
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -14,12 +15,16 @@ from typing import Annotated
 
 import typer
 
+from harness._util.environment import environment
 from harness._util.extras import explained
+from harness._util.siblings import refuse_strangers
 from harness._util.streams import guarded
 from harness.cli import (
     boards,
     card,
     carry,
+    check,
+    clips,
     compare,
     data,
     doctor,
@@ -29,15 +34,20 @@ from harness.cli import (
     lint,
     lists,
     mllm,
+    new,
+    paper,
+    plans,
     predict,
     prune,
     publish,
     replay,
     reproduce,
     run,
+    runs,
     schema,
     score,
     status,
+    store,
     study,
     submit,
     tune,
@@ -51,6 +61,8 @@ from harness.home import Home
 
 __all__ = ["app", "main"]
 
+_ASKED_BY_SHELL = "_MSA_COMPLETE"  # set where a shell wants to know how a line may go on
+
 app = typer.Typer(
     name="msa",
     help="Benchmark harness and leaderboards for multimodal sentiment analysis.",
@@ -60,9 +72,25 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    *(run, carry, tune, status, lists, card, data, score, compare, boards, reproduce, study),
+    *(
+        run,
+        carry,
+        tune,
+        status,
+        runs,
+        plans,
+        lists,
+        card,
+        data,
+        score,
+        compare,
+        boards,
+        clips,
+        paper,
+    ),
+    *(reproduce, study, new, check),
     *(extract, predict, weights, submit, fuse, mllm, lint, schema),
-    *(verify, publish, replay, prune, export, doctor),
+    *(verify, publish, replay, prune, store, export, doctor),
 ):
     group.register(app)
 
@@ -82,6 +110,14 @@ def _options(
         Path | None,
         typer.Option(help="Folder of corpora, runs and boards.", envvar="MSA_HOME", metavar="DIR"),
     ] = None,
+    plugins: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of own systems/, datasets/, metrics/ … (default: where DIR of --home is).",
+            envvar="MSA_PLUGINS",
+            metavar="DIR",
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[
         bool,
@@ -90,8 +126,22 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    context.obj = Home.default() if home is None else Home(home.absolute())
+    # Registries and workers look there too, for this call.
+    given = {"MSA_HOME": home, "MSA_PLUGINS": plugins}
+    context.with_resource(
+        environment({k: str(v.absolute()) for k, v in given.items() if v is not None})
+    )
+    context.obj = Home.default()
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
+
+
+def _called() -> None:
+    if _ASKED_BY_SHELL not in os.environ:
+        app(prog_name="msa")
+        return
+    from harness.cli._completion import completing
+
+    completing(app)(prog_name="msa")
 
 
 def main() -> None:
@@ -99,7 +149,8 @@ def main() -> None:
     with guarded():
         try:
             with explained(), disk_named():
-                app()
+                refuse_strangers()
+                _called()
         except HarnessError as error:
             if "--debug" in sys.argv:
                 traceback.print_exc()

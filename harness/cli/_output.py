@@ -1,4 +1,4 @@
-"""What commands share for output: tables, JSON, complaints, progress.
+"""What commands share for output: tables, JSON, complaints.
 
 What is printed may be of others: ids, names, answers of servers. ``harness._util.streams`` makes
 everything harmless that ``main`` prints; what is drawn past it is made so here.
@@ -6,34 +6,41 @@ everything harmless that ``main`` prints; what is drawn past it is made so here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from harness._util.redaction import redacted
 from harness._util.shown import LONGEST_LINE, bounded, shown, visible
 from harness._util.streams import drawing
-from harness.errors import RunFailed
+from harness.cli._tables import drawn, terminal_width
+from harness.errors import StoreError
 
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
-    from harness.runs.executors import Done
-
-__all__ = ["JsonFlag", "ProgressLine", "complain", "echo_json", "echo_table", "progress"]
+__all__ = ["JsonFlag", "complain", "echo_json", "echo_table", "echo_text", "write_file", "writing"]
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON with unrounded numbers.")]
 
 
 def complain(text: str, *, colour: str | None = None) -> None:
-    """Print an error or a warning on standard error, its lines no longer than anyone reads."""
-    lines = (bounded(line, LONGEST_LINE) for line in redacted(text).split("\n"))
-    typer.secho(visible("\n".join(lines)), file=drawing(sys.stderr), fg=colour)
+    """Print an error or a warning on standard error, its lines no longer than anyone reads.
+
+    In a terminal they wrap between words, but for the next step, which may be copied.
+    """
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    lines = (visible(bounded(line, LONGEST_LINE)) for line in redacted(text).split("\n"))
+    shown_lines = (
+        line if width is None or line.startswith("next: ") else textwrap.fill(line, width)
+        for line in lines
+    )
+    typer.secho("\n".join(shown_lines), file=drawing(sys.stderr), fg=colour)
 
 
 def echo_json(value: object) -> None:
@@ -54,16 +61,44 @@ def _defined(value: object) -> object:
 def echo_table(
     rows: Sequence[Mapping[str, object]], *, right: frozenset[str] = frozenset()
 ) -> None:
-    """Print rows as a plain aligned table; columns in ``right`` are right-aligned."""
-    from tabulate import tabulate
+    """Print rows as a plain aligned table that fits the terminal, if there is one.
 
+    Columns in ``right`` are right-aligned.
+    """
     if not rows:
         typer.echo("(none)")
         return
     columns = list(dict.fromkeys(key for row in rows for key in row))
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
-    align = ["right" if column in right else "left" for column in columns]
-    typer.echo(tabulate(cells, columns, tablefmt="simple", disable_numparse=True, colalign=align))
+    typer.echo(drawn(columns, cells, right=right, width=terminal_width()))
+
+
+def echo_text(text: str) -> None:
+    """Print sentences, wrapped between words where standard output is a terminal."""
+    width = terminal_width()
+    lines = text.split("\n")
+    typer.echo(text if width is None else "\n".join(textwrap.fill(line, width) for line in lines))
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file where the user wants it, whole or not at all.
+
+    Raises:
+        StoreError: Where it cannot be written.
+    """
+    from harness._util.atomic import write_atomic
+
+    with writing(path):
+        write_atomic(path, content)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say of a file that the block cannot write what ``write_file`` says."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error}") from error
 
 
 def _cell(value: object) -> str:
@@ -74,76 +109,3 @@ def _cell(value: object) -> str:
 
         return defined(value, ".4f")
     return shown(value, LONGEST_LINE)
-
-
-class ProgressLine:
-    """Counts finished cells on standard error: a bar in a terminal, plain lines elsewhere."""
-
-    def __init__(self) -> None:
-        self._bar: Bar | None = None
-        self.total = self.count = 0
-
-    def start(self, total: int) -> None:
-        """Announce how many cells will run, now or after those announced before."""
-        self.stop()
-        self._bar, self.total, self.count = None, total, 0
-        if total and sys.stderr.isatty():
-            self._bar = _bar(total)
-        else:
-            typer.echo(f"{total} cells to run", err=True)
-
-    def advance(self, done: Done) -> None:
-        """Report one finished cell."""
-        self.count += 1
-        spec = done.job.spec
-        cell = f"{spec.system} on {spec.corpus}, seed {spec.seed}"
-        outcome = f"failed: {done.failure}"
-        if done.record is not None:
-            outcome = f"{done.record.manifest.cost.fit_seconds:.1f} s"
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], advance=1, description=shown(cell))
-            if done.failure:
-                line = shown(redacted(f"{cell}: {outcome}"), LONGEST_LINE)
-                self._bar.console.print(line, markup=False)
-        else:
-            width = len(str(self.total))
-            typer.echo(f"[{self.count:{width}}/{self.total}] {cell}: {outcome}", err=True)
-
-    def stop(self) -> None:
-        """Take the bar down."""
-        if self._bar is not None:
-            self._bar.stop()
-
-
-def _bar(total: int) -> Bar:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    description = TextColumn("{task.description}", markup=False)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), description)
-    bar = Bar(*columns, console=Console(file=drawing(sys.stderr)))
-    bar.add_task("", total=total)
-    bar.start()
-    return bar
-
-
-@contextmanager
-def progress() -> Iterator[ProgressLine]:
-    """A ``ProgressLine`` that is taken down however the block ends.
-
-    Raises:
-        RunFailed: When the block is interrupted once cells run; before that, nothing is lost.
-    """
-    shown = ProgressLine()
-    try:
-        yield shown
-    except KeyboardInterrupt:
-        if not shown.total:
-            raise
-        raise RunFailed(
-            f"interrupted after {shown.count} of {shown.total} cells; what finished is stored",
-            hint="the same command continues",
-        ) from None
-    finally:
-        shown.stop()

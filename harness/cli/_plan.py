@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import typer
 
 from harness._util.printed import duration
-from harness.cli._output import echo_json, echo_table
+from harness.cli._output import echo_json, echo_table, echo_text
+from harness.cli._tables import terminal_width
 
 if TYPE_CHECKING:
     from harness.home import Home
@@ -30,14 +32,32 @@ def print_plan(
     if as_json:
         echo_json(estimated.record())
         return
-    echo_table([_row(item) for item in estimated.rows], right=_NUMBERS)
+    _echo_rows([_row(item) for item in estimated.rows])
     for line in _summary(estimated):
-        typer.echo(line)
+        echo_text(line)
+
+
+def _echo_rows(rows: Sequence[Mapping[str, object]]) -> None:
+    """One table; in a terminal, where room is scarce, one for each corpus below its name."""
+    if terminal_width() is None or not rows:
+        echo_table(rows, right=_NUMBERS)
+        typer.echo()
+        return
+    for corpus, some in groupby(rows, key=lambda row: row["corpus"]):
+        echo_text(f"{corpus}\n")
+        left = [{name: cell for name, cell in row.items() if name != "corpus"} for row in some]
+        echo_table(left, right=_NUMBERS)
+        typer.echo()
 
 
 def _row(item: RowEstimate) -> dict[str, object]:
+    from harness.runs.stored_plan import longer_than_allowed
+
     each = item.each
-    remarks = [*([item.reason] if item.reason else [each.detail]), *item.needs]
+    cut = [] if item.schedule is None else [longer_than_allowed(item.schedule)]
+    why = [item.reason] if item.reason else filter(None, [each.detail])
+    goes_on = [f"seed {seed} resumes at epoch {epoch + 1}" for seed, epoch in item.resumes]
+    remarks = [*why, *item.needs, *cut, *goes_on]
     return {
         "corpus": item.corpus,
         "row": item.label,
@@ -47,17 +67,23 @@ def _row(item: RowEstimate) -> dict[str, object]:
         "missing": item.missing,
         "each": "" if each.seconds is None else duration(each.seconds),
         "memory": "" if each.memory is None else f"{each.memory / 2**30:.1f} GiB",
-        "basis": "does not apply" if item.reason else each.basis,
+        "basis": _basis(item),
         "remarks": "; ".join(remarks),
     }
 
 
+def _basis(item: RowEstimate) -> str:
+    if item.lack is not None:
+        return "not here"
+    return "does not apply" if item.reason else item.each.basis
+
+
 def _summary(estimated: SuiteEstimate) -> Iterator[str]:
     device, jobs, longest = estimated.device, estimated.jobs, estimated.longest
-    waiting = sum(item.to_run for item in estimated.rows)
-    stored = sum(item.stored for item in estimated.rows)
-    failed = sum(item.failed for item in estimated.rows)
-    yield ""
+    rows = estimated.rows
+    waiting = sum(item.to_run for item in rows)
+    stored = sum(item.stored for item in rows)
+    failed = sum(item.failed for item in rows)
     carried = f" ({estimated.carried} of them carried over)" if estimated.carried else ""
     yield (
         f"{waiting} cells to run ({failed} of them failed before), {stored} already stored{carried}"
@@ -79,5 +105,7 @@ def _summary(estimated: SuiteEstimate) -> Iterator[str]:
             f"not yet measured: {estimated.unknown} cells; after"
             f" `msa run {estimated.suite} --seeds 1` this says what the rest takes"
         )
+    if any(item.lack or any(need.startswith("needs") for need in item.needs) for item in rows):
+        yield f"what is not here, and what brings it: msa doctor {estimated.suite}"
     if device == "cuda" and jobs > 1 and longest is not None:
         yield "these hours take each worker to have a device, or enough of one, to itself"

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def _board(
     context: typer.Context,
     suite: Annotated[
-        str | None, typer.Argument(metavar="[SUITE]", help="Default: all run here.")
+        str | None, typer.Argument(metavar="SUITE", help="Default: all run here.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write here instead (one suite only).")] = None,
     check: Annotated[
@@ -31,7 +31,7 @@ def _board(
     figures: Annotated[
         bool,
         typer.Option(
-            "--figures", help="Draw ranks, seeds, metrics and costs as PNG and SVG beside it."
+            "--figures", help="Draw ranks, seeds, metrics and costs beside it, as PDF, PNG and SVG."
         ),
     ] = False,
     as_json: JsonFlag = False,

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness._util.canonical import dumps, plain
 from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.cli._tables import text_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_WIDTH = 100
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -27,10 +27,20 @@ def register(app: typer.Typer) -> None:
 
 
 def _card(
-    name: Annotated[str, typer.Argument(metavar="SYSTEM", help="As `msa list systems` names it.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="SYSTEM|MODEL", help="As `msa list systems` or `msa list mllms` names it."
+        ),
+    ],
     as_json: JsonFlag = False,
 ) -> None:
-    """Show a system's card: paper, deviations, published numbers, hyper-parameters per dataset."""
+    """Show a system's card: paper, deviations, published numbers, hyper-parameters per dataset.
+
+    Of a language model: what it takes, what it is sent, how it is served, and what limits its use.
+    """
+    if _model_card(name, as_json=as_json):
+        return
     from harness.data.datasets import datasets
     from harness.system import systems
 
@@ -44,6 +54,24 @@ def _card(
         typer.echo(line)
     typer.echo()
     echo_table(_parameters(system, values))
+
+
+def _model_card(name: str, *, as_json: bool) -> bool:
+    """Show the card of a language model; False where there is none of that name."""
+    from mllm_eval.model.card import known
+
+    card = known(name)
+    if card is None:
+        return False
+    facts = {item.name: getattr(card, item.name) for item in dataclasses.fields(card)}
+    shown = {key: value for key, value in facts.items() if value or key == "revision"}
+    if as_json:
+        echo_json({key: plain(value) for key, value in facts.items()})
+        return True
+    for key, value in shown.items():
+        told = value if isinstance(value, str) else dumps(plain(value))
+        typer.echo(f"{key.replace('_', ' ')}: {' '.join(str(told).split())}")
+    return True
 
 
 def _numbers(system: System) -> tuple[PublishedRow, ...]:
@@ -116,16 +144,32 @@ def _allowed(item: dataclasses.Field[object]) -> str:
 def _lines(system: System, numbers: Iterable[PublishedRow]) -> Iterator[str]:
     card = system.card
     yield f"{system.name}: {card.title}"
-    yield from textwrap.wrap(card.paper, _WIDTH)
+    yield from textwrap.wrap(card.paper, text_width())
     if card.url:
         yield card.url
     yield f"reads {', '.join(sorted(system.inputs)) or 'nothing'}; text: {card.text or 'none'}"
     yield from _listed("departs from the paper", card.deviations)
     declared = [f"{check}: {why}" for check, why in card.declares.items()]
     yield from _listed("fails by design", declared)
+    yield from _listed("chooses the epoch as released (protocol as_released)", _chosen(system))
     yield from _listed("published, accuracies in percent", _printed(numbers))
     if card.unlisted:
         yield from _listed("none published", [card.unlisted])
+
+
+def _chosen(system: System) -> list[str]:
+    """The rule of the released code on each dataset, its source, and what is not followed."""
+    from harness.data.datasets import datasets
+    from harness.spec.selection import described
+
+    card = system.card
+    if card.selection is None:
+        return [f"no rule to follow: {card.unselected}"] if card.unselected else []
+    rules = {name: described(card.selection.on(name)) for name in datasets}
+    words = list(dict.fromkeys(filter(None, rules.values())))
+    by_words = {one: ", ".join(name for name, own in rules.items() if own == one) for one in words}
+    found = words if len(words) == 1 else [f"{names}: {one}" for one, names in by_words.items()]
+    return [*found, f"source: {card.selection.source}", *card.selection.notes]
 
 
 def _printed(numbers: Iterable[PublishedRow]) -> list[str]:
@@ -147,4 +191,4 @@ def _listed(title: str, items: tuple[str, ...] | list[str]) -> Iterator[str]:
     if items:
         yield f"\n{title}:"
     for item in items:
-        yield textwrap.fill(item, _WIDTH, initial_indent="- ", subsequent_indent="  ")
+        yield textwrap.fill(item, text_width(), initial_indent="- ", subsequent_indent="  ")

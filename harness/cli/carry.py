@@ -9,7 +9,8 @@ import typer
 
 from harness._util.printed import duration
 from harness.cli._home import home_of
-from harness.cli._output import JsonFlag, echo_json, progress
+from harness.cli._output import JsonFlag, echo_json
+from harness.cli._progress import progress
 from harness.cli.run import (
     AddressOption,
     DeviceOption,

@@ -21,7 +21,7 @@ from harness.cli._labels import (
     warn,
 )
 from harness.cli._memory import MemoryOption
-from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.cli._output import JsonFlag, echo_json, echo_table, echo_text
 
 if TYPE_CHECKING:
     from harness.runs.comparing import Compared
@@ -44,11 +44,13 @@ def register(app: typer.Typer) -> None:
 
 def _compare(
     context: typer.Context,
-    a: Annotated[str, typer.Argument(help=_SYSTEM)],
-    b: Annotated[str, typer.Argument(help="Likewise.")],
+    a: Annotated[str, typer.Argument(metavar="A", help=_SYSTEM)],
+    b: Annotated[str, typer.Argument(metavar="B", help="Likewise.")],
     dataset: Annotated[
         str | None,
-        typer.Option(help="mosi, mosei, sims or simsv2; stored rows of one corpus know theirs."),
+        typer.Option(
+            help="Such as mosi (msa list datasets); stored rows of one corpus know theirs."
+        ),
     ] = None,
     labels: LabelsOption = None,
     corpus: CorpusOption = None,
@@ -68,6 +70,14 @@ def _compare(
             "--narrower", help="Also tests over seeds or of two checkpoints, with verdict."
         ),
     ] = False,
+    slices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC",
+            help="Compare in this metric on declared slices of the clips, too: conflict of"
+            " modalities, strength, length, negation and so on.",
+        ),
+    ] = None,
     memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -84,42 +94,49 @@ def _compare(
         cell=cell,
         deterministic=deterministic or (),
         narrower=narrow,
+        slices=slices,
         home=home_of(context),
         on_notices=warn,
     )
-    rows = [_row(comparison, found) for comparison in found.comparisons]
+    rows = found.records()
     tests = [_test(metric, test) for metric, test in found.narrower]
     if as_json:
         warnings = {"warnings": [notice.record() for notice in found.notices]}
         under = {"condition": cell.condition, "variant": cell.variant}
         facts = _facts(found) | under | warnings | {"metrics": rows}
-        echo_json(facts | ({"narrower": tests} if narrow else {}))
+        more: dict[str, object] = {"narrower": tests} if narrow else {}
+        if slices is not None:
+            more["slices"] = found.slice_records()
+        echo_json(facts | more)
         return
     _show(rows, found, f"{split}{said(cell)}")
     if narrow:
-        typer.echo("\nnarrower questions, none of which is the one above:")
+        echo_text("\nnarrower questions, none of which is the one above:")
         echo_table(tests, right=frozenset({"p"}))
+    if slices is not None:
+        _show_slices(found)
 
 
-def _row(c: Comparison, found: Compared) -> dict[str, object]:
-    from harness.stats import declared_margin
+def _show_slices(found: Compared) -> None:
+    tested = sum(one.found is not None for one in found.slices)
+    echo_text(f"\nslices, in {found.slice_metric}; Holm p is corrected for all {tested} of them:")
+    rows = [_printed_slice(row) for row in found.slice_records()]
+    echo_table(rows, right=frozenset(("clips", "videos", "A", "B", "A - B", "Holm p")))
 
+
+def _printed_slice(row: dict[str, object]) -> dict[str, object]:
+    from harness._util.printed import interval
+
+    low, high = row["low"], row["high"]
+    ends = interval(low, high, "+.4f") if isinstance(low, float) and isinstance(high, float) else ""
     return {
-        "metric": c.metric,
-        "a": c.a,
-        "b": c.b,
-        "difference": c.effect,
-        "low": c.low,
-        "high": c.high,
-        "standard_error": c.standard_error,
-        "degrees": c.degrees,
-        "p": c.p_value,
-        "p_holm": found.p_holm.get(c.metric),
-        "probability_better": c.probability_better,
-        "detectable": c.reference.detectable(),
-        "margin": declared_margin(found.dataset.name, c.metric),
-        "verdict": found.verdict(c),
-        "seeds_needed": found.seeds_needed(c),
+        **{name: row[name] for name in ("slicing", "part", "clips", "videos")},
+        "A": row["a"],
+        "B": row["b"],
+        "A - B": row["difference"],
+        "95 % interval": ends,
+        "Holm p": row["p_holm"],
+        "verdict": row["verdict"],
     }
 
 
@@ -177,25 +194,25 @@ def _show(rows: list[dict[str, object]], found: Compared, split: str) -> None:
 
     any_metric = found.comparisons[0]
     seeds_a, seeds_b = any_metric.seeds
-    typer.echo(
+    echo_text(
         f"{found.dataset.title} {split}: {any_metric.clips} clips of {any_metric.videos} source"
         f" videos, {found.left_out} labelled clips left out; runs: {seeds_a} of A, {seeds_b} of B"
     )
     for name, side in zip("AB", found.sides, strict=True):
         _show_side(name, side)
-    typer.echo(f"labels: {found.labels.origin}; source videos: {found.labels.videos_origin}")
-    typer.echo(f"{METHOD}; differences are A - B")
+    echo_text(f"labels: {found.labels.origin}; source videos: {found.labels.videos_origin}")
+    echo_text(f"{METHOD}; differences are A - B")
     for name, had, seeds in zip("AB", found.collapse, found.collapsed, strict=True):
         if had.collapsed:
-            typer.echo(f"{name}: {had.sentence(seeds)}")
+            echo_text(f"{name}: {had.sentence(seeds)}")
     if found.look is not None:
-        typer.echo(_looked(found.look))
+        echo_text(_looked(found.look))
     if found.single:
-        typer.echo(_of_checkpoints(found))
+        echo_text(_of_checkpoints(found))
     typer.echo()
     echo_table([_printed(row) for row in rows], right=frozenset(("A", "B", "A - B", "p", "Holm p")))
     for reason in _undefined(found.comparisons):
-        typer.echo(reason)
+        echo_text(reason)
 
 
 def _looked(look: Look) -> str:
@@ -210,12 +227,12 @@ def _looked(look: Look) -> str:
 
 def _show_side(name: str, side: Side) -> None:
     if side.missing:
-        typer.echo(
+        echo_text(
             f"left out because a run of {name} lacks them: {len(side.missing)}"
             f"{examples(side.missing)}"
         )
     if side.extra:
-        typer.echo(
+        echo_text(
             f"left out because {name} predicts them without a label: {len(side.extra)}"
             f"{examples(side.extra)}"
         )

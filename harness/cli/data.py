@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli._home import home_of
+from harness.cli._media import ReportOption, WhisperOption, audited, write_report
 from harness.cli._memory import MemoryOption
-from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.errors import DataError
+from harness.cli._output import (
+    JsonFlag,
+    complain,
+    echo_json,
+    echo_table,
+    echo_text,
+    write_file,
+    writing,
+)
+from harness.errors import DataError, NotHere, SpecError, StoreError
 
 if TYPE_CHECKING:
     from harness.data.corpus import Corpus
@@ -35,8 +44,10 @@ def register(app: typer.Typer) -> None:
 @_data.command("add")
 def _add(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="An MMSA feature pickle or a label.csv.")],
-    dataset: Annotated[str, typer.Option(help="mosi, mosei, sims or simsv2.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An MMSA feature pickle or a label.csv.")
+    ],
+    dataset: Annotated[str, typer.Option(help="As `msa list datasets` names it, such as mosi.")],
     feature_set: Annotated[
         str | None, typer.Option(help="Name of the feature set; public files name themselves.")
     ] = None,
@@ -71,7 +82,7 @@ def _add(
     typer.echo(f"streams: {streams or 'none (transcripts and labels)'}")
     _echo_encoding(corpus.manifest["source"])
     if corpus.differs_from_official:
-        typer.echo(f"note: {_own_split(corpus.differs_from_official)}")
+        echo_text(f"note: {_own_split(corpus.differs_from_official)}")
 
 
 def _echo_encoding(source: object) -> None:
@@ -90,10 +101,13 @@ def _own_split(difference: str) -> str:
 @_data.command("explain")
 def _explain(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="CORPUS")],
+    name: Annotated[str, typer.Argument(metavar="CORPUS", help="As msa list corpora names it.")],
     file: Annotated[
         Path,
-        typer.Argument(help="Texts by clip id: audio_clue, visual_clue, summary (CSV, JSONL, …)."),
+        typer.Argument(
+            metavar="FILE",
+            help="Texts by clip id: audio_clue, visual_clue, summary (CSV, JSONL, …).",
+        ),
     ],
     kind: Annotated[
         str,
@@ -105,12 +119,18 @@ def _explain(
     encoding: _EncodingOption = None,
     memory: MemoryOption = None,
 ) -> None:
-    """Join explanations to a stored corpus, as a corpus of its own."""
+    """Join explanations to a stored corpus, as a corpus of its own; say if they know the label."""
     from harness import data
+    from harness.checks.leak_gate import measure
+    from harness.cli._leak_gate import echo_leak_gate
     from harness.data.corpus import EXPLANATIONS
 
     added, read_as = data.explain(
-        *(name, file, kind), feature_set=feature_set, encoding=encoding, home=home_of(context)
+        *(name, file, kind),
+        feature_set=feature_set,
+        encoding=encoding,
+        gate=measure,
+        home=home_of(context),
     )
     typer.echo(f"{added.name}: {len(added.clips)} clips, data {added.fingerprint[:12]}")
     if read_as != "utf-8":
@@ -119,6 +139,43 @@ def _explain(
         if column in added.clips:
             filled = int((added.clips[column].str.strip() != "").sum())
             typer.echo(f"{column}: {filled} of {len(added.clips)} clips")
+    echo_leak_gate(added)
+
+
+@_data.command("remove")
+def _remove(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="CORPUS", help="As msa list corpora names it.")],
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Bring a removed corpus back instead.")
+    ] = False,
+) -> None:
+    """Take a stored corpus away; --undo brings it back until `msa store clean`. Its runs stay."""
+    from harness.data import removing
+    from harness.runs.holder import running
+    from harness.runs.removing import suites_on
+    from harness.runs.store import RunStore
+
+    home = home_of(context)
+    if undo:
+        removing.restore(name, home)
+        typer.echo(f"{name}: back")
+        return
+    store = RunStore(home.store)
+    if (driver := running(store)) is not None:
+        raise StoreError(
+            f"suite {driver.suite} is being run (process {driver.process})",
+            hint="wait for it, or stop it, then remove the corpus",
+        )
+    suites = suites_on(store, name)
+    removing.remove(name, home)
+    typer.echo(f"{name}: removed; msa data remove {name} --undo brings it back")
+    if suites:
+        complain(
+            f"{', '.join(suites)} ha{'s' if len(suites) == 1 else 've'} rows on it: they wait, and"
+            " their stored runs stay",
+            colour="yellow",
+        )
 
 
 @_data.command("check")
@@ -126,14 +183,35 @@ def _check(
     context: typer.Context,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CORPUS]...", help="Default: every stored corpus."),
+        typer.Argument(metavar="CORPUS", help="Default: every stored corpus."),
     ] = None,
+    media: Annotated[
+        Path | None,
+        typer.Option(help="Folder of recordings: decode each, and hold it against its annotation."),
+    ] = None,
+    whisper: WhisperOption = None,
+    report: ReportOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Audit corpora: counts, ids, labels, texts, times, NaN, leakage, overlaps."""
-    from harness.data.audit import audit
+    """Audit corpora: counts, ids, labels, texts, times, NaN, leakage, overlaps; recordings.
 
-    checks = audit(_corpora(names, home_of(context)))
+    With --media, durations and frames are decoded and compared with headers and annotations, and
+    speech is looked for; --whisper also tells the language, and how far transcripts are heard.
+    """
+    from harness.data.audit import audit
+    from harness.data.audit.report import markdown
+
+    if whisper is not None and media is None:
+        raise SpecError("--whisper listens to recordings", hint="say where they are: --media DIR")
+    home = home_of(context)
+    corpora = _corpora(names, home)
+    checks, clips = audit(corpora), {}
+    if media is not None:
+        for corpus in (one for one in corpora if not one.is_twin):
+            found, clips[corpus.name] = audited(corpus, media, whisper, home)
+            checks += found
+    if report is not None:
+        write_report(report, markdown(corpora, checks, clips))
     rows = [
         {
             "corpus": check.corpus,
@@ -163,7 +241,7 @@ def _tally(verdicts: Iterable[str]) -> str:
 @_data.command("info")
 def _info(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="CORPUS")],
+    name: Annotated[str, typer.Argument(metavar="CORPUS", help="As msa list corpora names it.")],
     as_json: JsonFlag = False,
 ) -> None:
     """Describe one corpus: sizes, fingerprint, and what its reader recorded."""
@@ -194,10 +272,55 @@ def _official(corpus: Corpus) -> str:
     return f"no: {difference}" if difference else "yes"
 
 
+@_data.command("census")
+def _census(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="CORPUS", help="As msa list corpora names it.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write.")],
+) -> None:
+    """Count what the numbers of a corpus are like: range, zeros, padding. Figures, no feature."""
+    from harness.data.twins.census import Census
+
+    (corpus,) = _corpora([name], home_of(context))
+    census = Census.of(corpus)
+    write_file(out, census.dumps())
+    typer.echo(f"{out}: census {census.mark} of {corpus.name}")
+    typer.echo(f"next: msa data twin {out}")
+
+
+@_data.command("twin")
+def _twin(
+    context: typer.Context,
+    census: Annotated[
+        Path, typer.Argument(metavar="CENSUS", help="As `msa data census` writes one.")
+    ],
+    percent: Annotated[
+        int, typer.Option(min=1, max=100, help="Of the dataset's clips; whole videos are kept.")
+    ] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Another one is another twin.")] = 0,
+) -> None:
+    """Make the twin whose numbers look like a census; it is synthetic all the same."""
+    from harness._util.budget import Budget
+    from harness.data.store import CorpusStore
+    from harness.data.twins.census import Census
+    from harness.data.twins.generate import generate
+
+    try:
+        content = Budget.of(census, "a census").read(census).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{census.name} cannot be read: {error}") from error
+    counted = Census.loads(content, census.name)
+    name = f"{counted.dataset}-twin@{counted.feature_set}-like-{counted.mark}"
+    name += ("" if percent == 100 else f"-x{percent}") + (f"-s{seed}" if seed else "")
+    store = CorpusStore(home_of(context).corpora)
+    made = store.load(name) if name in store else store.add(generate(name, counted))
+    typer.echo(f"{made.name}: {len(made.clips)} clips, data {made.fingerprint[:12]}")
+
+
 @_data.command("masks")
 def _masks(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="CORPUS")],
+    name: Annotated[str, typer.Argument(metavar="CORPUS", help="As msa list corpora names it.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write.")],
     grid: Annotated[str, typer.Option(help="The conditions that the file lists.")] = "spectrum",
     split: Annotated[str, typer.Option(help="Whose clips.")] = "test",
@@ -209,7 +332,9 @@ def _masks(
 
     conditions = conditions_of(grid)
     (corpus,) = _corpora([name], home_of(context))
-    digest = write_masks(corpus.split(split), grid, out)
+    clips = corpus.split(split)
+    with writing(out):
+        digest = write_masks(clips, grid, out)
     facts = {"file": str(out), "grid": grid, "conditions": len(conditions), "masks": digest}
     if as_json:
         echo_json(facts)
@@ -228,7 +353,15 @@ def _corpora(names: list[str] | None, home: Home) -> list[Corpus]:
     from harness import data
     from harness.data.store import CorpusStore
 
-    chosen = names or CorpusStore(home.corpora).names()
-    if not chosen:
+    if names:
+        return [data.load(name, home) for name in names]
+    stored = CorpusStore(home.corpora).names()
+    if not stored:
         raise DataError("no corpus is stored yet", hint="msa data add FILE --dataset NAME")
-    return [data.load(name, home) for name in chosen]
+    found = []
+    for name in stored:
+        try:
+            found.append(data.load(name, home))
+        except NotHere as error:  # stored, and of a plug-in that is not installed
+            complain(f"left out: {error}", colour="yellow")
+    return found

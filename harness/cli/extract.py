@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli._home import home_of
+from harness.cli._media import ReportOption, WhisperOption, audited, write_report
 from harness.cli._memory import MemoryOption
 from harness.cli._output import JsonFlag, echo_json, echo_table
 
@@ -47,10 +48,7 @@ def _extract(
     encoder: Annotated[
         str, typer.Option(help="Text encoder: packaged, a folder, or a model name.")
     ] = "minilm-l6",
-    whisper: Annotated[
-        str | None,
-        typer.Option(help="Transcribe with these faster-whisper weights (folder or name)."),
-    ] = None,
+    whisper: WhisperOption = None,
     align: Annotated[
         bool, typer.Option("--align", help="One frame per word as heard; needs --whisper.")
     ] = False,
@@ -59,6 +57,7 @@ def _extract(
     pickle: Annotated[
         Path | None, typer.Option(help="Also write the corpus as a pickle in MMSA's layout.")
     ] = None,
+    report: ReportOption = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes.")] = 1,
     memory: MemoryOption = None,
     as_json: JsonFlag = False,
@@ -87,6 +86,12 @@ def _extract(
         on_piece=progress.advance,
     )
     _report(stored, made, as_json=as_json)
+    if report is not None:
+        from harness.data.audit import audit
+        from harness.data.audit.report import markdown
+
+        found, clips = audited(stored, media, whisper, home_of(context))
+        write_report(report, markdown([stored], [*audit([stored]), *found], {stored.name: clips}))
 
 
 class _Progress:

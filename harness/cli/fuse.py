@@ -10,8 +10,8 @@ import typer
 from harness.cli._home import home_of
 from harness.cli._labels import CorpusOption, LabelsOption, examples, missing_and_extra, warn
 from harness.cli._memory import MemoryOption
-from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.errors import StoreError, SubmissionError
+from harness.cli._output import JsonFlag, echo_json, echo_table, echo_text, write_file
+from harness.errors import SubmissionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,9 +31,12 @@ def register(app: typer.Typer) -> None:
 def _fuse(
     context: typer.Context,
     file: Annotated[
-        Path, typer.Argument(help="A table with id and one column of predictions per system.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A table with id and one column of predictions per system."
+        ),
     ],
-    dataset: Annotated[str, typer.Option(help="mosi, mosei, sims or simsv2.")],
+    dataset: Annotated[str, typer.Option(help="As `msa list datasets` names it, such as mosi.")],
     columns: Annotated[
         str, typer.Option(help="The systems' columns, with commas between.")
     ] = "pred_T,pred_A,pred_V",
@@ -82,7 +85,7 @@ def _record(part: FusedSystem, found: Fused) -> dict[str, object]:
 def _show(found: Fused, title: str) -> None:
     table = found.table
     fitted, given = len(table.valid.truth), table.predicted(table.valid)
-    typer.echo(
+    echo_text(
         f"{title}: weights from {given} of {fitted} valid clips, scores on test;"
         f" labels: {table.test.origin}"
     )
@@ -90,21 +93,16 @@ def _show(found: Fused, title: str) -> None:
         missing = table.without(name)
         if missing:
             shown = examples(missing)
-            typer.echo(f"{name} lacks {len(missing)} test clips{shown}; the fusion takes its mean")
+            echo_text(f"{name} lacks {len(missing)} test clips{shown}; the fusion takes its mean")
     if table.extra:
         shown = examples(table.extra)
-        typer.echo(f"left out, of neither valid nor test: {len(table.extra)} clips{shown}")
+        echo_text(f"left out, of neither valid nor test: {len(table.extra)} clips{shown}")
     echo_table([_row(part) for part in found.parts], right=frozenset({"clips", "weight", *_SHOWN}))
 
 
 def _write(path: Path, source: Path, fused: Mapping[str, float]) -> None:
-    from harness._util.atomic import write_atomic
-
     if path.exists() and path.samefile(source):
         raise SubmissionError(f"--out would replace the table itself: {path}", hint="--out OTHER")
     lines = "".join(f"{clip},{value!r}\n" for clip, value in fused.items())
-    try:
-        write_atomic(path, "id,pred\n" + lines)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error}") from error
+    write_file(path, "id,pred\n" + lines)
     typer.echo(f"written: {path}", err=True)

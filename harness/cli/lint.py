@@ -9,7 +9,7 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._memory import MemoryOption
-from harness.cli._output import JsonFlag, echo_json
+from harness.cli._output import JsonFlag, echo_json, echo_text
 
 if TYPE_CHECKING:
     from harness.checks.reported_numbers import LintFinding
@@ -28,9 +28,12 @@ def _lint(
     context: typer.Context,
     table: Annotated[
         Path,
-        typer.Argument(help="A .csv with the columns system, metric, value, numbers as printed."),
+        typer.Argument(
+            metavar="TABLE",
+            help="A .csv with the columns system, metric, value, numbers as printed.",
+        ),
     ],
-    dataset: Annotated[str, typer.Option(help="mosi, mosei, sims or simsv2.")],
+    dataset: Annotated[str, typer.Option(help="As `msa list datasets` names it, such as mosi.")],
     runs: Annotated[
         int | None,
         typer.Option(help="Runs behind each number; default: a column runs, else unknown.", min=1),
@@ -46,11 +49,11 @@ def _lint(
         echo_json([_record(line, findings) for line, findings in found.rows])
     else:
         _show(found.rows)
-        typer.echo(
+        echo_text(
             f"{found.dataset.title}: {len(found.rows)} rows, {found.understood} of {found.cells}"
             " values understood"
         )
-        typer.echo(_tally(found))
+        echo_text(_tally(found))
     _say_passed_over(found.reading, found.dataset, err=as_json)
     found.refuse_misread()
     if found.verdicts["impossible"]:
@@ -78,7 +81,7 @@ def _show(found: list[tuple[ReportedLine, list[LintFinding]]]) -> None:
         if findings:
             typer.echo(line.title)
             for finding in findings:
-                typer.echo(f"  {finding.verdict:10}  {finding.text}")
+                echo_text(f"  {finding.verdict:10}  {finding.text}")
 
 
 def _tally(found: Linted) -> str:

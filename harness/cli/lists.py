@@ -10,7 +10,7 @@ import typer
 from harness._util.extras import explained
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.errors import MissingExtra, SpecError
+from harness.errors import DataError, MissingExtra, SpecError
 from harness.home import Home
 
 if TYPE_CHECKING:
@@ -46,17 +46,21 @@ def _list(
     noun: Annotated[
         str,
         typer.Argument(
-            help="systems, datasets, corpora, protocols, metrics, mllms, prompts, suites, tables"
+            help="systems, datasets, corpora, protocols, metrics, slicings, mllms, prompts, suites,"
+            " tables"
         ),
     ],
     as_json: JsonFlag = False,
 ) -> None:
-    """List systems, datasets, corpora, protocols, metrics, mllms, prompts, suites or tables."""
+    """List what there is to run, to measure and to compare with."""
     rows = rows_of(noun, home_of(context))
     if as_json:
         echo_json(rows)
-    else:
-        echo_table(rows)
+        return
+    left_out = _ON_CARDS.get(noun, frozenset())
+    echo_table([{k: v for k, v in row.items() if k not in left_out} for row in rows])
+    if not rows and noun in _BROUGHT_BY:
+        typer.echo(f"next: {_BROUGHT_BY[noun]}")
 
 
 def _systems(_: Home) -> Rows:
@@ -96,7 +100,11 @@ def _corpora(home: Home) -> Rows:
     store = CorpusStore(home.corpora)
     rows: Rows = []
     for name in store.names():
-        corpus = store.load(name)
+        try:
+            corpus = store.load(name)
+        except DataError as error:
+            rows.append({"name": name, "clips": None, "streams": str(error), "data": None})
+            continue
         streams = " ".join(f"{k}({s.frames}x{s.dim})" for k, s in corpus.streams.items())
         rows.append(
             {
@@ -116,7 +124,11 @@ def _protocols(_: Home) -> Rows:
         {
             "name": protocol.name,
             "title": protocol.title,
-            "selection": f"{protocol.selection_metric} on {protocol.selection_split}",
+            "selection": (
+                f"{protocol.selection_metric} on {protocol.selection_split}"
+                if protocol.selection == "protocol"
+                else f"as released, on {protocol.selection_split}"
+            ),
             "epochs": protocol.max_epochs,
             "patience": protocol.patience,
             "digest": protocol.digest,
@@ -138,6 +150,15 @@ def _metrics(_: Home) -> Rows:
             "source": metric.source,
         }
         for metric in metrics.values()
+    ]
+
+
+def _slicings(_: Home) -> Rows:
+    from harness.data.slicing import slicings
+
+    return [
+        {"name": slicing.name, "title": slicing.title, "decided by": slicing.definition}
+        for slicing in slicings.values()
     ]
 
 
@@ -193,9 +214,18 @@ def _tables(_: Home) -> Rows:
     return rows
 
 
-def _mllms(_: Home) -> Rows:
-    from mllm_eval.model.card import models
+def _mllms(home: Home) -> Rows:
+    from collections import Counter
 
+    from harness.runs.store import RunStore
+    from mllm_eval.model.card import known, models
+
+    asked: Counter[str] = Counter()
+    for run in RunStore(home.store):
+        if run.spec.system == "mllm":
+            model = str(run.spec.params.get("model", ""))
+            card = known(model)
+            asked[model if card is None else card.name] += 1
     return [
         {
             "name": card.name,
@@ -204,6 +234,8 @@ def _mllms(_: Home) -> Rows:
             "parameters": "" if card.parameters is None else f"{card.parameters:g} B",
             "licence": card.licence,
             "from": card.base_url or card.weights,
+            "runs here": str(asked[card.name] or ""),
+            "retired": "yes" if card.retired else "",
         }
         for card in models.values()
     ]
@@ -224,12 +256,18 @@ def _prompts(_: Home) -> Rows:
     ]
 
 
+_ON_CARDS = {"systems": frozenset({"paper"})}
+"""Noun -> columns that its table leaves to ``msa card``."""
+_BROUGHT_BY = {"corpora": "msa data add FILE --dataset NAME, or msa run demo, which makes twins"}
+"""Noun -> what to do where there is none of it."""
+
 _LISTS: dict[str, Callable[[Home], Rows]] = {
     "systems": _systems,
     "datasets": _datasets,
     "corpora": _corpora,
     "protocols": _protocols,
     "metrics": _metrics,
+    "slicings": _slicings,
     "mllms": _mllms,
     "suites": _suites,
     "prompts": _prompts,

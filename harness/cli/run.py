@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
 from harness.cli._home import home_of
-from harness.cli._output import JsonFlag, progress
+from harness.cli._output import JsonFlag
 from harness.cli._plan import print_plan
+from harness.cli._progress import progress
 from harness.errors import RunFailed, SpecError
 
 if TYPE_CHECKING:
     from harness.home import Home
+    from harness.runs.driver import RunReport
     from harness.runs.executors import Executor
     from harness.runs.looks import Look, Until
+    from harness.runs.store import RunStore
     from harness.spec import Suite
+    from harness.tracking.live import Live
+
+P = ParamSpec("P")
 
 __all__ = [
     "AddressOption",
     "DeviceOption",
     "ExecutorOption",
     "JobsOption",
+    "LimitOption",
     "OnlyOption",
     "PlanOption",
     "SeedsOption",
     "SuiteArgument",
     "TimeoutOption",
+    "limited",
     "register",
     "run_suite",
     "seeds_of",
@@ -43,12 +53,41 @@ def register(app: typer.Typer) -> None:
     app.command("run")(_run)
 
 
+SystemOption = Annotated[
+    list[str] | None,
+    typer.Option("--system", metavar="NAME", help="Without a suite: this system; repeatable."),
+]
+CorpusOption = Annotated[
+    list[str] | None,
+    typer.Option("--corpus", metavar="NAME", help="Without a suite: on this corpus; repeatable."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A hyper-parameter of every row whose system has it, such as lr=1e-4; repeatable.",
+    ),
+]
+EpochsOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Train for N epochs at most: a shorter, other protocol."),
+]
+LimitOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Take N clips of each split: a trial, on no board of whole corpora."
+    ),
+]
 SeedsOption = Annotated[
     str | None, typer.Option(help="A count (first n of the protocol's list) or a,b,c.")
 ]
 OnlyOption = Annotated[
     list[str] | None,
-    typer.Option(help="Rows, systems or corpora to run now (* and ? allowed); repeatable."),
+    typer.Option(
+        help="Rows, systems or corpora to run now (* and ? allowed); repeatable. Rows and corpora"
+        " together mean these rows on these corpora."
+    ),
 ]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
@@ -88,6 +127,20 @@ WeightsOption = Annotated[
         help="Keep the weights of networks; default: the suite's choice, else those up to 64 MB.",
     ),
 ]
+LiveOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="mlflow|tensorboard",
+        help="Show epochs while cells run, where msa export puts them, or in events; repeatable.",
+    ),
+]
+LiveUriOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Tracking URI of --live mlflow; default: SQLite in the home.",
+        envvar=["MSA_TRACKING_URI", "MLFLOW_TRACKING_URI"],
+    ),
+]
 PlanOption = Annotated[
     bool, typer.Option("--plan", help="Say what would run and what it takes; run nothing.")
 ]
@@ -95,7 +148,17 @@ PlanOption = Annotated[
 
 def _run(
     context: typer.Context,
-    suite: SuiteArgument,
+    suite: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SUITE", help="A suite's name, or a TOML file; else --system and --corpus."
+        ),
+    ] = None,
+    system: SystemOption = None,
+    corpus: CorpusOption = None,
+    changes: SetOption = None,
+    epochs: EpochsOption = None,
+    limit: LimitOption = None,
     seeds: SeedsOption = None,
     only: OnlyOption = None,
     jobs: JobsOption = 1,
@@ -107,12 +170,16 @@ def _run(
     decide: DecideOption = None,
     cell_timeout: TimeoutOption = None,
     weights: WeightsOption = None,
+    live: LiveOption = None,
+    live_uri: LiveUriOption = None,
     plan_only: PlanOption = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run what is missing of a suite, then write its board; stopped, the same command goes on."""
+    """Run what is missing of a suite, then write its board; stopped, the same command goes on.
+
+    With --system, --set, --epochs or --limit the suite is one of its own, kept among the suites.
+    """
     from harness.runs.running import find_executor, kind_of_device
-    from harness.runs.suite_files import find_suite
 
     if as_json and not plan_only:
         raise SpecError("--json goes with --plan", hint="msa board SUITE --json")
@@ -122,7 +189,11 @@ def _run(
             "--until adds seeds to all rows: it goes with neither --seeds nor --only",
             hint="--looks 3,5,10 says how many seeds",
         )
-    chosen = find_suite(suite, home).with_seeds(seeds_of(seeds)).with_weights(weights)
+    wanted = _Wanted(
+        systems=system or (), corpora=corpus or (), params=changes or (), epochs=epochs, limit=limit
+    )
+    chosen = _suite(suite, wanted, seeds_of(seeds), home, kept=not plan_only)
+    chosen = chosen.with_weights(weights)
     if plan_only:
         kind = kind_of_device(device)
         chosen = chosen if asked is None else _at_last_look(chosen, asked, home)
@@ -139,7 +210,74 @@ def _run(
             device=device,
             executor=workers,
             cell_timeout=cell_timeout if workers is None else None,
+            live=live or (),
+            live_uri=live_uri,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """What the options say of the suite that is run."""
+
+    systems: Sequence[str]
+    corpora: Sequence[str]
+    params: Sequence[str]
+    epochs: int | None
+    limit: int | None
+
+
+def _suite(
+    name: str | None,
+    wanted: _Wanted,
+    seeds: int | tuple[int, ...] | None,
+    home: Home,
+    *,
+    kept: bool,
+) -> Suite:
+    """The suite by that name; one of its own, which is kept, where options say something else."""
+    from harness._util.extras import explained
+    from harness.runs.suite_files import find_suite
+
+    if name is not None and (wanted.systems or wanted.corpora):
+        raise SpecError(
+            "a suite names its own systems and corpora: give a suite, or --system and --corpus",
+            hint=f"msa run {name} --only ROW --only CORPUS runs a part of a suite",
+        )
+    changes_nothing = not wanted.params and wanted.epochs is None and wanted.limit is None
+    if name is not None and changes_nothing:
+        return find_suite(name, home).with_seeds(seeds)
+    with explained():
+        from harness.runs import asked
+
+    params = dict(map(asked.parameter, wanted.params))
+    changes = asked.Changes(params=params, epochs=wanted.epochs, limit=wanted.limit)
+    if name is None:
+        base = asked.single(wanted.systems, wanted.corpora, 5 if seeds is None else seeds)
+    else:
+        base = find_suite(name, home).with_seeds(seeds)
+    return _own(asked.changed(base, changes), home, kept=kept)
+
+
+def limited(suite: Suite, limit: int, home: Home, *, kept: bool) -> Suite:
+    """A suite of its own name, on N clips of each split of its corpora.
+
+    Raises:
+        SpecError: For a limit below one, or a corpus that has no trials.
+    """
+    from harness.runs import asked
+
+    changed = asked.changed(suite, asked.Changes(params={}, epochs=None, limit=limit))
+    return _own(changed, home, kept=kept)
+
+
+def _own(suite: Suite, home: Home, *, kept: bool) -> Suite:
+    """A suite that options made, among those of the home where it is kept."""
+    from harness.runs import asked
+
+    if kept:
+        asked.keep(suite, home)
+        typer.echo(f"suite: {suite.name} (msa run {suite.name} goes on with it)", err=True)
+    return suite
 
 
 def _until(until: str | None, looks: str | None, decide: str | None) -> Until | None:
@@ -177,6 +315,8 @@ def run_suite(
     device: str = "cpu",
     executor: Executor | None = None,
     cell_timeout: float | None = None,
+    live: Sequence[str] = (),
+    live_uri: str | None = None,
 ) -> None:
     """Run what is missing of a suite and write its board; None executes on this machine.
 
@@ -199,7 +339,9 @@ def run_suite(
     if plain and (cells := finished.cells()) is not None:
         typer.echo(f"0 cells run, {cells} already stored, 0 failed\nboard: {board}")
         return
-    with progress() as shown:
+    with contextlib.ExitStack() as watching:
+        shown = watching.enter_context(progress())
+        others = [watching.enter_context(show) for show in _showing(live, home, live_uri)]
         report = harness.run(
             *(suite, home),
             workers=jobs,
@@ -210,7 +352,9 @@ def run_suite(
             on_look=_tell,
             cell_timeout=cell_timeout,
             on_start=shown.start,
-            on_done=shown.advance,
+            on_done=_all_of(shown.advance, *(other.end for other in others)),
+            on_event=_all_of(shown.hear, *(other.hear for other in others)),
+            failures="report",
         )
     by_evidence = f" ({report.carried} of them carried over)" if report.carried else ""
     typer.echo(
@@ -222,13 +366,41 @@ def run_suite(
     if report.done or report.failed or not finished.board_stands():
         leaderboards.write(RunStore(home.store), suite.name, board)
     if not report.failed:
-        finished.keep(report.planned, report.inputs if plain else None)
+        finished.keep(report.planned, report.inputs if plain and not report.lacks else None)
     typer.echo(f"board: {board}")
     if report.failed:
         raise RunFailed(
-            "failed cells:\n" + "\n".join(f"  {cell}: {why}" for cell, why in report.failed),
-            hint="the board shows them as holes; the same command tries them again",
+            "failed cells:\n" + "\n".join(_failures(report, RunStore(home.store))),
+            hint=f"msa runs show {report.failed_keys[0][:12]} says where it broke; the same command"
+            " tries them again",
         )
+
+
+def _showing(
+    kinds: Sequence[str], home: Home, uri: str | None
+) -> Iterator[contextlib.AbstractContextManager[Live]]:
+    if kinds:
+        from harness._util.extras import explained
+
+        with explained():
+            from harness.tracking import live
+        yield from (live.showing(kind, home, uri) for kind in dict.fromkeys(kinds))
+
+
+def _all_of(*hearers: Callable[P, None]) -> Callable[P, None]:
+    def call(*given: P.args, **named: P.kwargs) -> None:
+        for hearer in hearers:
+            hearer(*given, **named)
+
+    return call
+
+
+def _failures(report: RunReport, store: RunStore) -> Iterator[str]:
+    """Which cells failed, why, and where their logs are."""
+    for (cell, why), key in zip(report.failed, report.failed_keys, strict=True):
+        yield f"  {cell}: {why}"
+        if (log := store.log_file(key)).is_file():
+            yield f"    log: {log}"
 
 
 def _tell(look: Look) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli._output import echo_json
+from harness.cli._outputs import OUTPUTS, schema_of_output
 
 if TYPE_CHECKING:
     from harness._util.canonical import Json
 
-__all__ = ["register"]
+__all__ = ["register", "schema_of"]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,23 +22,43 @@ def register(app: typer.Typer) -> None:
 
 
 def _schema(
-    noun: Annotated[str, typer.Argument(help="suite, manifest, card, prompt or instruction")],
+    noun: Annotated[
+        str,
+        typer.Argument(
+            metavar="NOUN",
+            help="suite, manifest, card, prompt or instruction; or output.COMMAND, such as"
+            " output.data.check",
+        ),
+    ],
 ) -> None:
-    """Print the JSON Schema of a suite, manifest, model card, prompt or instruction file."""
+    """Print the JSON Schema of a file that people write, or of what a command's --json prints."""
+    echo_json(schema_of(noun))
+
+
+def schema_of(noun: str) -> dict[str, Json]:
+    """The JSON Schema of what a noun names.
+
+    Raises:
+        SpecError: For another noun.
+    """
     from harness._util.registry import suggest
     from harness.errors import SpecError
 
+    command = noun.removeprefix("output.")
+    if command != noun and command in OUTPUTS:
+        return schema_of_output(command)
     if noun not in _SCHEMAS:
-        known = ", ".join(_SCHEMAS)
-        raise SpecError(f"msa schema takes {known}; found {noun!r}{suggest(noun, _SCHEMAS)}")
-    echo_json(_SCHEMAS[noun]())
+        names = [*_SCHEMAS, *(f"output.{name}" for name in OUTPUTS)]
+        known = f"{', '.join(_SCHEMAS)} and output.COMMAND"
+        raise SpecError(f"msa schema takes {known}; found {noun!r}{suggest(noun, names)}")
+    return _SCHEMAS[noun]()
 
 
 def _suite() -> dict[str, Json]:
     from harness._util.schema import json_schema
     from harness.spec import SuiteFile
 
-    return json_schema(SuiteFile, "Suite")
+    return json_schema(SuiteFile, "Suite", optional={"corpora", "systems"})  # what extends may give
 
 
 def _manifest() -> dict[str, Json]:

@@ -20,7 +20,7 @@ from harness.cli._labels import (
     warn,
 )
 from harness.cli._memory import MemoryOption
-from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.cli._output import JsonFlag, echo_json, echo_table, echo_text
 
 if TYPE_CHECKING:
     from harness.submissions import ScoredFile
@@ -35,8 +35,10 @@ def register(app: typer.Typer) -> None:
 
 def _score(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Predictions: .csv, .parquet or .jsonl.")],
-    dataset: Annotated[str, typer.Option(help="mosi, mosei, sims or simsv2.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Predictions: .csv, .parquet or .jsonl.")
+    ],
+    dataset: Annotated[str, typer.Option(help="As `msa list datasets` names it, such as mosi.")],
     labels: LabelsOption = None,
     corpus: CorpusOption = None,
     split: SplitOption = "test",
@@ -78,7 +80,7 @@ def _record(run: ScoredFile) -> dict[str, object]:
 
 def _show(run: ScoredFile, about: str) -> None:
     seed = "" if run.seed is None else f", seed {run.seed}"
-    typer.echo(
+    echo_text(
         f"{about}{seed}: {run.clips} clips scored,"
         f" {len(run.missing)} labelled clips without a prediction{examples(run.missing)},"
         f" {len(run.extra)} predictions without a label{examples(run.extra)}; labels: {run.labels}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli._home import home_of
-from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.cli._output import JsonFlag, echo_json, echo_table, echo_text
 from harness.cli._plan import duration
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_NUMBERS = frozenset({"cells", "stored", "failed", "damaged", "missing"})
+_NUMBERS = frozenset({"cells", "stored", "failed", "damaged", "missing", "holes"})
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +25,9 @@ def register(app: typer.Typer) -> None:
 
 def _status(
     context: typer.Context,
-    suite: Annotated[str | None, typer.Argument(metavar="[SUITE]")] = None,
+    suite: Annotated[
+        str | None, typer.Argument(metavar="SUITE", help="Default: every suite planned here.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """How far each planned suite is, also while it runs: cells, what is left, and when it ends."""
@@ -36,6 +38,9 @@ def _status(
         echo_json([progress.record() for progress in found])
     else:
         echo_table([_in_words(progress) for progress in found], right=_NUMBERS)
+        for progress in found:
+            for reason, count in progress.holes.items():
+                echo_text(f"{progress.suite}: {count} holes: {reason}")
 
 
 def _in_words(found: SuiteProgress) -> dict[str, object]:
@@ -49,6 +54,7 @@ def _in_words(found: SuiteProgress) -> dict[str, object]:
         "failed": found.failed,
         "damaged": found.damaged,
         "missing": found.missing,
+        "holes": sum(found.holes.values()),
         "left": " + ".join(parts),
         "running": _described(found),
     }
@@ -60,4 +66,6 @@ def _described(found: SuiteProgress) -> str:
     text = f"process {found.driver.process}, for {duration(found.driver.seconds)}"
     if found.ends_in is None:
         return text
+    if found.unpriced and not found.seconds_left:
+        return f"{text}; nothing like the rest was ever run"
     return f"{text}, {'at least' if found.unpriced else 'about'} {duration(found.ends_in)} to go"

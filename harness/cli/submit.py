@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,8 @@ import typer
 from harness.cli._home import home_of
 from harness.cli._labels import CorpusOption, SplitOption
 from harness.cli._memory import MemoryOption
-from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.cli._output import JsonFlag, echo_json, echo_table, echo_text
+from harness.cli._tables import text_width
 
 if TYPE_CHECKING:
     from harness.data.datasets import Dataset
@@ -33,8 +34,10 @@ def register(app: typer.Typer) -> None:
 
 def _submit(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Predictions: .csv, .parquet or .jsonl.")],
-    dataset: Annotated[str, typer.Option(help="mosi, mosei, sims or simsv2.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Predictions: .csv, .parquet or .jsonl.")
+    ],
+    dataset: Annotated[str, typer.Option(help="As `msa list datasets` names it, such as mosi.")],
     manifest: Annotated[
         Path | None, typer.Option(help="What is stated of the system: .toml or .json.")
     ] = None,
@@ -79,6 +82,25 @@ def _submit(
     typer.echo(f"\n{outcome}: {record.dataset}/{record.name}")
     if found.outcome is not None:
         typer.echo(f"`msa board` shows it on boards of {found.dataset.title}")
+        for line in _unranked(record):
+            echo_text(line)
+
+
+def _unranked(record: SubmissionRecord) -> Iterator[str]:
+    """What keeps it from the ranks of boards, as far as its own manifest tells."""
+    stated = record.stated
+    if stated.protocol is None:
+        yield (
+            "it is ranked where its manifest names the board's protocol: protocol = "
+            '"…", the digest that the board shows'
+        )
+    if record.clips < record.expected:
+        yield (
+            f"it predicts {record.clips} of {record.expected} clips: ranked apart, on the clips"
+            " that all rows predict"
+        )
+    if record.runs == 1 and not stated.deterministic:
+        yield "one run is a checkpoint, compared in pairs: ranks take runs of several seeds"
 
 
 def _show(record: SubmissionRecord, dataset: Dataset, scores: Scores, origin: str) -> None:
@@ -104,7 +126,7 @@ def _show(record: SubmissionRecord, dataset: Dataset, scores: Scores, origin: st
 def _echo_fact(fact: str, text: str) -> None:
     margin = " " * 12
     first = f"{fact:11} "
-    typer.echo(textwrap.fill(text, 100, initial_indent=first, subsequent_indent=margin))
+    typer.echo(textwrap.fill(text, text_width(), initial_indent=first, subsequent_indent=margin))
 
 
 def _show_scores(dataset: Dataset, scores: Scores) -> None:
@@ -123,7 +145,7 @@ def _show_scores(dataset: Dataset, scores: Scores) -> None:
             )
     echo_table(rows, right=frozenset({"value", "sd", "lowest", "highest"}))
     for note in notes:
-        typer.echo(note)
+        echo_text(note)
 
 
 def _over_runs(values: Sequence[float]) -> dict[str, object]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli._home import home_of
-from harness.cli._output import JsonFlag, echo_json, echo_table, progress
+from harness.cli._output import JsonFlag, echo_json, echo_table, write_file
+from harness.cli._progress import progress
 from harness.cli.run import (
     AddressOption,
     DeviceOption,
@@ -46,7 +47,7 @@ _To = Annotated[
 _Untuned = Annotated[
     bool, typer.Option("--untuned", help="Write each row as it was too, beside the tuned one.")
 ]
-_Figures = Annotated[Path | None, typer.Option(help="Write PNG and SVG figures into this folder.")]
+_Figures = Annotated[Path | None, typer.Option(help="Write PDF, PNG and SVG figures here.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -95,9 +96,9 @@ def _tune(
             device=device,
             executor=workers,
             cell_timeout=cell_timeout if workers is None else None,
-            watch=tuning.Watch(on_start=shown.start, on_done=shown.advance),
+            watch=tuning.Watch(on_start=shown.start, on_done=shown.advance, on_event=shown.hear),
         )
-    _write(place, tuning.suite_text(result, untuned=untuned))
+    write_file(place, tuning.suite_text(result, untuned=untuned))
     studies = _report(result, home, figures)
     if as_json:
         echo_json(_record(result, place, studies))
@@ -120,16 +121,6 @@ def _place(to: Path | None, home: Home, suite: str) -> Path:
             hint="give --to another file",
         )
     return place
-
-
-def _write(place: Path, content: str) -> None:
-    from harness._util.atomic import write_atomic
-    from harness.errors import StoreError
-
-    try:
-        write_atomic(place, content)
-    except OSError as error:
-        raise StoreError(f"suite {place.name} cannot be written: {error}") from error
 
 
 def _report(result: TuningResult, home: Home, figures: Path | None) -> list[TuningStudy]:

@@ -35,7 +35,7 @@ def _verify(
     context: typer.Context,
     archive: Annotated[
         Path | None,
-        typer.Argument(metavar="[ARCHIVE]", help="One of msa publish; default: what is stored."),
+        typer.Argument(metavar="ARCHIVE", help="One of msa publish; default: what is stored."),
     ] = None,
     corpora: Annotated[
         bool, typer.Option("--corpora", help="Read converted corpora too; takes longer.")

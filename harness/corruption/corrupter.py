@@ -122,7 +122,7 @@ def unknown_token(encoder: Encoder) -> int:
     """The id that an encoder's tokenizer gives to words it does not know.
 
     It is 100 in both BERT-base vocabularies. Tokenizers without such a token (of bytes) use their
-    padding, as QA-MoE's code does.
+    padding, as the code of QA-MoE (ACL 2026) does.
     """
     tokenizer = encoder.tokenizer()
     unknown = tokenizer.unk_token_id

@@ -90,6 +90,15 @@ class LawDraws:
         """(B,) one of 0 to ``count`` - 1, all equally likely."""
         return (self.draws.clips(what, purpose) * count) >> 32
 
+    def batch(self, purpose: str) -> Tensor:
+        """(B,) uniform in [0, 1), one draw for the whole batch.
+
+        It is the fraction of the sum of its clips' own draws: it depends on which clips are in the
+        batch, not on their order, and a batch that is made again gets it again.
+        """
+        drawn = self.share("batch", purpose)  # whole multiples of 2^-32: their sum is exact
+        return drawn.sum().remainder(1).expand(len(drawn))
+
     def uniform(self, purpose: str) -> dict[str, Tensor]:
         """Modality -> (B,) uniform rates, for each by itself."""
         return {name: self.share(name, purpose) for name in MODALITIES}

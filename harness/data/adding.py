@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast, get_args
+
+import pandas as pd
 
 from harness._util.budget import Budget
 from harness.data import load
 from harness.data.corpus import Corpus
 from harness.data.datasets import Dataset, datasets
+from harness.data.leak_gate import LeakGate
+from harness.data.naming import named
 from harness.data.readers import explanations, label_csv, mmsa_pickle
 from harness.data.store import CorpusStore, Draft
 from harness.errors import DataError
@@ -35,7 +40,8 @@ def add(
     Args:
         path: A feature pickle (``.pkl``, ``.pickle``) or an MMSA label file (``.csv``).
         dataset: The dataset it is of, or its name.
-        feature_set: Name of the feature set; public files name themselves.
+        feature_set: Name of the feature set; public files name themselves, and what is not the
+            official split gets the name with ``-own``.
         text: Column of a label file to use as transcript, such as ``text_en``.
         encoding: Of a label file, such as ``cp1252``; default: UTF-8, else by its characters.
         pad: Whether to pad features that are one array per clip, at the end.
@@ -44,7 +50,8 @@ def add(
 
     Raises:
         DataError: For a file that is missing, unsafe, damaged or not what it claims to be, options
-            that do not go with it, or a stored corpus of that name with other content.
+            that do not go with it, clips of another dataset, an official name for anything but the
+            official split, or a stored corpus of that name with other content.
         SpecError: For an unknown dataset.
     """
     known = datasets[dataset] if isinstance(dataset, str) else dataset
@@ -61,7 +68,8 @@ def add(
                 f"data files are .pkl (MMSA features) or .csv (MMSA labels); found {file.name}"
             )
         draft = mmsa_pickle.read(file, known, feature_set, pad=pad, layout=layout)
-    return CorpusStore((home or Home.default()).corpora).add(draft)
+    store = CorpusStore((home or Home.default()).corpora)
+    return store.add(named(draft, known, store, stated=feature_set))
 
 
 def _labels(
@@ -85,6 +93,7 @@ def explain(
     *,
     feature_set: str | None = None,
     encoding: str | None = None,
+    gate: Callable[[Corpus, pd.DataFrame], LeakGate] | None = None,
     home: Home | None = None,
 ) -> tuple[Corpus, str]:
     """Join explanations to a stored corpus, as a corpus of its own.
@@ -95,6 +104,8 @@ def explain(
         kind: Written from what: ``transcript_llm``, ``video_mllm`` or ``both``.
         feature_set: Of the new corpus; default: the old one's and ``-explained``.
         encoding: Of a CSV; default: UTF-8, else by its characters.
+        gate: Measures whether the texts know the label, ``harness.checks.leak_gate.measure``; what
+            it finds is stored with them. Without, boards say that nobody measured it.
         home: Where corpora are stored; ``Home.default()`` when None.
 
     Returns:
@@ -116,5 +127,6 @@ def explain(
         feature_set=feature_set or f"{corpus.feature_set}-explained",
         kind=cast("explanations.Kind", kind),
         source=explained.source,
+        gate=None if gate is None else gate(corpus, explained.texts),
     )
     return CorpusStore(home.corpora).add(draft), str(explained.source.get("encoding", "utf-8"))

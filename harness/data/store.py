@@ -28,12 +28,13 @@ from harness._util import canonical, checksums
 from harness._util.atomic import commit_folder, sweep, write_atomic
 from harness._util.canonical import Json
 from harness._util.known_digests import KnownDigests
+from harness.data.bringing import command_for
 from harness.data.corpus import LABELS, Corpus, Stream
 from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.data.rounding import rounded
-from harness.errors import DataError, StoreError
+from harness.errors import DataError, NotHere, StoreError
 
-__all__ = ["CorpusStore", "Draft", "assemble", "corpus_name", "fingerprint"]
+__all__ = ["CorpusStore", "Draft", "assemble", "corpus_name", "dataset_name", "fingerprint"]
 
 FORMAT = 2  # 1: no list of digests; the content was known by its fingerprint alone
 _OLDER = 1
@@ -79,14 +80,14 @@ class CorpusStore:
         A large file is read only where it may have changed since it was last checked.
 
         Raises:
-            DataError: When the corpus is not stored or its folder is damaged.
+            NotHere: When the corpus is not stored, or its dataset is of a plug-in that is not
+                installed.
+            DataError: When its folder is damaged.
         """
         folder = self.root / name
         if name not in self:
             known = ", ".join(self.names()) or "none yet"
-            raise DataError(
-                f"corpus {name!r} is not here (stored: {known})", hint="msa data add FILE"
-            )
+            raise NotHere(f"corpus {name!r} is not here (stored: {known})", hint=command_for(name))
         try:
             return self._open(name, folder)
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
@@ -150,7 +151,7 @@ class CorpusStore:
                 raise DataError(
                     f"corpus {corpus.name!r} is already stored with other content"
                     f" ({stored.fingerprint[:12]}, new {corpus.fingerprint[:12]})",
-                    hint="choose another --feature-set, or delete the stored corpus first",
+                    hint=f"choose another --feature-set, or msa data remove {corpus.name} first",
                 )
             return stored
         try:
@@ -214,9 +215,20 @@ def _mapped(name: str, folder: Path, record: Mapping[str, Any]) -> Corpus:
         for stream in record["streams"]
     }
     tokens = np.load(folder / "tokens.npy", mmap_mode="c") if record["tokens"] else None
+    dataset = record["dataset"]
+    if dataset not in datasets:
+        if (broken := datasets.broken(dataset)) is not None:
+            raise NotHere(
+                f"corpus {name!r} is of dataset {dataset!r}, which cannot be loaded: {broken}",
+                hint=broken.remedy,
+            )
+        raise NotHere(
+            f"corpus {name!r} is of dataset {dataset!r}, which nothing installed here defines",
+            hint=f"install the package that brings dataset {dataset!r}",
+        )
     return Corpus(
         name=name,
-        dataset=datasets[record["dataset"]],
+        dataset=datasets[dataset],
         fingerprint=record["fingerprint"],
         clips=pd.read_parquet(folder / "clips.parquet"),
         streams=streams,
@@ -242,7 +254,7 @@ def assemble(draft: Draft) -> Corpus:
     ordered = _ordered(draft)
     return Corpus(
         name=ordered.name,
-        dataset=datasets[_dataset_name(ordered.name)],
+        dataset=datasets[dataset_name(ordered.name)],
         fingerprint=fingerprint(ordered.clips, ordered.streams, ordered.tokens),
         clips=ordered.clips,
         streams=ordered.streams,
@@ -368,5 +380,11 @@ def _blocks(values: NDArray[np.float32]) -> Iterable[NDArray[np.float32]]:
     return (values[start : start + step] for start in range(0, len(values), step))
 
 
-def _dataset_name(corpus: str) -> str:
+def dataset_name(corpus: str) -> str:
+    """Name of the dataset that a corpus is of or imitates; nobody need have installed it.
+
+    Example:
+        >>> dataset_name("sims@label-csv"), dataset_name("mosi-twin-to-sims-twin@compact")
+        ('sims', 'mosi-to-sims')
+    """
     return corpus.partition("@")[0].replace("-twin", "")  # a transfer of twins has several

@@ -29,10 +29,12 @@ __all__ = [
     "Extractor",
     "NothingThere",
     "assemble",
+    "audit",
     "corpus",
     "cuts",
     "extractors",
     "pieces",
+    "speech",
     "words",
 ]
 

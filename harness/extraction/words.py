@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from harness._util import canonical
 from harness._util.extras import load
 from harness._util.sealed import kept
 from harness.data.media import decode as recording
-from harness.errors import DataError, SpecError
+from harness.errors import SpecError
 from harness.extraction import Cut
+from harness.extraction.speech import floats, told_as_data_error
 from harness.text import Encoder, tokenize
 
 __all__ = ["Ear", "Word", "over_words", "token_vectors", "word_vectors"]
@@ -160,21 +161,52 @@ class Ear:
             MissingExtra: When the recogniser is not installed.
         """
         samples = recording.sound(cut.recording(), cut.start, cut.stop)
+
+        def listen() -> list[list[str | float]]:
+            return [[word.text, word.start, word.stop] for word in self._listen(samples)]
+
+        heard = self._kept(self.identity, samples, listen)
+        return [Word(text=t, start=a, stop=b) for t, a, b in heard]
+
+    def spoken(self, cut: Cut) -> tuple[str, float]:
+        """The language that a clip is most likely in, of all that the weights know.
+
+        Returns:
+            Its code, such as ``en``, and its probability, 0 to 1; ``en`` and 1 from weights that
+            know English alone.
+
+        Raises:
+            DataError: As ``hear``.
+            SpecError: As ``hear``.
+            MissingExtra: As ``hear``.
+        """
+        samples = recording.sound(cut.recording(), cut.start, cut.stop)
+
+        def tell() -> list[str | float]:
+            with told_as_data_error():
+                language, probability, _ = self._loaded().detect_language(floats(samples))
+            return [str(language), float(probability)]
+
+        language, probability = self._kept({**self.identity, "asked": "language"}, samples, tell)
+        return language, probability
+
+    def _kept(
+        self,
+        question: dict[str, canonical.Json],
+        samples: NDArray[np.int16],
+        answer: Callable[[], canonical.Json],
+    ) -> Any:  # noqa: ANN401 - as JSON has it
+        """The answer to a question about a sound, kept by the content of both."""
         sound = hashlib.sha256(samples.tobytes()).hexdigest()
-        mark = canonical.digest([self.identity, sound])
+        mark = canonical.digest([question, sound])
         path = self._cache / f"{mark[:32]}.json"
-
-        def listen() -> bytes:
-            heard = [[w.text, w.start, w.stop] for w in self._listen(samples)]
-            return canonical.dumps(heard).encode()
-
-        return [Word(text=t, start=a, stop=b) for t, a, b in json.loads(kept(path, listen))]
+        return json.loads(kept(path, lambda: canonical.dumps(answer()).encode()))
 
     def _listen(self, samples: NDArray[np.int16]) -> list[Word]:
         model = self._loaded()
-        try:
+        with told_as_data_error():
             segments, _ = model.transcribe(
-                samples.astype(np.float32) / 32768,
+                floats(samples),
                 language=self._language,
                 beam_size=5,
                 temperature=0.0,
@@ -187,10 +219,6 @@ class Ear:
                 for word in segment.words
                 if word.word.strip()
             ]
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise DataError(f"faster-whisper failed: {type(error).__name__}: {error}") from error
 
     def _loaded(self) -> Any:  # noqa: ANN401 - an optional package, absent where types are checked
         if self._model is None:

@@ -31,6 +31,7 @@ __all__ = [
     "conventions",
     "metrics",
     "metrics_for",
+    "mmdg_bench",
     "prepare",
     "regression",
     "score",

@@ -92,6 +92,10 @@ class ConventionRules:
     """Metrics it reports by canonical definition."""
     others_keep: Keep | None = None
     """The clips that enter ``others``; all when None."""
+    scale: float = 1.0
+    """What predictions and labels are multiplied by before anything else."""
+    as_family: Family | None = None
+    """Whose canonical definitions ``others`` have; the dataset's own when None."""
 
     def clips(self, truth: Values) -> int:
         """Number of clips in its Acc-2, in the wider one where it has two."""
@@ -118,17 +122,21 @@ class Convention:
         ``acc2_non0`` those with a non-zero label. What counts as positive is the convention's.
         """
         rules = self.rules[dataset.family]
-        canonical = {metric.name: metric.on(dataset) for metric in metrics_for(dataset)}
+        known = dataset if rules.as_family is None else replace(dataset, family=rules.as_family)
+        canonical = {metric.name: metric.on(known) for metric in metrics_for(known)}
         others = {
             name: _among(rules.others_keep, _as_seen(self.seen, canonical[name]))
             for name in rules.others
         }
         every = dict(_binary(rules, dataset.family, self.seen)) | others
-        return {name: functools.partial(_prepared, every[name]) for name in every}
+        return {name: functools.partial(_prepared, every[name], rules.scale) for name in every}
 
 
-def _prepared(function: Score, pred: Values, truth: Values) -> float:
-    return function(*prepare(pred, truth))
+def _prepared(function: Score, scale: float, pred: Values, truth: Values) -> float:
+    values, labels = prepare(pred, truth)
+    if scale != 1:  # labels have 6 decimals before; behind, the last of them would be an error
+        values, labels = scale * values, (scale * labels).round(5)
+    return function(values, labels)
 
 
 def _as_seen(seen: Seen, function: Score) -> Score:
@@ -308,6 +316,23 @@ MMLA = Convention(
     note="on MOSI it compares class words, neutral left out; here the sign stands for the word",
 )
 
+_MMDG = ConventionRules(
+    all_clips=positive, f1=swapped_f1, others=("mae", "acc5", "acc7"), as_family="mosi"
+)
+
+MMDG_BENCH = Convention(
+    name="mmdg_bench",
+    title="MMDG-Bench",
+    rules={
+        "mosi": _MMDG,
+        "sims": replace(_MMDG, scale=3.0),
+        "transfer_mosi": replace(_MMDG, scale=3.0),
+        "transfer_sims": replace(_MMDG, scale=3.0),
+    },
+    note="all labels in ±3 (CH-SIMS times 3); positive against the rest, over all clips; F1"
+    " weighted by predictions",
+)
+
 CONVENTIONS: tuple[Convention, ...] = (
     CANONICAL,
     MMSA,
@@ -326,6 +351,7 @@ CONVENTIONS: tuple[Convention, ...] = (
     DLF,
     MERBENCH,
     MMLA,
+    MMDG_BENCH,
 )
 """The canonical definitions, then every named repository."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from harness.runs.weights.keeping import keep
 from harness.runs.weights.placing import KeptWeights
 from harness.spec import PredictionCell, RunSpec, WeightsChoice
 from harness.spec.prediction_cell import COUNTED, PLAIN
-from harness.system import Fitted, Params, System, Task, TrainingParams, systems
+from harness.system import Epoch, Fitted, Params, System, Task, TrainingParams, systems
 from harness.system.diagnostics import by_sentiment, columns
 from harness.text import Encoder, find_encoder
 from harness.training import fit_network, fit_released, set_precision
@@ -49,6 +49,7 @@ class Job:
         device: ``cpu`` or ``cuda`` / ``cuda:1``.
         weights: Which weights to keep; None: those selected, unless they are large.
         checkpoint: Released weights to evaluate instead of training, which ``spec.artifacts`` pins.
+        label: The row that asks for it, where one does: for people, no part of what is run.
     """
 
     spec: RunSpec
@@ -57,6 +58,12 @@ class Job:
     device: str = "cpu"
     weights: WeightsChoice | None = "none"
     checkpoint: Path | None = None
+    label: str = ""
+
+    @property
+    def title(self) -> str:
+        """The cell in words."""
+        return f"{self.label or self.spec.system} on {self.spec.corpus}, seed {self.spec.seed}"
 
 
 def limit_threads() -> None:
@@ -65,8 +72,12 @@ def limit_threads() -> None:
     torch.set_num_threads(1)
 
 
-def execute(job: Job) -> RunRecord:
+def execute(job: Job, watch: Callable[[Epoch, int], None] | None = None) -> RunRecord:
     """Train or fit one system on one corpus with one seed and predict valid and test.
+
+    Args:
+        job: The cell.
+        watch: Told of each epoch as it ends, and how many its stage may take.
 
     Raises:
         DataError: When the stored corpus, encoder or released checkpoint is not the one the
@@ -81,7 +92,7 @@ def execute(job: Job) -> RunRecord:
         set_precision(params.precision, job.device)
     provenance.reset_peak_memory()
     began = time.perf_counter()
-    fitted = _fit(job, system, params, _task(job, corpus, encoder))
+    fitted = _fit(job, system, params, _task(job, corpus, encoder, watch))
     trained = time.perf_counter()
     predictions = pd.concat(
         [_predict(fitted, corpus.split(name)) for name in ("valid", "test")], ignore_index=True
@@ -164,7 +175,12 @@ def _pinned_knowledge(job: Job) -> Corpus | None:
     return corpus
 
 
-def _task(job: Job, corpus: Corpus, encoder: Encoder | None) -> Task:
+def _task(
+    job: Job,
+    corpus: Corpus,
+    encoder: Encoder | None,
+    watch: Callable[[Epoch, int], None] | None,
+) -> Task:
     return Task(
         train=corpus.split("train"),
         valid=corpus.split("valid"),
@@ -175,7 +191,8 @@ def _task(job: Job, corpus: Corpus, encoder: Encoder | None) -> Task:
         encoder=encoder,
         cache=job.home.cache,
         knowledge=_pinned_knowledge(job),
-        resume=job.home.cache / "resume" / f"{job.spec.key}.pt",
+        resume=job.home.training_file(job.spec.key),
+        watch=watch,
     )
 
 

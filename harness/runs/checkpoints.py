@@ -18,20 +18,29 @@ CHECKPOINT: Final = "checkpoint"
 """The role of released weights among the artifacts of a run."""
 
 
-def pinned(released: ReleasedWeights, suite: Suite, home: Home) -> ReleasedWeights:
-    """The same with every file in full and its digest.
+def pinned(
+    released: ReleasedWeights, suite: Suite, home: Home
+) -> tuple[ReleasedWeights, dict[str, DataError]]:
+    """The same with every file in full and its digest, and what is wrong with those without.
 
     Args:
         released: As the suite has it.
         suite: Beside whose file they may be.
         home: Where else.
 
-    Raises:
-        DataError: For a file that is not there, or not the one whose digest is given.
+    Returns:
+        The weights, and for each file that is not there, not readable or not the one whose digest
+        is given, as the suite names it, why.
     """
     folders = [folder for folder in (suite.folder, home.root) if folder is not None]
-    files = tuple(_pinned(item, folders) for item in released.files)
-    return dataclasses.replace(released, files=files)
+    files, wrong = [], {}
+    for item in released.files:
+        try:
+            item = _pinned(item, folders)
+        except DataError as error:
+            wrong[item.file] = error
+        files.append(item)
+    return dataclasses.replace(released, files=tuple(files)), wrong
 
 
 def digest_of(file: Path) -> str:

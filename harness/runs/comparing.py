@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from harness.data.datasets import Dataset, datasets
@@ -17,18 +19,22 @@ from harness.data.labels import LabelNotice, copied
 from harness.data.store import CorpusStore
 from harness.errors import SpecError
 from harness.home import Home
+from harness.metrics import metrics
 from harness.runs.contenders import Contender, find_contender
 from harness.runs.looks import Look
 from harness.runs.pairing import Side, common, dataset_of, labels_of, matrix, seeds_of
+from harness.runs.slicing import members
 from harness.spec import PredictionCell
 from harness.spec.prediction_cell import COUNTED
 from harness.stats import (
     Collapse,
     Comparison,
     Conditional,
+    SliceComparison,
     adjusted,
     collapse,
     compare_metrics,
+    compare_slices,
     declared_margin,
     seeds_needed,
 )
@@ -65,6 +71,8 @@ class Compared:
         collapsed: Their seeds, where they are known.
         look: For two rows of a suite that adds seeds until it is decided, the look that it has
             reached: verdicts are at its level.
+        slices: The comparison on each declared part of the clips; none unless asked for.
+        slice_metric: In which metric that is.
     """
 
     dataset: Dataset
@@ -78,6 +86,8 @@ class Compared:
     collapse: tuple[Collapse, Collapse]
     collapsed: tuple[tuple[int, ...], tuple[int, ...]]
     look: Look | None = None
+    slices: tuple[SliceComparison, ...] = ()
+    slice_metric: str = ""
 
     @property
     def alpha(self) -> float:
@@ -99,6 +109,76 @@ class Compared:
         margin = declared_margin(self.dataset.name, comparison.metric)
         found = comparison.verdict(self.alpha, margin)
         return _OF_CHECKPOINTS.get(found, found) if self.single else found
+
+    def records(self) -> list[dict[str, object]]:
+        """One record per metric, numbers unrounded, None where there is none."""
+        return [
+            {
+                "metric": c.metric,
+                "a": c.a,
+                "b": c.b,
+                "difference": c.effect,
+                "low": c.low,
+                "high": c.high,
+                "standard_error": c.standard_error,
+                "degrees": c.degrees,
+                "p": c.p_value,
+                "p_holm": self.p_holm.get(c.metric),
+                "probability_better": c.probability_better,
+                "detectable": c.reference.detectable(),
+                "margin": declared_margin(self.dataset.name, c.metric),
+                "verdict": self.verdict(c),
+                "seeds_needed": self.seeds_needed(c),
+            }
+            for c in self.comparisons
+        ]
+
+    def slice_records(self) -> list[dict[str, object]]:
+        """One record per slice, numbers unrounded, None for slices that are too small."""
+        return [
+            {
+                "slicing": one.slicing,
+                "part": one.part,
+                "clips": one.clips,
+                "videos": one.videos,
+                "metric": self.slice_metric,
+                "a": found.a if found else None,
+                "b": found.b if found else None,
+                "difference": found.effect if found else None,
+                "low": found.low if found else None,
+                "high": found.high if found else None,
+                "p": found.p_value if found else None,
+                "p_holm": one.p_adjusted if found else None,
+                "verdict": self._slice_verdict(one),
+            }
+            for one in self.slices
+            for found in (one.found,)
+        ]
+
+    def _slice_verdict(self, one: SliceComparison) -> str:
+        """The verdict after correction for all slices."""
+        if one.found is None:
+            return one.too_small
+        certain = one.p_adjusted < self.alpha
+        return self.verdict(one.found) if certain else "undecided"
+
+    def frame(self) -> pd.DataFrame:
+        """``records`` as a data frame, metrics as its index."""
+        return pd.DataFrame(self.records()).set_index("metric")
+
+    def __repr__(self) -> str:
+        said = (f"{c.metric} {c.effect:+.4f} ({self.verdict(c)})" for c in self.comparisons)
+        return f"<{self.dataset.title}, A - B: {', '.join(said)}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        first = self.comparisons[0]
+        said = (
+            f"{self.dataset.title}: {first.clips} clips of {first.videos} source videos;"
+            f" runs: {first.seeds[0]} of A, {first.seeds[1]} of B; differences are A - B"
+        )
+        shown = self.frame()[["a", "b", "difference", "low", "high", "p", "p_holm", "verdict"]]
+        return f"<p>{html.escape(said)}</p>{shown.to_html(float_format='{:.4f}'.format)}"
 
     @property
     def seeds_seen(self) -> bool:
@@ -137,6 +217,7 @@ def compare(
     cell: PredictionCell = COUNTED,
     deterministic: Collection[str] = (),
     narrower: bool = False,
+    slices: str | None = None,
     home: Home | None = None,
     on_notices: Callable[[Sequence[LabelNotice]], None] = lambda notices: None,
 ) -> Compared:
@@ -156,6 +237,7 @@ def compare(
         deterministic: Which of ``a`` and ``b`` no seed changes. Stored rows and manifests say so
             themselves; of files one run is taken as one draw among many.
         narrower: Whether to add tests over seeds, or of two checkpoints, with their verdicts.
+        slices: Whether to compare on declared slices, too: the metric in which.
         home: Where corpora, runs and submissions live; ``Home.default()`` when None.
         on_notices: Called with what a reader must know before anything is compared.
 
@@ -165,6 +247,8 @@ def compare(
         StoreError: For a suite that was never run here.
         DataError: For a label file or corpus that cannot be read.
     """
+    if slices is not None:
+        metrics[slices]  # an unknown one is refused before anything is read
     home = home or Home.default()
     stated = datasets[dataset] if isinstance(dataset, str) else dataset
     contenders = [find_contender(str(name), stated, split, home, cell) for name in (a, b)]
@@ -180,6 +264,11 @@ def compare(
     comparisons = compare_metrics(runs_a, runs_b, truth.labels, truth.videos, known)
     fallen = [collapse(runs, truth.labels) for runs in (runs_a, runs_b)]
     named = [_collapsed(*both) for both in zip(contenders, fallen, strict=True)]
+    sliced: tuple[SliceComparison, ...] = ()
+    if slices is not None:
+        parts = members(truth, known, split, store, file=labels, corpus=corpus)
+        systems = (runs_a, runs_b, truth.labels, truth.videos)
+        sliced = compare_slices(*systems, known, metric=slices, parts=parts)
     tests = narrower_tests(runs_a, runs_b, truth.labels, known) if narrower else []
     return Compared(
         dataset=known,
@@ -193,6 +282,8 @@ def compare(
         collapse=(fallen[0], fallen[1]),
         collapsed=(named[0], named[1]),
         look=_look(contenders),
+        slices=sliced,
+        slice_metric=slices or "",
     )
 
 

@@ -2,8 +2,10 @@
 
 A key contains the code that computes its run, so changed code asks for all runs anew. Where a part
 of a suite is run (``only``), the other rows stay what they were: their cells go on naming the runs
-that the store has, as long as these differ from what is planned in the code alone, and say so. Runs
-that count by evidence (``harness.runs.equivalence``) stand in the plan for those of today's source.
+that the store has, as long as these differ from what is planned in the code alone, and say so. So
+do cells of what is no longer here (a corpus, an encoder, a plug-in), as long as suite and protocol
+ask for the same. Runs that count by evidence (``harness.runs.equivalence``) stand in the plan for
+those of today's source.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ from typing import NamedTuple
 from harness.errors import StoreError
 from harness.runs.cell import Job
 from harness.runs.equivalence import Carried, Equivalences, Source, Sources
+from harness.runs.identity import code_of
 from harness.runs.judged import Judged
 from harness.runs.plan import Cell, Plan
 from harness.runs.store import RunStore
-from harness.runs.stored_plan import PlannedCell, StoredPlan
-from harness.spec import RunSpec
+from harness.runs.stored_plan import PlannedCell, PlannedRow, StoredPlan
+from harness.spec import Entry, RunSpec
 
 __all__ = ["Earlier", "plan_to_store", "runs_of_earlier_source", "standing_for"]
 
@@ -102,7 +105,63 @@ def plan_to_store(
         cells=_in_order([*cells, *extra]) if kept or extra else tuple(cells),
         seeds=tuple(sorted({*planned.seeds, *(cell.seed for cell in extra)})),
     )
+    if before is not None and any(cell.lack for cell in plan.cells):
+        whole = _with_what_was_here(whole, plan, before, store)
     return Earlier(plan=whole, kept=kept)
+
+
+def _with_what_was_here(
+    whole: StoredPlan, plan: Plan, before: StoredPlan, store: RunStore
+) -> StoredPlan:
+    """A plan whose holes are filled by the runs that the last plan had in their place."""
+    if before.protocol != whole.protocol:
+        return whole
+    rows = {row.label: row for row in before.rows}
+    unknown = {entry.system for entry in plan.unknown}
+    entries = {entry.label: entry for entry in (*plan.suite.entries, *plan.unknown)}
+    planned = {row.label: row for row in whole.rows}
+    last = {_place(cell): cell for cell in before.cells}
+    cells: list[PlannedCell] = []
+    for cell in whole.cells:
+        was, row = last.get(_place(cell)), rows.get(cell.label)
+        asked_again = (
+            *(cell.lacks is not None, was is not None, row is not None),
+            row == planned.get(cell.label, row) and _asks_for(entries.get(cell.label), row, plan),
+        )
+        if all(asked_again) and was is not None and was.key is not None and was.key in store:
+            cells.append(dataclasses.replace(was, other_source=_other_source(was, store, unknown)))
+        else:
+            cells.append(cell)
+    used = {cell.label for cell in cells if cell.key is not None}
+    places = {cell.corpus for cell in cells if cell.key is not None}
+    corpora = {corpus.name: corpus for corpus in (*before.corpora, *whole.corpora)}
+    kept = {corpus.name for corpus in whole.corpora} | (places & corpora.keys())
+    shown = {**{label: row for label, row in rows.items() if label in used}, **planned}
+    order = [*planned, *(label for label in shown if label not in planned)]
+    return dataclasses.replace(
+        whole,
+        corpora=tuple(corpora[name] for name in plan.suite.corpora if name in kept),
+        rows=tuple(shown[label] for label in order),
+        cells=tuple(cells),
+    )
+
+
+def _asks_for(entry: Entry | None, row: PlannedRow | None, plan: Plan) -> bool:
+    """Whether the suite still asks for a row as it was planned, as far as can be told."""
+    if entry is None or row is None or entry.system != row.system:
+        return False
+    defaults = {k: v for k, v in plan.suite.defaults.items() if k in row.changed}
+    return entry not in plan.unknown or dict(row.changed) == {**defaults, **entry.params}
+
+
+def _other_source(was: PlannedCell, store: RunStore, unknown: Collection[str]) -> bool | None:
+    """Whether the run of a cell that cannot be planned is of an earlier source of the code."""
+    if was.key is None or was.planned is not None:
+        return was.other_source
+    spec = store.get(was.key).spec
+    if spec.system in unknown:
+        return was.other_source
+    return True if code_of(spec.system, spec.params, spec.protocol) != spec.code else None
 
 
 def _by_evidence(record: PlannedCell, carried: Carried) -> PlannedCell:

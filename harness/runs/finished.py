@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness import own
 from harness._util import canonical
 from harness._util.atomic import write_atomic
 from harness._util.canonical import Json
@@ -181,7 +182,7 @@ class Finished:
     def _mark_of_code(self) -> str | None:
         """Of everything that runs; None with plug-ins, whose files could be anywhere."""
         points = importlib.metadata.entry_points()
-        if any(group.startswith(_PLUG_INS) for group in points.groups):
+        if own.any_here() or any(group.startswith(_PLUG_INS) for group in points.groups):
             return None
         specs = [importlib.util.find_spec(name) for name in _FIRST_PARTY]
         folders = [p for spec in specs if spec for p in spec.submodule_search_locations or ()]

@@ -18,8 +18,9 @@ from pathlib import Path
 from harness._util import canonical
 from harness.spec import Protocol, Scalar
 
-__all__ = ["code_fingerprint", "code_of", "numerics", "roots"]
+__all__ = ["code_fingerprint", "code_of", "numerics", "roots", "source_files"]
 
+_OWN = "harness.own."  # files of the user's own, in another place than the package
 _FIRST_PARTY = frozenset({"harness", "baselines", "text_model", "mllm_eval"})
 
 INERT = (
@@ -45,7 +46,7 @@ _ACTIVE = ("harness._util.seeds", "harness.spec.conditions", "harness.spec.laws"
 """What of the inert packages does compute."""
 
 _OPTIONAL = (
-    *("harness.corruption", "harness.training.objectives"),
+    *("harness.corruption", "harness.training.objectives", "harness.training.selection"),
     *("harness.spec.conditions", "harness.spec.laws"),
 )
 """What a run depends on only when ``roots`` names it."""
@@ -64,34 +65,38 @@ _DISPLAY = frozenset({"Card", "param"})
 
 _SAME = {
     # Vectors and tokens are read from sealed files; weights that are not whole, and configurations
-    # that ask for far more, are refused; a model of the hub may be named with its revision.
-    "bf5afb7008646681": "5c3fd44be1b84076788e1a70acde061f93feecd9dea51caa2d406157aeffa796",
-    # A key that a server repeats is masked in what it says; folders that it names are read only
-    # where they are a model's.
-    "ff1c442c23d2b291": "80a20252036579381d3831832297f7e5286b801b604591ea512d5b71c666090b",
-    "7bc7a3c141c68131": "a935d4caac2d5956933f0d6856a73a97b7f99f4c63b6937428720381b032dc80",
-    "f02ef684208cf4dc": "2e4db9c2da57002ffc33e12e1a195decafb2802fbb67d13f0aae773b6b5fbb33",
-    "1d8c8928c2b9b16d": "32d1f6713f104e94b7d87391ba99f4ddb609c6bef9254d7e5579d3130467c1cc",
-    "d122738e5740a6cd": "5e95578a8ac2a3a9e40f8e38f0ff45d66507fa2005c71e9e277911b6bd819df2",
-    # Answers and notes are kept with their digest.
-    "0c267f974aed3935": "7c2b0e330ba5ec0c56390a0cae1144ff8e269eb61f771fde8531ca2c11b0d879",
-    "19e63229ae810190": "284320df41178a7e73056c973ac0a32b0fc994e21eac6da74bca450dbf98772e",
+    # that ask for far more, are refused; a model of the hub may be named with its revision; what
+    # cannot be fetched is an error of its own.
+    "831889f742d6c1bc": "5c3fd44be1b84076788e1a70acde061f93feecd9dea51caa2d406157aeffa796",
     # What is fitted hands its network on, a network is built in two steps, and a system may say how
     # weights are read that its authors released. Stages may have hyper-parameters and a first
     # selectable epoch of their own, patience waits for a warm-up that says so, networks may see
     # what an incomplete step leaves over and choose the order of evaluation, and a run says how it
     # ended: no system that does without computes anything else. A parameter may say what a search
-    # may try.
-    "159107276527ae53": "61b4500d2580404c40912b09dabaaa5f53a3384b1215e0e30683b36b22fd1cef",
+    # may try, or that it counts the epochs of a stage. What an epoch is chosen by may be another's
+    # rule: that code counts where a run has rules. Who listens is told of each epoch.
+    "675292f0da8b649b": "61b4500d2580404c40912b09dabaaa5f53a3384b1215e0e30683b36b22fd1cef",
     "a8b9a2d1f9bfea44": "37282a03cbb351dd6f6a5d0ae61076f209c9367c05660b03dfeaf931e3865c45",
-    "afe86c6f1326e24a": "77f538e799f01fa98cf9d3729004ea23292ba9d4d07d7e86dfec9196b7056f7c",
+    "3f01e03941c23cd2": "77f538e799f01fa98cf9d3729004ea23292ba9d4d07d7e86dfec9196b7056f7c",
     "f3eb7f033f42bb3b": "eeb6e461b2b46bca5faca79c86b9f65b90db333894d55f2340ec6d14f2b0c082",
-    "7038cf5e98721479": "bea58e7b223a76a235a47c77b6151de2b1b864f0c9805a11aac92304b9931cce",
-    "99b5cb5e95e41350": "08e7d39060478c46589c0ccaa9991c392bbde4f22fa130e7b68c37157d50c28a",
+    "d82328648107c96b": "bea58e7b223a76a235a47c77b6151de2b1b864f0c9805a11aac92304b9931cce",
+    "07bb072f44ad28e4": "08e7d39060478c46589c0ccaa9991c392bbde4f22fa130e7b68c37157d50c28a",
     "3d328f80f4140034": "ad1c286fbb84493630f8316e766aa5923b428c2777c88e5e685e5d8d73a67221",
     "22276995674bc100": "55b0705e65139d126fc779fbbe80562a7b994cfa9917c9da822e2080f33a72fe",
     # The start of BERT's layers has a name that others may use.
     "ff87d8673242f300": "aa71a15f84ff0b6139ce5e6c595baeda0fedc64e2a623b5923c27f725d8d680a",
+    # A law may draw for a whole batch, which validation clips are refused; the encoder of a stream
+    # may be told its dropout; a card's sentences lie beside it.
+    "a68dcc454eb8cefe": "8b2a0f6308639c4709b14be5bf1ecb66cbf9d1d83ecb31436c35d9ccf60fdc29",
+    "86ff7be2faaeb869": "4d0bc9dd3e5a6a274ca94f129726960ebe3daa7bce4c65e84b17a3b4f6bdead4",
+    "194d3b7940bd9f05": "61f97800338423a3b292b4d74507a2ba7dfaabb9487b69df4206f73fa417da0c",
+    "47dd92ef2260642c": "9fd40e24821e906bb3703921e9e59d35303761d82779889f5d309067fc1cb6c4",
+    # Invariant experts judge in steps that another system may take apart.
+    "0198e165de1f2ae8": "f027749b2514d988301a9255edd155dc2fb7b17390c389f0fe349488199be554",
+    # The longest stage of ConFEDE has a name.
+    "295dac7847200e05": "32ff9a20ac24ef0f42627c7b9fc30289502c84927740e0f0f9518ed06600969c",
+    # What a cap on epochs does to TEXT is said in other words.
+    "eaf7209f7373e592": "153f6f22c47b494b91ae423a5cacc51e74af6b7a4daca054d588516449f3be21",
 }
 """Digest of a module (16 digits) -> of an earlier one that computes the same numbers.
 
@@ -137,6 +142,9 @@ def roots(
             found += ["harness.training.objectives.generalising", objectives.module_of(objective)]
     if released and (reader := systems[system].released) is not None:
         found += ["harness.training.released", reader.__module__]
+    if protocol.rules:
+        watched = sorted({rule.monitor for rule in protocol.rules} & set(metrics))
+        found += ["harness.training.selection", *map(metrics.module_of, watched)]
     corrupted = {protocol.training_corruption, protocol.selection_corruption} - {"none"}
     found += [laws.module_of(law) for law in sorted(corrupted) if law in laws]
     if corrupted or protocol.corruption != "none":
@@ -173,6 +181,16 @@ def numerics(*modules: str) -> frozenset[str]:
             seen.add(name)
             waiting += [target for target in _targets(name) if _computes(target, allowed)]
     return frozenset(seen)
+
+
+def source_files(*modules: str) -> list[Path]:
+    """The files of the modules that ``numerics`` names.
+
+    Raises:
+        ModuleNotFoundError: As ``numerics``.
+    """
+    found = (_file(name) for name in sorted(numerics(*modules)))
+    return [file for file in found if file is not None]
 
 
 def _computes(module: str, allowed: set[str]) -> bool:
@@ -229,11 +247,16 @@ def _imported(node: ast.AST, module: str) -> Iterator[tuple[str | None, str]]:
     elif isinstance(node, ast.ImportFrom):
         source = _absolute(node, module)
         for alias in node.names:
-            known = _is_ours(source, module)
+            known = _takes_ours(source, alias.name, module)
             yield (
                 _definer(source, alias.name) if known else None,
                 f"{alias.name} as {alias.asname}",
             )
+
+
+def _takes_ours(source: str, name: str, module: str) -> bool:
+    """Whether ``name`` of ``source`` is ours; a folder of the user's files is no module itself."""
+    return _is_ours(source, module) or _is_ours(f"{source}.{name}", module)
 
 
 def _is_ours(name: str, module: str) -> bool:
@@ -274,6 +297,8 @@ def _top(module: str) -> str:
 def _file(module: str) -> Path | None:
     """The source file of a module, None for what is none; nothing of a package is imported."""
     top, *parts = module.split(".")
+    if module.startswith(_OWN):
+        top, parts = _OWN.rstrip("."), parts[1:]
     spec = importlib.util.find_spec(top)
     if spec is None or spec.origin is None:
         return None
@@ -350,7 +375,8 @@ class _Text:
         if isinstance(node, ast.Assign):
             return [ast.dump(t) for t in node.targets] == [ast.dump(_ALL)]
         if isinstance(node, ast.ImportFrom):
-            return _is_ours(_absolute(node, self._module), self._module)
+            source = _absolute(node, self._module)
+            return all(_takes_ours(source, alias.name, self._module) for alias in node.names)
         return False
 
 

@@ -14,22 +14,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness._util import canonical
-from harness._util.atomic import write_atomic
-from harness._util.sealed import read_sealed, sealed
+from harness._util.remembered import Remembered
 from harness._util.untouched import mark_of
 from harness.runs.store import RunStore, StoredRun
 
 __all__ = ["Judged", "Learnt", "judging"]
 
 _FILE = ".judged"
-_PATIENCE = 5.0  # seconds to wait for another process that writes what it learnt
 _RULES = (
     *("runs/soundness.py", "runs/store.py", "runs/manifest.py", "runs/prediction_table.py"),
     *("_util/checksums.py", "_util/records.py", "_util/parquet.py", "_util/canonical.py"),
@@ -77,7 +74,11 @@ class Judged:
 
     @functools.cached_property
     def _memory(self) -> _Memory:
-        return _read(self.store.root / _FILE)
+        return self._file.read(_parsed) or _Memory()
+
+    @functools.cached_property
+    def _file(self) -> Remembered:
+        return Remembered(self.store.root / _FILE, _rules())
 
     def damage_of(self, run: StoredRun, *, read: bool = False) -> tuple[str, ...]:
         """What is wrong with a run, one sentence each; judged only where that is not remembered.
@@ -178,15 +179,13 @@ class Judged:
         """Add what was learnt to what is remembered, and forget what is damaged."""
         if not self._learnt and not self._damaged:
             return
-        import filelock
+        self._file.write(self._changed)
 
-        path = self.store.root / _FILE
-        lock = filelock.FileLock(path.with_name(f"{_FILE}.lock"), timeout=_PATIENCE)
-        with contextlib.suppress(OSError, filelock.Timeout), lock:  # else runs are judged again
-            old = _read(path)
-            new = self._with_learnt(old)
-            if new != old:
-                _write(path, new)
+    def _changed(self) -> dict[str, Any] | None:
+        """What the file is to hold; None where that is what it holds."""
+        old = self._file.read(_parsed) or _Memory()
+        new = self._with_learnt(old)
+        return None if new == old else {"labels": new.labels, "runs": new.runs}
 
     def _with_learnt(self, old: _Memory) -> _Memory:
         used = {known.data for known in self._learnt.values()}
@@ -218,22 +217,8 @@ def judging(store: RunStore) -> Iterator[Judged]:
         judged.keep()
 
 
-def _read(path: Path) -> _Memory:
-    """What is remembered; nothing where the file is damaged or of other rules."""
-    try:
-        table = json.loads(read_sealed(path))
-        if table["rules"] != _rules():
-            return _Memory()
-        runs = {key: _Sound(*known) for key, known in table["runs"].items()}
-        return _Memory(table["labels"], runs)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return _Memory()
-
-
-def _write(path: Path, memory: _Memory) -> None:
-    table = {"rules": _rules(), "labels": memory.labels, "runs": memory.runs}
-    content = json.dumps(table, separators=(",", ":")).encode()
-    write_atomic(path, sealed(content, path.name))
+def _parsed(table: Mapping[str, Any]) -> _Memory:
+    return _Memory(table["labels"], {key: _Sound(*known) for key, known in table["runs"].items()})
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from harness.data.datasets import Dataset
@@ -47,14 +48,15 @@ def predictions_of(
     Raises:
         StoreError: When the run predicted other clips, fewer, more, or in another order.
     """
-    found = run.predictions(truth.split, cell)
-    ids = tuple(found.index.tolist())
-    if ids != truth.ids:
+    found = run.cell(truth.split, cell)
+    ids, expected = found["id"], pa.chunked_array([pa.array(truth.ids, pa.large_string())])
+    if not ids.cast(expected.type).equals(expected):
         raise StoreError(
-            f"run {run.key} does not fit the {truth.split} labels: {difference(truth.ids, ids)}",
+            f"run {run.key} does not fit the {truth.split} labels:"
+            f" {difference(truth.ids, ids.to_pylist())}",
             hint=_AGAIN,
         )
-    return found.to_numpy(dtype=np.float64)
+    return np.asarray(found["pred"].to_numpy(), dtype=np.float64)
 
 
 def predictions_under(

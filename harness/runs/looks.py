@@ -23,6 +23,7 @@ import numpy as np
 
 from harness.data.datasets import datasets
 from harness.errors import SpecError, StoreError
+from harness.runs.compared import Compared
 from harness.runs.labels import predictions_of, stored_labels
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedCorpus, PlannedLooks, PlannedRow, StoredPlan
@@ -205,7 +206,7 @@ def _ranking(plan: StoredPlan, contest: Contest, store: RunStore, level: float) 
     }
     metric = plan.protocol.selection_metric
     fields = fields_of(preds, truth.labels, truth.videos, [metric], dataset=truth.dataset)
-    return rank(fields[metric], level)
+    return rank(fields[metric], level, tests=Compared(store).tests)
 
 
 def _best_open(ranking: Ranking) -> str:

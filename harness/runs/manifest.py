@@ -52,8 +52,9 @@ class Result(Record):
             None for systems without any.
         corruption: Under a grid of conditions.
         ending: How training ended: ``epochs`` of its last stage, those ``allowed``, those that its
-            schedule ``wanted`` (0: any number), those of its ``warmup``; None without epochs, and
-            of runs of before.
+            schedule ``wanted`` (0: any number), those of its ``warmup``, and how many stages before
+            it were allowed fewer than they want (``stages_cut``, where any were); None without
+            epochs, and of runs of before.
         zero_shot: Of a zero-shot language model.
         passes: Passes over the same clips that are stored, of released weights whose predictions
             change from pass to pass.

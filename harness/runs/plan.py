@@ -7,26 +7,30 @@ which order, and which are not applicable, without importing a single model.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from harness import data
 from harness._util.redaction import redacted
+from harness._util.registry import suggest
 from harness._util.schema import located
 from harness._util.shown import look_alikes, print_alike
 from harness.corruption import obstacle
 from harness.data.contents import contents_of
 from harness.data.corpus import Corpus
+from harness.data.slicing import slices_of, slicings
 from harness.data.transfer import rules as transfer_rules
-from harness.errors import DataError, SpecError
+from harness.data.trials import is_trial
+from harness.errors import DataError, NotHere, SpecError
 from harness.home import Home
 from harness.metrics import metrics
 from harness.runs.cell import Job
 from harness.runs.checkpoints import CHECKPOINT, pinned
 from harness.runs.identity import code_of
+from harness.runs.inventory import Inventory, Lack
+from harness.runs.selection import Selection
 from harness.runs.stored_plan import (
     PlannedCell,
     PlannedCorpus,
@@ -34,6 +38,7 @@ from harness.runs.stored_plan import (
     PlannedProtocol,
     PlannedRelease,
     PlannedRow,
+    PlannedSlicing,
     PlannedTuned,
     PlannedTuning,
     StoredPlan,
@@ -46,24 +51,29 @@ from harness.spec import (
     ReleasedWeights,
     RunSpec,
     Scalar,
+    SelectionRule,
     Suite,
     Tuned,
     refine,
 )
-from harness.spec.conditions import check_training, grid
+from harness.spec.conditions import check_selection, grid
 from harness.spec.protocols import protocols
-from harness.system import Dims, Params, System, TrainingParams, systems
-from harness.text import Encoder, find_encoder
+from harness.spec.selection import described
+from harness.system import ClueParams, Dims, Params, System, TrainingParams, systems
 
 __all__ = [
     "Cell",
-    "Inventory",
     "Plan",
+    "absent_corpus",
     "complete",
     "expand_queries",
     "find_suite",
     "make_plan",
+    "parameters_of",
     "protocol_of",
+    "survey",
+    "unknown_system",
+    "with_known_systems",
 ]
 
 _OF_TRAINING = {item.name for item in dataclasses.fields(TrainingParams)} | {"knowledge"}
@@ -83,8 +93,10 @@ class Cell:
         corpus: Corpus name.
         label: The row it belongs to.
         seed: Training seed; 0 for deterministic systems.
-        job: What to execute, None where the system does not apply.
-        reason: Why it does not apply.
+        job: What to execute, None where the system does not apply or something is not here.
+        reason: Why there is no job.
+        lack: What is not here; None for a system that does not apply.
+        schedule: Epochs that its longest stage is made for, where the suite allows fewer.
     """
 
     corpus: str
@@ -92,11 +104,13 @@ class Cell:
     seed: int
     job: Job | None
     reason: str | None = None
+    lack: Lack | None = None
+    schedule: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A suite resolved against the corpora and systems at hand."""
+    """A suite resolved against the corpora and systems at hand; what is not here leaves holes."""
 
     suite: Suite
     protocol: Protocol
@@ -108,6 +122,8 @@ class Plan:
     """Of a suite that adds seeds until it is decided."""
     tuning: PlannedTuning | None = None
     """Of a plan whose rows are the trials of a search."""
+    unknown: tuple[Entry, ...] = ()
+    """Rows of systems that nothing installed here defines; they are not in ``suite``."""
 
     @cached_property
     def jobs(self) -> dict[str, Job]:
@@ -121,105 +137,226 @@ class Plan:
             title=self.suite.title,
             protocol=PlannedProtocol.from_protocol(self.protocol),
             seeds=tuple(sorted({seed for seeds in self.seeds.values() for seed in seeds})),
-            corpora=tuple(_corpus_record(corpus) for corpus in self.corpora),
+            corpora=tuple(_corpus_record(corpus, self.suite.slices) for corpus in self.corpora),
             rows=tuple(
                 _row_record(systems[entry.system], entry, self.protocol)
                 for entry in self.suite.entries
             ),
-            cells=tuple(_cell_record(cell) for cell in self.cells),
+            cells=tuple(_cell_record(cell, self.protocol) for cell in self.cells),
             until=self.until,
             tuning=self.tuning,
+            slices=self.suite.slices or None,
         )
 
 
-@dataclass(frozen=True)
-class Inventory:
-    """Where a plan finds what a suite names; what can be made or fetched is made or fetched."""
-
-    home: Home
-    _digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
-
-    def corpus(self, name: str) -> Corpus:
-        """The corpus called ``name``.
-
-        Raises:
-            DataError: When it is not here.
-        """
-        return data.load(name, self.home)
-
-    def encoder_digest(self, name: str) -> str:
-        """What identifies the text encoder called ``name``, whose files are read once.
-
-        Raises:
-            DataError: When it is not here.
-        """
-        if name not in self._digests:
-            self._digests[name] = self._digest(name)
-        return self._digests[name]
-
-    def encoder(self, name: str) -> Encoder | None:
-        """The text encoder called ``name``; None where it is not here and a plan does without.
-
-        Raises:
-            DataError: When it is not here.
-        """
-        return find_encoder(name, self.home.cache)
-
-    def vocabulary(self, name: str) -> int | None:
-        """Token ids of the text encoder called ``name``; None where nobody knows.
-
-        Raises:
-            DataError: When it is not here.
-        """
-        return find_encoder(name, self.home.cache).vocabulary
-
-    def _digest(self, name: str) -> str:
-        return find_encoder(name, self.home.cache).digest
-
-
 def make_plan(
-    suite: Suite, home: Home, *, device: str = "cpu", inventory: Inventory | None = None
+    suite: Suite,
+    home: Home,
+    *,
+    device: str = "cpu",
+    inventory: Inventory | None = None,
+    only: Sequence[str] = (),
 ) -> Plan:
     """Resolve every cell of a suite; twins are generated when they are not stored yet.
+
+    What is not here leaves holes: a corpus, an encoder, a system of a plug-in. For rows that are
+    not asked for nothing is generated or fetched.
 
     Args:
         suite: What to resolve.
         home: Where corpora and encoders are.
         device: Where its jobs are to run.
         inventory: Another source of corpora and encoders than ``home``.
+        only: Patterns on rows, systems or corpora that are asked for, as ``Selection`` reads them;
+            none means all.
 
     Raises:
-        SpecError: For an unknown system, protocol, parameter, selection metric or seed list.
-        DataError: For a corpus, encoder or checkpoint that is not here, or a checkpoint that does
-            not fit.
+        SpecError: For an unknown system whose name is near a known one, an unknown protocol,
+            parameter, selection metric or seed list, or a pattern that matches nothing.
+        NotHere: When nothing that is asked for can run with what is here.
+        DataError: For a corpus or encoder that is damaged.
+    """
+    plan = survey(suite, home, device=device, inventory=inventory, only=only)
+    _need_something(plan, only)
+    return plan
+
+
+def survey(
+    suite: Suite,
+    home: Home,
+    *,
+    device: str = "cpu",
+    inventory: Inventory | None = None,
+    only: Sequence[str] = (),
+) -> Plan:
+    """As ``make_plan``, also where nothing but holes is asked for.
+
+    Raises:
+        SpecError: As ``make_plan``.
+        DataError: As ``make_plan``; not for what is not here.
     """
     protocol = protocol_of(suite)
     grid(protocol.corruption)  # or fail before anything runs
-    check_training(protocol.selection_corruption)
-    suite = expand_queries(suite)
-    inventory = inventory or Inventory(home)
-    corpora = tuple(map(inventory.corpus, suite.corpora))
-    for corpus in corpora:
-        metrics[protocol.selection_metric].on(corpus.dataset)  # or fail before anything runs
-    transfer_rules.check_corpora(protocol, corpora)
-    for entry in suite.entries:
-        with located(_row(suite, entry)):
-            systems[entry.system]  # or fail before anything runs
+    check_selection(protocol.selection_corruption)
+    _check_slices(suite)
+    suite, unknown = with_known_systems(expand_queries(suite))
     trained = [entry.label for entry in suite.entries if not systems[entry.system].deterministic]
     transfer_rules.check_settings(protocol, trained)
-    suite = _with_references(_with_defaults(_with_checkpoints(suite, home)))
-    seeds = {corpus.name: _seeds(suite, corpus.name, protocol) for corpus in corpora}
-    maker = _CellMaker(
-        suite=suite, protocol=protocol, home=home, device=device, inventory=inventory
+    suite, unusable = _with_checkpoints(suite, home)
+    suite = _with_references(_with_defaults(suite, absent=unknown))
+    selection = Selection.of(only, (*suite.entries, *unknown), suite.corpora)
+    inventory = inventory or Inventory(home)
+    found = dict(_opened(suite, unknown, selection, inventory))
+    corpora = tuple(corpus for corpus in found.values() if not isinstance(corpus, Lack))
+    for opened in corpora:
+        metrics[protocol.selection_metric].on(opened.dataset)  # or fail before anything runs
+    _check_trials(suite, found)
+    transfer_rules.check_corpora(protocol, corpora)
+    asked = _CellMaker(
+        suite=suite,
+        protocol=protocol,
+        home=home,
+        device=device,
+        inventory=inventory,
+        unusable=unusable,
     )
-    cells = tuple(
-        cell
-        for corpus in corpora
-        for entry in suite.entries
-        if entry.corpora is None or corpus.name in entry.corpora
-        for cell in maker.cells(corpus, entry, seeds[corpus.name])
+    unasked = dataclasses.replace(asked, inventory=inventory.unasked)
+    seeds = {name: _seeds(suite, name, protocol) for name in suite.corpora}
+    cells: list[Cell] = []
+    for name, corpus in found.items():
+        for entry in _on(suite.entries, name):
+            maker = asked if selection.holds(name, entry) else unasked
+            cells += maker.cells(name, corpus, entry, seeds[name])
+        for entry in _on(unknown, name):
+            lack = corpus if isinstance(corpus, Lack) else unknown_system(entry)
+            cells += [_hole(name, entry, seed, lack) for seed in seeds[name]]
+    return Plan(
+        suite=suite,
+        protocol=protocol,
+        seeds={corpus.name: seeds[corpus.name] for corpus in corpora},
+        corpora=corpora,
+        cells=tuple(cells),
+        unknown=unknown,
     )
-    return Plan(suite=suite, protocol=protocol, seeds=seeds, corpora=corpora, cells=cells)
+
+
+def _check_trials(suite: Suite, found: Mapping[str, Corpus | Lack]) -> None:
+    """A trial, a few clips of each split, is on no board of whole corpora.
+
+    Raises:
+        SpecError: For a suite of both.
+    """
+    cut = [
+        name
+        for name in suite.corpora
+        if is_trial(name) or (isinstance(one := found[name], Corpus) and "trial" in one.manifest)
+    ]
+    if cut and len(cut) < len(suite.corpora):
+        raise SpecError(
+            f"{suite.where or f'suite {suite.name}'}: {cut[0]} is a trial, and others are whole",
+            hint="keep trials in a suite of their own: msa run SUITE --limit N makes one",
+        )
+
+
+def _check_slices(suite: Suite) -> None:
+    """Refuse a slicing that nothing here defines, before anything runs."""
+    with located(f"{suite.where or f'suite {suite.name}'}: slices"):
+        for name in suite.slices:
+            slicings[name]
+
+
+def _on(entries: Iterable[Entry], corpus: str) -> Iterator[Entry]:
+    """The rows that run on a corpus."""
+    return (entry for entry in entries if entry.corpora is None or corpus in entry.corpora)
+
+
+def with_known_systems(suite: Suite) -> tuple[Suite, tuple[Entry, ...]]:
+    """The suite without the rows of systems that are not here, and those rows.
+
+    Raises:
+        SpecError: For a name that is nearly that of a known system.
+    """
+    unknown = tuple(entry for entry in suite.entries if entry.system not in systems)
+    for entry in unknown:
+        if suggest(entry.system, systems) and systems.broken(entry.system) is None:
+            with located(_row(suite, entry)):
+                systems[entry.system]
+    known = tuple(entry for entry in suite.entries if entry not in unknown)
+    return dataclasses.replace(suite, entries=known), unknown
+
+
+def unknown_system(entry: Entry) -> Lack:
+    """Why a row's system is not here."""
+    broken = systems.broken(entry.system)
+    if broken is not None:
+        return Lack(
+            kind="system",
+            name=entry.system,
+            reason=f"system {entry.system!r} cannot be loaded: {broken}",
+            hint=broken.remedy,
+        )
+    return Lack(
+        kind="system",
+        name=entry.system,
+        reason=f"nothing installed here defines system {entry.system!r}",
+        hint=f"install the package that brings system {entry.system!r}; msa list systems",
+    )
+
+
+def _opened(
+    suite: Suite, unknown: Sequence[Entry], selection: Selection, inventory: Inventory
+) -> Iterator[tuple[str, Corpus | Lack]]:
+    """Every corpus of a suite, or why it is not here; none is made that is not asked for."""
+    for name in suite.corpora:
+        rows = _on((*suite.entries, *unknown), name)
+        asked = any(selection.holds(name, entry) for entry in rows)
+        try:
+            yield name, (inventory if asked else inventory.unasked).corpus(name)
+        except DataError as error:
+            if asked and not isinstance(error, NotHere):
+                raise
+            yield name, _lack("corpus", name, error, asked=asked)
+
+
+def absent_corpus(name: str, error: NotHere) -> Lack:
+    """What is said of a corpus that is not here."""
+    return _lack("corpus", name, error)
+
+
+def _lack(
+    kind: Literal["corpus", "encoder", "input", "checkpoint"],
+    name: str,
+    error: DataError,
+    *,
+    asked: bool = True,
+) -> Lack:
+    return Lack(kind=kind, name=name, reason=str(error), hint=error.hint or "", asked=asked)
+
+
+def _hole(corpus: str, entry: Entry, seed: int, lack: Lack) -> Cell:
+    return Cell(
+        corpus=corpus, label=entry.label, seed=seed, job=None, reason=lack.reason, lack=lack
+    )
+
+
+def _need_something(plan: Plan, only: Sequence[str]) -> None:
+    """Refuse a plan that has nothing but holes where it is asked to run.
+
+    Raises:
+        NotHere: Naming the first thing that is not here, and how many more.
+    """
+    rows = {entry.label: entry for entry in (*plan.suite.entries, *plan.unknown)}
+    selection = Selection.of(only, rows.values(), plan.suite.corpora)
+    asked = [cell for cell in plan.cells if selection.holds(cell.corpus, rows[cell.label])]
+    lacks = list(dict.fromkeys(cell.lack for cell in asked if cell.lack is not None))
+    if not lacks or any(cell.lack is None for cell in asked):
+        return
+    first, *others = lacks
+    row = next(cell.label for cell in asked if cell.lack == first)
+    where = "" if first.kind == "corpus" else f"{_row(plan.suite, rows[row])}: "
+    more = f"; {len(others)} more things of suite {plan.suite.name} are not here" if others else ""
+    hint = f"msa doctor {plan.suite.name} lists all, with the command for each"
+    raise NotHere(f"{where}{first.reason}{more}", hint=hint if others else first.hint or hint)
 
 
 def protocol_of(suite: Suite) -> Protocol:
@@ -238,48 +375,107 @@ class _CellMaker:
     home: Home
     device: str
     inventory: Inventory
+    unusable: Mapping[tuple[str, str], DataError]
+    """(row, released checkpoint) -> why it is not there, or cannot be read."""
     _codes: dict[tuple[str, Scalar, Protocol, bool], str] = field(default_factory=dict)
     """What many cells of a large plan share, asked once."""
     _unfit: dict[tuple[str, str, frozenset[str], str], str | None] = field(default_factory=dict)
 
-    def cells(self, corpus: Corpus, entry: Entry, seeds: tuple[int, ...]) -> Iterator[Cell]:
+    def cells(
+        self, name: str, corpus: Corpus | Lack, entry: Entry, seeds: tuple[int, ...]
+    ) -> Iterator[Cell]:
+        """The cells of a row on the corpus called ``name``."""
         system = systems[entry.system]
+        if isinstance(corpus, Lack):
+            for seed, _ in _outcomes(system, entry, seeds):
+                yield _hole(name, entry, seed, corpus)
+            return
         with located(_row(self.suite, entry)):
             params = system.resolve(corpus.dataset.name, entry.params)
-        reason = self._obstacle(corpus, system, params)
+        reason, lack = self._hindrance(corpus, system, params)
+        if entry.released is None:
+            reason = reason or self._unselected(corpus, system)
         pinned: Mapping[str, str] = {}
         if system.pins is not None and reason is None:
             try:
                 pinned = system.pins(params, corpus, self.home.cache)
             except DataError as error:
                 reason = str(error)
+                lack = _lack("input", "", error) if isinstance(error, NotHere) else None
         for seed, checkpoint in _outcomes(system, entry, seeds):
             if checkpoint is not None and reason is None:
-                self._check_fit(corpus, system, entry, params, checkpoint)
+                wrong = self._misfit(corpus, system, entry, params, checkpoint)
+                if wrong is not None:
+                    yield _hole(name, entry, seed, wrong)
+                    continue
             yield Cell(
-                corpus=corpus.name,
+                corpus=name,
                 label=entry.label,
                 seed=seed,
-                job=None if reason else self._job(corpus, system, params, seed, pinned, checkpoint),
+                job=None
+                if reason
+                else self._job(corpus, system, entry, params, seed, pinned, checkpoint),
                 reason=reason,
+                lack=lack,
+                schedule=self._cut(params) if checkpoint is None and reason is None else None,
             )
 
-    def _check_fit(
+    def _cut(self, params: Params) -> int | None:
+        """Epochs that its schedule is made for; None where it may train them all."""
+        own = _longest_schedule(params)
+        return own if own > self._cap(params) else None
+
+    def _hindrance(
+        self, corpus: Corpus, system: System, params: Params
+    ) -> tuple[str | None, Lack | None]:
+        """Why a row cannot run on the corpus, and what of it is not here."""
+        try:
+            reason = self._obstacle(corpus, system, params)
+        except NotHere as error:
+            lack = self._lack(params)
+            if lack is None:
+                raise
+            return str(error), lack
+        lack = None if reason else self._lack(params)
+        return (reason, None) if lack is None else (lack.reason, lack)
+
+    def _lack(self, params: Params) -> Lack | None:
+        """The first thing that the parameters of a row name and that is not here."""
+        for role in _INPUTS:
+            name = str(getattr(params, role, ""))
+            if not name:
+                continue
+            try:
+                self._content(role, name)
+            except NotHere as error:
+                kind: Literal["corpus", "encoder"] = "encoder" if role == "encoder" else "corpus"
+                shown = str(_shown(role, name))
+                return _lack(kind, shown, NotHere(str(error).replace(name, shown), hint=error.hint))
+        return None
+
+    def _misfit(
         self,
         corpus: Corpus,
         system: System,
         entry: Entry,
         params: Params,
         checkpoint: CheckpointFile,
-    ) -> None:
-        """Refuse weights of other sizes now, and not after hours of the other rows."""
-        encoder = self.inventory.encoder(params.encoder) if params.encoder else None
-        if params.encoder and encoder is None:
-            return
-        assert system.released is not None
-        where = f"{_row(self.suite, entry)} on {corpus.name}: {Path(checkpoint.file).name}"
-        with located(where):
-            system.released(Path(checkpoint.file), Dims.of(corpus, encoder), params)
+    ) -> Lack | None:
+        """What is wrong with released weights, known now and not after hours of the other rows.
+
+        It is the outcome of their own cells: the others run.
+        """
+        error = self.unusable.get((entry.label, checkpoint.file))
+        if error is None:
+            encoder = self.inventory.encoder(params.encoder) if params.encoder else None
+            if params.encoder and encoder is None:
+                return None
+            assert system.released is not None
+            try:
+                system.released(Path(checkpoint.file), Dims.of(corpus, encoder), params)
+            except DataError as found:
+                error = found
+        return None if error is None else _lack("checkpoint", Path(checkpoint.file).name, error)
 
     def _obstacle(self, corpus: Corpus, system: System, params: Params) -> str | None:
         """Why the system cannot or may not run on the corpus under this protocol."""
@@ -287,13 +483,13 @@ class _CellMaker:
             return "learns from no label; the protocol's rows do"
         reads = system.name, corpus.name, params.reads(system.inputs), params.tokens
         if reads not in self._unfit:
-            self._unfit[reads] = system.obstacle(corpus, params)
+            self._unfit[reads] = _obstacle(system, corpus, params)
         unfit = self._unfit[reads] or self._foreign_tokens(corpus, system, params)
         if unfit:
             return unfit
         if params.objective != "erm" and _training_domains(corpus) < 2:
             return "compares training domains; here is one"
-        if self.protocol.corruption != "none" and (reason := obstacle(system, params)):
+        if reason := self._uncorrupted(system, params):
             return reason
         if system.side_info(params):
             side_info, kind = self.protocol.side_info, corpus.manifest.get("side_info")
@@ -306,6 +502,20 @@ class _CellMaker:
             allowed = self.protocol.knowledge_data
             return f"learns from {knowledge}; the protocol's knowledge_data is {allowed}"
         return self._ignorance(corpus, system, params, knowledge) if knowledge else None
+
+    def _unselected(self, corpus: Corpus, system: System) -> str | None:
+        """Why nobody knows how released code would choose its epoch, where the protocol asks."""
+        if self.protocol.selection == "protocol" or system.reference:
+            return None
+        found, dataset = system.card.selection, corpus.dataset
+        if found is None:
+            why = system.card.unselected or "it has no released code that chooses an epoch"
+            return f"no released rule of selection: {why}"
+        rules = found.on(dataset.name)
+        watched = [metrics[r.monitor] for r in rules if r.monitor in metrics]
+        if not rules or not all(metric.defined_on(dataset) for metric in watched):
+            return f"its released code does not say how to choose an epoch on {dataset.title}"
+        return None
 
     def _foreign_tokens(self, corpus: Corpus, system: System, params: Params) -> str | None:
         """Why stored tokens that the system reads are not its encoder's."""
@@ -340,13 +550,15 @@ class _CellMaker:
         self,
         corpus: Corpus,
         system: System,
+        entry: Entry,
         params: Params,
         seed: int,
         pinned: Mapping[str, str],
         checkpoint: CheckpointFile | None,
     ) -> Job:
-        dataset, protocol = corpus.dataset, self._protocol_of(system, params)
-        values: dict[str, Scalar] = dataclasses.asdict(params)
+        dataset, trained = corpus.dataset, checkpoint is None
+        protocol = self._protocol_of(corpus, system, params, trained=trained)
+        values = _told(params)
         released = checkpoint is not None
         known = system.name, values.get("objective", ""), protocol, released
         if known not in self._codes:
@@ -380,16 +592,22 @@ class _CellMaker:
             device=self.device,
             weights=self.suite.weights,
             checkpoint=None if checkpoint is None else Path(checkpoint.file),
+            label=entry.label,
         )
 
-    def _protocol_of(self, system: System, params: Params) -> Protocol:
+    def _protocol_of(
+        self, corpus: Corpus, system: System, params: Params, *, trained: bool
+    ) -> Protocol:
         """The suite's protocol, claiming what the row really takes and no other help.
 
         So a system without explanations is the same run in a suite that allows them.
         """
-        knows = system.side_info(params)
+        knows, rules = system.side_info(params), self._rules(corpus, system) if trained else ()
         return dataclasses.replace(
             self.protocol,
+            max_epochs=self._cap(params) if trained else self.protocol.max_epochs,
+            selection="released" if rules else "protocol",
+            rules=rules,
             side_info=self.protocol.side_info if knows else "none",
             knowledge_data=params.knowledge or "none",
             training_corruption=params.training_corruption,
@@ -398,6 +616,34 @@ class _CellMaker:
             search_space="none",
             kind="in_domain" if self._is_trained_beside(system) else self.protocol.kind,
         )
+
+    def _cap(self, params: Params) -> int:
+        """Epochs of a run: the protocol's, or its schedule's where that takes more.
+
+        A suite that sets ``max_epochs`` means it.
+        """
+        protocol, own = self.protocol.max_epochs, _longest_schedule(params)
+        return protocol if self._caps else max(protocol, own)
+
+    def _uncorrupted(self, system: System, params: Params) -> str | None:
+        """Why what the protocol does to clips would not reach the system."""
+        if self.protocol.corruption != "none" and (reason := obstacle(system, params)):
+            return reason
+        corrupts = {self.protocol.corruption, self.protocol.selection_corruption} != {"none"}
+        if corrupts and _is_served(system):
+            return "asks a server about clips; conditions change features, not what it is shown"
+        return None
+
+    @property
+    def _caps(self) -> bool:
+        return "max_epochs" in self.suite.protocol_changes
+
+    def _rules(self, corpus: Corpus, system: System) -> tuple[SelectionRule, ...]:
+        """The released rules that choose its epochs; none where the protocol does."""
+        found = system.card.selection
+        if self.protocol.selection == "protocol" or found is None:
+            return ()
+        return found.on(corpus.dataset.name)
 
     def _is_trained_beside(self, system: System) -> bool:
         """Whether it is a trained row of a zero-shot suite: the same run as in any other suite."""
@@ -408,6 +654,36 @@ class _CellMaker:
         if role == "encoder":
             return self.inventory.encoder_digest(name)
         return self.inventory.corpus(name).fingerprint
+
+
+def _obstacle(system: System, corpus: Corpus, params: Params) -> str | None:
+    """Why a system does not apply, and the setting without which it would."""
+    unfit = system.obstacle(corpus, params)
+    if unfit is None or not isinstance(params, ClueParams):
+        return unfit
+    without: Any = {"explanations": "none", "tokens": "transcript"}
+    if system.obstacle(corpus, dataclasses.replace(params, **without)) is not None:
+        return unfit
+    setting = ", ".join(f'{name} = "{value}"' for name, value in without.items())
+    return f"{unfit}; params = {{ {setting} }} runs it without"
+
+
+def _told(params: Params) -> dict[str, Scalar]:
+    """Every hyper-parameter by name, defaults included.
+
+    One that came ``later`` than runs of its system is told where it is not its default, which is
+    what these runs had; so they keep their keys.
+    """
+    values = {item: getattr(params, item.name) for item in dataclasses.fields(params)}
+    return {
+        item.name: value
+        for item, value in values.items()
+        if not (item.metadata.get("later") and value == item.default)
+    }
+
+
+def _longest_schedule(params: Params) -> int:
+    return params.longest_schedule if isinstance(params, TrainingParams) else 0
 
 
 def _row(suite: Suite, entry: Entry) -> str:
@@ -431,8 +707,12 @@ def _training_domains(corpus: Corpus) -> int:
     return int(train["domain"].nunique()) if "domain" in train else 1
 
 
-def complete(suite: Suite) -> Suite:
+def complete(suite: Suite, *, absent: Sequence[Entry] = ()) -> Suite:
     """The suite with every row written out, its defaults in the rows whose systems have them.
+
+    Args:
+        suite: The suite.
+        absent: Rows that were taken from it, for their systems are not here.
 
     Raises:
         SpecError: For an unknown system, or a default that no row has.
@@ -441,7 +721,7 @@ def complete(suite: Suite) -> Suite:
     for entry in suite.entries:
         with located(_row(suite, entry)):
             systems[entry.system]  # or fail before anything runs
-    return dataclasses.replace(_with_defaults(suite), defaults={})
+    return dataclasses.replace(_with_defaults(suite, absent=absent), defaults={})
 
 
 def expand_queries(suite: Suite) -> Suite:
@@ -464,23 +744,28 @@ def expand_queries(suite: Suite) -> Suite:
 
 
 _QUERIES: Mapping[str, Callable[[System], bool]] = {
-    "trained": lambda system: system.supervision == "train" and not system.reference,
+    "trained": lambda system: (
+        system.supervision == "train" and not system.reference and not _is_served(system)
+    ),
 }
 """``harness.spec.suite.QUERIES`` as conditions on a system."""
 
 
-def _with_defaults(suite: Suite) -> Suite:
+def _is_served(system: System) -> bool:
+    """Whether a server computes it, which a suite must name."""
+    return "server" in system.locations
+
+
+def _with_defaults(suite: Suite, *, absent: Sequence[Entry] = ()) -> Suite:
     """The suite's defaults written into the rows whose systems have such hyper-parameters."""
     entries, used = [], set[str]()
     for entry in suite.entries:
-        names = {item.name for item in dataclasses.fields(systems[entry.system].params)}
-        if entry.released is not None:
-            names -= _OF_TRAINING
+        names = parameters_of(entry)
         own = {name: value for name, value in suite.defaults.items() if name in names}
         used |= set(own)
         entries.append(dataclasses.replace(entry, params={**own, **entry.params}))
     unused = sorted(set(suite.defaults) - used)
-    if unused:
+    if unused and not absent:  # an absent system may have it
         raise SpecError(
             f"suite {suite.name}: no row's system has the default {unused[0]!r}",
             hint="msa card SYSTEM shows its hyper-parameters",
@@ -488,16 +773,28 @@ def _with_defaults(suite: Suite) -> Suite:
     return dataclasses.replace(suite, entries=tuple(entries))
 
 
-def _with_checkpoints(suite: Suite, home: Home) -> Suite:
-    """The suite with released weights found and pinned."""
-    entries = []
+def parameters_of(entry: Entry) -> frozenset[str]:
+    """Names of the hyper-parameters that a row may change.
+
+    Raises:
+        SpecError: For an unknown system.
+    """
+    names = {item.name for item in dataclasses.fields(systems[entry.system].params)}
+    return frozenset(names - _OF_TRAINING if entry.released is not None else names)
+
+
+def _with_checkpoints(suite: Suite, home: Home) -> tuple[Suite, dict[tuple[str, str], DataError]]:
+    """The suite with released weights found and pinned; (row, file) of others, and why."""
+    entries, unusable = [], {}
     for entry in suite.entries:
         if entry.released is not None:
             with located(_row(suite, entry)):
                 _check_released(systems[entry.system], entry)
-                entry = dataclasses.replace(entry, released=pinned(entry.released, suite, home))
+            released, wrong = pinned(entry.released, suite, home)
+            unusable.update({(entry.label, file): error for file, error in wrong.items()})
+            entry = dataclasses.replace(entry, released=released)
         entries.append(entry)
-    return dataclasses.replace(suite, entries=tuple(entries))
+    return dataclasses.replace(suite, entries=tuple(entries)), unusable
 
 
 def _check_released(system: System, entry: Entry) -> None:
@@ -541,7 +838,7 @@ def _seeds(suite: Suite, corpus: str, protocol: Protocol) -> tuple[int, ...]:
     return protocol.seeds[:wanted]
 
 
-def _corpus_record(corpus: Corpus) -> PlannedCorpus:
+def _corpus_record(corpus: Corpus, slices: Sequence[str] = ()) -> PlannedCorpus:
     dataset = corpus.dataset
     ceilings: Any = corpus.manifest.get("ceilings")
     return PlannedCorpus(
@@ -556,7 +853,24 @@ def _corpus_record(corpus: Corpus) -> PlannedCorpus:
         streams={name: (s.frames, s.dim) for name, s in corpus.streams.items()},
         ceilings=ceilings,
         manifest=corpus.manifest,
+        slices=tuple(_slicings(corpus, slices)) if slices else None,
     )
+
+
+def _slicings(corpus: Corpus, names: Sequence[str]) -> Iterator[PlannedSlicing]:
+    """Those of the slicings that tell its test clips apart."""
+    every, ids = slices_of(corpus, "test"), corpus.split("test").ids
+    for name in names:
+        parts = [one for one in every if one.slicing == name]
+        of_clip = {clip: str(place) for place, one in enumerate(parts) for clip in one.ids}
+        if parts:
+            yield PlannedSlicing(
+                name=name,
+                title=slicings[name].title,
+                definition=slicings[name].definition,
+                parts=tuple(one.part for one in parts),
+                place=" ".join(of_clip.get(clip, "-") for clip in ids),
+            )
 
 
 def _row_record(system: System, entry: Entry, protocol: Protocol) -> PlannedRow:
@@ -590,7 +904,7 @@ def _row_record(system: System, entry: Entry, protocol: Protocol) -> PlannedRow:
 def _release_record(released: ReleasedWeights) -> PlannedRelease:
     return PlannedRelease(
         files=tuple(Path(item.file).name for item in released.files),
-        sha256=tuple(str(item.sha256) for item in released.files),
+        sha256=tuple(item.sha256 or "" for item in released.files),
         seeds=released.seeds,
         selection=released.selection,
     )
@@ -604,15 +918,26 @@ def _tuned_record(tuned: Tuned, protocol: Protocol) -> PlannedTuned:
 
 def _shown(name: str, value: Scalar) -> Scalar:
     """A changed parameter as a record may show it: an encoder folder by its name alone."""
-    is_path = name == "encoder" and Path(str(value)).is_dir()
-    return Path(str(value)).resolve().name if is_path else value
+    if name != "encoder" or not _is_path(str(value)):
+        return value
+    return Path(str(value)).expanduser().resolve().name
 
 
-def _cell_record(cell: Cell) -> PlannedCell:
+def _is_path(encoder: str) -> bool:
+    """Whether an encoder is named by its folder, which may be gone."""
+    return encoder.startswith(("/", "~", ".")) or Path(encoder).is_dir()
+
+
+def _cell_record(cell: Cell, protocol: Protocol) -> PlannedCell:
+    own = protocol if cell.job is None else cell.job.spec.protocol
     return PlannedCell(
         corpus=cell.corpus,
         label=cell.label,
         seed=cell.seed,
         key=None if cell.job is None else cell.job.spec.key,
         reason=None if cell.reason is None else redacted(cell.reason),
+        lacks=None if cell.lack is None else cell.lack.title,
+        max_epochs=None if own.max_epochs == protocol.max_epochs else own.max_epochs,
+        schedule=cell.schedule,
+        selection=described(own.rules) if own.rules else None,
     )

@@ -8,9 +8,11 @@ import pyarrow.compute as pc
 
 from harness.spec import PredictionCell
 
-__all__ = ["COLUMNS", "columns_of", "misfit", "rows_of", "with_variants"]
+__all__ = ["CODED", "COLUMNS", "columns_of", "misfit", "rows_of", "with_variants"]
 
 COLUMNS = ("id", "split", "condition", "variant", "pred")
+CODED = ("split", "condition", "variant")
+"""Columns in which few texts recur."""
 
 
 def rows_of(split: str, cell: PredictionCell) -> pc.Expression:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections import Counter
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from harness._util.canonical import Json
@@ -26,6 +27,7 @@ class SuiteProgress:
         failed: Tried, without a run.
         damaged: Runs that are not sound; ``msa verify`` says why.
         missing: Neither there nor failed.
+        holes: Why cells cannot run -> how many; they are in none of the counts above.
         seconds_left: One worker's time for what is not stored, as stored runs tell.
         unpriced: Cells whose time nothing tells.
         driver: Who runs it now, None for nobody.
@@ -37,6 +39,7 @@ class SuiteProgress:
     failed: int
     damaged: int
     missing: int
+    holes: Mapping[str, int]
     seconds_left: float
     unpriced: int
     driver: Running | None
@@ -57,6 +60,7 @@ class SuiteProgress:
             "failed": self.failed,
             "damaged": self.damaged,
             "missing": self.missing,
+            "holes": dict(self.holes),
             "seconds_left": self.seconds_left,
             "unpriced": self.unpriced,
             "running": self._at_work(),
@@ -109,6 +113,7 @@ def _progress(
         failed=len(failed),
         damaged=len(present) - len(sound),
         missing=len(keys - present - failed),
+        holes=Counter(cell.lacks or cell.reason or "" for cell in plan.cells if cell.key is None),
         seconds_left=left.seconds,
         unpriced=left.unpriced,
         driver=at_work if at_work is not None and at_work.suite == suite else None,

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness._util.canonical import Json
-from harness._util.checksums import is_litter
 from harness.errors import StoreError
 from harness.home import Home
 from harness.runs.equivalence import names, read
@@ -54,8 +53,7 @@ def leftovers(home: Home) -> list[Leftover]:
     """
     store = RunStore(home.store)
     keys = [run.key for run in store]
-    found = store.root.glob("failures/*.json")
-    failures = {path.stem: path for path in sorted(found) if not is_litter(path.name)}
+    failures = {key: store.failure_file(key) for key in store.failed()}
     if not store.plans():
         if keys:
             raise StoreError(

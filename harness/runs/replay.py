@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness._util.canonical import Json
-from harness._util.registry import suggest
 from harness.errors import DataError, RunFailed, SpecError, StoreError
 from harness.home import Home
+from harness.runs.catalogue import key_of
 from harness.runs.cell import Job
 from harness.runs.checkpoints import CHECKPOINT, digest_of
 from harness.runs.differences import Verdict, compared, surroundings
@@ -27,8 +27,6 @@ __all__ = ["TOLERANCE", "Replay", "find_run", "job_of", "replay"]
 
 TOLERANCE = 1e-3
 """On the label scale: bits differ between processors, findings do not."""
-
-_SHORTEST = 4  # digits of a key; shorter prefixes are typing mistakes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,46 +81,13 @@ def find_run(store: RunStore, name: str) -> StoredRun:
         StoreError: When no key begins so, the suite or cell was never run here, or the run is
             damaged.
     """
-    run = _cell_of(store, name) if ":" in name else _with_prefix(store, name)
+    run = store.get(key_of(store, name, stored=True))
     if damage := damage_of(store, run):
         raise StoreError(
             f"run {run.key} is damaged: {'; '.join(damage)}",
             hint="msa run SUITE runs it again; msa verify names the suite",
         )
     return run
-
-
-def _cell_of(store: RunStore, name: str) -> StoredRun:
-    suite, _, rest = name.partition(":")
-    label, corpus, seed = ("", "", "", *rest.rsplit(":", 2))[-3:]
-    cells = store.plan(suite).cells
-    found = [c for c in cells if (c.label, c.corpus, str(c.seed)) == (label, corpus, seed)]
-    if not found:
-        known = [f"{suite}:{c.label}:{c.corpus}:{c.seed}" for c in cells if c.key is not None]
-        raise SpecError(
-            f"a run of a suite is named SUITE:ROW:CORPUS:SEED; found {name!r}"
-            f"{suggest(name, known)}",
-            hint=f"such as {known[0]}" if known else f"msa run {suite}",
-        )
-    (cell,) = found
-    if cell.key is None:
-        raise SpecError(f"{name} does not apply: {cell.reason}")
-    return store.get(cell.key)
-
-
-def _with_prefix(store: RunStore, prefix: str) -> StoredRun:
-    if len(prefix) < _SHORTEST or not set(prefix) <= set("0123456789abcdef"):
-        raise SpecError(
-            f"a run is named by the first digits of its key, at least {_SHORTEST} of 0-9a-f, or as"
-            f" SUITE:ROW:CORPUS:SEED; found {prefix!r}",
-            hint="msa board SUITE --json lists keys",
-        )
-    found = [run for run in store if run.key.startswith(prefix)]
-    if not found:
-        raise StoreError(f"no stored run begins with {prefix}", hint="msa run SUITE")
-    if len(found) > 1:
-        raise SpecError(f"{len(found)} stored runs begin with {prefix}; give more digits")
-    return found[0]
 
 
 def job_of(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from harness._util.atomic import sweep
 from harness._util.extras import explained
-from harness.errors import SpecError
+from harness.errors import RunFailed, SpecError
 from harness.home import Home
 
 if TYPE_CHECKING:
     from harness.runs.driver import RunReport
+    from harness.runs.events import Hear
     from harness.runs.executors import Done, Executor
     from harness.runs.looks import Look, Until
     from harness.spec import Suite
@@ -26,6 +27,9 @@ __all__ = [
     "run",
     "workplace_of",
 ]
+
+
+_NAMED = 5  # failed cells in one message
 
 
 def run(
@@ -43,15 +47,20 @@ def run(
     cell_timeout: float | None = None,
     on_start: Callable[[int], None] = lambda cells: None,
     on_done: Callable[[Done], None] = lambda done: None,
+    on_event: Hear = lambda job, event: None,
+    failures: Literal["raise", "report"] = "raise",
 ) -> RunReport:
     """Run what is missing of a suite; the same call continues after an interruption.
+
+    Works in scripts and notebooks as they are: workers do not execute the script again.
 
     Args:
         suite: A suite, the name of one in ``home.suites``, or a path to a TOML file.
         home: Where corpora and runs live; ``Home.default()`` when None.
         workers: Worker processes, one thread each.
         seeds: The first so many of the protocol's list, or which; None for the suite's own.
-        only: Patterns on rows, systems or corpora to run now; none means all.
+        only: Patterns on rows, systems or corpora to run now: those rows on those corpora; none
+            means all.
         until: Add seeds until it is decided, at looks declared before the first run; then neither
             ``seeds`` nor ``only``.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
@@ -64,12 +73,17 @@ def run(
         on_look: Called before and after each look of ``until``.
         on_start: Called with the number of cells to run, at each look anew.
         on_done: Called after each cell is committed or recorded as failed.
+        on_event: Called with the job and what its worker says: ``harness.runs.events`` lists what.
+        failures: ``raise`` where a cell failed, once all others are done; or ``report`` it only.
 
     Raises:
+        RunFailed: Naming the cells that failed, each with its reason.
         SpecError: For an invalid suite, weights that are no choice, a device that is not there, a
             time limit that is none, or seeds other than those of the look that a suite with
             declared looks has reached.
-        DataError: For a corpus or encoder that is not here.
+        NotHere: When nothing of what is asked for can run with the corpora, encoders and systems
+            that are here. Otherwise what is not here leaves holes, named in ``RunReport.lacks``.
+        DataError: For a corpus or encoder that is damaged.
         StoreError: When another driver holds the store.
         MissingExtra: Where the packages of the extra ``train`` are not installed.
     """
@@ -95,13 +109,28 @@ def run(
         only=only,
         on_start=on_start,
         on_done=on_done,
+        on_event=on_event,
     )
     with store.writing(), announced(store, chosen.name, workers if executor is None else None):
         CorpusStore(home.corpora).sweep()
         sweep(home.cache, shared=True)
         if until is None:
-            return carry(kept(make_plan(chosen, home, device=device), store))
-        return run_until(chosen, until, home, store, device=device, carry=carry, on_look=on_look)
+            report = carry(kept(make_plan(chosen, home, device=device, only=only), store))
+        else:
+            report = run_until(
+                chosen, until, home, store, device=device, carry=carry, on_look=on_look
+            )
+    if failures == "raise" and report.failed:
+        raise RunFailed(_told(report), hint="the others are stored; the same call tries them again")
+    return report
+
+
+def _told(report: RunReport) -> str:
+    """Which cells failed and why, the first few."""
+    cells = [f"{cell}: {reason}" for cell, reason in report.failed[:_NAMED]]
+    if more := len(report.failed) - len(cells):
+        cells.append(f"and {more} more")
+    return f"{len(report.failed)} cells failed: {'; '.join(cells)}"
 
 
 def workplace_of(

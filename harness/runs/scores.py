@@ -7,27 +7,25 @@ computed it; it can always be computed again from the run's predictions.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import importlib.util
-import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness._util import canonical
-from harness._util.atomic import write_atomic
-from harness._util.sealed import read_sealed, sealed
+from harness._util.by_content import computed_by
+from harness._util.remembered import Remembered
 from harness._util.untouched import mark_of
 from harness.data.datasets import datasets
 from harness.metrics import Metric, metrics
+from harness.runs.identity import source_files
 from harness.runs.labels import predictions_of, stored_labels
 from harness.runs.store import RunStore
 
 if TYPE_CHECKING:
     from harness.data.datasets import Dataset
 
-__all__ = ["ScoreMemory"]
+__all__ = ["ScoreMemory", "scoring_rules"]
 
 _FOLDER = ".scores"
 _RULES = ("runs/labels.py", "runs/prediction_table.py", "runs/scores.py", "data/split_labels.py")
@@ -49,10 +47,11 @@ class ScoreMemory:
     ) -> None:
         self._store, self._data, self._dataset = store, data, dataset
         self._metric, self._split = metric, split
-        self._path = store.root / _FOLDER / f"{data[:32]}-{split}-{metric.name}.json"
-        self._rules = _rules(metric.name, dataset.name)
+        name = f"{data[:32]}-{split}-{metric.name}.json"
+        rules = scoring_rules([metric.name], datasets.module_of(dataset.name))
+        self._file = Remembered(store.root / _FOLDER / name, rules)
         self._known = self._read()
-        self._learnt = False
+        self._learnt: dict[str, tuple[str, float | None]] = {}
 
     def of(self, key: str) -> float:
         """The score of a run; NaN where it is undefined.
@@ -68,35 +67,36 @@ class ScoreMemory:
         truth = stored_labels(self._store, self._data, self._dataset, self._split)
         score = float(self._metric(predictions_of(run, truth), truth.labels, self._dataset))
         if mark is not None:
-            self._known[key] = (mark, None if math.isnan(score) else score)
-            self._learnt = True
+            self._known[key] = self._learnt[key] = (mark, None if math.isnan(score) else score)
         return score
 
     def keep(self) -> None:
         """Remember what was learnt; a disk that refuses costs computing it again."""
-        if not self._learnt:
-            return
-        scores = {key: list(known) for key, known in self._known.items()}
-        content = canonical.dumps({"rules": self._rules, "scores": scores}).encode()
-        with contextlib.suppress(OSError):
-            write_atomic(self._path, sealed(content, self._path.name))
+        if self._learnt:
+            self._file.write(lambda: {"scores": {**self._read(), **self._learnt}})
 
     def _read(self) -> dict[str, tuple[str, float | None]]:
-        try:
-            table = json.loads(read_sealed(self._path))
-            if table["rules"] != self._rules:
-                return {}
-            return {key: (str(mark), score) for key, (mark, score) in table["scores"].items()}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            return {}
+        return self._file.read(_parsed) or {}
+
+
+def _parsed(table: Mapping[str, Any]) -> dict[str, tuple[str, float | None]]:
+    return {key: (str(mark), score) for key, (mark, score) in table["scores"].items()}
+
+
+def scoring_rules(names: Sequence[str], *others: str) -> str:
+    """What computes scores: one by another definition says nothing about this one.
+
+    Args:
+        names: Metrics.
+        others: Further modules that have a say.
+    """
+    return _rules(tuple(names), others)
 
 
 @functools.cache
-def _rules(metric: str, dataset: str) -> str:
-    """What computes: a score by another definition says nothing about this one."""
+def _rules(names: tuple[str, ...], others: tuple[str, ...]) -> str:
     package = Path(__file__).parents[1]
-    files = [*(package / name for name in _RULES), *(package / "metrics").glob("*.py")]
-    for module in (metrics.module_of(metric), datasets.module_of(dataset)):  # of plug-ins too
-        spec = importlib.util.find_spec(module)
-        files += [Path(spec.origin)] if spec is not None and spec.origin is not None else []
-    return canonical.digest(sorted(f"{file.name} {canonical.file_digest(file)}" for file in files))
+    files = {*(package / name for name in _RULES), *(package / "metrics").glob("*.py")}
+    modules = [metrics.module_of(name) for name in names]  # plug-ins' too
+    files |= set(source_files(*modules, *others))
+    return computed_by(files, "numpy")

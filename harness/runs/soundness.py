@@ -1,8 +1,8 @@
 """Whether a stored run is what its key says: the one judgement of verify, run, boards and replay.
 
-A run is sound when its files are what was written, its manifest gives its key, and its predictions
-are finite and of exactly the labelled clips, once each. Whatever is not sound is a hole of a board
-and is run again.
+A run is sound when its files are what was written, its manifest gives its key, its predictions are
+finite and of exactly the labelled clips, once each, and no question of a zero-shot model was left
+open by the transport. Whatever is not sound is a hole of a board and is run again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness.spec import PredictionCell, RunSpec
 from harness.spec.conditions import grid
 from harness.spec.prediction_cell import COUNTED, PLAIN
 
-__all__ = ["contradictions", "damage_of"]
+__all__ = ["contradictions", "damage_of", "unsettled_of"]
 
 Clips = Mapping[str, tuple[str, ...]]
 """Split -> the ids of its labelled clips, in the order of the corpus."""
@@ -45,9 +45,17 @@ def damage_of(store: RunStore, run: StoredRun) -> tuple[str, ...]:
         run.history()
         if (gone := run.vanished()) is not None:
             return (gone,)
+        if unsettled := unsettled_of(run):
+            return (unsettled,)
         return tuple(contradictions(spec, run.columns(), _clips(store, spec.data)))
     except StoreError as error:
         return (str(error),)
+
+
+def unsettled_of(run: StoredRun) -> str:
+    """What transport trouble left open in a run of a zero-shot model; empty for any other run."""
+    facts = run.manifest.result.zero_shot
+    return "" if facts is None else facts.unsettled
 
 
 def contradictions(spec: RunSpec, table: pa.Table, clips: Clips | None) -> Iterator[str]:

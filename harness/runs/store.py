@@ -6,7 +6,8 @@ with diagnostics of each clip, and ``answers.parquet`` of zero-shot models; wher
 weights are kept, ``weights.safetensors`` and, of what they are, ``weights.json``.
 ``truth/<data>.parquet`` holds the labels of each corpus that was run on, so that every metric can
 be recomputed from the store alone.
-``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed;
+``plans/<suite>.json`` says which cells a suite consists of; ``failures/<key>.json`` why one failed,
+and ``failures/<key>.txt`` where in the code; ``logs/<key>.log`` what was said while it ran;
 ``equivalences/<name>.json`` that runs of an earlier source count as those of a later one.
 
 Each run folder, and each label table, lists the SHA-256 of its files; a plan and the record of a
@@ -26,7 +27,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -190,20 +191,25 @@ class StoredRun:
 
     def predictions(self, split: str = "test", cell: PredictionCell = COUNTED) -> pd.Series:
         """Clip id -> float64 prediction, in the order of the corpus; none for a cell without."""
-        from harness.runs.prediction_table import rows_of
+        table: pd.DataFrame = self.cell(split, cell).to_pandas()
+        return table.set_index("id")["pred"].rename(self.key)
 
-        return self.table(rows_of(split, cell)).set_index("id")["pred"].rename(self.key)
+    def cell(self, split: str = "test", cell: PredictionCell = COUNTED) -> pa.Table:
+        """As ``predictions``, in Arrow's own form and half the time: columns ``id, pred``."""
+        from harness.runs.prediction_table import CODED, rows_of
+
+        return self.columns(rows_of(split, cell), CODED).select(["id", "pred"])
 
     def table(self, rows: pc.Expression | None = None) -> pd.DataFrame:
         """Predictions, columns ``id, split, condition, variant, pred``: all, or some rows."""
         table: pd.DataFrame = self.columns(rows).to_pandas()
         return table
 
-    def columns(self, rows: pc.Expression | None = None) -> pa.Table:
-        """As ``table``, in Arrow's own form."""
+    def columns(self, rows: pc.Expression | None = None, coded: Sequence[str] = ()) -> pa.Table:
+        """As ``table``, in Arrow's own form, some columns as dictionaries."""
         from harness.runs.prediction_table import misfit, with_variants
 
-        table = _read_columns(self._intact("predictions.parquet"), rows, with_variants)
+        table = _read_columns(self._intact("predictions.parquet"), rows, with_variants, coded)
         if (text := misfit(table.schema)) is not None:
             raise _damaged(f"predictions.parquet in {self.key}", text)
         return table
@@ -359,7 +365,7 @@ class RunStore:
         with _refusals(f"run {record.key}"):
             with commit_folder(self.folder(record.key)) as folder:
                 _write_record(record, folder)
-            self.failure_file(record.key).unlink(missing_ok=True)
+            self._forget(record.key)
 
     def put_weights(self, key: str, weights: KeptWeights) -> None:
         """Give a run the weights that it lacks. The caller holds the store.
@@ -425,20 +431,42 @@ class RunStore:
         with _refusals(f"the deletion of run {key}"):
             remove_folder(folder)
 
+    @property
+    def computed(self) -> Path:
+        """Where numbers are kept that can be computed again from runs and labels."""
+        return self.root / ".computed"
+
     # Failures
 
     def failure_file(self, key: str) -> Path:
         """Where the reason of a failed cell is, if it failed."""
         return self.root / "failures" / f"{key}.json"
 
-    def fail(self, key: str, reason: str) -> None:
+    def traceback_file(self, key: str) -> Path:
+        """Where it says in which code a failed cell broke, if that is known."""
+        return self.failure_file(key).with_suffix(".txt")
+
+    def log_file(self, key: str) -> Path:
+        """Where it says how a cell went, attempt by attempt, if it was run here."""
+        return self.root / "logs" / f"{key}.log"
+
+    def fail(self, key: str, reason: str, traceback: str | None = None) -> None:
         """Remember why a cell failed, without secrets; a later success forgets it.
+
+        Args:
+            key: Of the cell.
+            reason: Why, in a line.
+            traceback: Where in the code; None where that says nothing.
 
         Raises:
             StoreError: When the disk refuses.
         """
         table = stamped({"key": key, "reason": redacted(reason)})
         with _refusals(f"the failure of run {key}"):
+            if traceback is None:
+                self.traceback_file(key).unlink(missing_ok=True)
+            else:
+                write_atomic(self.traceback_file(key), redacted(traceback))
             write_atomic(self.failure_file(key), canonical.dumps(table))
 
     def forget_failure(self, key: str) -> None:
@@ -448,7 +476,23 @@ class RunStore:
             StoreError: When the disk refuses.
         """
         with _refusals(f"the failure of run {key}"):
-            self.failure_file(key).unlink(missing_ok=True)
+            self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        self.failure_file(key).unlink(missing_ok=True)
+        self.traceback_file(key).unlink(missing_ok=True)
+
+    def failed(self) -> list[str]:
+        """Keys of the cells whose failure is remembered, sorted."""
+        found = self.root.glob("failures/*.json")
+        return sorted(path.stem for path in found if not checksums.is_litter(path.name))
+
+    def traceback(self, key: str) -> str | None:
+        """Where in the code a failed cell broke; None where that is not known."""
+        try:
+            return self.traceback_file(key).read_text("utf-8", errors="replace")
+        except OSError:
+            return None
 
     def failure(self, key: str) -> str | None:
         """Why the cell failed last time, None when it did not.
@@ -771,12 +815,15 @@ def _read_table(path: Path, rows: pc.Expression | None = None) -> pd.DataFrame:
 
 
 def _read_columns(
-    path: Path, rows: pc.Expression | None, convert: Callable[[pa.Table], pa.Table]
+    path: Path,
+    rows: pc.Expression | None,
+    convert: Callable[[pa.Table], pa.Table],
+    coded: Sequence[str],
 ) -> pa.Table:
     from harness._util.parquet import read_columns
 
     with _unreadable(path):
-        return read_columns(path, rows, convert)
+        return read_columns(path, rows, convert, coded=coded)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from harness._util.canonical import Json
 from harness._util.records import Record
+from harness.errors import StoreError
 from harness.spec import NOT_STATED, Protocol, Scalar
 
 __all__ = [
@@ -23,10 +24,17 @@ __all__ = [
     "PlannedRow",
     "PlannedRung",
     "PlannedSearch",
+    "PlannedSlicing",
     "PlannedTuned",
     "PlannedTuning",
     "StoredPlan",
+    "longer_than_allowed",
 ]
+
+
+def longer_than_allowed(schedule: int) -> str:
+    """What is said of a row whose schedule a suite cuts."""
+    return f"its schedule is made for {schedule} epochs, more than the suite allows"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +65,45 @@ class PlannedProtocol(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedSlicing(Record):
+    """Declared parts of the test clips of a corpus, as labels and metadata told them when planned.
+
+    Args:
+        name: Registered name.
+        title: Heading.
+        definition: What decides.
+        parts: What they are called, in order.
+        place: Of each test clip, in the order of the stored labels, the place of its part among
+            ``parts``, or ``-`` for a clip that is in none; blanks between them.
+    """
+
+    name: str
+    title: str
+    definition: str
+    parts: tuple[str, ...]
+    place: str
+
+    def places(self) -> tuple[int | None, ...]:
+        """The part of each test clip; None for a clip that is in none.
+
+        Raises:
+            StoreError: For places that are none.
+
+        Example:
+            >>> names = {"name": "x", "title": "X", "definition": "x", "parts": ("a", "b")}
+            >>> PlannedSlicing(**names, place="0 - 1").places()
+            (0, None, 1)
+        """
+        known = {"-": None} | {str(at): at for at in range(len(self.parts))}
+        try:
+            return tuple(known[place] for place in self.place.split(" "))
+        except KeyError as error:
+            raise StoreError(
+                f"slicing {self.name} of a plan has no part {error}", hint=StoredPlan.hint
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedCorpus(Record):
     """A corpus of a suite, as it was when planned.
 
@@ -72,6 +119,8 @@ class PlannedCorpus(Record):
         streams: Stream -> its frames and dimensions.
         ceilings: Split -> what a best predictor reaches there, of a twin; None of real data.
         manifest: What its conversion noted.
+        slices: Of a suite that asks for them, the slicings that tell its test clips apart; None
+            for all others.
     """
 
     name: str
@@ -85,6 +134,7 @@ class PlannedCorpus(Record):
     streams: Mapping[str, Sequence[int]]
     ceilings: Mapping[str, Json] | None
     manifest: Mapping[str, Json]
+    slices: tuple[PlannedSlicing, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,13 +245,19 @@ class PlannedCell(Record):
         corpus: Corpus name.
         label: The row it belongs to.
         seed: Training seed; 0 for deterministic systems.
-        key: Of its run; None where the system does not apply.
-        reason: Why it does not apply.
+        key: Of its run; None where the system does not apply, or what it needs is not here.
+        reason: Why there is none.
+        lacks: What is not here, such as ``corpus mosei@aligned-50``; None for all others.
         other_source: True for a run of an earlier source of the code, kept where another part of
             the suite was run; None for all others.
         planned: Where ``key`` is of an earlier source and counts by evidence, the key that today's
             source gives; None for all others.
         carried: Names of the equivalence records that say so, from the earlier source to today's.
+        max_epochs: Epochs that it may train, where its schedule takes more than the protocol's;
+            None for all others.
+        schedule: Epochs that its longest stage is made for, where the suite allows fewer; None for
+            all others.
+        selection: The released rule that chooses its epoch; None where the protocol does.
     """
 
     corpus: str
@@ -209,9 +265,13 @@ class PlannedCell(Record):
     seed: int
     key: str | None
     reason: str | None
+    lacks: str | None = None
     other_source: bool | None = None
     planned: str | None = None
     carried: tuple[str, ...] | None = None
+    max_epochs: int | None = None
+    schedule: int | None = None
+    selection: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,6 +372,8 @@ class StoredPlan(Record):
         cells: Corpus by corpus, row by row, seed by seed.
         until: Of a suite that adds seeds until it is decided; None where seeds are fixed.
         tuning: Of a plan whose rows are the trials of a search; None for all others.
+        slices: Slicings that its board shows, whether or not they tell the clips of a corpus apart;
+            None for none.
     """
 
     hint: ClassVar[str] = "msa run SUITE plans it again; msa verify finds others"
@@ -325,6 +387,7 @@ class StoredPlan(Record):
     cells: tuple[PlannedCell, ...]
     until: PlannedLooks | None = None
     tuning: PlannedTuning | None = None
+    slices: tuple[str, ...] | None = None
 
     @property
     def keys(self) -> frozenset[str]:

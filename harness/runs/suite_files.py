@@ -23,9 +23,6 @@ def find_suite(name: str, home: Home) -> Suite:
         path = home.suite_files().get(name, home.suites / f"{name}.toml")
     if not path.is_file():
         files = home.suite_files()
-        known = ", ".join(files) or "none"
-        raise SpecError(
-            f"no suite {name!r}{suggest(name, files)} (known: {known})",
-            hint="name one of those, or give a .toml file",
-        )
+        known = suggest(name, files) or f" (known: {', '.join(files) or 'none'})"
+        raise SpecError(f"no suite {name!r}{known}", hint="name one of those, or give a .toml file")
     return Suite.load(path)

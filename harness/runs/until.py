@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from harness.errors import SpecError, StoreError
+from harness.errors import NotHere, SpecError, StoreError
 from harness.home import Home
 from harness.runs.driver import RunReport
 from harness.runs.looks import BEST, Look, Until, contests, look_of, still_open
@@ -46,12 +46,14 @@ def run_until(
 
     Raises:
         SpecError: For looks that cannot be declared, or nothing to decide.
+        NotHere: For a suite of which a part is not here.
     """
     declared = declare(suite, until, store)
     reports: list[RunReport] = []
     for seeds in declared.looks[_first(declared) :]:
         now = dataclasses.replace(declared, look=seeds, decided=None)
         plan = make_plan(at_look(suite, seeds), home, device=device)
+        _need_everything(plan)
         plan = dataclasses.replace(plan, until=now)
         contests(plan.record(), now.decide)  # or fail before anything runs
         look = look_of(now)
@@ -69,6 +71,20 @@ def run_until(
         if look.decided:
             break
     return _summed(reports)
+
+
+def _need_everything(plan: Plan) -> None:
+    """Refuse to decide a suite of which a part is not here.
+
+    Raises:
+        NotHere: Naming what is not.
+    """
+    for cell in plan.cells:
+        if cell.lack is not None:
+            raise NotHere(
+                f"a suite is decided with all its rows on all its corpora: {cell.lack.reason}",
+                hint=cell.lack.hint,
+            )
 
 
 def _first(declared: PlannedLooks) -> int:

@@ -11,7 +11,9 @@ from harness.spec.protocol import Protocol, refine
 from harness.spec.released import NOT_STATED, CheckpointFile, ReleasedWeights
 from harness.spec.run import RunSpec, record_of, spec_of
 from harness.spec.search import SAMPLERS, Search, Tuned, TuningTable, search
-from harness.spec.suite import Entry, Query, Suite, SuiteFile, WeightsChoice, algorithm_of
+from harness.spec.selection import ReleasedSelection, SelectionRule
+from harness.spec.suite import Entry, Query, Seeds, Suite, SuiteFile, WeightsChoice, algorithm_of
+from harness.spec.writing import toml_list, toml_value, written
 
 __all__ = [
     "NOT_STATED",
@@ -21,10 +23,13 @@ __all__ = [
     "PredictionCell",
     "Protocol",
     "Query",
+    "ReleasedSelection",
     "ReleasedWeights",
     "RunSpec",
     "Scalar",
     "Search",
+    "Seeds",
+    "SelectionRule",
     "Suite",
     "SuiteFile",
     "Tuned",
@@ -37,5 +42,9 @@ __all__ = [
     "record_of",
     "refine",
     "search",
+    "selection",
     "spec_of",
+    "toml_list",
+    "toml_value",
+    "written",
 ]

@@ -27,7 +27,8 @@ Seam: a family on raw video (blur, occlusion, background noise) is a further ``H
 applied to media before features are extracted, so its operator makes another corpus per condition
 instead of another batch; names, grids, stored predictions and reports stay as they are.
 
-Source: the spectrum is that of QA-MoE (arXiv 2604.05704); rates of LNLN's protocol; sets of MMIN's.
+Source: the spectrum is that of QA-MoE (ACL 2026, arXiv 2604.05704); rates of LNLN's protocol; sets
+of MMIN's.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ __all__ = [
     "STEPS",
     "Condition",
     "How",
+    "check_selection",
     "check_training",
     "grid",
     "grids",
@@ -318,3 +320,18 @@ def check_training(name: str) -> None:
         ) from None
     if condition.is_clean or condition.leaves_nothing:
         raise SpecError(f"training_corruption = {name!r} leaves nothing to corrupt, or to learn")
+
+
+def check_selection(name: str) -> None:
+    """Refuse what the validation clips that choose an epoch cannot go through.
+
+    Raises:
+        SpecError: As ``check_training``, and for a law whose strengths a whole batch shares.
+    """
+    check_training(name)
+    if name in laws and laws[name].shared:
+        alone = ", ".join(other for other, law in laws.items() if not law.shared)
+        raise SpecError(
+            f"selection_corruption = {name!r} would hit validation clips by who is beside them",
+            hint=f"one of {alone}, or a condition such as element=0.5",
+        )

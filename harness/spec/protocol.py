@@ -12,19 +12,22 @@ from harness._util import canonical
 from harness._util.canonical import Json
 from harness._util.schema import Integer, Kind, Place, Scalar, check_keys, kinds_of
 from harness.errors import SpecError
+from harness.spec.selection import SelectionRule
 
 __all__ = ["Protocol", "changeable", "check_changes", "refine"]
 
 _DISPLAY = ("name", "title", "seeds")
-_FIXED = (*_DISPLAY, "kind")
+_FIXED = (*_DISPLAY, "kind", "rules")
 """Fields that no suite changes."""
-_LATER: Mapping[str, Scalar] = {
+_LATER: Mapping[str, Json] = {
     "knowledge_data": "none",
     "settings": 1,
     "search_space": "none",
     "training_corruption": "none",
     "selection_corruption": "none",
     "supervision": "train",
+    "selection": "protocol",
+    "rules": [],
 }
 """Fields of the protocol that its first version did not have -> the value that it implied."""
 
@@ -46,9 +49,15 @@ class Protocol:
     selection_split: Literal["valid"] = "valid"
     selection_ties: Literal["earliest", "latest"] = "earliest"
     max_epochs: Annotated[int, Integer(low=1)] = 100
-    """Ceiling on training epochs; a system may stop sooner by its own published schedule."""
+    """Ceiling on training epochs. A system may stop sooner by its own published schedule; one whose
+    schedule is longer trains it whole, unless a suite sets this field."""
     patience: Annotated[int, Integer(low=1)] = 8
     """Epochs without a new best before training stops (MMSA's early stop)."""
+    selection: Literal["protocol", "released"] = "protocol"
+    """Who chooses the epoch: the fields above, the same for all; or the rule of each system's
+    released code, which takes the place of metric, ties and patience."""
+    rules: tuple[SelectionRule, ...] = ()
+    """Of one run: the rules of its released code that it is chosen by."""
     corruption: str = "none"
     """The grid of conditions that test clips are seen under; ``none``: as they are."""
     training_corruption: str = "none"

@@ -16,6 +16,7 @@ from harness._util import canonical
 from harness._util.canonical import Json
 from harness._util.schema import Scalar
 from harness.spec.protocol import Protocol
+from harness.spec.selection import SelectionRule
 
 __all__ = ["RunSpec", "record_of", "spec_of"]
 
@@ -87,5 +88,9 @@ def spec_of(record: Mapping[str, Any]) -> RunSpec:
 
 
 def _protocol(record: Mapping[str, Any]) -> Protocol:
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
-    return Protocol(**values)
+    rules = tuple(SelectionRule(**_tuples(rule)) for rule in record.get("rules", ()))
+    return Protocol(**{**_tuples(record), "rules": rules})
+
+
+def _tuples(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}

@@ -22,6 +22,7 @@ from harness._util.schema import (
     TextKind,
     check_keys,
     field_schemas,
+    located,
     parse,
     table_of,
 )
@@ -37,13 +38,22 @@ from harness.spec.released import (
 )
 from harness.spec.search import Search, Tuned, TuningTable
 
-__all__ = ["QUERIES", "Entry", "Query", "Suite", "SuiteFile", "WeightsChoice", "algorithm_of"]
+__all__ = [
+    "QUERIES",
+    "Entry",
+    "Query",
+    "Seeds",
+    "Suite",
+    "SuiteFile",
+    "WeightsChoice",
+    "algorithm_of",
+]
 
 Seeds = int | tuple[int, ...]
 WeightsChoice: TypeAlias = Literal["selected", "none"]
 """Which weights of a network a run keeps."""
 QUERIES: Mapping[str, str] = {
-    "trained": "every system that learns from training labels and is no reference",
+    "trained": "every system that learns from training labels, asks no server and is no reference",
 }
 """What ``query`` may ask for among the systems of a suite."""
 
@@ -97,6 +107,8 @@ class Suite:
     """Which its runs keep; None: those selected, unless they are large. No part of an identity."""
     tune: TuningTable = field(default_factory=TuningTable)
     """What ``msa tune`` searches; a run takes no notice of it."""
+    slices: tuple[str, ...] = ()
+    """Slicings of the test clips that the board shows its rows on. No part of an identity."""
     where: str = field(default="", compare=False)
     """What messages call it: its file."""
     folder: Path | None = field(default=None, compare=False, repr=False)
@@ -109,8 +121,7 @@ class Suite:
         Raises:
             SpecError: Naming the file, the key and the nearest valid key.
         """
-        table = read_toml(path, "suite", hint="msa list suites")
-        suite = cls.parse(table, name=path.stem, where=path.name)
+        suite = cls.parse(_with_base(path), name=path.stem, where=path.name)
         return dataclasses.replace(suite, folder=path.parent)
 
     @classmethod
@@ -121,6 +132,11 @@ class Suite:
             SpecError: Naming ``where``, the key and the nearest valid key.
         """
         file = parse(SuiteFile, table, where)
+        if file.extends is not None:
+            raise SpecError(
+                f"{where}: extends names a file beside this one",
+                hint="give the suite as a file",
+            )
         seeds = dict(file.seeds) if isinstance(file.seeds, Mapping) else {"default": file.seeds}
         changes = dict(file.protocol)
         suite = cls(
@@ -136,6 +152,7 @@ class Suite:
             queries=tuple(row.query_of() for row in file.systems if isinstance(row, _QueryRow)),
             weights=None if file.weights is None else weights_choice(file.weights),
             tune=file.tune,
+            slices=file.slices or (),
             where=where,
         )
         suite._check(where)
@@ -186,6 +203,24 @@ class Suite:
     def seeds_on(self, corpus: str) -> Seeds:
         """The seed count or list for a corpus."""
         return self.corpus_seeds.get(corpus, self.seeds)
+
+
+def _with_base(path: Path) -> dict[str, object]:
+    """The table of a suite file, what it leaves out taken from the file that it extends."""
+    table = read_toml(path, "suite", hint="msa list suites")
+    if "extends" not in table:
+        return table
+    name = _TITLE.read(table.pop("extends"), Place(path.name).entry("extends"))
+    if not is_plain_name(name):
+        raise SpecError(
+            f"{path.name}: extends is the name of a suite file beside this one, without .toml;"
+            f" found {name!r}"
+        )
+    with located(f"{path.name} extends {name}"):
+        base = read_toml(path.with_name(f"{name}.toml"), "suite", hint="msa list suites")
+    if "extends" in base:
+        raise SpecError(f"{path.name} extends {name}, which extends another suite itself")
+    return {**base, **table}
 
 
 def weights_choice(text: str) -> WeightsChoice:
@@ -364,6 +399,9 @@ class SuiteFile:
 
     title: Annotated[str, TextKind(blank=False, longest=300, folded=True)] | None = None
     """Of the board; the name of the file where it is left out."""
+    extends: _Title | None = None
+    """Another suite file of the same folder, by its name: each key that is left out here is taken
+    from there, whole. That file extends none itself."""
     corpora: _Names
     """What is run on, as ``msa list corpora`` names it."""
     seeds: Annotated[Seeds | Mapping[str, Seeds], _SeedsOfCorpora()] = 5
@@ -377,5 +415,8 @@ class SuiteFile:
     ones up to 64 MB."""
     tune: TuningTable = field(default_factory=TuningTable)
     """What `msa tune` searches."""
+    slices: _Names | None = None
+    """Slicings of the test clips that the board shows its rows on, as ``msa list slicings`` names
+    them: ``["conflict", "negation"]``."""
     systems: Annotated[tuple[_Row | _QueryRow, ...], ListOf(item=_RowOrQuery(), least=1)]
     """The rows."""

@@ -35,6 +35,7 @@ __all__ = [
     "SystemPair",
     "Verdict",
     "compare",
+    "compare_run_by_run",
     "estimate_of",
     "pair",
 ]
@@ -167,22 +168,85 @@ def compare(
         >>> found.verdict(), found.conditional_on_one_run
         ('a better', True)
     """
-    known = datasets[dataset] if isinstance(dataset, str) else dataset
-    chosen = metrics[metric] if isinstance(metric, str) else metric
-    both = pair(pred_a, pred_b, truth, clusters, known)
+    both, chosen, known = _checked(pred_a, pred_b, truth, clusters, metric, dataset)
     a, b = (
         estimate_of(runs, both, chosen.on(known), name)
         for name, runs in (("A", both.a), ("B", both.b))
     )
-    difference = a - b
+    return _comparison(a - b, a.value, b.value, both, chosen, known)
+
+
+def compare_run_by_run(
+    pred_a: ArrayLike,
+    pred_b: ArrayLike,
+    truth: ArrayLike,
+    clusters: ArrayLike,
+    metric: Metric | str,
+    *,
+    dataset: Dataset | str,
+) -> Comparison:
+    """Compare two ways of treating the same trainings, such as two choices of an epoch.
+
+    Run s of A and run s of B share their seed, and with it all that they have in common: it is the
+    difference of each pair that varies over new seeds and new source videos.
+
+    Args:
+        pred_a: (S, N) predictions of A, one row per seed.
+        pred_b: (S, N) predictions of B, the same seeds in the same order.
+        truth: (N,) labels.
+        clusters: (N,) source video of each clip, as text or integers.
+        metric: A metric or its name.
+        dataset: A dataset or its name; it decides the metric's definition.
+
+    Raises:
+        SubmissionError: For arrays that do not fit together, or fewer than two source videos.
+        SpecError: For an unknown metric or dataset.
+
+    Example:
+        >>> truth, videos = np.linspace(-3, 3, 60), np.repeat(np.arange(20), 3)
+        >>> runs = truth + np.array([[0.1], [0.9]])  # seeds differ more than what is done to them
+        >>> found = compare_run_by_run(runs - 0.05, runs, truth, videos, "mae", dataset="mosi")
+        >>> round(found.effect, 3), round(found.low, 3), round(found.high, 3)
+        (-0.05, -0.05, -0.05)
+    """
+    both, chosen, known = _checked(pred_a, pred_b, truth, clusters, metric, dataset)
+    if both.seeds[0] != both.seeds[1]:
+        raise SubmissionError(
+            f"runs are compared in pairs: found {both.seeds[0]} of A and {both.seeds[1]} of B"
+        )
+    score = chosen.on(known)
+    (a, own), (b, other) = (
+        values_and_pseudo_values(runs, both.truth, both.clusters, score)
+        for runs in (both.a, both.b)
+    )
+    difference = estimate(a - b, own - other, both.sizes, runs="A - B", videos="test")
+    return _comparison(difference, float(a.mean()), float(b.mean()), both, chosen, known)
+
+
+def _checked(
+    pred_a: ArrayLike,
+    pred_b: ArrayLike,
+    truth: ArrayLike,
+    clusters: ArrayLike,
+    metric: Metric | str,
+    dataset: Dataset | str,
+) -> tuple[SystemPair, Metric, Dataset]:
+    known = datasets[dataset] if isinstance(dataset, str) else dataset
+    chosen = metrics[metric] if isinstance(metric, str) else metric
+    return pair(pred_a, pred_b, truth, clusters, known), chosen, known
+
+
+def _comparison(
+    difference: Estimate, a: float, b: float, both: SystemPair, metric: Metric, dataset: Dataset
+) -> Comparison:
     law = difference.reference
     low, high = law.interval()
-    higher = None if chosen.ideal is not None else chosen.higher_is_better
+    higher = None if metric.ideal is not None else metric.higher_is_better
     return Comparison(
-        metric=chosen.name,
-        dataset=known.name,
-        a=a.value,
-        b=b.value,
+        metric=metric.name,
+        dataset=dataset.name,
+        a=a,
+        b=b,
         effect=difference.value,
         low=low,
         high=high,

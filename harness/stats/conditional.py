@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from harness._util.seeds import derive
 from harness.errors import SpecError
@@ -62,10 +61,12 @@ def mcnemar(right_a: ArrayLike, right_b: ArrayLike) -> Conditional:
         >>> mcnemar([1, 1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0, 0]).p_value
         0.03125
     """
+    from scipy.stats import binomtest  # imported late: a second of every command's start
+
     a, b = _same_length(np.asarray(right_a, dtype=bool), np.asarray(right_b, dtype=bool))
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     discordant = only_a + only_b
-    p_value = float(stats.binomtest(only_a, discordant).pvalue) if discordant else 1.0
+    p_value = float(binomtest(only_a, discordant).pvalue) if discordant else 1.0
     return Conditional(test="McNemar, exact", p_value=p_value, question=_THESE_CHECKPOINTS)
 
 
@@ -98,11 +99,13 @@ def paired_t_over_seeds(scores_a: ArrayLike, scores_b: ArrayLike) -> Conditional
         scores_a: (S,) metric of A per seed, S ≥ 2.
         scores_b: (S,) metric of B per seed.
     """
+    from scipy.stats import t
+
     difference = _difference(scores_a, scores_b)
     spread, mean = float(difference.std(ddof=1)), float(difference.mean())
     if spread > 0:
         statistic = abs(mean) / (spread / difference.size**0.5)
-        p_value = 2.0 * float(stats.t.sf(statistic, difference.size - 1))
+        p_value = 2.0 * float(t.sf(statistic, difference.size - 1))
     else:
         p_value = float(mean == 0)
     return Conditional(
@@ -121,8 +124,10 @@ def wilcoxon_over_seeds(scores_a: ArrayLike, scores_b: ArrayLike) -> Conditional
         scores_a: (S,) metric of A per seed, S ≥ 2.
         scores_b: (S,) metric of B per seed.
     """
+    from scipy.stats import wilcoxon
+
     difference = _difference(scores_a, scores_b)
-    p_value = float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
+    p_value = float(wilcoxon(difference).pvalue) if difference.any() else 1.0
     smallest = smallest_p_over_seeds(difference.size)
     if smallest >= 0.05:
         warning = f"powerless: with {difference.size} seeds p cannot fall below {smallest:g}"

@@ -27,6 +27,7 @@ Shapes: V source videos, S seeds.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -143,6 +144,19 @@ class Estimate:
     def reference(self) -> Reference:
         """The law of the estimate about the truth."""
         return Reference(effect=self.value, total=self.total, rest=self.rest, degrees=self.degrees)
+
+    def content(self) -> bytes:
+        """Digest of all that it holds, 32 bytes."""
+        parts: list[tuple[str, str, Values, float]] = [
+            *(("runs", name, part.deviation, part.rest) for name, part in self.runs.items()),
+            *(("videos", n, part.influence, part.degrees) for n, part in self.videos.items()),
+        ]
+        said = [(kind, name, numbers.size) for kind, name, numbers, _ in parts]
+        state = hashlib.sha256(repr(said).encode())
+        state.update(np.array([self.value, *(number for *_, number in parts)]).tobytes())
+        for _, _, numbers, _ in parts:
+            state.update(np.ascontiguousarray(numbers).tobytes())
+        return state.digest()
 
     def __add__(self, other: Estimate) -> Estimate:
         return self._plus(other, 1.0)

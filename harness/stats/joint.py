@@ -62,6 +62,14 @@ class Pairs:
         i, j = np.triu_indices(systems, 1)
         return cls(i, j)
 
+    def first(self, of_systems: Values) -> Values:
+        """(..., P) what (..., M) systems have, of the first of each pair."""
+        return of_systems.take(self.i, axis=-1)
+
+    def second(self, of_systems: Values) -> Values:
+        """(..., P) the same of the second."""
+        return of_systems.take(self.j, axis=-1)
+
 
 @dataclass(frozen=True, eq=False)
 class _Videos:
@@ -228,11 +236,12 @@ class Joint:
         order = np.argsort(observed, kind="stable")
         systems = self._values.size
         against = _extremes(self.effects, observed, self.pairs, systems) + _TIED  # (2, M)
+        tied = observed[order[::-1]] + _TIED
         beaten, extreme = np.zeros(observed.size), np.zeros_like(against)
         for gap, p in self._null(draws):
             # Step-down: the k-th smallest is held against the smallest of those not yet rejected.
-            least = np.minimum.accumulate(p[:, order[::-1]], axis=1)[:, ::-1]
-            beaten += (least <= observed[order] + _TIED).sum(axis=0)
+            least = np.minimum.accumulate(p.take(order[::-1], axis=1), axis=1)
+            beaten += (least <= tied).sum(axis=0)[::-1]
             extreme += (_extremes(gap, p, self.pairs, systems) <= against[:, None]).sum(axis=1)
         adjusted = np.empty_like(observed)
         adjusted[order] = np.maximum.accumulate((1.0 + beaten) / (1.0 + draws))
@@ -284,12 +293,18 @@ class Joint:
     ) -> _Drawn:
         """What the differences of the systems show in a slice of a block."""
         values, own, own_squares = runs.values[rows], runs.own[rows], runs.squares[rows]
-        i, j = self.pairs.i, self.pairs.j
-        gap, total = values[:, i] - values[:, j], own[:, i] + own[:, j]  # (d, P)
-        squares = own_squares[:, i] + own_squares[:, j]
+        pairs = self.pairs
+        gap, total = pairs.first(values), pairs.first(own)  # (d, P)
+        gap -= pairs.second(values)
+        total += pairs.second(own)
+        squares = pairs.first(own_squares)
+        squares += pairs.second(own_squares)
         for test, drawn, between in zip(self._videos, tests, self._squares, strict=True):
             noise = drawn.noise[rows]
-            gap += (noise[:, i] - noise[:, j]) * np.sqrt(drawn.short)
+            apart = pairs.first(noise)
+            apart -= pairs.second(noise)
+            apart *= np.sqrt(drawn.short)
+            gap += apart
             if drawn.factor is not None:
                 anew = between * drawn.factor[rows] / test.degrees
             else:
@@ -348,8 +363,13 @@ def _normal(shape: tuple[int, ...], influence: Values, generator: np.random.Gene
 def _between(gram: Values, pairs: Pairs) -> Values:
     """(..., P) squared distances from (..., M, M) inner products."""
     own = np.diagonal(gram, axis1=-2, axis2=-1)
-    squares = own[..., pairs.i] + own[..., pairs.j] - 2.0 * gram[..., pairs.i, pairs.j]
-    return np.asarray(squares.clip(min=0.0))  # equal systems cancel to a little below zero
+    systems = gram.shape[-1]
+    flat = gram.reshape(*gram.shape[:-2], systems * systems)
+    squares = pairs.first(own)
+    squares += pairs.second(own)
+    squares -= 2.0 * flat.take(pairs.i * systems + pairs.j, axis=-1)
+    # equal systems cancel to a little below zero
+    return np.asarray(np.maximum(squares, 0.0, out=squares))
 
 
 def _p_values(drawn: _Drawn, rest: Values) -> Values:
@@ -359,11 +379,17 @@ def _p_values(drawn: _Drawn, rest: Values) -> Values:
     tail does for them, at an eighth of the time: it is never below .13.
     """
     distance = np.abs(drawn.gap)
-    z = distance / np.sqrt(np.maximum(np.maximum(drawn.total - rest, rest), _NOTHING))
-    p = np.asarray(2.0 * ndtr(-z))
-    far = z > _NEAR
-    degrees = _satterthwaite(drawn.total[far], drawn.squares[far])
-    p[far] = _quick()(distance[far], drawn.total[far], np.broadcast_to(rest, z.shape)[far], degrees)
+    z = drawn.total - rest
+    np.maximum(z, rest, out=z)
+    np.maximum(z, _NOTHING, out=z)
+    np.divide(distance, np.sqrt(z, out=z), out=z)
+    far = np.flatnonzero(z > _NEAR)
+    p = np.asarray(ndtr(np.negative(z, out=z), out=z))
+    p *= 2.0
+    total, squares = drawn.total.take(far), drawn.squares.take(far)
+    degrees = _satterthwaite(total, squares)
+    exact = _quick()(distance.take(far), total, rest.take(far % rest.size), degrees)
+    p.put(far, exact)
     return p
 
 
@@ -376,16 +402,21 @@ def _extremes(gap: Values, p: Values, pairs: Pairs, systems: int) -> Values:
         pairs: Which they are.
         systems: M.
     """
-    i_above = np.where(gap > 0, p / 2.0, 1.0 - p / 2.0)
+    half = p / 2.0
+    i_above = np.where(gap > 0, half, 1.0 - half)
     found = np.ones((2, *gap.shape[:-1], systems))
-    for place in range(systems):
-        first, second = i_above[..., pairs.i == place], i_above[..., pairs.j == place]
-        found[0, ..., place] = np.minimum(
-            first.min(axis=-1, initial=1.0), 1.0 - second.max(axis=-1, initial=0.0)
-        )
-        found[1, ..., place] = np.minimum(
-            1.0 - first.max(axis=-1, initial=0.0), second.min(axis=-1, initial=1.0)
-        )
+    if systems < 2:
+        return found
+    # Pairs come by their first system, and, taken in another order, by their second.
+    by_second = i_above.take(np.argsort(pairs.j, kind="stable"), axis=-1)
+    counts = np.arange(systems - 1)
+    first = counts * systems - counts * (counts + 1) // 2  # where pairs of 0 to M - 2 begin
+    second = counts * (counts + 1) // 2  # where those of 1 to M - 1 do
+    found[0, ..., :-1] = np.minimum.reduceat(i_above, first, axis=-1)
+    found[1, ..., :-1] = 1.0 - np.maximum.reduceat(i_above, first, axis=-1)
+    above, below = found[0, ..., 1:], found[1, ..., 1:]
+    np.minimum(above, 1.0 - np.maximum.reduceat(by_second, second, axis=-1), out=above)
+    np.minimum(below, np.minimum.reduceat(by_second, second, axis=-1), out=below)
     return found
 
 

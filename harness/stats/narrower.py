@@ -41,7 +41,7 @@ def narrower(
     if len(a) != len(b):
         raise SpecError(
             f"tests over seeds pair runs: A has {len(a)}, B has {len(b)}",
-            hint="leave out --narrower; the two-way bootstrap takes unequal numbers",
+            hint="leave out --narrower; the comparison itself takes unequal numbers",
         )
     return (_two_checkpoints if len(a) == 1 else _over_seeds)(a, b, truth, dataset)
 

@@ -17,16 +17,18 @@ Shapes: M systems, N clips, V source videos, S seeds, P pairs.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import itertools
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
+from harness._util import canonical
 from harness._util.seeds import derive
 from harness.data.datasets import Dataset, datasets
 from harness.errors import SpecError, SubmissionError
@@ -42,11 +44,14 @@ __all__ = [
     "DRAWS",
     "AverageRank",
     "Field",
+    "PairTests",
     "Pairing",
     "Ranking",
     "Standing",
+    "Test",
     "average_ranks",
     "fields_of",
+    "pair_tests",
     "rank",
 ]
 
@@ -91,6 +96,15 @@ class Field:
         """(M,) values as sort keys: the smaller the better, infinite where undefined."""
         return np.array([self.metric.cost(value) for value in self.values])
 
+    def content(self) -> str:
+        """Digest of all that the comparisons of its systems depend on, 64 hexadecimal digits."""
+        about = [self.metric.name, self.metric.higher_is_better, self.dataset, self.seed]
+        margin = declared_margin(self.dataset, self.metric.name)
+        state = hashlib.sha256(canonical.dumps([*about, margin, list(self.names)]).encode())
+        for one in self.estimates.values():
+            state.update(one.content())
+        return state.hexdigest()
+
     def among(self, names: Sequence[str]) -> Field:
         """The field of these systems alone.
 
@@ -108,7 +122,7 @@ class Field:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Pairing:
     """One pair of a ranking: ``a`` has the better value."""
 
@@ -220,13 +234,63 @@ def fields_of(
     }
 
 
-def rank(systems: Field, alpha: float = 0.05, draws: int = DRAWS) -> Ranking:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairTests:
+    """What is computed of a field before any claim is made at a level.
+
+    Args:
+        names: Systems whose metric is defined, the best value first.
+        figures: (7, P) of all pairs of ``names``, in the order of ``itertools.combinations``: the
+            numbers of a ``Pairing``, in its order.
+        not_best: (M,) p-value of the claim that a system of ``names`` is not the best.
+        intervals: (M', 2) 95 % interval of every system of the field, in its order.
+    """
+
+    names: tuple[str, ...]
+    figures: Values = field(repr=False)
+    not_best: Values = field(repr=False)
+    intervals: Values = field(repr=False)
+
+    @staticmethod
+    def order_of(systems: Field) -> tuple[str, ...]:
+        """The ``names`` that the tests of a field have."""
+        values = systems.values
+        order = np.argsort(systems.costs, kind="stable")
+        return tuple(systems.names[i] for i in order if math.isfinite(values[i]))
+
+    def pairs(self) -> tuple[Pairing, ...]:
+        """All pairs, the better value first."""
+        both = itertools.combinations(self.names, 2)
+        figures = self.figures.T.tolist()
+        return tuple(Pairing(a, b, *of) for (a, b), of in zip(both, figures, strict=True))
+
+
+Test: TypeAlias = Callable[[Field, int], PairTests]
+"""A field and how many draws correct for all its pairs -> the tests."""
+
+
+def pair_tests(systems: Field, draws: int) -> PairTests:
+    """Compare all pairs of systems; what ``rank`` makes claims of, whatever the level."""
+    names = PairTests.order_of(systems)
+    figures, not_best = _compared(systems, [systems.estimates[name] for name in names], draws)
+    return PairTests(
+        names=names,
+        figures=figures,
+        not_best=not_best,
+        intervals=np.array([one.reference.interval() for one in systems.estimates.values()]),
+    )
+
+
+def rank(
+    systems: Field, alpha: float = 0.05, draws: int = DRAWS, *, tests: Test = pair_tests
+) -> Ranking:
     """Rank sets and the pairwise comparisons behind them.
 
     Args:
         systems: Systems in a metric that has a direction.
         alpha: Probability that any rank set misses its true rank.
         draws: Of the correction for all pairs, at least 100.
+        tests: What compares the pairs, or remembers it.
 
     Raises:
         SpecError: For a metric whose best value lies inside its range, or too few draws.
@@ -243,24 +307,23 @@ def rank(systems: Field, alpha: float = 0.05, draws: int = DRAWS) -> Ranking:
     if draws < 100:
         raise SpecError(f"ranks take at least 100 draws, found {draws}")
     order = np.argsort(systems.costs, kind="stable")  # undefined values last
-    values = systems.values
-    every = list(systems.estimates.items())
-    defined = [every[int(i)] for i in order if math.isfinite(values[i])]
-    pairs, best = _compared(systems, defined, draws)
+    tested = tests(systems, draws)
+    pairs, defined = tested.pairs(), len(tested.names)
     significant = {(p.a, p.b) for p in pairs if p.p_adjusted < alpha}
     names = tuple(systems.names[i] for i in order)
-    ranks = tuple(_rank_set(name, names, len(defined), significant) for name in names)
+    ranks = tuple(_rank_set(name, names, defined, significant) for name in names)
     leaders = frozenset(n for n, (first, _) in zip(names, ranks, strict=True) if first == 1)
     spread = [p.detectable for p in pairs if math.isfinite(p.detectable)]
+    candidates = zip(tested.names, tested.not_best.tolist(), strict=True)
     return Ranking(
         metric=systems.metric.name,
         dataset=systems.dataset,
         names=names,
-        values=tuple(float(values[i]) for i in order),
-        intervals=tuple(every[int(i)][1].reference.interval() for i in order),
+        values=tuple(float(systems.values[i]) for i in order),
+        intervals=tuple((low, high) for low, high in tested.intervals[order].tolist()),
         ranks=ranks,
         leaders=leaders,
-        could_be_best=leaders & {name for name, p in best.items() if p >= alpha},
+        could_be_best=leaders & {name for name, p in candidates if p >= alpha},
         pairs=pairs,
         resolution=statistics.median(spread) if spread else math.nan,
         alpha=alpha,
@@ -270,36 +333,26 @@ def rank(systems: Field, alpha: float = 0.05, draws: int = DRAWS) -> Ranking:
     )
 
 
-def _compared(
-    systems: Field, ordered: Sequence[tuple[str, Estimate]], draws: int
-) -> tuple[tuple[Pairing, ...], dict[str, float]]:
-    """All pairs, the better value first, and of every system the p-value of not being best."""
-    names = [name for name, _ in ordered]
-    if len(names) < 2:
-        return (), dict.fromkeys(names, 1.0)
-    joint = Joint([one for _, one in ordered], systems.seed)
+def _compared(systems: Field, ordered: Sequence[Estimate], draws: int) -> tuple[Values, Values]:
+    """(7, P) figures of all pairs and (M,) p-values of not being best: see ``PairTests``."""
+    if len(ordered) < 2:
+        return np.empty((7, 0)), np.ones(len(ordered))
+    joint = Joint(ordered, systems.seed)
     family = joint.family(draws)
     effects, laws = joint.effects, Laws(joint.totals, joint.rests, joint.degrees)
     p_values = laws.beyond(np.abs(effects))
     reach, powered = laws.reach(0.95), laws.reach(0.6)  # two-sided 60 % is 80 % on one side
-    beyond = _beyond_margin(systems, effects, laws)
-    pairs = tuple(
-        Pairing(
-            a=names[i],
-            b=names[j],
-            effect=float(effects[k]),
-            low=float(effects[k] - reach[k]),
-            high=float(effects[k] + reach[k]),
-            p_value=float(p_values[k]),
-            p_adjusted=float(max(family.adjusted[k], p_values[k])),
-            p_equivalence=float(beyond[k]),
-            detectable=float(reach[k] + powered[k]),
-        )
-        for k, (i, j) in enumerate(zip(joint.pairs.i, joint.pairs.j, strict=True))
-    )
+    figures = [
+        effects,
+        effects - reach,
+        effects + reach,
+        p_values,
+        np.maximum(family.adjusted, p_values),
+        _beyond_margin(systems, effects, laws),
+        reach + powered,
+    ]
     higher = systems.metric.higher_is_better
-    not_best = family.not_highest if higher else family.not_lowest
-    return pairs, dict(zip(names, not_best.tolist(), strict=True))
+    return np.stack(figures), family.not_highest if higher else family.not_lowest
 
 
 def _beyond_margin(systems: Field, effects: Values, laws: Laws) -> Values:
@@ -335,7 +388,11 @@ class AverageRank:
 
 
 def average_ranks(
-    fields: Sequence[Field], alpha: float = 0.05, draws: int = DRAWS
+    fields: Sequence[Field],
+    alpha: float = 0.05,
+    draws: int = DRAWS,
+    *,
+    tests: Test = pair_tests,
 ) -> tuple[AverageRank, ...]:
     """Average ranks of the systems present on every dataset, best first.
 
@@ -350,6 +407,7 @@ def average_ranks(
         fields: One metric on several datasets.
         alpha: Probability that any interval misses.
         draws: As for ``rank``.
+        tests: Likewise.
 
     Raises:
         SpecError: Without fields, or for different metrics.
@@ -360,7 +418,7 @@ def average_ranks(
     if not common:
         return ()
     chosen = [f.among(common) for f in fields]
-    rankings = [rank(f, alpha / len(chosen), draws) for f in chosen]
+    rankings = [rank(f, alpha / len(chosen), draws, tests=tests) for f in chosen]
     observed = [_ranks(f) for f in chosen]
     rows = []
     for name in common:
@@ -380,4 +438,8 @@ def average_ranks(
 
 def _ranks(systems: Field) -> dict[str, float]:
     """Rank of every system, 1 best, ties averaged; undefined values share the last places."""
-    return dict(zip(systems.names, rankdata(systems.costs).tolist(), strict=True))
+    # What scipy.stats.rankdata gives; its package would add a second to the start of each board.
+    _, place, tied = np.unique(systems.costs, return_inverse=True, return_counts=True)
+    last = tied.cumsum()  # rank of the last system of each value
+    averaged = (2 * last - tied + 1) / 2
+    return dict(zip(systems.names, averaged[place].tolist(), strict=True))

@@ -33,6 +33,9 @@ __all__ = ["Laws", "Reference", "Tail"]
 
 _NOTHING = 1e-24  # a variance below it is what summing in another order leaves
 _STEPS = 50  # halvings of a bracket
+_SECANTS = 10  # at most: a distance is then right to its last digits
+_CLOSE = 1e-12  # about it, relative
+_ROUNDING = 1e-13  # of a tail probability, relative, and far more than it is
 _SPACING = 0.02  # of a table in log nu, from 1 to some 4,000 degrees
 
 
@@ -83,11 +86,40 @@ class Laws:
         wide = np.sqrt(total) * stdtrit(degrees, 1.0 - alpha / 2.0)
         high = np.maximum(wide, np.sqrt(rest) * -ndtri(alpha / 2.0))
         low = np.zeros_like(high)
+        surely, hardly = self._around(alpha)
         for _ in range(_STEPS):
             middle = (low + high) / 2.0
-            inside = self.beyond(middle) > alpha
+            inside = middle <= surely
+            if not (inside | (middle >= hardly) | self._still).all():  # the last few halvings
+                inside = self.beyond(middle) > alpha
             low, high = np.where(inside, middle, low), np.where(inside, high, middle)
         return np.asarray(np.where(self._still, 0.0, high))
+
+    def _around(self, alpha: float) -> tuple[Values, Values]:
+        """(n,) distances: up to the one ``beyond`` is above alpha, from the other on below it.
+
+        Found by secants in the logarithm, they are so near that most halvings of a bracket need
+        not be looked at; what cannot be told is 0 and infinite.
+        """
+        total, rest, degrees = self._bounds
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            quantile = np.asarray(stdtrit(degrees, 1.0 - alpha / 2.0), dtype=np.float64)
+            variance = np.maximum(total - rest, rest)
+            spread: Values = np.asarray(np.sqrt(variance), dtype=np.float64)
+            last: Values = spread * quantile
+            found: Values = 0.98 * last
+            error = np.log(self.beyond(last) / alpha)
+            for _ in range(_SECANTS):
+                new = np.log(self.beyond(found) / alpha)
+                step = np.where(new == error, 0.0, new * (found - last) / (new - error))
+                last, found, error = found, found - step, new
+                if (np.abs(step) <= _CLOSE * found).all():
+                    break
+            below, above = found * (1.0 - _CLOSE), found * (1.0 + _CLOSE)
+            surely = self.beyond(below) > alpha * (1.0 + _ROUNDING)
+            hardly = self.beyond(above) < alpha * (1.0 - _ROUNDING)
+        told = surely & hardly & (below > 0.0)
+        return np.where(told, below, 0.0), np.where(told, above, math.inf)
 
     def p_equivalence(self, effect: Values, margin: float) -> Values:
         """(n,) p-values of two one-sided tests of estimates against ±margin."""

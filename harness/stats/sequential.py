@@ -25,7 +25,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from harness.errors import SpecError
@@ -64,6 +63,8 @@ def levels(looks: Sequence[int], alpha: float = 0.05) -> tuple[float, ...]:
 
 @functools.cache
 def _levels(looks: tuple[int, ...], alpha: float) -> tuple[float, ...]:
+    from scipy.optimize import brentq  # imported late: a second of every command's start
+
     share = np.array(looks, dtype=np.float64) / looks[-1]
     shape = share ** (_SHAPE - 0.5)
 

@@ -55,5 +55,6 @@ def _per_video(terms: Terms, clusters: Clusters) -> Values:
     """Terms per clip to sums per video (S, V, K)."""
     order = np.argsort(clusters, kind="stable")
     starts = np.searchsorted(clusters[order], np.arange(clusters.max() + 1))
-    cells: Values = np.add.reduceat(np.stack(terms, axis=-1)[:, order], starts, axis=1)
+    summed = np.take(np.stack(terms, axis=-1), order, axis=1)  # (S, N, K), video by video
+    cells: Values = np.add.reduceat(summed, starts, axis=1)
     return cells

@@ -7,7 +7,12 @@ files that are not to be stored. Scores are never stored but computed from store
 from harness.submissions.checking import Checked, check
 from harness.submissions.flags import Flag, score_runs
 from harness.submissions.gold import Gold, find_gold
-from harness.submissions.manifest import NOT_STATED, Badge, SubmissionManifest
+from harness.submissions.manifest import (
+    NOT_STATED,
+    Badge,
+    SubmissionManifest,
+    manifest_skeleton,
+)
 from harness.submissions.reading import read_submission
 from harness.submissions.scoring import ScoredFile, score
 from harness.submissions.store import StoredSubmission, SubmissionRecord, SubmissionStore
@@ -29,6 +34,7 @@ __all__ = [
     "find_gold",
     "flags",
     "fusing",
+    "manifest_skeleton",
     "read_submission",
     "score",
     "score_runs",

@@ -13,7 +13,6 @@ import pandas as pd
 from harness.data.datasets import Dataset
 from harness.metrics import Values, score
 from harness.metrics.regression import calibration_slope, corr, mae
-from harness.stats import collapse_of_runs, near_constant
 from harness.submissions.manifest import NOT_STATED, SubmissionManifest
 
 __all__ = ["Flag", "SubmittedRun", "collapse", "flags_of", "runs_of", "score_runs"]
@@ -104,18 +103,27 @@ def flags_of(
 
 def collapse(runs: list[SubmittedRun]) -> Iterator[Flag]:
     """Flags of runs that collapsed: to one number, nearly one, or far from the others."""
+    from harness.stats import collapse_of_runs, near_constant  # a file is scored without SciPy
+
     found = [runs[i] for i in collapse_of_runs([(r.pred, r.truth) for r in runs]).collapsed]
     constant = [run for run in found if run.pred.min() == run.pred.max()]
     near = [r for r in found if r not in constant and near_constant(r.pred, r.truth)]
     far = [run for run in found if run not in constant and run not in near]
     if constant:
         yield Flag("constant", f"every prediction is the same number in {_named(constant, runs)}")
-    if near:
-        ratio = max(_spread(run) for run in near)
+    two = [run for run in near if np.unique(run.pred).size == 2]
+    close = [run for run in near if run not in two]
+    if two:
+        yield Flag(
+            "near-constant",
+            f"near-constant: every prediction is one of two numbers in {_named(two, runs)}",
+        )
+    if close:
+        ratio = max(_spread(run) for run in close)
         yield Flag(
             "near-constant",
             f"near-constant: predictions spread {ratio:.1%} as much as the labels in"
-            f" {_named(near, runs)}",
+            f" {_named(close, runs)}",
         )
     if far:
         least = min(mae(run.pred, run.truth) for run in far)

@@ -7,6 +7,8 @@ All text is one plain line of bounded length, for it is printed on boards.
 from __future__ import annotations
 
 import dataclasses
+import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -27,12 +29,15 @@ from harness._util.schema import (
     Place,
     TableOf,
     TextKind,
+    example_of,
+    field_schemas,
     parse,
+    words_of,
 )
 from harness.errors import SubmissionError
 from harness.spec import NOT_STATED
 
-__all__ = ["NOT_STATED", "Badge", "SubmissionManifest"]
+__all__ = ["NOT_STATED", "Badge", "SubmissionManifest", "manifest_skeleton"]
 
 T = TypeVar("T")
 
@@ -273,3 +278,29 @@ class SubmissionManifest:
 
 def _given(**options: str | None) -> dict[str, str]:
     return {key: value for key, value in options.items() if value is not None}
+
+
+def manifest_skeleton(name: str) -> str:
+    """A manifest with every key there is, all but the name left out, each with what it means.
+
+    Args:
+        name: Of the submission.
+
+    Raises:
+        SubmissionError: For a name that no submission can have.
+    """
+    mine = SubmissionManifest.parse({"name": name}, where="manifest")
+    lines = [
+        f"# What is stated of {mine.name}, beside its predictions (columns id, pred, maybe seed):",
+        "#",
+        f"#   msa submit {mine.name}.csv --dataset mosi --manifest {mine.name}.toml --dry-run",
+        "#",
+        "# Take the # off the keys that you state. What is left out is shown as not stated.",
+        f"\nname = {json.dumps(mine.name, ensure_ascii=False)}",
+    ]
+    for key, schema in field_schemas(SubmissionManifest).items():
+        if key != "name":
+            said = f"{schema.get('description', '')} {words_of(schema).capitalize()}."
+            lines += ["", *(f"# {line}" for line in textwrap.wrap(said, 96))]
+            lines.append(f"# {key} = {example_of(schema)}")
+    return "\n".join(lines) + "\n"

@@ -50,6 +50,8 @@ __all__ = [
     "gates",
     "objectives",
     "param",
+    "ridge",
+    "scan",
     "systems",
     "zero_shot",
 ]

@@ -26,7 +26,7 @@ from harness.data.contents import contents_of
 from harness.data.corpus import EXPLANATIONS, LABELS, STREAMS, Corpus, Split
 from harness.data.datasets import SPLITS
 from harness.errors import SpecError
-from harness.spec import Protocol, Scalar
+from harness.spec import Protocol, ReleasedSelection, Scalar
 from harness.system.params import Params
 
 if TYPE_CHECKING:  # what a constant computes depends on no network
@@ -62,6 +62,10 @@ class Card:
     deviations: tuple[str, ...] = ()
     declares: Mapping[str, str] = field(default_factory=dict)
     """Conformance checks that fail by design -> why; ``padding@published`` in that quirk only."""
+    selection: ReleasedSelection | None = None
+    """How its released code chooses the epoch; None where no rule is known."""
+    unselected: str = ""
+    """Why none is, of a system that has released code."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,6 +85,8 @@ class Task:
     """Another corpus to learn from, for systems with ``KnowledgeParams``."""
     resume: Path | None = None
     """File in which an interrupted training is kept; None: it starts again."""
+    watch: Callable[[Epoch, int], None] | None = None
+    """Told of each epoch as it ends, and how many its stage may take; None: nobody listens."""
 
 
 @dataclass(frozen=True, kw_only=True)

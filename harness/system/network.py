@@ -125,7 +125,8 @@ class Stage:
     Args:
         name: For the history.
         passes: What an epoch consists of.
-        epochs: Ceiling, at least 1 and never above the protocol's; None: ``TrainingParams.epochs``.
+        epochs: Ceiling, at least 1 and never above the run's; None: ``TrainingParams.epochs``. The
+            hyper-parameter that it comes from is marked ``stage`` (``harness.system.param``).
         batch_size: None: ``TrainingParams.batch_size``.
         lr: None: ``TrainingParams.lr``.
         patience: None: the protocol's. It counts from ``TrainingParams.settled`` at the earliest.

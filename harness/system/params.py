@@ -41,12 +41,15 @@ def param(
     high: float | None = None,
     choices: Collection[T] | None = None,
     search: Search | None = None,
+    stage: bool = False,
 ) -> T:
     """A hyper-parameter: default, inclusive range or choices, where the default comes from.
 
-    ``search`` says what ``msa tune`` may try where no space was published for the system.
+    ``search`` says what ``msa tune`` may try where no space was published for the system. ``stage``
+    says that it is the number of epochs of a stage of training.
     """
-    metadata = {"source": source, "low": low, "high": high, "choices": choices, "search": search}
+    limits = {"low": low, "high": high, "choices": choices}
+    metadata = {"source": source, **limits, "search": search, "stage": stage}
     return field(default=default, metadata=metadata)
 
 
@@ -158,6 +161,12 @@ class TrainingParams(Params):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_training(self.training_corruption)
+
+    @property
+    def longest_schedule(self) -> int:
+        """Epochs that the longest stage is made for; 0 where any number will do."""
+        stages = {"epochs"} | {f.name for f in dataclasses.fields(self) if f.metadata.get("stage")}
+        return max(int(getattr(self, name)) for name in stages)
 
     @property
     def drops_tail(self) -> bool:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from harness._util.records import Record
 
 __all__ = ["AnswerCounts", "CalibrationLine", "ZeroShotFacts"]
+
+_OPEN: Final = ("timed_out", "failed", "unanswered")
+"""Outcomes of questions that the transport left open, the first two of earlier code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +21,7 @@ class AnswerCounts(Record):
     Args:
         clips: Clips of the split.
         clips_answered: Those with an answer to one prompt at least.
+        clips_open: Those with a question that transport trouble left open; None of runs of before.
         questions: Asked about them, over prompts and turns.
         outcomes: Outcome -> questions that had it.
         asked_again: Questions that took a second try.
@@ -39,6 +44,7 @@ class AnswerCounts(Record):
     completion_tokens: int | None
     seconds: float
     requests: int
+    clips_open: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +85,15 @@ class ZeroShotFacts(Record):
         asked_on: ISO date, UTC.
         calibration: None where no validation clip was answered.
         splits: Split -> its questions.
+        accepted: Share of clips that were allowed to lack an answer after all attempts; None of
+            runs of before, which allowed any.
+        parser: Version of the rules by which answers were read; None of runs of before, the first.
+        arguments: Digest of what the server was started with; None where it does not tell.
+        answered_by: Models that answered, as the server said.
+        fingerprints: Of the server's configurations, likewise.
+        readout: How a value was had of the model: ``generated``, in the form that a prompt asks
+            for, or ``expected``, of letters by their probabilities; None of runs of before, the
+            first.
     """
 
     model: str
@@ -99,3 +114,25 @@ class ZeroShotFacts(Record):
     asked_on: str
     calibration: CalibrationLine | None
     splits: Mapping[str, AnswerCounts]
+    accepted: float | None = None
+    parser: int | None = None
+    arguments: str | None = None
+    answered_by: tuple[str, ...] | None = None
+    fingerprints: tuple[str, ...] | None = None
+    readout: str | None = None
+
+    @property
+    def unsettled(self) -> str:
+        """What transport trouble left open and nobody accepted, in words; empty for a whole run.
+
+        Code of before counted such questions among the outcomes of a finished run.
+        """
+        if self.accepted:
+            return ""
+        told = [
+            f"{counts.outcomes[name]} of {counts.questions} questions about {split} {name}"
+            for split, counts in self.splits.items()
+            for name in _OPEN
+            if counts.outcomes.get(name)
+        ]
+        return f"it is incomplete: {', '.join(told)}" if told else ""

@@ -11,12 +11,13 @@ from harness.testing import formula, golden
 from harness.testing.corpora import small_corpus, small_draft
 from harness.testing.encoders import tiny_encoder
 from harness.testing.server import ChatServer, serve_chat
-from harness.testing.systems import SMALL, check_system, fitting_corpus
+from harness.testing.systems import SMALL, check_system, findings_of, fitting_corpus
 
 __all__ = [
     "SMALL",
     "ChatServer",
     "check_system",
+    "findings_of",
     "fitting_corpus",
     "formula",
     "golden",

@@ -24,6 +24,7 @@ __all__ = [
     "LAYOUTS",
     "Layout",
     "Rehearsed",
+    "draws",
     "epoch_batches",
     "rehearsed_clips",
     "weight",
@@ -70,6 +71,9 @@ LAYOUTS: Final[Mapping[str, Layout]] = MappingProxyType(
     {
         "mosi": Layout(text=(50, 768), audio=(75, 5), vision=(50, 20), span=3.0),
         "mosi-aligned": Layout(text=(50, 768), audio=(50, 5), vision=(50, 20), span=3.0),
+        "mosi-short": Layout(text=(25, 768), audio=(75, 5), vision=(50, 20), span=3.0),
+        "mosi-aligned-short": Layout(text=(25, 768), audio=(25, 5), vision=(25, 20), span=3.0),
+        "sims-short": Layout(text=(20, 768), audio=(33, 33), vision=(27, 709), span=1.0),
         "sims-kuda": Layout(text=(39, 768), audio=(60, 33), vision=(55, 709), span=1.0),
     }
 )
@@ -99,6 +103,11 @@ def weight(name: str, shape: tuple[int, ...]) -> Floats:
     else:
         values = v / math.sqrt(math.prod(shape[1:]))
     return values.astype(np.float32)
+
+
+def draws(shape: tuple[int, ...]) -> Floats:
+    """In [-1, 1), what stands for random draws of a shape: the same ones at every call."""
+    return _uniform("draws", math.prod(shape)).reshape(shape).astype(np.float32)
 
 
 def _uniform(name: str, count: int) -> NDArray[np.float64]:

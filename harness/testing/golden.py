@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from harness.data.batching import Batch, BatchSource
-from harness.data.corpus import Stream
+from harness.data.corpus import Corpus, Stream
 from harness.data.store import CorpusStore, Draft
 from harness.spec import Scalar
 from harness.system import Dims, Network, Stage, System, TrainingParams
@@ -44,11 +44,16 @@ __all__ = [
     "Performance",
     "Rehearsal",
     "Tolerance",
+    "WatchedPass",
     "disagreements",
     "figures_of",
     "filled",
+    "formula_corpus",
+    "formula_encoder",
     "perform",
+    "predicted",
     "rehearsal",
+    "without_dropout",
     "zero_where_none",
 ]
 
@@ -182,8 +187,8 @@ def rehearsal(system: System, figures: Figures, folder: Path) -> Rehearsal:
     params = system.resolve(figures.dataset, {**figures.params, **figures.run["params"]})
     assert isinstance(params, TrainingParams)
     made = rehearsed_clips(figures.layout, figures.clips, figures.seed)
-    corpus = CorpusStore(folder).add(_draft(figures, made))
-    network = system.build(Dims.of(corpus, _encoder(figures.bert_layers)), params)
+    corpus = formula_corpus(folder, figures.dataset, made)
+    network = system.build(Dims.of(corpus, formula_encoder(figures.bert_layers)), params)
     filled(network)
     clips = BatchSource(
         corpus.split("train"),
@@ -196,7 +201,8 @@ def rehearsal(system: System, figures: Figures, folder: Path) -> Rehearsal:
     return Rehearsal(network=network, params=params, clips=clips, stage=stage)
 
 
-def _encoder(layers: int) -> Blueprint:
+def formula_encoder(layers: int) -> Blueprint:
+    """A text encoder of the formula's sizes, with weights yet to be filled in."""
     from transformers import BertConfig
 
     return Blueprint(BertConfig(**BERT, num_hidden_layers=layers))
@@ -210,22 +216,33 @@ def _clues(system: System, figures: Figures) -> dict[str, NDArray[np.int32]]:
     }
 
 
-def _draft(figures: Figures, made: Rehearsed) -> Draft:
-    """All clips train."""
-    splits = ["train"] * figures.clips
-    table = pd.DataFrame(
-        {
-            "id": [f"v_{i}" for i in range(len(splits))],
-            "video": "v",
-            "clip": [str(i) for i in range(len(splits))],
-            "split": splits,
-            "text": "",
-            "label": made.labels["M"].astype(np.float64),
-        }
-    )
+def formula_corpus(
+    folder: Path, dataset: str, made: Rehearsed, *, unimodal: bool = False
+) -> Corpus:
+    """Store clips of the formula as a corpus, all of which train.
+
+    Args:
+        folder: Of corpora.
+        dataset: Whose labels they are.
+        made: The clips.
+        unimodal: Whether the corpus has labels of single streams.
+    """
+    splits = ["train"] * len(made.tokens)
+    columns = {
+        "id": [f"v_{i}" for i in range(len(splits))],
+        "video": "v",
+        "clip": [str(i) for i in range(len(splits))],
+        "split": splits,
+        "text": "",
+        "label": made.labels["M"].astype(np.float64),
+    }
+    if unimodal:
+        columns |= {f"label_{name}": made.labels[name].astype(np.float64) for name in "TAV"}
     streams = {name: Stream(v, made.lengths[name]) for name, v in made.streams.items()}
-    name = f"{figures.dataset}@formula"
-    return Draft(name=name, clips=table, streams=streams, manifest={})
+    draft = Draft(
+        name=f"{dataset}@formula", clips=pd.DataFrame(columns), streams=streams, manifest={}
+    )
+    return CorpusStore(folder).add(draft)
 
 
 @torch.no_grad()
@@ -234,6 +251,11 @@ def filled(network: nn.Module) -> None:
     for name, values in network.state_dict().items():
         if name in dict(network.named_parameters()) or name.endswith(_STATISTICS):
             values.copy_(torch.from_numpy(weight(name, tuple(values.shape))))
+    without_dropout(network)
+
+
+def without_dropout(network: nn.Module) -> None:
+    """Switch off the dropout that is no hyper-parameter, too."""
     for module in network.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -244,19 +266,20 @@ def filled(network: nn.Module) -> None:
 _STATISTICS = ("running_mean", "running_var")
 
 
-class _Watched(OptimiserPass):
+class WatchedPass(OptimiserPass):
     """Keeps the loss of every batch and the first gradient."""
 
     losses: list[float]
-    gradients: dict[str, float] | None = None
+    gradients: dict[str, Tensor] | None = None
     after: Change | None = None
 
     def backward(self, batch: Batch, group: int) -> Tensor:
+        """As the training loop has it, with an eye on the outcome."""
         loss = super().backward(batch, group)
         self.losses.append(float(loss))
         if self.gradients is None:
             self.gradients = {
-                name: float(torch.linalg.vector_norm(p.grad, dtype=torch.float64))
+                name: p.grad.detach().clone()
                 for name, p in self.network.named_parameters()
                 if p.grad is not None
             }
@@ -287,13 +310,13 @@ def perform(
     play = rehearsal(system, figures, folder)
     if before is not None:
         before(play.network)
-    sweep = _Watched(
+    sweep = WatchedPass(
         *(play.network, play.stage.passes[0], play.stage, play.params),
         batches=math.ceil(figures.clips / figures.batch),
         epochs=figures.horizon,
     )
     groups = frozenset(_groups(sweep.optimizer))
-    untrained = _predicted(play)
+    untrained = predicted(play.network, play.clips)
     losses: list[float] = []
     curve, rates = [], []
     sweep.after = after
@@ -304,9 +327,12 @@ def perform(
         play.network.begin_epoch(epoch)
         sweep.epoch(play.clips, batches, epoch)
         losses += [*sweep.losses, *[math.nan] * (len(batches) - len(sweep.losses))]
-        curve.append(_predicted(play))
+        curve.append(predicted(play.network, play.clips))
         rates.append(sweep.lr)
-    gradients = sweep.gradients or {}
+    gradients = {
+        name: float(torch.linalg.vector_norm(values, dtype=torch.float64))
+        for name, values in (sweep.gradients or {}).items()
+    }
     return Performance(
         eval=untrained,
         losses=np.array(losses),
@@ -318,12 +344,12 @@ def perform(
     )
 
 
-def _predicted(play: Rehearsal) -> Floats:
+def predicted(network: Network, clips: BatchSource) -> Floats:
     """(n,) predictions of all clips as one batch."""
-    play.network.eval()
+    network.eval()
     with torch.inference_mode():
-        batch = play.clips.gather(torch.arange(len(play.clips)))
-        return play.network(batch).prediction.double().numpy()
+        batch = clips.gather(torch.arange(len(clips)))
+        return network(batch).prediction.double().numpy()
 
 
 def _groups(optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, float, float, float]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from harness.checks.conformance import ConformanceFinding, check
+from harness.checks.conformance import check
+from harness.checks.findings import ConformanceFinding
 from harness.data.corpus import Corpus
 from harness.errors import RunFailed
 from harness.spec import Scalar
@@ -16,7 +17,7 @@ from harness.system import System
 from harness.testing.corpora import small_corpus
 from harness.testing.encoders import tiny_encoder
 
-__all__ = ["SMALL", "check_system", "fitting_corpus"]
+__all__ = ["SMALL", "check_system", "findings_of", "fitting_corpus"]
 
 SMALL: Final[Mapping[str, Scalar]] = MappingProxyType({"batch_size": 8, "hidden": 16})
 """Settings that ``check_system`` gives every system that has them."""
@@ -45,14 +46,7 @@ def check_system(
         RunFailed: When a check fails, with the reason of each.
         SpecError: For an unknown check or hyper-parameter.
     """
-    corpus = fitting_corpus(system, folder / "corpora")
-    known = {item.name for item in fields(system.params)}
-    settings = {name: value for name, value in SMALL.items() if name in known}
-    if "encoder" in known and "encoder" not in (changes or {}):
-        settings["encoder"] = str(tiny_encoder(folder / "encoder", list(corpus.clips["text"])))
-    found = check(
-        system, corpus, {**settings, **(changes or {})}, cache=folder / "cache", checks=checks
-    )
+    found = findings_of(system, folder, changes=changes, checks=checks)
     failed = [finding for finding in found if not finding.passed]
     if failed:
         reasons = "\n".join(f"  {finding.check}: {finding.detail}" for finding in failed)
@@ -61,6 +55,28 @@ def check_system(
             hint="repair it, or name what it breaks by design in Card.declares",
         )
     return found
+
+
+def findings_of(
+    system: System,
+    folder: Path,
+    *,
+    changes: Mapping[str, Scalar] | None = None,
+    checks: Iterable[str] | None = None,
+) -> list[ConformanceFinding]:
+    """As ``check_system``, with the checks that fail among the findings.
+
+    Raises:
+        SpecError: For an unknown check or hyper-parameter.
+    """
+    corpus = fitting_corpus(system, folder / "corpora")
+    known = {item.name for item in fields(system.params)}
+    settings = {name: value for name, value in SMALL.items() if name in known}
+    if "encoder" in known and "encoder" not in (changes or {}):
+        settings["encoder"] = str(tiny_encoder(folder / "encoder", list(corpus.clips["text"])))
+    return check(
+        system, corpus, {**settings, **(changes or {})}, cache=folder / "cache", checks=checks
+    )
 
 
 def fitting_corpus(system: System, folder: Path) -> Corpus:

@@ -198,11 +198,15 @@ def test_the_hosted_checks_are_the_commands_of_the_readme() -> None:
     assert commands == re.findall(r"^(pipx run .*?) +#", readme, flags=re.MULTILINE)
 
 
-def test_the_suite_shown_is_valid() -> None:
-    text = (PAGES / "quick_start.md").read_text("utf-8")
+@pytest.mark.parametrize(
+    ("page", "labels"),
+    [("quick_start.md", ["tfn", "TFN, wider"]), ("suites.md", ["lf_dnn", "TFN, wider"])],
+)
+def test_the_suite_shown_is_valid(page: str, labels: list[str]) -> None:
+    text = (PAGES / page).read_text("utf-8")
     (block,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
-    suite = Suite.parse(tomllib.loads(block), name="my_suite", where="quick_start.md")
-    assert [entry.label for entry in suite.entries] == ["tfn", "TFN, wider"]
+    suite = Suite.parse(tomllib.loads(block), name="my_suite", where=page)
+    assert [entry.label for entry in suite.entries] == labels
 
 
 def test_the_cluster_script_shown_is_the_file_and_is_shell(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 import harness
 from harness.cli import main
 from harness.data.corpus import Corpus
-from harness.errors import DataError, SpecError
+from harness.errors import DataError, NotHere, SpecError
 from harness.home import Home
 from harness.runs.cell import Job, execute
 from harness.runs.costs import cost_of
@@ -307,34 +307,49 @@ def test_every_layout_refuses_what_is_none(name, place, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("checkpoint", "said"),
     [
-        ("missing.pth", "row 'as released': no checkpoint 'missing.pth', neither beside"),
+        ("missing.pth", "no checkpoint 'missing.pth', neither beside"),
         ("bert", "no checkpoint 'bert'"),
         ("{bad}/text.pth", "text.pth is no checkpoint of tensors only"),
         ("{bad}/cut.pth", "cut.pth is no checkpoint of tensors only"),
         ("{bad}/hostile.pth", "hostile.pth is no checkpoint of tensors only"),
-        ("{bad}/other.pth", "on mosi@small: other.pth: the checkpoint lacks"),
+        ("{bad}/other.pth", "the checkpoint lacks"),
         ("epoch_0.pth sha256=" + "0" * 64, "epoch_0.pth is another file: sha256"),
     ],
 )
-def test_a_file_that_is_none_is_refused_before_anything_runs(
+def test_a_file_that_is_none_is_the_outcome_of_its_own_cell(
     place, tmp_path, checkpoint, said
 ) -> None:
     bad_files(tmp_path)
-    with pytest.raises(DataError, match=said.split("'")[0] or said) as refused:
-        place.plan({**NOISY, "checkpoint": checkpoint.format(bad=tmp_path)})
-    assert said in str(refused.value)
+    file = checkpoint.format(bad=tmp_path)
+    plan = place.plan({**NOISY, "checkpoint": file}, {**QUIET, "checkpoint": ["epoch_1.pth", file]})
+    holes = {(cell.label, cell.seed): cell for cell in plan.cells if cell.job is None}
+    assert holes.keys() == {("as released", 18), ("both", 1)}
+    for hole in holes.values():
+        assert said in str(hole.reason)
+        assert hole.lack is not None and hole.lack.kind == "checkpoint"
+    assert ("both", 0) in {(cell.label, cell.seed) for cell in plan.cells if cell.job is not None}
+    assert plan.record().cells  # it can be stored, and shown
 
 
-def test_weights_of_other_features_or_another_encoder_are_refused(place, tmp_path) -> None:
+def test_a_suite_of_nothing_but_such_files_is_refused(place) -> None:
+    with pytest.raises(NotHere, match=r"row 'as released'.* no checkpoint 'missing.pth'"):
+        make_plan(
+            place.suite({**NOISY, "checkpoint": "missing.pth"}), place.home, only=["as released"]
+        )
+
+
+def test_weights_of_other_features_or_another_encoder_are_holes(place, tmp_path) -> None:
     home = Home(tmp_path / "home")
     corpus = small_corpus(home.corpora, streams={"audio": (11, 7), "vision": (8, 4)})
     file = home.root / "c.pth"
     save_published(file, network_of(corpus, place.encoder, home, 0), epoch=1)
-    with pytest.raises(DataError, match=r"proj_a0.weight should be \(16, 5\), found \(16, 7\)"):
-        place.plan({**NOISY, "checkpoint": str(file)})
     other = tiny_encoder(tmp_path / "other", ["a few words and no more"])
-    with pytest.raises(DataError, match="does not fit: bertmodel"):
-        place.plan({**NOISY, "params": {"encoder": str(other)}})
+    for row, said in (
+        ({"checkpoint": str(file)}, "proj_a0.weight should be (16, 5), found (16, 7)"),
+        ({"params": {"encoder": str(other)}}, "does not fit: bertmodel"),
+    ):
+        (reason,) = [c.reason for c in place.plan({**NOISY, **row}).cells if c.job is None]
+        assert said in str(reason)
 
 
 def test_a_file_edited_after_planning_is_refused(place, tmp_path) -> None:

@@ -224,7 +224,7 @@ def test_a_missing_driver_names_what_to_install(msa, exporting, monkeypatch) -> 
 
 
 def test_a_password_of_the_environment_reaches_the_tracker(monkeypatch) -> None:
-    from harness.tracking.export import _with_password as filled
+    from harness.tracking.connection import resolved as filled
 
     monkeypatch.setenv("MSA_TRACKING_PASSWORD", "p@ss/w:rd")
     assert filled("postgresql://ann@h/x") == "postgresql://ann:p%40ss%2Fw%3Ard@h/x"
@@ -248,8 +248,9 @@ def test_a_process_of_its_own_prints_none(exporting) -> None:
     program = (
         "import sys; sys.argv = ['msa', '--debug', 'export', 'mlflow', '--uri', sys.argv[1]]\n"
         "import harness.tracking.export as e, harness.__main__ as m\n"
+        "from harness.tracking.connection import resolved\n"
         "def fail(*given):\n"
-        "    raise RuntimeError(f'bug with {given} {e._with_password(sys.argv[-1])}')\n"
+        "    raise RuntimeError(f'bug with {given} {resolved(sys.argv[-1])}')\n"
         "e._by_corpus = fail\n"
         "m.main()\n"
     )

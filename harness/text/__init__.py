@@ -22,6 +22,7 @@ __all__ = [
     "Encoder",
     "Packaged",
     "find_encoder",
+    "hub",
     "is_unpacked",
     "sentence_vectors",
     "split_revision",

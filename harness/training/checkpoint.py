@@ -18,7 +18,7 @@ import torch
 from harness._util.sealed import read_sealed, seal_file
 from harness._util.tensors import load_tensors
 
-__all__ = ["TrainingCheckpoint"]
+__all__ = ["TrainingCheckpoint", "kept_epoch"]
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class TrainingCheckpoint:
                 self._path.unlink()
             return None
         torch.set_rng_state(generators["cpu"].cpu())
+        log.info("taken up after epoch %s of stage %s", kept.get("epoch"), kept.get("stage"))
         if generators["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([item.cpu() for item in generators["cuda"]])
         return kept
@@ -83,6 +84,24 @@ class TrainingCheckpoint:
         """The run is complete."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+
+
+def kept_epoch(path: Path) -> int | None:
+    """The epoch of its stage after which a kept training goes on; None where none is kept.
+
+    Tensors are not read, so nor is a damaged one found out.
+
+    Args:
+        path: As ``TrainingCheckpoint`` has it.
+    """
+    if not path.is_file():
+        return None
+    try:
+        kept = load_tensors(path, mapped=True)
+    except (OSError, ValueError):  # the training starts again
+        return None
+    found = kept.get("epoch") if isinstance(kept, dict) else None
+    return found if isinstance(found, int) else None
 
 
 def _generators() -> dict[str, Any]:

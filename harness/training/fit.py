@@ -29,6 +29,7 @@ from harness.training.features import batches_of
 from harness.training.gate_swap import swaps
 from harness.training.loop import Loop
 from harness.training.objectives import Generalising, objectives
+from harness.training.selection import ReleasedLoop
 from harness.training.stability import CHECKS, stability
 
 __all__ = ["built", "evaluated", "fit_network", "loop_of", "prepared", "seed_torch", "untrained"]
@@ -117,7 +118,8 @@ def loop_of(system: System, task: Task, params: TrainingParams) -> Loop:
     seed_torch(derive(task.seed, "training"))
     splits = [task.train, task.valid, *([task.watched] if task.watched is not None else [])]
     sources = _sources(system, splits, task, params)
-    return Loop(network, sources, task, params, _knowledge(system, task, params))
+    kind = ReleasedLoop if task.protocol.rules else Loop
+    return kind(network, sources, task, params, _knowledge(system, task, params))
 
 
 def _sources(

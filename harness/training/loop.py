@@ -81,6 +81,8 @@ class Loop:
                 epoch += 1
                 self._epoch(epoch)
                 keeper.save(lambda at=epoch: self._state(at))  # type: ignore[misc]  # bound now
+                if self.task.watch is not None:
+                    self.task.watch(self.history[-1], self.epochs)
                 yield self.history[-1]
             # The next stage goes on from the epoch selected, not from the last one.
             self.network.load_state_dict(self.best.state)
@@ -102,14 +104,25 @@ class Loop:
 
     @property
     def ending(self) -> dict[str, int]:
-        """Epochs of the recorded stage: trained, allowed, wanted (0: any), and of its warm-up."""
+        """Epochs of the recorded stage: trained, allowed, wanted (0: any), and of its warm-up.
+
+        ``stages_cut`` counts the stages before it whose schedules are longer than allowed, where
+        there are some.
+        """
         params = self.stage.params or self.params
+        ceiling = self.task.protocol.max_epochs
+        cut = sum(self._wanted(stage) > ceiling for stage in self._stages[: self._index])
         return {
             "epochs": len(next(iter(self.curves.values()))),
             "allowed": self.epochs,
-            "wanted": params.epochs if self.stage.epochs is None else self.stage.epochs,
+            "wanted": self._wanted(self.stage),
             "warmup": params.settled(self.epochs),
+            **({"stages_cut": cut} if cut else {}),
         }
+
+    def _wanted(self, stage: Stage) -> int:
+        """Epochs that the schedule of a stage is made for; 0: any number."""
+        return (stage.params or self.params).epochs if stage.epochs is None else stage.epochs
 
     def _enter(self, index: int) -> None:
         """Begin a stage: its own clips, its own optimisers, nothing selected yet."""
@@ -137,9 +150,17 @@ class Loop:
         return self.params.batch_size if own is None else own
 
     def _finished(self, epoch: int) -> bool:
-        patience = self.stage.patience or self.task.protocol.patience
         since = max(self.best.epoch, self._patient)
-        return epoch >= self.epochs or (epoch > 0 and epoch - since >= patience)
+        return epoch >= self.epochs or (epoch > 0 and epoch - since >= self._patience)
+
+    @property
+    def _patience(self) -> float:
+        """Epochs without a better one until the stage ends."""
+        return self.stage.patience or self.task.protocol.patience
+
+    @property
+    def _ties(self) -> str:
+        return self.task.protocol.selection_ties
 
     @property
     def _first(self) -> int:
@@ -155,7 +176,7 @@ class Loop:
     def _epoch(self, epoch: int) -> None:
         began = time.perf_counter()
         loss = self.train_epoch(epoch)
-        valid = self._evaluate()
+        valid = self._evaluate(epoch)
         self._keep_if_best(epoch, valid)
         self.history.append(
             Epoch(
@@ -201,19 +222,37 @@ class Loop:
             return balanced_order(domains, self._batch_size, generator)
         return epoch_order(len(self._train), self._batch_size, generator)
 
-    def _evaluate(self) -> float:
-        """Predict what the stage is judged by; the selection metric on the validation split."""
+    def _evaluate(self, epoch: int) -> float:
+        """Predict what the stage is judged by, and judge it on the validation split."""
         split = self._validated()
         if self.is_last:
             for name, rows in self.curves.items():
                 rows.append(predict(self.network, self.sources[name], self.stage.predict))
             prediction = self.curves[split.name][-1]  # (n,)
         else:
-            source = self._knowledge if self.stage.on_knowledge else self.sources
-            prediction = predict(self.network, source[split.name], self.stage.predict)
+            prediction = predict(self.network, self._valid, self.stage.predict)
         if not np.isfinite(prediction).all():
             return math.nan
+        return self._judged(prediction, split, epoch)
+
+    def _judged(self, prediction: NDArray[np.float32], split: Split, epoch: int) -> float:
+        """What an epoch is chosen by, here the protocol's metric.
+
+        Args:
+            prediction: (n,) of the validation split, finite.
+            split: Its clips.
+            epoch: Of the stage.
+        """
         return self.metric(prediction, split.labels, split.corpus.dataset)
+
+    def _is_better(self, valid: float) -> bool:
+        """Whether a value is better than the best one's."""
+        return better(self.metric, valid, self.best.value)
+
+    @property
+    def _valid(self) -> BatchSource:
+        source = self._knowledge if self.stage.on_knowledge else self.sources
+        return source[self._validated().name]
 
     def _validated(self) -> Split:
         if not self.stage.on_knowledge:
@@ -222,11 +261,11 @@ class Loop:
         return self.task.knowledge.split("valid")
 
     def _keep_if_best(self, epoch: int, valid: float) -> None:
-        tied = self.task.protocol.selection_ties == "latest" and valid == self.best.value
+        tied = self._ties == "latest" and valid == self.best.value
         if epoch < self._first:
             return
         # The first one counts even when its metric is NaN: a stage ends with some weights.
-        if epoch == self._first or tied or better(self.metric, valid, self.best.value):
+        if epoch == self._first or tied or self._is_better(valid):
             self.best = _Best(epoch, valid, copy.deepcopy(self.network.state_dict()))
         elif self.params.plateau and (epoch - self.best.epoch) % self.params.plateau == 0:
             for sweep in self.sweeps:

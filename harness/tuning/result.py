@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from harness.errors import SpecError
 from harness.runs.plan import protocol_of
-from harness.spec import Scalar
+from harness.spec import Scalar, toml_list, toml_value
 from harness.tuning.search import RowResult, TuningResult, fresh_seeds
 
 __all__ = ["is_ours", "suite_text"]
@@ -39,13 +36,13 @@ def suite_text(result: TuningResult, *, untuned: bool = False) -> str:
     lines = [
         f"{_OURS}{suite.name}` chose, on validation clips alone. Its seeds are fresh: no"
         " trial used them.",
-        f"title = {_value(f'{suite.title}: tuned, {budget.trials} trials ({budget.sampler})')}",
-        f"corpora = {_list(corpora)}",
+        f"title = {toml_value(f'{suite.title}: tuned, {budget.trials} trials ({budget.sampler})')}",
+        f"corpora = {toml_list(corpora)}",
         f"seeds = {_seeds(seeds)}",
         "",
         "[protocol]",
-        f"name = {_value(suite.protocol)}",
-        *(f"{name} = {_value(value)}" for name, value in suite.protocol_changes.items()),
+        f"name = {toml_value(suite.protocol)}",
+        *(f"{name} = {toml_value(value)}" for name, value in suite.protocol_changes.items()),
     ]
     for row in result.rows:
         several = len(corpora) > 1
@@ -61,13 +58,13 @@ def _row(result: TuningResult, row: RowResult, label: str, *, several: bool) -> 
     yield from _head(row, label, {**entry.params, **row.setting}, several=several)
     yield "[systems.tuned]"
     yield f"trials = {row.trials}"
-    yield f"sampler = {_value(budget.sampler)}"
+    yield f"sampler = {toml_value(budget.sampler)}"
     yield f"seed = {budget.seed}"
-    yield f"space = {_value(row.row.space.digest(budget.sampler))}"
-    yield f"plan = {_value(row.plan)}"
+    yield f"space = {toml_value(row.row.space.digest(budget.sampler))}"
+    yield f"plan = {toml_value(row.plan)}"
     yield f"trial = {row.chosen}"
-    yield f"run = {_value(row.run)}"
-    yield f"valid = {_value(row.valid)}"
+    yield f"run = {toml_value(row.run)}"
+    yield f"valid = {toml_value(row.valid)}"
 
 
 def _untuned(row: RowResult, label: str, *, several: bool) -> Iterator[str]:
@@ -78,12 +75,12 @@ def _head(
     row: RowResult, label: str, params: Mapping[str, Scalar], *, several: bool
 ) -> Iterator[str]:
     yield "[[systems]]"
-    yield f"name = {_value(row.row.entry.system)}"
-    yield f"label = {_value(label)}"
+    yield f"name = {toml_value(row.row.entry.system)}"
+    yield f"label = {toml_value(label)}"
     if several:
-        yield f"corpora = {_list((row.corpus,))}"
+        yield f"corpora = {toml_list((row.corpus,))}"
     if params:
-        inside = ", ".join(f"{name} = {_value(params[name])}" for name in sorted(params))
+        inside = ", ".join(f"{name} = {toml_value(params[name])}" for name in sorted(params))
         yield f"params = {{ {inside} }}"
 
 
@@ -92,20 +89,5 @@ def _seeds(seeds: Mapping[str, Sequence[int]]) -> str:
     if len(set(map(tuple, seeds.values()))) == 1:
         return str(list(next(iter(seeds.values()))))
     first = list(next(iter(seeds.values())))
-    parts = [f"default = {first}", *(f"{_value(c)} = {list(own)}" for c, own in seeds.items())]
+    parts = [f"default = {first}", *(f"{toml_value(c)} = {list(own)}" for c, own in seeds.items())]
     return f"{{ {', '.join(parts)} }}"
-
-
-def _list(names: Sequence[str]) -> str:
-    return f"[{', '.join(map(_value, names))}]"
-
-
-def _value(value: Scalar) -> str:
-    """A scalar as TOML writes it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise SpecError(f"a suite holds finite numbers, found {value}")
-    return repr(value)

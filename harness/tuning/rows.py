@@ -11,13 +11,21 @@ from harness._util import canonical
 from harness._util.canonical import Json
 from harness.data.corpus import Corpus
 from harness.errors import SpecError
-from harness.runs.plan import Inventory, Plan, complete, make_plan
+from harness.runs.inventory import Inventory, Lack
+from harness.runs.plan import (
+    Plan,
+    complete,
+    expand_queries,
+    survey,
+    unknown_system,
+    with_known_systems,
+)
 from harness.spec import Entry, Protocol, Suite
 from harness.system import systems
 from harness.tuning.budget import Budget
 from harness.tuning.space import Space, space_of
 
-__all__ = ["SearchedRow", "Skipped", "rows_of"]
+__all__ = ["SearchedRow", "Skipped", "rows_of", "skipped_on"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +82,24 @@ def rows_of(
         SpecError: For a space that is not valid, a pattern that matches no row, or a search over
             parameters that no row has.
     """
-    suite = complete(suite)
-    _check_shared(suite)
-    _check_only(suite, only)
-    found, skipped = [], []
+    suite, unknown = with_known_systems(expand_queries(suite))
+    suite = complete(suite, absent=unknown)
+    _check_shared(suite, absent=unknown)
+    _check_only((*suite.entries, *unknown), only)
+    found = []
+    skipped = [
+        Skipped(label=entry.label, corpus=corpus.name, reason=_not_here(unknown_system(entry)))
+        for entry in unknown
+        if _is_on(entry, corpus.name) and _is_asked(entry, only)
+    ]
     plan = _as_given(suite, corpus, seed, inventory)
-    reasons = {cell.label: cell.reason for cell in plan.cells}
+    reasons = {
+        cell.label: cell.reason if cell.lack is None else _not_here(cell.lack)
+        for cell in plan.cells
+    }
     for entry in suite.entries:
         system = systems[entry.system]
-        elsewhere = entry.corpora is not None and corpus.name not in entry.corpora
-        if system.reference or elsewhere or not _is_asked(entry, only):
+        if system.reference or not _is_on(entry, corpus.name) or not _is_asked(entry, only):
             continue
         space = space_of(suite, entry, system, corpus.dataset.name)
         reason = reasons[entry.label] or ("" if space else _NOTHING)
@@ -97,20 +113,43 @@ def rows_of(
     return found, skipped
 
 
+def skipped_on(suite: Suite, lack: Lack, *, only: Sequence[str]) -> list[Skipped]:
+    """The rows that would be searched on a corpus that is not here.
+
+    Args:
+        suite: The suite.
+        lack: The corpus.
+        only: Patterns on labels or systems; none means all.
+    """
+    return [
+        Skipped(label=entry.label, corpus=lack.name, reason=_not_here(lack))
+        for entry in expand_queries(suite).entries
+        if _is_on(entry, lack.name) and _is_asked(entry, only)
+    ]
+
+
+def _not_here(lack: Lack) -> str:
+    return f"{lack.reason}; next: {lack.hint}" if lack.hint else lack.reason
+
+
+def _is_on(entry: Entry, corpus: str) -> bool:
+    return entry.corpora is None or corpus in entry.corpora
+
+
 _NOTHING = "nothing says what to search: add `space = { … }` to the row, or [tune.space]"
 
 
 def _as_given(suite: Suite, corpus: Corpus, seed: int, inventory: Inventory) -> Plan:
     """The rows as they stand, to know which of them apply."""
-    rows = tuple(e for e in suite.entries if e.corpora is None or corpus.name in e.corpora)
+    rows = tuple(entry for entry in suite.entries if _is_on(entry, corpus.name))
     bare = tuple(dataclasses.replace(entry, corpora=None) for entry in rows)
     here = dataclasses.replace(
         suite, corpora=(corpus.name,), seeds=(seed,), corpus_seeds={}, entries=bare
     )
-    return make_plan(here, inventory.home, inventory=inventory)
+    return survey(here, inventory.home, inventory=inventory)
 
 
-def _check_shared(suite: Suite) -> None:
+def _check_shared(suite: Suite, *, absent: Sequence[Entry]) -> None:
     """Refuse a search in ``[tune.space]`` over what no row's system has."""
     known = {
         item.name
@@ -118,7 +157,7 @@ def _check_shared(suite: Suite) -> None:
         for item in dataclasses.fields(systems[entry.system].params)
     }
     for name in suite.tune.space:
-        if name not in known:
+        if name not in known and not absent:  # an absent system may have it
             raise SpecError(
                 f"{suite.where or suite.name}: tune.space: no row's system has a parameter"
                 f" {name!r}",
@@ -126,10 +165,10 @@ def _check_shared(suite: Suite) -> None:
             )
 
 
-def _check_only(suite: Suite, only: Sequence[str]) -> None:
+def _check_only(entries: Sequence[Entry], only: Sequence[str]) -> None:
     for pattern in only:
-        if not any(_is_asked(entry, (pattern,)) for entry in suite.entries):
-            labels = ", ".join(entry.label for entry in suite.entries)
+        if not any(_is_asked(entry, (pattern,)) for entry in entries):
+            labels = ", ".join(entry.label for entry in entries)
             raise SpecError(f"--only {pattern} matches no row (rows: {labels})")
 
 

@@ -15,13 +15,14 @@ from harness._util.atomic import sweep
 from harness._util.extras import explained
 from harness.data.corpus import Corpus
 from harness.data.store import CorpusStore
-from harness.errors import RunFailed, SpecError
+from harness.errors import NotHere, RunFailed, SpecError
 from harness.home import Home
 from harness.metrics import metrics
 from harness.runs.executors import Executor
 from harness.runs.executors.local import LocalExecutor
 from harness.runs.holder import announced
-from harness.runs.plan import Inventory, protocol_of
+from harness.runs.inventory import Inventory
+from harness.runs.plan import absent_corpus, protocol_of
 from harness.runs.running import check_timeout, refuse_absent
 from harness.runs.scores import ScoreMemory
 from harness.runs.store import RunStore
@@ -30,7 +31,7 @@ from harness.runs.suite_files import find_suite
 from harness.spec import Protocol, Scalar, Suite
 from harness.tuning.budget import Budget, rungs
 from harness.tuning.database import Journal
-from harness.tuning.rows import SearchedRow, Skipped, rows_of
+from harness.tuning.rows import SearchedRow, Skipped, rows_of, skipped_on
 from harness.tuning.sampling import Drawn, Sampling
 from harness.tuning.trials import Outcome, Stage, Watch, trial_label
 
@@ -120,7 +121,8 @@ def tune(
 
     Raises:
         SpecError: For an invalid suite, space, budget or device, or where nothing can be searched.
-        DataError: For a corpus or encoder that is not here.
+        DataError: For a corpus or encoder that is damaged. What is not here leaves rows out, with
+            reasons, in ``TuningResult.skipped``.
         StoreError: When another driver holds the store, or a database of trials is damaged or of
             another version of Optuna.
         RunFailed: When no trial of a row gave a score.
@@ -186,7 +188,11 @@ class _Request:
         searched: list[tuple[Corpus, list[SearchedRow]]] = []
         skipped: list[Skipped] = []
         for name in self.suite.corpora:
-            corpus = inventory.corpus(name)
+            try:
+                corpus = inventory.corpus(name)
+            except NotHere as error:
+                skipped += skipped_on(self.suite, absent_corpus(name, error), only=self.only)
+                continue
             rows, others = rows_of(
                 *(self.suite, corpus, self.protocol, self.budget, self.seed_on(name)),
                 only=self.only,
@@ -196,8 +202,10 @@ class _Request:
             if rows:
                 searched.append((corpus, rows))
         if not searched:
-            why = "; ".join(f"{each.label} on {each.corpus} {each.reason}" for each in skipped)
-            raise SpecError(f"no row of suite {self.suite.name} can be searched: {why or 'no row'}")
+            raise SpecError(
+                f"no row of suite {self.suite.name} can be searched: {_first_of(skipped)}",
+                hint=f"msa doctor {self.suite.name} lists what is not here",
+            )
         fresh_seeds(self.suite, searched[0][0].name, self.protocol, self.budget)  # or fail now
         found = [
             result
@@ -211,6 +219,13 @@ class _Request:
     def seed_on(self, corpus: str) -> int:
         """The training seed of all trials: the first that the suite would use."""
         return _seeds(self.suite, corpus, self.protocol)[0]
+
+
+def _first_of(skipped: Sequence[Skipped]) -> str:
+    """Why the first rows are not searched."""
+    why = [f"{each.label} on {each.corpus}: {each.reason}" for each in skipped]
+    more = [f"and {len(why) - _NAMED} more"] if len(why) > _NAMED else []
+    return "; ".join((*why[:_NAMED], *more)) or "there is none"
 
 
 def _seeds(suite: Suite, corpus: str, protocol: Protocol) -> tuple[int, ...]:
@@ -517,6 +532,7 @@ class _CorpusSearch:
 
 
 _LEFT = "left behind by successive halving"
+_NAMED = 3  # rows that are not searched, in one message
 
 
 def _by_row(

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from harness.data.corpus import Corpus
 from harness.errors import SpecError, StoreError
 from harness.runs.driver import carry_out
+from harness.runs.events import Hear, unheard
 from harness.runs.executors import Done, Executor
+from harness.runs.inventory import Inventory
 from harness.runs.judged import judging
-from harness.runs.plan import Cell, Inventory, Plan, make_plan
+from harness.runs.plan import Cell, Plan, make_plan
 from harness.runs.scores import ScoreMemory
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedTuning
@@ -50,6 +52,7 @@ class Watch:
 
     on_start: Callable[[int], None] = lambda cells: None
     on_done: Callable[[Done], None] = lambda done: None
+    on_event: Hear = unheard
 
 
 @dataclass(kw_only=True)
@@ -128,6 +131,7 @@ class Stage:
                 only=apart if self._failed else (),
                 on_start=self.watch.on_start,
                 on_done=self.watch.on_done,
+                on_event=self.watch.on_event,
             )
             self._written = True
         return {label: self._scored(outcome) for label, outcome in outcomes.items()}

@@ -1,4 +1,4 @@
-"""Figures of a board: pure functions of its grids, saved as PNG and as SVG.
+"""Figures of a board: pure functions of its grids, saved as PDF, PNG and SVG.
 
 matplotlib is imported when something is drawn, not before, and its settings are left as they were.
 """
@@ -41,7 +41,7 @@ __all__ = [
 
 
 def draw(board: Board, folder: Path) -> list[Path]:
-    """Write the figures of every corpus, ``<suite>.<corpus>.<kind>.{png,svg}``, into ``folder``.
+    """Write figures of every corpus, ``<suite>.<corpus>.<kind>.{pdf,png,svg}``, into ``folder``.
 
     Kinds are ``seeds``, ``scatter``, ``cost``, from two ranked rows ``ranks``, each diagnostic of
     systems (``routing``, ``gate``), and under a grid of conditions ``curves`` and ``maps``. All but

@@ -1,4 +1,4 @@
-"""Figures as files: PNG and SVG of equal bytes for equal figures.
+"""Figures as files: PNG, SVG and PDF of equal bytes for equal figures.
 
 A figure is drawn light. Its SVG carries a style sheet that swaps the same colours where the reader
 asks for dark, and keeps text as text.
@@ -22,14 +22,22 @@ if TYPE_CHECKING:
 __all__ = ["save"]
 
 _DPI = 200  # of the PNG
+_LEFT = {
+    "png": ("Software",),
+    "svg": ("Creator", "Date", "Format", "Type"),
+    "pdf": ("Creator", "Producer", "CreationDate"),
+}
+"""Forms, and what would be noted in them and is left out."""
+_DIGITS = 9  # of places of axes, in shares of the figure
 _CLIP = re.compile(r'<clipPath id="(p[0-9a-f]{10})"')
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
-    """Write a figure as PNG and as SVG; equal figures give equal bytes under equal versions.
+    """Write a figure as PNG, SVG and PDF; equal figures give equal bytes under equal versions.
 
     The SVG fetches nothing, keeps text as text, follows the reader's light or dark setting, and has
-    the figure's title and label as its title and description.
+    the figure's title and label as its title and description. The PDF, for papers, has its fonts
+    in it.
 
     Args:
         figure: What a function of this package returned.
@@ -39,12 +47,27 @@ def save(figure: Figure, path: Path) -> list[Path]:
         OSError: When a file cannot be written.
     """
     with style():
-        png = _render(figure, "png", {"Software": None})
-        svg = _render(figure, "svg", dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    files = [path.with_name(path.name + suffix) for suffix in (".png", ".svg")]
-    write_atomic(files[0], png)
-    write_atomic(files[1], _finish(svg.decode(), figure))
-    return files
+        _settle(figure)
+        forms = {form: _render(figure, form, dict.fromkeys(left)) for form, left in _LEFT.items()}
+    files = {form: path.with_name(f"{path.name}.{form}") for form in forms}
+    for form, data in forms.items():
+        write_atomic(files[form], _finish(data.decode(), figure) if form == "svg" else data)
+    return list(files.values())
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once, and forget what the layout's solver leaves to chance.
+
+    It differs from call to call in last bits, which some digit of some coordinate would show.
+    """
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(v, _DIGITS) for v in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
 
 
 def _render(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
@@ -75,8 +98,7 @@ def _finish(svg: str, figure: Figure) -> str:
 def _numbered(svg: str) -> str:
     """With clipping areas named by their order.
 
-    Their own names are digests of places to the last bit, in which the layout's solver differs from
-    call to call.
+    Their own names are digests of places to the last bit.
     """
     for number, name in enumerate(_CLIP.findall(svg), 1):
         svg = svg.replace(name, f"clip{number}")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness.metrics import Metric, metrics_for
+from harness.metrics import Metric
 from harness.stats import Ranking
 from leaderboards.figures._labels import Line, Point, label_points
 from leaderboards.figures.style import (
@@ -49,7 +49,7 @@ def metric_scatter(
         y: Upwards; its second when None.
         rankings: Metric -> ranking, whose intervals become whiskers.
     """
-    first, second = metrics_for(grid.corpus.dataset, primary=True)[:2]
+    first, second = grid.metrics[:2]
     both = (x or first, y or second)
     rows = [row for row in ordered(grid) if all(map(math.isfinite, _means(row, both)))]
     known = rankings or {}

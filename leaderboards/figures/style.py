@@ -83,6 +83,7 @@ _STYLE: Mapping[Any, object] = {
     "ytick.color": GRID,
     "xtick.labelcolor": FAINT,
     "ytick.labelcolor": FAINT,
+    "pdf.fonttype": 42,  # TrueType: publishers refuse the outlines that are the default
     "svg.fonttype": "none",
     "svg.hashsalt": "msa-harness",
 }

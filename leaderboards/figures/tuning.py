@@ -47,7 +47,7 @@ _BEST = 3  # settings drawn in front
 
 
 def draw_searches(studies: Sequence[TuningStudy], folder: Path) -> list[Path]:
-    """Write the figures of searches, ``<plan>.<kind>.{png,svg}``, into ``folder``.
+    """Write the figures of searches, ``<plan>.<kind>.{pdf,png,svg}``, into ``folder``.
 
     Kinds are ``best-of-k`` with all rows, and per row, by its place, ``row-n.curves`` and
     ``row-n.settings``, each where there is something to show.

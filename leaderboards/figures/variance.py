@@ -72,7 +72,7 @@ _HEIGHT = 3.6  # inches of a plot of curves
 
 
 def draw_studies(suite: str, studies: Sequence[CorpusStudy], folder: Path) -> list[Path]:
-    """Write the figures of every corpus, ``<suite>.<corpus>.<kind>.{png,svg}``, into ``folder``.
+    """Write figures of every corpus, ``<suite>.<corpus>.<kind>.{pdf,png,svg}``, into ``folder``.
 
     Kinds are ``variance``, ``seeds-needed``, ``optimism`` and ``best-of-k``, each where there is
     something to show.
@@ -88,7 +88,7 @@ def draw_studies(suite: str, studies: Sequence[CorpusStudy], folder: Path) -> li
 
 
 def draw_groups(file: str, groups: Sequence[SeedGroup], metric: Metric, folder: Path) -> list[Path]:
-    """Write the figures of a table of results per seed, ``<file>.<dataset>.<kind>.{png,svg}``.
+    """Write the figures of a table of results per seed, ``<file>.<dataset>.<kind>.{pdf,png,svg}``.
 
     Kinds are ``spread`` and ``best-of-k``.
 

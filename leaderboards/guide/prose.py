@@ -65,8 +65,8 @@ MARKS = (
     significant, and within that margin. `undecided`: the data cannot tell. It does not mean
     equal.""",
     """- **Seeds `n/N`**: n of N planned runs are there. A row with a hole is shown but not ranked,
-    and *Holes* below the table says why: failed, damaged, not run, not applicable. A hole is
-    never a zero.""",
+    and *Holes* below the table says why: failed, damaged, not run, not applicable, not here. A
+    hole is never a zero. Corpora and systems that were not here are listed under *Not here*.""",
     """- **Seeds `4/5 + 1 collapsed`**: five runs, one of which predicts nearly the same for every
     clip, or is far worse than the row's other runs. A flag names its seed. It is a result of the
     system: it stays in every mean and comparison. JSON has the probability of collapse with its
@@ -136,7 +136,7 @@ UNSAID = (
     (
         "Clips",
         "a dropped clip makes another test set",
-        "counts above each table; a submission that misses clips is shown apart",
+        "counts above each table; submissions that miss clips have a table of their own",
     ),
     (
         "Changed settings",
@@ -174,7 +174,8 @@ msa reproduce mmsa                             # published numbers beside ours
         """Ids, duplicates, missing values, range and coverage are checked, and the scores are
         computed here. A submission is ranked with the rows of a board when it predicts every clip,
         names the board's protocol, did not choose its checkpoint on test, and used no side
-        information. Otherwise it is shown apart, with the reason."""
+        information. One that only leaves out clips is ranked in a table of its own, on the clips
+        that all rows of that table predict. Otherwise it is shown apart, with the reason."""
     ),
     fill(
         """Boards are never edited: `--check` fails on one byte that does not follow from stored

@@ -6,6 +6,7 @@ computed once per grid or board and remembered by it.
 
 from leaderboards.model.board import (
     ALPHA,
+    AbsentPart,
     Board,
     CorpusFacts,
     Facts,
@@ -17,6 +18,7 @@ from leaderboards.model.board import (
     parts,
     shown,
 )
+from leaderboards.model.common import on_common_clips
 from leaderboards.model.gather import gather
 from leaderboards.model.memo import once
 from leaderboards.model.noise import evaluation_noise, passes_of
@@ -25,25 +27,33 @@ from leaderboards.model.ranking import (
     Analysis,
     across,
     analyse,
+    has_videos,
     is_checkpoint,
     rank_all,
     unranked_because,
 )
+from leaderboards.model.slices import Cost, OnPart, Sliced, SlicedBy, SlicePart, sliced
 from leaderboards.model.summary import Summary, ordered, summarise
 from leaderboards.model.tracks import PLAIN, Track, plain_first
 
 __all__ = [
     "ALPHA",
     "PLAIN",
+    "AbsentPart",
     "Across",
     "Analysis",
     "Board",
     "CorpusFacts",
+    "Cost",
     "Facts",
     "Grid",
     "MissingRun",
+    "OnPart",
     "Row",
     "Run",
+    "SlicePart",
+    "Sliced",
+    "SlicedBy",
     "Summary",
     "Track",
     "across",
@@ -51,7 +61,9 @@ __all__ = [
     "evaluation_noise",
     "gather",
     "has_transfers",
+    "has_videos",
     "is_checkpoint",
+    "on_common_clips",
     "once",
     "ordered",
     "parts",
@@ -59,6 +71,7 @@ __all__ = [
     "plain_first",
     "rank_all",
     "shown",
+    "sliced",
     "summarise",
     "unranked_because",
 ]

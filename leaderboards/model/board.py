@@ -17,19 +17,21 @@ from numpy.typing import NDArray
 
 from harness._util.canonical import Json
 from harness.data.datasets import Dataset
+from harness.data.leak_gate import LeakGate
 from harness.data.split_labels import SplitLabels
-from harness.metrics import Metric
+from harness.metrics import Metric, metrics_for
 from harness.runs.looks import Look
 from harness.runs.store import RunStore
-from harness.runs.stored_plan import PlannedRelease
+from harness.runs.stored_plan import PlannedRelease, PlannedSlicing
 from harness.spec import PredictionCell
-from harness.stats import Collapse
+from harness.stats import Collapse, Test, pair_tests
 from harness.submissions import Badge
 from leaderboards.model.memo import once
 from leaderboards.model.tracks import PLAIN, Track, plain_first
 
 __all__ = [
     "ALPHA",
+    "AbsentPart",
     "Board",
     "CarriedOver",
     "CorpusFacts",
@@ -133,8 +135,25 @@ class MissingRun:
     """A planned run that is not there, and why."""
 
     seed: int
-    state: Literal["not run", "failed", "damaged", "not applicable"]
+    state: Literal["not run", "failed", "damaged", "incomplete", "not applicable", "not here"]
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbsentPart:
+    """A part of a suite that has no table or no row, for something of it was not here.
+
+    Args:
+        what: What was not here, such as ``corpus mosei@aligned-50``.
+        reason: Why, or where it was looked for.
+        rows: Labels of the rows that wait for it.
+        corpora: Those on which they do.
+    """
+
+    what: str
+    reason: str
+    rows: tuple[str, ...]
+    corpora: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -163,12 +182,16 @@ class Row:
         released: The weights that it consists of instead of being trained here; None for all
             others.
         clips: For submissions, how many clips every run covers.
+        partial: Whether nothing but the clips that it leaves out keeps a submission from the ranks.
         flags: What a reader must know, such as that predictions collapsed.
         collapse: How many of its runs collapsed; None for constants and rows without a run.
         carried: How many of its runs are of an earlier source and count by evidence; None where
             none is.
         tuned: How its hyper-parameters were found: ``trials``, ``sampler`` and so on, as the plan
             has it; empty for those of a preset, or set by hand.
+        rule: The released rule that chose its epochs; empty where the protocol did.
+        max_epochs: Epochs that it might train, by its own schedule, where that is more than the
+            protocol's; None for all others.
     """
 
     label: str
@@ -190,10 +213,13 @@ class Row:
     selection: str = ""
     released: PlannedRelease | None = None
     clips: int | None = None
+    partial: bool = False
     flags: tuple[str, ...] = ()
     collapse: Collapse | None = None
     carried: CarriedOver | None = None
     tuned: Mapping[str, Json] = field(default_factory=dict)
+    rule: str = ""
+    max_epochs: int | None = None
 
     @property
     def settings(self) -> str:
@@ -258,6 +284,14 @@ class CorpusFacts:
         clips: Split -> number of clips.
         videos: Split -> number of source videos.
         ceilings: For twins, signals seen -> best reachable metrics, None where undefined.
+        streams: Of features that it has.
+        published_as: The published file that it was read from, known by its SHA-256; empty for any
+            other file.
+        trial: Of a few clips of each split: split -> clips of the whole; None for a whole corpus.
+        explained: Whether it has explanations of its clips.
+        leak_gate: Whether these know the label; None where nobody measured it.
+        slicings: Declared parts of its test clips that the suite asks for.
+        unsliced: Names of slicings that the suite asks for and that tell no clips apart here.
     """
 
     name: str
@@ -267,6 +301,13 @@ class CorpusFacts:
     clips: Mapping[str, int]
     videos: Mapping[str, int]
     ceilings: Mapping[str, Mapping[str, float | None]]
+    streams: tuple[str, ...] = ()
+    published_as: str = ""
+    trial: Mapping[str, int] | None = None
+    explained: bool = False
+    leak_gate: LeakGate | None = None
+    slicings: tuple[PlannedSlicing, ...] = ()
+    unsliced: tuple[str, ...] = ()
 
     @property
     def feature_set(self) -> str:
@@ -285,7 +326,7 @@ class Grid:
 
     Args:
         corpus: Where.
-        selection: The metric that chose the checkpoints.
+        selection: The metric that ranks; it chose the checkpoints, unless released rules did.
         truth: The test labels.
         rows: Those of the suite, in its order, then submissions that kept its protocol.
         submissions: The other submissions for these clips, which are never ranked with ``rows``.
@@ -293,6 +334,7 @@ class Grid:
         corruption: The grid of conditions that test clips were seen under, or ``none``.
         under: Row -> (S, C, N) its predictions under them; None where there are none.
         alpha: Level of every claim.
+        tests: What compares the pairs of a field of its rows, or remembers it.
     """
 
     corpus: CorpusFacts
@@ -304,6 +346,13 @@ class Grid:
     corruption: str = "none"
     under: Callable[[Row], NDArray[np.float64]] | None = None
     alpha: float = ALPHA
+    tests: Test = pair_tests
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Those that its tables show: the primary ones of its dataset, and the one that ranks."""
+        primary = metrics_for(self.corpus.dataset, primary=True)
+        return primary if self.selection in primary else (*primary, self.selection)
 
     @property
     def tracks(self) -> tuple[Track, ...]:
@@ -323,6 +372,7 @@ class Board:
         grids: One per corpus, in order.
         store: Where the runs are, for what their predictions on other splits say.
         look: Of a suite that adds seeds until it is decided, the look that it has reached.
+        absent: What has no table or no row on it, since it was not here.
     """
 
     suite: str
@@ -332,6 +382,7 @@ class Board:
     grids: tuple[Grid, ...]
     store: RunStore
     look: Look | None = None
+    absent: tuple[AbsentPart, ...] = ()
 
     @property
     def alpha(self) -> float:

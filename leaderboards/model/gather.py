@@ -9,27 +9,33 @@ Shapes: N test clips.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.datasets import datasets
+from harness.data.leak_gate import leak_gate_of
 from harness.data.split_labels import SplitLabels
 from harness.errors import StoreError
 from harness.metrics import metrics
+from harness.runs.compared import Compared
 from harness.runs.equivalence import evidence_of
 from harness.runs.judged import Judged, judging
 from harness.runs.labels import predictions_of, predictions_under, scores_of, stored_labels
 from harness.runs.looks import look_of
+from harness.runs.manifest import Manifest
+from harness.runs.scored import Scored, ScoredRun
+from harness.runs.soundness import unsettled_of
 from harness.runs.store import RunStore, StoredRun
-from harness.runs.stored_plan import PlannedRelease
+from harness.runs.stored_plan import PlannedRelease, PlannedSlicing, longer_than_allowed
 from harness.spec import PredictionCell
 from harness.spec.conditions import grid
 from harness.spec.prediction_cell import CALIBRATED, EXCLUDED, WORST_CASE
 from harness.submissions import Badge, flags
 from leaderboards.model.board import (
     ALPHA,
+    AbsentPart,
     Board,
     CarriedOver,
     CorpusFacts,
@@ -60,7 +66,8 @@ def gather(store: RunStore, suite: str) -> Board:
     alpha = ALPHA if look is None else look.level
     try:
         with judging(store) as judged:
-            grids = tuple(_grid(judged, plan, corpus, alpha) for corpus in plan["corpora"])
+            known = [one for one in plan["corpora"] if one["dataset"] in datasets]
+            grids = tuple(_grid(judged, plan, corpus, alpha) for corpus in known)
         return Board(
             suite=suite,
             title=plan["title"],
@@ -69,6 +76,7 @@ def gather(store: RunStore, suite: str) -> Board:
             grids=grids,
             store=store,
             look=look,
+            absent=tuple(_absent(plan)),
         )
     except KeyError as error:
         raise StoreError(
@@ -77,8 +85,36 @@ def gather(store: RunStore, suite: str) -> Board:
         ) from error
 
 
+def _absent(plan: _Record) -> Iterator[AbsentPart]:
+    """What the suite has no table or no row for: it was not here when the suite was planned."""
+    shown = {one["name"] for one in plan["corpora"]}
+    rows = {one["label"] for one in plan["rows"]}
+    waiting: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}
+    for cell in plan["cells"]:
+        if cell.get("lacks") and not (cell["corpus"] in shown and cell["label"] in rows):
+            labels, corpora = waiting.setdefault((cell["lacks"], cell["reason"]), ({}, {}))
+            labels[cell["label"]] = corpora[cell["corpus"]] = None
+    for (what, reason), (labels, corpora) in waiting.items():
+        yield AbsentPart(what=what, reason=reason, rows=tuple(labels), corpora=tuple(corpora))
+    for one in plan["corpora"]:
+        if one["dataset"] not in datasets:
+            yield AbsentPart(
+                what=f"dataset {one['dataset']}",
+                reason="nothing installed here defines it",
+                rows=tuple(dict.fromkeys(_labels_on(plan, one["name"]))),
+                corpora=(one["name"],),
+            )
+
+
+def _labels_on(plan: _Record, corpus: str) -> Iterator[str]:
+    return (cell["label"] for cell in plan["cells"] if cell["corpus"] == corpus)
+
+
 def _grid(judged: Judged, plan: _Record, record: _Record, alpha: float) -> Grid:
     store = judged.store
+    where = f"plan of {plan['suite']}, corpus {record['name']}"
+    slicings = tuple(PlannedSlicing.of(one, where) for one in record.get("slices", ()))
+    told = {one.name for one in slicings}
     corpus = CorpusFacts(
         name=record["name"],
         data=record["data"],
@@ -87,8 +123,16 @@ def _grid(judged: Judged, plan: _Record, record: _Record, alpha: float) -> Grid:
         clips=record["clips"],
         videos=record["videos"],
         ceilings=(record["ceilings"] or {}).get("test", {}),
+        streams=tuple(record["streams"]),
+        published_as=(record["manifest"].get("source") or {}).get("published_as") or "",
+        trial=(record["manifest"].get("trial") or {}).get("of"),
+        explained="explanations" in record["manifest"],
+        leak_gate=leak_gate_of(record["manifest"]),
+        slicings=slicings,
+        unsliced=tuple(asked for asked in plan.get("slices", ()) if asked not in told),
     )
     truth = stored_labels(store, corpus.data, corpus.dataset)
+    scored = Scored(store, truth)
     cells: dict[str, list[_Record]] = {}
     for cell in plan["cells"]:
         if cell["corpus"] == corpus.name:
@@ -101,7 +145,7 @@ def _grid(judged: Judged, plan: _Record, record: _Record, alpha: float) -> Grid:
         truth=truth,
         rows=(
             *(
-                _row(judged, truth, row, cells[row["label"]], present)
+                _row(judged, scored, row, cells[row["label"]], present)
                 for row in plan["rows"]
                 if row["label"] in cells
             ),
@@ -111,6 +155,7 @@ def _grid(judged: Judged, plan: _Record, record: _Record, alpha: float) -> Grid:
         corruption=plan["protocol"].get("corruption", "none"),
         under=_reader(store, truth, plan["protocol"].get("corruption", "none")),
         alpha=alpha,
+        tests=Compared(store).tests,
     )
 
 
@@ -129,9 +174,9 @@ def _reader(
 
 
 def _row(
-    judged: Judged, truth: SplitLabels, record: _Record, cells: list[_Record], present: set[str]
+    judged: Judged, scored: Scored, record: _Record, cells: list[_Record], present: set[str]
 ) -> Row:
-    outcomes = [_outcome(judged, truth, cell) for cell in cells]
+    truth, outcomes = scored.truth, _outcomes(judged, scored, cells)
     runs = tuple(outcome for outcome in outcomes if isinstance(outcome, Run))
     released = _released(record)
     carried = _carried(judged.store, cells, runs)
@@ -157,11 +202,14 @@ def _row(
             *_of_a_release(released),
             *_of_another_source(cells, runs),
             *(() if carried is None else (carried.words,)),
+            *_longer_schedules(cells),
             *(() if record["reference"] else _flags(runs, truth)),
         ),
         collapse=None if record["reference"] else collapse_of(runs, truth.labels),
         carried=carried,
         tuned=record.get("tuned", {}),
+        rule=next((cell["selection"] for cell in cells if cell.get("selection")), ""),
+        max_epochs=next((cell["max_epochs"] for cell in cells if cell.get("max_epochs")), None),
     )
 
 
@@ -177,6 +225,12 @@ def _of_a_release(released: PlannedRelease | None) -> Iterator[str]:
             f"released weights, not trained here; the release states {released.statement};"
             " compared as checkpoints, never ranked"
         )
+
+
+def _longer_schedules(cells: list[_Record]) -> Iterator[str]:
+    """That a suite ends a row before its schedule."""
+    for schedule in sorted({cell["schedule"] for cell in cells if cell.get("schedule")}):
+        yield longer_than_allowed(schedule)
 
 
 def _of_another_source(cells: list[_Record], runs: tuple[Run, ...]) -> Iterator[str]:
@@ -206,32 +260,58 @@ def _carried(store: RunStore, cells: list[_Record], runs: tuple[Run, ...]) -> Ca
     )
 
 
-def _outcome(judged: Judged, truth: SplitLabels, cell: _Record) -> Run | MissingRun:
-    """The run in a cell, scored, or why there is none; a damaged one is never scored."""
+def _outcomes(judged: Judged, scored: Scored, cells: list[_Record]) -> list[Run | MissingRun]:
+    """The run in each cell, scored, or why there is none; a damaged one is never scored."""
+    sound = [_sound(judged, cell) for cell in cells]
+    there = [run for run in sound if isinstance(run, StoredRun)]
+    try:
+        known = dict(zip(there, scored.of(there), strict=True))
+    except StoreError:  # of one: which, is told when each is read by itself
+        known = {}
+    return [
+        _outcome(judged, scored, run, cell["seed"], known.get(run))
+        if isinstance(run, StoredRun)
+        else run
+        for run, cell in zip(sound, cells, strict=True)
+    ]
+
+
+def _sound(judged: Judged, cell: _Record) -> StoredRun | MissingRun:
+    """The run in a cell, every file of it what its digest says, or why there is none."""
     if cell["key"] is None or cell["key"] not in judged.store:
         return _missing(judged.store, cell)
     stored = judged.store.get(cell["key"])
+    state: Literal["damaged", "incomplete"] = "damaged"
     try:
         damage = judged.damage_of(stored, read=True)
         if not damage:
-            return _run(truth, stored, cell["seed"])
+            return stored
         reason = f"run {stored.key}: {'; '.join(damage)}"
+        state = "incomplete" if damage == (unsettled_of(stored),) else state
     except StoreError as error:
         reason = str(error)
-    except KeyError as error:
-        reason = f"manifest.json lacks {error}"
     judged.forget(stored.key)
-    return MissingRun(seed=cell["seed"], state="damaged", reason=reason)
+    return MissingRun(seed=cell["seed"], state=state, reason=reason)
 
 
-def _run(truth: SplitLabels, stored: StoredRun, seed: int) -> Run:
-    pred = predictions_of(stored, truth)
+def _outcome(
+    judged: Judged, scored: Scored, stored: StoredRun, seed: int, known: ScoredRun | None
+) -> Run | MissingRun:
+    try:
+        return _run(scored.truth, stored, seed, known or scored.of([stored])[0])
+    except StoreError as error:
+        judged.forget(stored.key)
+        return MissingRun(seed=seed, state="damaged", reason=str(error))
+
+
+def _run(truth: SplitLabels, stored: StoredRun, seed: int, known: ScoredRun) -> Run:
+    pred, scores = known
     return Run(
         seed=seed,
         key=stored.key,
         pred=pred,
-        scores=scores_of(stored, truth, pred),
-        facts=_facts(stored.manifest.json()),
+        scores=scores,
+        facts=_facts(stored.manifest),
         variants=_variants(truth, stored),
         passes=tuple(_passes(truth, stored)),
     )
@@ -266,7 +346,24 @@ def _flags(runs: tuple[Run, ...], truth: SplitLabels) -> tuple[str, ...]:
         flags.SubmittedRun(seed=run.seed, ids=truth.ids, pred=run.pred, truth=truth.labels)
         for run in runs
     ]
-    return (*(flag.text for flag in flags.collapse(given)), *_unstable(runs), *_cut_short(runs))
+    return (
+        *(flag.text for flag in flags.collapse(given)),
+        *_unanswered(runs),
+        *_unstable(runs),
+        *_cut_short(runs),
+    )
+
+
+def _unanswered(runs: tuple[Run, ...]) -> Iterator[str]:
+    """Clips of a zero-shot model whose questions were left open, and which share was accepted."""
+    for run in runs:
+        facts = run.facts.zero_shot if run.facts else {}
+        counts = facts["splits"]["test"] if facts else {}
+        if counts.get("clips_open"):
+            yield (
+                f"{counts['clips_open']} of {counts['clips']} test clips lack an answer of the"
+                f" server: up to {facts['accepted']:.2%} was accepted"
+            )
 
 
 def _unstable(runs: tuple[Run, ...]) -> Iterator[str]:
@@ -292,6 +389,9 @@ def _cut_short(runs: tuple[Run, ...]) -> Iterator[str]:
         allowed, wanted = full[0]["allowed"], full[0]["wanted"]
         schedule = f", of {wanted} that their schedule is made for" if wanted else ""
         yield f"{len(full)} of {len(runs)} runs ended at the cap of {allowed} epochs{schedule}"
+    before = max((e.get("stages_cut", 0) for e in endings), default=0)
+    if before:
+        yield f"{before} stage{'s' * (before > 1)} before the last ended at the cap on epochs"
     early = [e for e in endings if e["epochs"] <= e["warmup"]]
     if early:
         yield f"{len(early)} of {len(runs)} runs ended while their learning rate warmed up"
@@ -299,29 +399,32 @@ def _cut_short(runs: tuple[Run, ...]) -> Iterator[str]:
 
 def _missing(store: RunStore, cell: _Record) -> MissingRun:
     if cell["key"] is None:
-        return MissingRun(seed=cell["seed"], state="not applicable", reason=cell["reason"])
+        state: Literal["not here", "not applicable"] = "not here"
+        if not cell.get("lacks"):
+            state = "not applicable"
+        return MissingRun(seed=cell["seed"], state=state, reason=cell["reason"])
     failure = store.failure(cell["key"])
     if failure is not None:
         return MissingRun(seed=cell["seed"], state="failed", reason=failure)
     return MissingRun(seed=cell["seed"], state="not run", reason="")
 
 
-def _facts(manifest: _Record) -> Facts:
-    result, cost, provenance = manifest["result"], manifest["cost"], manifest["provenance"]
+def _facts(manifest: Manifest) -> Facts:
+    result, cost, provenance = manifest.result, manifest.cost, manifest.provenance
     return Facts(
-        encoder=manifest["encoder"],
-        parameters=result["parameters"],
-        trainable=result["trainable"],
-        epochs=result["epochs"],
-        selected_epoch=result["selected_epoch"],
-        train_clips=result["train_clips"],
-        fit_seconds=cost["fit_seconds"],
-        predict_seconds=cost["predict_seconds"],
-        peak_memory_bytes=cost["peak_memory_bytes"],
-        device=provenance["device"],
-        processor=provenance["processor"],
-        diagnostics=result.get("diagnostics", {}),
-        stability=result.get("stability", {}),
-        ending=result.get("ending") or {},
-        zero_shot=result.get("zero_shot", {}),
+        encoder=manifest.encoder,
+        parameters=result.parameters,
+        trainable=result.trainable,
+        epochs=result.epochs,
+        selected_epoch=result.selected_epoch,
+        train_clips=result.train_clips,
+        fit_seconds=cost.fit_seconds,
+        predict_seconds=cost.predict_seconds,
+        peak_memory_bytes=cost.peak_memory_bytes,
+        device=provenance.device,
+        processor=provenance.processor,
+        diagnostics=result.diagnostics or {},
+        stability=result.stability or {},
+        ending=result.ending or {},
+        zero_shot={} if result.zero_shot is None else result.zero_shot.json(),
     )

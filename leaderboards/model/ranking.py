@@ -17,8 +17,16 @@ from functools import partial
 
 import numpy as np
 
-from harness.metrics import metrics_for
-from harness.stats import AverageRank, Field, Ranking, average_ranks, fields_of, rank
+from harness.stats import (
+    AverageRank,
+    Field,
+    Ranking,
+    Test,
+    average_ranks,
+    fields_of,
+    pair_tests,
+    rank,
+)
 from leaderboards.model.board import ALPHA, Board, Grid, Row, has_transfers, parts
 from leaderboards.model.memo import once
 from leaderboards.model.tracks import Track, plain_first
@@ -28,6 +36,7 @@ __all__ = [
     "Analysis",
     "across",
     "analyse",
+    "has_videos",
     "is_checkpoint",
     "rank_all",
     "unranked_because",
@@ -112,33 +121,48 @@ def analyse(grid: Grid) -> Analysis:
     fields = {} if len(ranked) < 2 else {name: of.among(ranked) for name, of in every.items()}
     if len(grid.tracks) > 1:
         return Analysis(
-            fields=fields, rankings={}, crossed=rank_all(every, grid.alpha), checkpoints={}
+            fields=fields,
+            rankings={},
+            crossed=rank_all(every, grid.alpha, tests=grid.tests),
+            checkpoints={},
         )
     single = any(len(of.names) > len(ranked) for of in every.values())
     return Analysis(
         fields=fields,
-        rankings=rank_all(fields, grid.alpha),
+        rankings=rank_all(fields, grid.alpha, tests=grid.tests),
         crossed={},
-        checkpoints=rank_all(every, grid.alpha) if single else {},
+        checkpoints=rank_all(every, grid.alpha, tests=grid.tests) if single else {},
     )
 
 
-def rank_all(fields: Mapping[str, Field], alpha: float = ALPHA) -> dict[str, Ranking]:
+def rank_all(
+    fields: Mapping[str, Field], alpha: float = ALPHA, *, tests: Test = pair_tests
+) -> dict[str, Ranking]:
     """Rank sets in every metric, side by side: NumPy computes without the interpreter's lock.
 
     Args:
         fields: Metric -> field.
         alpha: Level of the claims in each.
+        tests: What compares the pairs of a field, or remembers it.
     """
+    compare = partial(rank, alpha=alpha, tests=tests)
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
-        return dict(zip(fields, pool.map(partial(rank, alpha=alpha), fields.values()), strict=True))
+        return dict(zip(fields, pool.map(compare, fields.values()), strict=True))
+
+
+def has_videos(grid: Grid) -> bool:
+    """Whether its clips are of two source videos or more, which any comparison takes."""
+    return len(set(grid.truth.videos)) > 1
 
 
 @once
 def _fields(grid: Grid) -> Mapping[str, Field]:
-    """Estimates of the complete rows, none below two; those of the whole for a part of one."""
+    """Estimates of the complete rows; those of the whole for a part of one.
+
+    None of fewer than two rows, nor where one source video tells nothing of others.
+    """
     rows = [row for row in grid.rows if not _incomparable_because(row)]
-    if len(rows) < 2:
+    if len(rows) < 2 or not has_videos(grid):
         return {}
     if grid.whole is not None:
         labels = [row.label for row in rows]
@@ -147,7 +171,7 @@ def _fields(grid: Grid) -> Mapping[str, Field]:
         {row.label: np.stack([run.pred for run in row.runs]) for row in rows},
         grid.truth.labels,
         grid.truth.videos,
-        metrics_for(grid.corpus.dataset, primary=True),
+        grid.metrics,
         dataset=grid.corpus.dataset,
     )
 
@@ -187,7 +211,11 @@ def _across(track: Track, grids: Sequence[Grid], metric: str) -> Across | None:
         metric=metric,
         corpora=tuple(grid.corpus.name for grid in chosen),
         left_out=left_out,
-        rows=average_ranks([analyse(grid).fields[metric] for grid in chosen], chosen[0].alpha),
+        rows=average_ranks(
+            [analyse(grid).fields[metric] for grid in chosen],
+            chosen[0].alpha,
+            tests=chosen[0].tests,
+        ),
     )
 
 

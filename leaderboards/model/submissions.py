@@ -61,6 +61,7 @@ def _row(submission: StoredSubmission, truth: SplitLabels, protocol: str) -> Row
         side_info=record.stated.side_info or NOT_STATED,
         selection=record.stated.selection,
         clips=record.clips,
+        partial=record.clips < record.expected and not _elsewise(record, protocol),
         flags=tuple(flag.text for flag in record.flags),
         collapse=collapse_of(runs, truth.labels),
     )
@@ -112,9 +113,14 @@ def _aligned(part: pd.DataFrame, truth: SplitLabels, name: str) -> np.ndarray:
 
 def _outside(record: SubmissionRecord, protocol: str) -> str:
     """Why a submission is shown apart; empty when it takes part in the ranks."""
-    stated = record.stated
     if record.clips < record.expected:
         return f"predicts {record.clips} of {record.expected} clips"
+    return _elsewise(record, protocol)
+
+
+def _elsewise(record: SubmissionRecord, protocol: str) -> str:
+    """What sets it apart besides the clips that it leaves out."""
+    stated = record.stated
     if stated.protocol != protocol:
         return "states another protocol" if stated.protocol else "states no protocol"
     if stated.selection not in _BY_VALIDATION:

@@ -1,9 +1,17 @@
-"""What draws documents: Markdown files and self-contained HTML pages.
+"""What draws documents: Markdown files and self-contained HTML pages; and tables, as LaTeX.
 
-Neither format knows any section; both draw the same blocks of ``leaderboards.document``.
+No format knows any section; all draw the same blocks of ``leaderboards.document``.
 """
 
 from leaderboards.rendering.html import render_html
+from leaderboards.rendering.latex import escape_latex, latex_table
 from leaderboards.rendering.markdown import escape, render_blocks, render_markdown
 
-__all__ = ["escape", "render_blocks", "render_html", "render_markdown"]
+__all__ = [
+    "escape",
+    "escape_latex",
+    "latex_table",
+    "render_blocks",
+    "render_html",
+    "render_markdown",
+]

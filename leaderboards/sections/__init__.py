@@ -12,13 +12,15 @@ from itertools import groupby
 from typing import TypeAlias
 
 from harness._util.canonical import Json
-from harness.metrics import metrics_for
 from harness.runs.looks import Look
 from leaderboards.document import Document, Part
 from leaderboards.model import Board, Grid, Row, ordered, shown
 from leaderboards.sections import (
+    absent,
     across,
     ceilings,
+    common_clips,
+    convention,
     corpus,
     crossing,
     legend,
@@ -29,6 +31,7 @@ from leaderboards.sections import (
     protocol,
     reliability,
     results,
+    slices,
     submissions,
     transfer,
     zero_shot,
@@ -36,24 +39,37 @@ from leaderboards.sections import (
 from leaderboards.sections.contract import BoardSection, CorpusSection, Record
 from leaderboards.sections.costs import costs
 
-__all__ = ["ORDER", "BoardSection", "CorpusSection", "Section", "compose", "costs", "records"]
+__all__ = [
+    "ORDER",
+    "BoardSection",
+    "CorpusSection",
+    "Section",
+    "compose",
+    "costs",
+    "records",
+    "results",
+]
 
 Section: TypeAlias = BoardSection | CorpusSection
 
 ORDER: tuple[Section, ...] = (
     protocol.SECTION,
+    absent.SECTION,
     transfer.SECTION,
     corpus.SECTION,
     results.SECTION,
+    slices.SECTION,
     crossing.SECTION,
     reliability.SECTION,
     zero_shot.SECTION,
     submissions.SECTION,
+    common_clips.SECTION,
     ceilings.SECTION,
     making.SECTION,
     missing.SECTION,
     per_seed.SECTION,
     across.SECTION,
+    convention.SECTION,
     literature.SECTION,
     legend.SECTION,
 )
@@ -79,8 +95,9 @@ def _parts(board: Board, order: Sequence[Section]) -> Iterator[Part]:
         sections = list(group)
         if kind is CorpusSection:
             own = [section for section in sections if isinstance(section, CorpusSection)]
-            for place, grid in enumerate(shown(board), start=1):
-                yield _of_corpus(grid, own, f"corpus-{place}")
+            titles = corpus.titles_of([grid.corpus for grid in shown(board)])
+            for place, (grid, title) in enumerate(zip(shown(board), titles, strict=True), start=1):
+                yield _of_corpus(grid, own, f"corpus-{place}", title)
         for section in sections:
             if isinstance(section, BoardSection) and (blocks := tuple(section.blocks(board))):
                 yield Part(
@@ -91,14 +108,13 @@ def _parts(board: Board, order: Sequence[Section]) -> Iterator[Part]:
                 )
 
 
-def _of_corpus(grid: Grid, sections: Sequence[CorpusSection], name: str) -> Part:
-    metrics = metrics_for(grid.corpus.dataset, primary=True)
+def _of_corpus(grid: Grid, sections: Sequence[CorpusSection], name: str, title: str) -> Part:
     return Part(
         name=name,
-        title=corpus.title_of(grid.corpus),
+        title=title,
         blocks=tuple(block for section in sections for block in section.blocks(grid)),
-        metrics=metrics,
-        chosen=metrics.index(grid.selection) if grid.selection in metrics else 0,
+        metrics=grid.metrics,
+        chosen=grid.metrics.index(grid.selection),
         twin=grid.corpus.twin,
     )
 
@@ -109,6 +125,7 @@ def records(board: Board, order: Sequence[Section] = ORDER) -> list[Record]:
     of_board = [section for section in order if isinstance(section, BoardSection)]
     return [
         *(_record(board, grid, row, of_rows) for grid in board.grids for row in ordered(grid)),
+        *(r for grid in board.grids for section in of_rows for r in section.records(grid)),
         *(record for section in of_board for record in section.records(board)),
     ]
 
@@ -135,6 +152,7 @@ def _record(board: Board, grid: Grid, row: Row, sections: Sequence[CorpusSection
         "corpus": grid.corpus.name,
         "data": grid.corpus.data,
         "twin": grid.corpus.twin,
+        **({"trial": True} if grid.corpus.trial else {}),
         "protocol": row.tuned.get("protocol", board.protocol["digest"]),
         "look": None if board.look is None else _look(board.look),
         "row": row.label,

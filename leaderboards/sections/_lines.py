@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.metrics import Metric, metrics_for
+from harness.metrics import Metric
 from harness.submissions import NOT_STATED, Badge
 from leaderboards.document import Line, Score
 from leaderboards.literature import PublishedRow
-from leaderboards.model import Grid, Row, analyse, ordered, summarise, unranked_because
+from leaderboards.model import (
+    Grid,
+    Row,
+    analyse,
+    has_videos,
+    ordered,
+    summarise,
+    unranked_because,
+)
 from leaderboards.numbers import CONDITIONAL, ONCE
 from leaderboards.sections._budgets import is_tuned
 from leaderboards.sections._rows import encoded, noise, seeds
@@ -28,6 +36,8 @@ def lines_of(grid: Grid) -> tuple[Line, ...]:
 def line_of(grid: Grid, row: Row) -> Line:
     """A row of a grid, or one of its submissions."""
     alone = "" if analyse(grid).rankings else "nothing to compare with"
+    if not has_videos(grid):
+        alone = "its test clips are of one source video: nothing tells how results vary"
     return Line(
         label=row.label,
         about=(*_about(row), *([row.settings] if row.settings and is_tuned(grid) else [])),
@@ -40,11 +50,7 @@ def line_of(grid: Grid, row: Row) -> Line:
         unranked=unranked_because(row) or alone,
         flags=(*row.flags, *noise(grid, row), *_flags(grid, row)),
         constant=row.reference,
-        scores={
-            metric.name: _score(grid, row, metric)
-            for metric in metrics_for(grid.corpus.dataset, primary=True)
-            if row.runs
-        },
+        scores={metric.name: _score(grid, row, metric) for metric in grid.metrics if row.runs},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from harness.metrics import Metric, metrics_for
+from harness.metrics import Metric
 from harness.stats import Pairing, Ranking, declared_margin
 from leaderboards.document import (
     Block,
@@ -28,7 +28,7 @@ def compared(grid: Grid) -> Iterator[Block]:
     rankings = analyse(grid).rankings
     page = {
         place: (square(rankings[metric.name], metric, f"{metric.title}, row minus column"),)
-        for place, metric in enumerate(metrics_for(grid.corpus.dataset, primary=True))
+        for place, metric in enumerate(grid.metrics)
         if metric.name in rankings
     }
     title = f"Pairwise: {grid.selection.title}"
@@ -60,7 +60,7 @@ def _with_single_runs(grid: Grid) -> Iterator[Block]:
                 kept=kept,
             ),
         )
-        for place, metric in enumerate(metrics_for(grid.corpus.dataset, primary=True))
+        for place, metric in enumerate(grid.metrics)
         if metric.name in found
     }
     title = f"Pairwise with single runs, checkpoints and not systems: {grid.selection.title}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from harness._util.printed import with_spread
-from harness.metrics import Metric, metrics_for
+from harness.metrics import Metric
 from harness.stats import Ranking
 from leaderboards.document import Text, bold, text
 from leaderboards.model import Grid, Row, evaluation_noise, passes_of, summarise
@@ -24,10 +24,12 @@ def heading(metric: Metric) -> str:
 
 
 def seeds(row: Row) -> str:
-    """Runs present of runs planned: ``3/5``, ``4/5 + 1 collapsed``, ``det.`` or ``n/a``."""
+    """Runs present of runs planned: ``3/5``, ``4/5 + 1 collapsed``, ``det.``; or why none is."""
     n = len(row.runs)
     if row.missing_runs and all(one.state == "not applicable" for one in row.missing_runs):
         return "n/a"
+    if row.missing_runs and all(one.state == "not here" for one in row.missing_runs):
+        return "not here"
     if row.deterministic:
         done = ONCE if row.zero_shot else "det."
         return done if n else f"{done} 0/1"
@@ -77,7 +79,7 @@ def noise(grid: Grid, row: Row) -> Iterator[str]:
     if passes_of(row) > 1:
         moved = ", ".join(
             f"{metric.title} {number(evaluation_noise(row, metric), metric, decimals=4)}"
-            for metric in metrics_for(grid.corpus.dataset, primary=True)
+            for metric in grid.metrics
         )
         yield (
             f"evaluation noise, the standard deviation of a score over {passes_of(row)} passes of"

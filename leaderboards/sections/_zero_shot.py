@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness._util.canonical import Json
-from harness.metrics import metrics_for, score
+from harness.metrics import score
 from harness.spec import PredictionCell
 from leaderboards.model import Grid, Row, Run
 
@@ -43,7 +43,7 @@ def _score(grid: Grid, pred: NDArray[np.float64]) -> dict[str, float]:
     """Every metric on the clips that have a prediction; NaN where none has."""
     there = np.isfinite(pred)
     if not there.any():
-        shown = metrics_for(grid.corpus.dataset, primary=True)
+        shown = grid.metrics
         return dict.fromkeys((metric.name for metric in shown), math.nan)
     return score(pred[there], grid.truth.labels[there], grid.corpus.dataset)
 

@@ -19,6 +19,10 @@ def _no_records(_: Board) -> Iterable[Record]:
     return ()
 
 
+def _none_of(_: Grid) -> Iterable[Record]:
+    return ()
+
+
 def _no_fields(_: Grid, __: Row) -> Mapping[str, Json]:
     return {}
 
@@ -50,8 +54,10 @@ class CorpusSection:
         name: Unique among sections.
         blocks: Its content for one corpus; nothing where it has nothing to say.
         fields: What it adds to the record of a row.
+        records: Records that it adds to those of the rows.
     """
 
     name: str
     blocks: Callable[[Grid], Iterable[Block]]
     fields: Callable[[Grid, Row], Mapping[str, Json]] = _no_fields
+    records: Callable[[Grid], Iterable[Record]] = _none_of

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.data.datasets import SPLITS, Dataset, datasets
 from leaderboards.document import Block, Heading, Notice, PerFormat, bold, code, text
 from leaderboards.model import CorpusFacts, Grid
 from leaderboards.sections.contract import CorpusSection
 
-__all__ = ["SECTION", "heading", "title_of"]
+__all__ = ["SECTION", "heading", "title_of", "titles_of"]
 
 
 def title_of(facts: CorpusFacts) -> str:
     """What a corpus is called in a table of contents."""
-    return f"{'Synthetic twin of ' if facts.twin else ''}{facts.dataset.title}"
+    trial = "Trial on " if facts.trial else ""
+    return f"{trial}{'Synthetic twin of ' if facts.twin else ''}{facts.dataset.title}"
+
+
+def titles_of(corpora: Sequence[CorpusFacts]) -> list[str]:
+    """``title_of`` each, with the feature set where several are called the same."""
+    titles = [title_of(facts) for facts in corpora]
+    return [
+        title if titles.count(title) == 1 else f"{title} ({facts.feature_set})"
+        for title, facts in zip(titles, corpora, strict=True)
+    ]
 
 
 def heading(facts: CorpusFacts) -> Heading:
     """A corpus as the heading of a text file."""
-    what = "Twin of " if facts.twin else ""
+    what = ("Trial on " if facts.trial else "") + ("Twin of " if facts.twin else "")
     return Heading(2, text(f"{what}{facts.dataset.title}: {facts.name}"))
 
 
@@ -28,6 +38,10 @@ def _blocks(grid: Grid) -> Iterator[Block]:
     yield PerFormat(
         file=(heading(facts),), page=(Heading(2, text(title_of(facts), " ", code(facts.name))),)
     )
+    if facts.trial:
+        part = f"{_per_split(facts.clips)} of {_per_split(facts.trial)} clips"
+        words = f"TRIAL on {part}: shows that something runs, and is no result"
+        yield Notice(text(bold(words)), "caution")
     if facts.twin:
         words = f"SYNTHETIC TWIN: not a result on {facts.dataset.title}"
         yield Notice(text(bold(words)), "twin")
@@ -40,8 +54,23 @@ def _blocks(grid: Grid) -> Iterator[Block]:
         ),
         "data",
     )
-    if not facts.twin:
+    yield from _explanations(facts)
+    if not (facts.twin or facts.trial):
         yield from _cautions(facts)
+
+
+def _explanations(facts: CorpusFacts) -> Iterator[Notice]:
+    """Whether texts that rows may read were written with the label in sight."""
+    gate = facts.leak_gate
+    if not facts.explained:
+        return
+    if gate is None:
+        words = "leak gate: not measured. Whether its explanations know the labels is not known."
+        yield Notice(text(words), "caution")
+    elif gate.leaks:
+        yield Notice(text(bold(gate.warning), f": {gate.figures}."), "caution")
+    else:
+        yield Notice(text(f"Leak gate: {gate.figures}."), "data")
 
 
 def _per_split(counts: Mapping[str, int]) -> str:

@@ -16,16 +16,17 @@ __all__ = ["costs", "table"]
 
 def costs(board: Board) -> Document:
     """Measured costs of the whole suite."""
+    titles = corpus.titles_of([grid.corpus for grid in board.grids])
     return Document(
         title=f"Measured costs: {board.title}",
         about="As measured: equal runs differ here, even on one machine.",
         parts=tuple(
             Part(
                 name=f"corpus-{place}",
-                title=corpus.title_of(grid.corpus),
+                title=title,
                 blocks=tuple(_blocks(grid)),
             )
-            for place, grid in enumerate(board.grids, start=1)
+            for place, (grid, title) in enumerate(zip(board.grids, titles, strict=True), start=1)
         ),
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.metrics import metrics_for
 from harness.stats import Pairing
 from leaderboards.document import Block, Table, left, right
 from leaderboards.model import Grid, analyse
@@ -37,7 +36,7 @@ def _blocks(grid: Grid) -> Iterator[Block]:
                 kept=apart,
             ),
         )
-        for place, metric in enumerate(metrics_for(grid.corpus.dataset, primary=True))
+        for place, metric in enumerate(grid.metrics)
         if metric.name in crossed
     }
     title = f"Pairwise across tables: {grid.selection.title}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.metrics import Metric, metrics, metrics_for
+from harness.metrics import Metric, metrics
 from harness.runs.looks import Look
 from harness.runs.looks import shown as level
 from harness.stats import DRAWS
@@ -33,12 +33,10 @@ def _blocks(board: Board) -> Iterator[Block]:
     yield PerFormat(page=(_DRAWN, _badges(board)))
     selection = metrics[str(board.protocol["selection_metric"])]
     looked = () if board.look is None else (_looked(board.look),)
-    yield Bullets((*looked, *_marks(selection), *_of_released(board)))
+    yield Bullets((*looked, *_marks(selection, _chosen(board)), *_of_released(board)))
     yield Heading(2, text("Metrics"))
     yield text("p is the prediction, y the label.")
-    shown = {
-        m: None for grid in board.grids for m in metrics_for(grid.corpus.dataset, primary=True)
-    }
+    shown = {m: None for grid in board.grids for m in grid.metrics}
     yield Bullets(tuple(map(_definition, shown)))
 
 
@@ -62,7 +60,24 @@ def _definition(metric: Metric) -> Text:
     )
 
 
-def _marks(selection: Metric) -> Iterator[Text]:
+def _chosen(board: Board) -> Text:
+    """What chose the checkpoint of a run."""
+    if board.protocol.get("selection", "protocol") == "released":
+        return text(
+            "All metrics of a seed come from one checkpoint, chosen on the validation split as the"
+            " released code of each",
+            BREAK,
+            "system chooses it: see how the rows were made.",
+        )
+    return text(
+        "All metrics of a seed come from one checkpoint, chosen on the validation split as the"
+        " protocol",
+        BREAK,
+        "says.",
+    )
+
+
+def _marks(selection: Metric, chosen: Text) -> Iterator[Text]:
     yield text(
         "A score is mean ± sample standard deviation (n - 1) over training seeds, averaged first"
         " and",
@@ -126,12 +141,7 @@ def _marks(selection: Metric) -> Iterator[Text]:
         code("once"),
         " rows too, and their comparisons are conditional on what was answered that day.",
     )
-    yield text(
-        "All metrics of a seed come from one checkpoint, chosen on the validation split as the"
-        " protocol",
-        BREAK,
-        "says.",
-    )
+    yield chosen
     yield text(
         "Seeds: runs present / planned. ",
         code("n=1"),

@@ -45,7 +45,7 @@ def _blocks(board: Board) -> Iterator[Block]:
         " sets them beside what was run here.",
     )
     for dataset in shown.values():
-        found = table(dataset)
+        found = table(dataset, readouts=board.protocol.get("kind") == "zero_shot")
         if found.rows:
             content = PerFormat(file=(found,), page=(_results(dataset),))
             yield Fold(title=f"{dataset.title}: published", blocks=(content,))
@@ -60,8 +60,13 @@ def _results(dataset: Dataset) -> Results:
     )
 
 
-def table(dataset: Dataset) -> Table:
-    """Published numbers as printed, one line per system and source."""
+def table(dataset: Dataset, *, readouts: bool = False) -> Table:
+    """Published numbers as printed, one line per system and source.
+
+    Args:
+        dataset: What they are on.
+        readouts: Whether it is said how language models were read.
+    """
     shown = metrics_for(dataset, primary=True)
     notes: list[str] = []
     rows = []
@@ -73,6 +78,7 @@ def table(dataset: Dataset) -> Table:
             (
                 first.title + numbered(dict.fromkeys(row.note for row in line if row.note), notes),
                 *(words or NOT_STATED for words in stated),
+                *([first.readout or EMPTY] if readouts else []),
                 NOT_STATED if first.seeds is None else str(first.seeds),
                 *(printed.get(metric.name, EMPTY) for metric in shown),
                 first.convention or NOT_STATED,
@@ -83,6 +89,7 @@ def table(dataset: Dataset) -> Table:
     return Table(
         columns=(
             *left("System", "Text", "Features", "Side information", "Selection"),
+            *(left("Readout") if readouts else ()),
             *right("Runs", *map(heading, shown)),
             *left("Convention", "Source", "Vouched for by"),
         ),

@@ -55,6 +55,8 @@ def _row(row: Row, selection: Metric) -> tuple[str, ...]:
 
 def _selection(row: Row, selection: Metric) -> str:
     """What chose the checkpoints; of released weights, as the release states it."""
+    if row.rule:
+        return f"as released: {row.rule}"
     if row.released is None:
         return f"validation {selection.title}"
     return f"{row.released.selection}, by the release"

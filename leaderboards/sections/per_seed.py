@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.metrics import metrics_for
 from leaderboards.document import Block, Fold, PerFormat, Table, left, right
 from leaderboards.model import Grid, ordered, parts
 from leaderboards.numbers import EMPTY, number
@@ -15,7 +14,7 @@ __all__ = ["SECTION", "full", "table"]
 
 
 def _blocks(grid: Grid) -> Iterator[Block]:
-    titles = " / ".join(m.title for m in metrics_for(grid.corpus.dataset, primary=True)[:2])
+    titles = " / ".join(m.title for m in grid.metrics[:2])
     brief = table(grid)
     yield PerFormat(
         file=(Fold(title=f"Every seed: {titles}", blocks=(brief,)),) if brief.rows else (),
@@ -25,7 +24,7 @@ def _blocks(grid: Grid) -> Iterator[Block]:
 
 def table(grid: Grid) -> Table:
     """The dataset's first two metrics (MAE / Corr) of every run."""
-    first = metrics_for(grid.corpus.dataset, primary=True)[:2]
+    first = grid.metrics[:2]
     rows = ordered(grid)
     seeds = sorted({run.seed for row in rows for run in row.runs if not row.deterministic})
     lines = []
@@ -42,7 +41,7 @@ def table(grid: Grid) -> Table:
 
 def full(grid: Grid) -> Table:
     """Every primary metric of every run, constants once, submissions last."""
-    shown = metrics_for(grid.corpus.dataset, primary=True)
+    shown = grid.metrics
     titles = (f"{metric.title}{' (%)' if metric.percent else ''}" for metric in shown)
     first, *others = (lines_of(part) for part in parts(grid))
     lines = (

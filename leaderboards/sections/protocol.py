@@ -22,6 +22,18 @@ def _blocks(board: Board) -> Iterator[Block]:
         rows=tuple((name, str(board.protocol[name])) for name in names),
         caption="Protocol",
     )
+    if longer := _longer(board):
+        yield text(
+            f"Epochs: rows whose own schedule is longer than max_epochs train it whole: {longer}."
+        )
+
+
+def _longer(board: Board) -> str:
+    """Rows with a ceiling of their own, and what it is on each corpus."""
+    found: dict[str, dict[int, None]] = {}
+    for row in (row for grid in board.grids for row in grid.rows if row.max_epochs is not None):
+        found.setdefault(row.label, {})[int(row.max_epochs or 0)] = None
+    return ", ".join(f"{label} {' or '.join(map(str, caps))}" for label, caps in found.items())
 
 
 SECTION = BoardSection(name="protocol", title="Protocol", blocks=_blocks, reference=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness._util.canonical import Json
 from harness.metrics import Metric, metrics, metrics_for
@@ -43,7 +43,7 @@ from leaderboards.sections._pairs import compared
 from leaderboards.sections._rows import could_be_best, encoded, heading, noise, score, seeds
 from leaderboards.sections.contract import CorpusSection
 
-__all__ = ["SECTION", "SEPARATE", "detectable", "table"]
+__all__ = ["SECTION", "SEPARATE", "detectable", "encoded", "metrics_of", "remarks", "table"]
 
 SEPARATE = (
     "What rows know besides transcript, audio and vision of these clips sets them apart: rows of"
@@ -67,9 +67,15 @@ def _blocks(grid: Grid) -> Iterator[Block]:
         yield from compared(part)
 
 
-def table(grid: Grid) -> Table:
-    """Rank set and mean ± sample standard deviation of every primary metric of each row."""
-    shown = metrics_for(grid.corpus.dataset, primary=True)
+def table(grid: Grid, shown: Sequence[Metric] = (), *, caption: str = "") -> Table:
+    """Rank set and mean ± sample standard deviation of each row.
+
+    Args:
+        grid: Rows of one track.
+        shown: In which metrics; empty for the primary ones.
+        caption: Of the table.
+    """
+    shown = shown or grid.metrics
     tuned = budgets.is_tuned(grid)
     notes: list[str] = []
     rows = []
@@ -83,6 +89,7 @@ def table(grid: Grid) -> Table:
         columns=(*left("System", "Text"), *settings, *right("Seeds", rank, *map(heading, shown))),
         rows=tuple(rows),
         notes=tuple(notes),
+        caption=caption,
     )
 
 
@@ -103,13 +110,16 @@ def _tied(row: Row, metric: Metric, grid: Grid) -> str:
 
 
 def _flags(grid: Grid) -> Iterator[Bullets]:
-    said = [
-        text(bold(row.label), f": {flag}.")
-        for row in grid.rows
-        for flag in (*row.flags, *noise(grid, row))
-    ]
+    said = [text(bold(label), f": {flag}.") for label, flag in remarks(grid)]
     if said:
         yield Bullets(tuple(said))
+
+
+def remarks(grid: Grid) -> Iterator[tuple[str, str]]:
+    """What a reader must know of single rows: label, and half a sentence."""
+    for row in grid.rows:
+        for flag in (*row.flags, *noise(grid, row)):
+            yield row.label, flag
 
 
 def _results(grid: Grid) -> Results:
@@ -120,7 +130,7 @@ def _results(grid: Grid) -> Results:
     return Results(
         caption=f"Test results on {where}{known}",
         lines=lines,
-        metrics=metrics_for(facts.dataset, primary=True),
+        metrics=grid.metrics,
         ranked=sum(not line.unranked for line in lines),
     )
 
@@ -131,7 +141,7 @@ def _detectable(grid: Grid) -> Iterator[Block]:
     rankings = analyse(grid).rankings
     of_each = {
         place: (_detectable_in(metric, rankings[metric.name]),)
-        for place, metric in enumerate(metrics_for(grid.corpus.dataset, primary=True))
+        for place, metric in enumerate(grid.metrics)
         if metric.name in rankings
     }
     words = (
@@ -177,8 +187,7 @@ def _detectable_in(metric: Metric, ranking: Ranking) -> Text:
 def _fields(grid: Grid, row: Row) -> Mapping[str, Json]:
     """Every metric of the dataset, numbers unrounded, None where undefined; ranks where it has."""
     part = next(part for part in parts(grid) if row in part.rows)
-    rankings = analyse(part).rankings
-    ranking = rankings.get(grid.selection.name)
+    ranking = analyse(part).rankings.get(grid.selection.name)
     ranked = ranking is not None and row.label in ranking.names
     return {
         "about": "checkpoints" if is_checkpoint(row) else "systems",
@@ -192,14 +201,20 @@ def _fields(grid: Grid, row: Row) -> Mapping[str, Json]:
         "passes": passes_of(row),
         "evaluation_noise": _noise(grid, row),
         "settings": budgets.record(grid, row),
-        "metrics": {
-            metric.name: {
-                **_metric(summarise(row, metric)),
-                "leads": _leads(row, rankings.get(metric.name)),
-                "exploratory": metric.name != grid.selection.name,
-            }
-            for metric in metrics_for(grid.corpus.dataset)
-        },
+        "metrics": metrics_of(part, row),
+    }
+
+
+def metrics_of(grid: Grid, row: Row) -> dict[str, Json]:
+    """Metric -> mean, deviation and value of each seed, and whether it leads; None if undefined."""
+    rankings = analyse(grid).rankings
+    return {
+        metric.name: {
+            **_metric(summarise(row, metric)),
+            "leads": _leads(row, rankings.get(metric.name)),
+            "exploratory": metric.name != grid.selection.name,
+        }
+        for metric in metrics_for(grid.corpus.dataset)
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.metrics import metrics_for
 from leaderboards.document import (
     Block,
     Fold,
@@ -40,7 +39,7 @@ def _blocks(grid: Grid) -> Iterator[Block]:
     results = Results(
         caption=title,
         lines=tuple(line_of(grid, row) for row in grid.submissions),
-        metrics=metrics_for(grid.corpus.dataset, primary=True),
+        metrics=grid.metrics,
         ranked=0,
     )
     folded = Fold(title=f"{title}: {len(grid.submissions)}", blocks=(_ABOUT, results), opened=True)
@@ -52,7 +51,7 @@ def _blocks(grid: Grid) -> Iterator[Block]:
 
 def table(grid: Grid) -> Table:
     """One line per submission, its statements as columns."""
-    shown = metrics_for(grid.corpus.dataset, primary=True)
+    shown = grid.metrics
     notes: list[str] = []
     rows = []
     for row in grid.submissions:

@@ -47,7 +47,7 @@ def answers(grid: Grid) -> Table:
     title = metric.title
     return Table(
         columns=(
-            *left("System", "Shown", "Mode", "Prompts"),
+            *left("System", "Shown", "Readout", "Mode", "Prompts"),
             *right("Answered¹"),
             *left("Not answered"),
             *right(
@@ -76,6 +76,7 @@ def _answers_of(grid: Grid, row: Row, run: Run, metric: Metric) -> tuple[str, ..
     return (
         row.label,
         _counted(test["shown"]),
+        facts.get("readout") or "generated",
         "constrained" if facts["constrained"] else "free",
         ", ".join(facts["prompts"]),
         f"{test['outcomes']['answered']:,}/{test['questions']:,}",
@@ -120,7 +121,7 @@ def models(grid: Grid) -> Table:
             *left("System", "Model"),
             *right("Parameters, 10⁹"),
             *left("Weights", "Takes", "Frames", "Prompts in", "Transcripts in"),
-            *left("Engine", "Revision", "Asked on", "Trained on"),
+            *left("Engine", "Served with", "Revision", "Answered by", "Asked on", "Trained on"),
         ),
         rows=tuple(_model_of(row, run) for row, run in zero_shot_runs(grid)),
         caption=_MODELS,
@@ -140,7 +141,9 @@ def _model_of(row: Row, run: Run) -> tuple[str, ...]:
         ", ".join(facts["languages"]),
         facts["transcripts"],
         facts["engine"],
+        facts.get("arguments") or UNDEFINED,
         facts["revision"][:12],
+        ", ".join(facts.get("answered_by") or ()) or UNDEFINED,
         facts["asked_on"],
         facts["trained_on"],
     )

@@ -1,6 +1,6 @@
-"""What the run store says of one system: its runs on twins, and its published numbers beside ours.
+"""What the run store says of one system: its runs on twins, and published numbers beside ours.
 
-Each is a line of the fidelity report.
+Each is a line of the fidelity report, like the numbers that its released code reaches.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 from harness.metrics import metrics
 from harness.runs.store import RunStore
-from leaderboards.literature import literature
+from leaderboards.literature import PublishedRow, literature, reference_runs
 from leaderboards.model import Grid, Row, gather, summarise
-from leaderboards.studies.reproduce import VERDICTS, reproduce
+from leaderboards.studies.reproduce import VERDICTS, ReproducedNumber, reproduce
 
-__all__ = ["TwinResult", "published_verdicts", "twin_results"]
+__all__ = ["SHOWN", "TwinResult", "published_verdicts", "reached_numbers", "twin_results"]
+
+SHOWN = ("mae", "corr", "acc2_non0", "acc7")
+"""Metrics of which a fidelity report shows published, reached and ours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,3 +106,35 @@ def published_verdicts(store: RunStore, systems: Iterable[str]) -> dict[str, dic
     return {
         name: {verdict: counts[verdict] for verdict in VERDICTS} for name, counts in found.items()
     }
+
+
+def reached_numbers(store: RunStore, systems: Iterable[str]) -> tuple[ReproducedNumber, ...]:
+    """Published, reached and ours, of the systems whose released code others ran by seed.
+
+    The published number is the one that the code's own authors list; where they list none the mean
+    of the reference runs stands in its place, in the table of that name.
+
+    Raises:
+        StoreError: When a stored record is damaged.
+    """
+    wanted = set(systems)
+    rows = [
+        _listed(runs.row(metric))
+        for runs in reference_runs()
+        for metric in SHOWN
+        if runs.registered in wanted and metric in runs.values
+    ]
+    return reproduce(store, rows)
+
+
+def _listed(mean: PublishedRow) -> PublishedRow:
+    """The number in its authors' file; the mean itself where there is none."""
+    asked = (mean.dataset, mean.system, mean.metric)
+    found = (
+        row
+        for row in literature()
+        if (row.dataset, row.system, row.metric) == asked
+        and (row.reliability, row.condition, row.clips) == ("authors' file", "clean", "all")
+        and row.selection == "validation"
+    )
+    return next(found, mean)

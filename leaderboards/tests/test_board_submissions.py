@@ -9,10 +9,12 @@ import pytest
 
 import leaderboards
 from harness.errors import StoreError
+from harness.metrics import score
 from harness.runs.store import RunStore
+from harness.spec.protocols import protocols
 from harness.submissions import Badge, SubmissionManifest, SubmissionRecord, SubmissionStore
 from harness.tests.stores import Off, Row, make_corpus, make_store
-from leaderboards.model import analyse, gather, unranked_because
+from leaderboards.model import analyse, gather, on_common_clips, unranked_because
 
 CORPUS = make_corpus("sims@label-csv", clips=(1368, 456, 457))
 TEST = CORPUS.split("test")
@@ -77,6 +79,7 @@ def test_one_run_is_a_checkpoint_unless_no_seed_is_said_to_change_it(store: RunS
         (456, {}, "predicts 456 of 457 clips"),
         (457, {"protocol": None}, "states no protocol"),
         (457, {"protocol": "0" * 12}, "states another protocol"),
+        (457, {"protocol": protocols["as_released"].digest}, "states another protocol"),
         (457, {"selection": "test"}, "checkpoint selection: test"),
         (457, {"side_info": "explanations"}, "side information: explanations"),
         (457, {"side_info": None}, "side information: not stated"),
@@ -89,6 +92,37 @@ def test_any_other_stands_apart_and_says_why(store: RunStore, clips, changes, re
     assert [row.outside for row in grid.submissions] == [reason]
     assert "theirs" not in analyse(grid).rankings["mae"].names
     assert reason in leaderboards.render(store, "small").partition("### Submissions")[2]
+
+
+def test_one_that_leaves_out_clips_is_ranked_on_the_common_ones_apart(store: RunStore) -> None:
+    whole = leaderboards.as_records(store, "small")
+    submit(store, 400, **kept(store), deterministic=True)
+    (grid,) = gather(store, "small").grids
+    small = on_common_clips(grid)
+    assert small is not None
+    assert small.truth.ids == tuple(TEST.ids[:400])
+    assert analyse(small).rankings["mae"].rank_of("theirs") == (1, 1)
+    for row in small.rows:
+        for run in row.runs:
+            assert run.scores == score(run.pred, small.truth.labels, "sims", secondary=True)
+    board = leaderboards.render(store, "small")
+    assert "### On the 400 of 457 clips that all of these predict" in board
+    assert "**theirs** predicts 400 of 457 clips." in board
+    found = leaderboards.as_records(store, "small")
+    assert found[: len(whole)] == whole
+    common = {record["row"]: record for record in found[len(whole) :]}
+    assert {(r["common_clips"], r["of"]) for r in common.values()} == {(400, 457)}
+    assert (common["theirs"]["rank"], common["theirs"]["partial"]) == ([1, 1], True)
+
+
+@pytest.mark.parametrize(
+    ("clips", "changes"),
+    [(457, {}), (400, {"protocol": None}), (400, {"selection": "test"}), (200, {})],
+)
+def test_no_other_makes_such_a_table(store: RunStore, clips, changes) -> None:
+    submit(store, clips, **(kept(store) | changes))
+    (grid,) = gather(store, "small").grids
+    assert on_common_clips(grid) is None
 
 
 def test_clips_that_do_not_exist_are_a_store_error(store: RunStore) -> None:

@@ -387,7 +387,7 @@ def test_names_of_strangers_stay_text(tmp_path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for kind, figure in every_figure(grid, a_ranking(NAMES)):
-            _, path = figures.save(figure, tmp_path / kind)
+            _, path, _ = figures.save(figure, tmp_path / kind)
             root = ElementTree.fromstring(path.read_bytes())
             shown = {"".join(node.itertext()) for node in root.iter(f"{SVG}text")}
             assert {NAMES[0], NAMES[1], NAMES[3], "line break [31m"} <= shown
@@ -407,7 +407,7 @@ def test_equal_figures_are_equal_bytes(twin, ranking, tmp_path) -> None:
 
 
 def test_a_png_says_nothing_of_when_and_with_what(grid, tmp_path) -> None:
-    png, _ = figures.save(figures.seed_strip(grid), tmp_path / "mosi@x.seeds")
+    png, *_ = figures.save(figures.seed_strip(grid), tmp_path / "mosi@x.seeds")
     assert png.name == "mosi@x.seeds.png"
     data, chunks, at = png.read_bytes(), set(), 8
     while at < len(data):
@@ -417,9 +417,17 @@ def test_a_png_says_nothing_of_when_and_with_what(grid, tmp_path) -> None:
     assert chunks == {b"IHDR", b"pHYs", b"IDAT", b"IEND"}
 
 
+def test_a_pdf_has_its_fonts_and_says_nothing_of_when(grid, tmp_path) -> None:
+    *_, pdf = figures.save(figures.seed_strip(grid), tmp_path / "mosi@x.seeds")
+    assert pdf.name == "mosi@x.seeds.pdf"
+    data = pdf.read_bytes()
+    assert data.startswith(b"%PDF-") and b"/FontFile2" in data and b"/Type3" not in data
+    assert not re.search(rb"/(CreationDate|Creator|Producer)", data)
+
+
 def test_an_svg_is_self_contained_named_and_undated(grid, ranking, tmp_path) -> None:
     for kind, figure in every_figure(grid, ranking):
-        _, path = figures.save(figure, tmp_path / kind)
+        _, path, _ = figures.save(figure, tmp_path / kind)
         text = path.read_text("utf-8")
         root = ElementTree.fromstring(text)
         assert root.get("role") == "img"
@@ -432,7 +440,7 @@ def test_an_svg_is_self_contained_named_and_undated(grid, ranking, tmp_path) -> 
 def test_every_colour_has_its_dark_twin(twin, ranking, tmp_path) -> None:
     known = {*style.DARK, style.CEILING}
     for kind, figure in every_figure(twin, ranking):
-        _, path = figures.save(figure, tmp_path / kind)
+        _, path, _ = figures.save(figure, tmp_path / kind)
         root = ElementTree.fromstring(path.read_bytes())
         used = {
             colour
@@ -472,10 +480,10 @@ def test_poor_grids_are_drawn_without_complaint(tmp_path, rows) -> None:
     assert empty is None or "no system to show" in texts(empty)
 
 
-def test_one_pair_of_files_per_corpus_and_kind(tmp_path) -> None:
+def test_every_form_of_file_per_corpus_and_kind(tmp_path) -> None:
     drawn = leaderboards.draw(make_store(tmp_path, ROWS), "small", tmp_path / "out")
     kinds = ("ranks", "seeds", "scatter", "cost")
-    names = {f"small.mosi@unaligned-50.{k}.{end}" for k in kinds for end in ("png", "svg")}
+    names = {f"small.mosi@unaligned-50.{k}.{end}" for k in kinds for end in ("png", "svg", "pdf")}
     assert names <= {path.name for path in drawn}
     assert all(path.is_file() for path in drawn)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import leaderboards
-from harness.tests.stores import SEEDS, Off, Row, make_store
+from harness.tests.stores import SEEDS, NotRun, Off, Row, make_store
 from leaderboards.figures.gates import diagnostic_rows, gate_map, loads
 from leaderboards.model import Board
 from leaderboards.model.gather import _cut_short, _unstable, gather
@@ -113,3 +113,28 @@ ENDING = ("epochs", "allowed", "wanted", "warmup")
 def test_a_board_without_diagnostics_draws_no_gates(board, tmp_path):
     drawn = leaderboards.figures.draw(board, tmp_path / "figures")
     assert not [path for path in drawn if "routing" in path.name]
+
+
+def test_stages_that_were_cut_before_the_last_are_told(board):
+    ending = {**dict(zip(ENDING, (30, 100, 0, 10), strict=True)), "stages_cut": 2}
+    row = told(board.grids[0].rows[0], ending=ending)
+    assert list(_cut_short(row.runs)) == ["2 stages before the last ended at the cap on epochs"]
+
+
+def test_a_board_says_whose_schedule_is_cut_and_whose_is_longer(tmp_path):
+    """By the cells of the plan, before anything has run."""
+    rows = [Row(label=name, cells={1: NotRun()}) for name in ("cut", "long")]
+    store = make_store(tmp_path / "other", rows)
+    plan = store.plan("small")
+    told = {"cut": {"schedule": 300}, "long": {"max_epochs": 200}}
+    cells = tuple(dataclasses.replace(cell, **told[cell.label]) for cell in plan.cells)
+    with store.writing():
+        store.put_plan("small", dataclasses.replace(plan, cells=cells))
+    (grid,) = gather(store, "small").grids
+    found = {row.label: row for row in grid.rows}
+    assert found["cut"].flags == (
+        "its schedule is made for 300 epochs, more than the suite allows",
+    )
+    assert (found["long"].flags, found["long"].max_epochs) == ((), 200)
+    page = leaderboards.render(store, "small")
+    assert "rows whose own schedule is longer than max_epochs train it whole: long 200." in page

@@ -496,3 +496,11 @@ def test_numbers_are_those_of_the_metric() -> None:
     assert numbers.number(0.25, metrics["acc7"], signed=True) == "+25.00"
     assert number(-0.0, metrics["mae"]) == "0.000"
     assert numbers.number(float("nan"), metrics["mae"], signed=True) == numbers.UNDEFINED
+
+
+def test_a_page_without_results_has_nothing_to_filter() -> None:
+    blocks = (Heading(2, text("One")), text("Words."))
+    page = render_html(
+        Document(title="T", about="A.", parts=(Part(name="one", title="One", blocks=blocks),))
+    )
+    assert re.search(r'<div hidden><form [^>]*id="filters"', page)

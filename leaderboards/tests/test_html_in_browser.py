@@ -8,9 +8,6 @@ from __future__ import annotations
 import functools
 import io
 import json
-import os
-import shutil
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,13 +15,13 @@ import matplotlib.image
 import numpy as np
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from harness.metrics import metrics
+from harness.tests.browser import CONTRAST, a_browser
 from harness.tests.stores import (
     SEEDS,
     Constant,
@@ -66,59 +63,14 @@ new PerformanceObserver((list) => { for (const e of list.getEntries()) shift += 
 FORBID_STORAGE = """
 Object.defineProperty(window, "localStorage", { get() { throw new DOMException("forbidden") } });
 """
-CONTRAST = """
-const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
-const luminance = (colour) => {
-  const [r, g, b] = channels(colour).slice(0, 3).map((v) => v / 255)
-    .map((v) => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
-  return .2126 * r + .7152 * g + .0722 * b;
-};
-const ground = (element) => {
-  for (let e = element; e; e = e.parentElement) {
-    const colour = getComputedStyle(e).backgroundColor;
-    if ((channels(colour)[3] ?? 1) > 0) return colour;
-  }
-  return "rgb(255, 255, 255)";
-};
-const found = [];
-const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-while (walker.nextNode()) {
-  const element = walker.currentNode.parentElement;
-  if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
-  const style = getComputedStyle(element);
-  const ink = element.closest("svg") ? style.fill : style.color;
-  const [a, b] = [ink, ground(element)].map(luminance);
-  const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
-  found.push([ratio, walker.currentNode.data.trim().slice(0, 40), element.className]);
-}
-return found;
-"""
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[webdriver.Chrome]:
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        message = (
-            "BOARDS ARE NOT TESTED IN A BROWSER: chromium or chromedriver is absent;"
-            " apt-get install chromium chromium-driver"
-        )
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        warnings.warn(message, stacklevel=1)
-        pytest.skip(message)
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    options.add_argument("--headless=new")
-    options.add_argument("--disable-dev-shm-usage")  # containers keep it tiny
-    if os.geteuid() == 0:
-        options.add_argument("--no-sandbox")  # the sandbox refuses root
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(driver))
-    watching = {"source": WATCH}
-    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", watching)
-    yield browser
-    browser.quit()
+    with a_browser() as browser:
+        watching = {"source": WATCH}
+        browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", watching)
+        yield browser
 
 
 @pytest.fixture(scope="module")

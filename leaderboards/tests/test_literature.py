@@ -16,7 +16,19 @@ from hypothesis import strategies as st
 from harness.data.datasets import datasets
 from harness.errors import DataError, SpecError
 from harness.metrics import metrics, metrics_for
-from leaderboards.literature import COUNTS_FILE, for_board, lines, literature, read, table, tables
+from leaderboards.literature import (
+    COUNTS_FILE,
+    REFERENCE_FILE,
+    for_board,
+    lines,
+    literature,
+    read,
+    read_reference_runs,
+    reference_of,
+    reference_runs,
+    table,
+    tables,
+)
 from leaderboards.literature import numbers as published_numbers
 
 FOLDER = Path(published_numbers.__file__).parent
@@ -40,6 +52,7 @@ def only(name: str, dataset: str, system: str, metric: str):
 def test_every_file_is_a_table_and_ships_in_the_wheel() -> None:
     files = {path.stem for path in FOLDER.glob("*.csv")}
     assert tables() == tuple(sorted(files - {COUNTS_FILE.stem}))
+    assert REFERENCE_FILE.stem in tables()
     root = FOLDER.parents[1]
     packaging = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
     patterns = packaging["tool"]["setuptools"]["package-data"]["leaderboards"]
@@ -77,7 +90,7 @@ def test_rounding_is_half_the_last_printed_digit() -> None:
         ("mmsa", "mosei", "self_mm", "acc2_non0", 0.8515),
         ("chsimsv2", "simsv2", "tfn", "corr", 0.6665),
         ("text", "sims", "text", "mae", 0.353),
-        ("qa_moe", "mosi", "qa_moe", "acc7", 0.536),
+        ("qa_moe", "mosi", "qa_moe@paper", "acc7", 0.536),
         ("lnln", "sims", "lnln", "f1", 0.6918),
     ],
 )
@@ -166,7 +179,7 @@ def test_whoever_selected_on_test_says_so() -> None:
 def test_a_board_shows_one_block_of_moderate_size(dataset: str) -> None:
     rows = for_board(dataset)
     shown = lines(rows)
-    assert 20 <= len(shown) <= 60
+    assert 20 <= len(shown) <= 80
     assert len({line[0].line for line in shown}) == len(shown)  # no line is torn apart
     assert sum(map(len, shown)) == len(rows)
     assert {(row.dataset, row.condition, row.clips) for row in rows} == {(dataset, "clean", "all")}
@@ -208,6 +221,80 @@ def test_unknown_names(asked: tuple[str | None, ...], message: str) -> None:
 
 def test_a_system_goes_by_its_registered_or_its_printed_name() -> None:
     assert table("chsimsv2", system="mag_bert") == table("chsimsv2", system="Bert_MAG")
+
+
+def test_an_unknown_name_comes_with_those_there_are() -> None:
+    with pytest.raises(SpecError, match=r"there are: mosi, mosei, sims, simsv2\)"):
+        table("mmsa", "simsv3")
+    with pytest.raises(SpecError, match=r"there are: ef_lstm, lf_dnn, tfn, lmf, mfn"):
+        table("mmsa", None, "tfm")
+
+
+# Reference runs
+
+
+def test_reference_runs_are_twenty_one_systems_in_ten_seeds() -> None:
+    runs = reference_runs()
+    assert len(runs) == 21
+    assert {one.seeds for one in runs} == {tuple(range(42, 52))}
+    assert {(one.dataset, one.selection, one.device) for one in runs} == {
+        ("mosi", "validation", "one GPU")
+    }
+    assert sum(bool(one.registered) for one in runs) == 18
+    assert {name for one in runs for name in one.values} == set(METRICS_OF_RUNS)
+
+
+METRICS_OF_RUNS = ("mae", "corr", "acc2_non0", "acc2_has0", "acc5", "acc7")
+
+
+@pytest.mark.parametrize("one", reference_runs(), ids=lambda one: one.model)
+def test_accuracies_of_reference_runs_are_whole_numbers_of_clips(one) -> None:
+    test = datasets["mosi"].splits["test"]
+    for name in set(one.values) - {"mae", "corr"}:
+        clips = test.clips - (test.zero if name.endswith("non0") else 0)
+        counts = np.array(one.values[name]) * clips
+        assert np.abs(counts - counts.round()).max() <= 0.5e-4 * clips
+    if {"acc5", "acc7"} <= one.values.keys():
+        assert (np.array(one.values["acc7"]) <= one.values["acc5"]).all()
+
+
+def test_their_means_are_a_table_and_stand_on_no_board() -> None:
+    rows = table("reference_runs", "mosi", "misa")
+    assert [row.metric for row in rows] == list(METRICS_OF_RUNS)
+    found = reference_of("mosi", "misa")
+    assert found is not None
+    for row in rows:
+        assert row.value == pytest.approx(np.mean(found.values[row.metric]), abs=row.rounding)
+        assert (row.seeds, row.selection, row.device) == (10, "validation", "one GPU")
+    assert reference_of("mosi", "text") is reference_of("mosei", "misa") is None
+    assert "reference_runs" not in {row.table for row in for_board("mosi")}
+
+
+RUN_HEADER, *RUNS = REFERENCE_FILE.read_text("utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("lines_of_file", "message"),
+    [
+        ((RUN_HEADER.replace("seed", "sead"), RUNS[0]), "line 1: expected columns"),
+        ((RUN_HEADER, RUNS[0] + ",more"), "line 2: expected one cell per column"),
+        ((RUN_HEADER, RUNS[0].replace(",42,", ",x,")), "line 2: seed should be a whole number"),
+        ((RUN_HEADER, RUNS[0].replace("0.7882", "7.882")), r"line 2: corr lies in \[-1, 1\]"),
+        ((RUN_HEADER, RUNS[0].replace("0.7882", "high")), "line 2: could not convert"),
+        ((RUN_HEADER, RUNS[0].replace("one GPU", "")), "line 2: device is empty"),
+        ((RUN_HEADER, RUNS[0], RUNS[0]), "has a seed twice"),
+        ((RUN_HEADER, RUNS[0], RUNS[1].replace("0.7867", "")), "give different metrics"),
+        ((RUN_HEADER, RUNS[0], RUNS[1].replace("unaligned", "aligned")), "runs of almt differ"),
+        ((RUN_HEADER, RUNS[0], RUNS[10], RUNS[1]), "almt on mosi comes in two places"),
+        ((RUN_HEADER, RUNS[0].replace(",mosi,", ",mars,")), "unknown dataset 'mars'"),
+        ((RUN_HEADER, RUNS[0].replace("validation", "luck")), "selection 'luck' is none of"),
+    ],
+)
+def test_damaged_reference_runs_are_refused(tmp_path: Path, lines_of_file, message: str) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text("\n".join(lines_of_file) + "\n", "utf-8")
+    with pytest.raises(DataError, match=rf"^runs\.csv.*{message}"):
+        read_reference_runs(path)
 
 
 # Broken files

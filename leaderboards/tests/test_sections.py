@@ -6,10 +6,12 @@ import dataclasses
 import importlib
 import itertools
 import re
+from pathlib import Path
 
 import pytest
 
 import leaderboards
+from harness.data.leak_gate import LeakFigures, LeakGate
 from harness.tests.stores import SEEDS, Constant, Off, Row, make_corpus, make_store
 from leaderboards import sections
 from leaderboards.document import (
@@ -120,6 +122,33 @@ def test_a_section_of_corpora_is_one_file_and_one_line(board, add) -> None:
     assert found == records(board)
 
 
+ERROR = LeakFigures(clue=0.4, transcript=1.1, difference=-0.7, low=-0.9, high=-0.5)
+SIGNS = LeakFigures(clue=0.98, transcript=0.6, difference=0.38, low=0.3, high=0.46)
+GATE = LeakGate(version=1, clips=240, videos=24, mae=ERROR, acc3=SIGNS)
+FINE = dataclasses.replace(GATE, mae=dataclasses.replace(ERROR, high=0.1))
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        (GATE, "**LABEL LEAK SUSPECTED"),
+        (FINE, "Leak gate: explanations alone MAE 0.400,"),
+        (LeakGate(version=1, clips=3, videos=2, why_not="too few"), "not measured: too few"),
+        (None, "leak gate: not measured"),
+    ],
+)
+def test_a_board_says_whether_explanations_know_the_label(tmp_path, gate, said) -> None:
+    told = {} if gate is None else {"leak_gate": gate.json()}
+    corpus = dataclasses.replace(make_corpus("mosi@own"), manifest={"explanations": told})
+    found = gather(make_store(tmp_path, ROWS, [corpus, make_corpus("sims@own")]), "small")
+    document = compose(found, ORDER)
+    markdown, page = render_markdown(document), render_html(document)
+    assert said in markdown
+    for shown, table in ((markdown, "| System "), (page, 'class="results"')):
+        assert shown.count(said.lstrip("*")) == 1, "of the corpus with explanations alone"
+        assert shown.index(said.lstrip("*")) < shown.index(table)
+
+
 def test_a_section_of_boards_is_one_file_and_one_line(board, add) -> None:
     order = (*ORDER, add("thanks", BOARD_SECTION))
     document = compose(board, order)
@@ -156,7 +185,8 @@ def test_sections_say_nothing_where_there_is_nothing_to_say(board) -> None:
         for section in ORDER
         if isinstance(section, BoardSection)
     }
-    assert [name for name, blocks in said.items() if not blocks] == ["transfers", "literature"]
+    silent = [name for name, blocks in said.items() if not blocks]
+    assert silent == ["absent", "transfers", "convention", "literature"]
     of_corpus = {
         section.name: tuple(section.blocks(board.grids[0]))
         for section in ORDER
@@ -164,7 +194,8 @@ def test_sections_say_nothing_where_there_is_nothing_to_say(board) -> None:
     }
     silent = [name for name, blocks in of_corpus.items() if not blocks]
     assert silent == [
-        *("crossing", "reliability", "zero_shot", "submissions", "ceilings", "missing"),
+        *("slices", "crossing", "reliability", "zero_shot", "submissions", "common_clips"),
+        *("ceilings", "missing"),
     ]
 
 
@@ -224,3 +255,12 @@ def test_a_document_without_numbers_is_a_page_too() -> None:
     assert page.count("<table>") == 1 and "1 – 2" in page and "<svg" in page
     assert "A note." in page and "<t>" not in page
     assert escape("<t>") in render_markdown(Document(title="<t>", about="", parts=(part,)))
+
+
+def test_corpora_of_one_dataset_are_told_apart_in_the_table_of_contents(tmp_path: Path) -> None:
+    corpora = [make_corpus(f"mosi@{name}") for name in ("label-csv", "aligned-50")]
+    rows = [Row(label="a", cells={seed: Off(0.2) for seed in SEEDS})]
+    store = make_store(tmp_path / "store", rows, [*corpora, make_corpus("sims@label-csv")])
+    found = compose(gather(store, "small"))
+    titles = [part.title for part in found.parts if part.name.startswith("corpus-")]
+    assert titles == ["CMU-MOSI (label-csv)", "CMU-MOSI (aligned-50)", "CH-SIMS"]

@@ -300,3 +300,17 @@ def test_other_boards_know_nothing_of_transfers(tmp_path, monkeypatch):
     store = stores.make_store(tmp_path, [MEAN, row("ERM")])
     assert contests_of(gather(store, "small")) == ()
     assert not [r for r in leaderboards.as_records(store, "small") if "family" in r]
+
+
+def test_a_board_of_a_benchmarks_protocol_has_its_units_too(tmp_path, monkeypatch):
+    ours = compose(gather(store_of(tmp_path / "a", [row("ERM")], lambda *_: (0.1, 0.2)), "small"))
+    assert "As MMDG-Bench scores" not in render_markdown(ours)
+    monkeypatch.setattr(stores, "PROTOCOL", protocols["mmdg_bench"])
+    store = store_of(tmp_path / "b", [row("ERM")], lambda *_: (0.1, 0.2), SINGLE[:2])
+    board = gather(store, "small")
+    page = render_markdown(compose(board))
+    lines = page.partition("## As MMDG-Bench scores")[2].splitlines()
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines if "ERM" in line]
+    assert [line[1] for line in cells] == list(SINGLE[:2])
+    assert all("0.600 ± 0.000" in line for line in cells), "0.2 on labels in [-1, 1]"
+    assert "As MMDG-Bench scores" in render_html(compose(board))

@@ -146,7 +146,7 @@ def test_a_curve_that_does_not_fit_its_run_is_a_damaged_record(tmp_path) -> None
 def svg(figure, folder):
     from leaderboards.figures import save
 
-    png, document = save(figure, folder / "figure")
+    png, document, _ = save(figure, folder / "figure")
     assert png.read_bytes().startswith(b"\x89PNG")
     return document.read_text("utf-8")
 

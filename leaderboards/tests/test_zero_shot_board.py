@@ -28,7 +28,7 @@ SPLIT = {
     "clips": 24,
     "clips_answered": 20,
     "questions": 48,
-    "outcomes": {"answered": 41, "refused": 4, "timed_out": 3, "failed": 0},
+    "outcomes": {"answered": 41, "refused": 4, "rejected": 3, "no_media": 0},
     "asked_again": 5,
     "low_mass": 2,
     "shown": {"text": 4, "vision+audio+text": 20},
@@ -136,7 +136,7 @@ def test_every_policy_is_scored_as_by_hand(grid, store):
 def test_what_was_not_answered_is_counted(grid):
     shown = cells(zero_shot.answers(grid))
     assert shown["Answered"] == "41/48"
-    assert shown["Not answered"] == "refused 4, timed out 3; answered with low mass 2"
+    assert shown["Not answered"] == "refused 4, rejected 3; answered with low mass 2"
     assert shown["Shown"] == "text 4, vision+audio+text 20"
     assert shown["Tokens a clip, read + written"] == "100 + 2"
 
@@ -146,6 +146,7 @@ def test_what_fairness_needs_is_said(grid):
     assert (shown["Weights"], shown["Parameters, 10⁹"]) == ("closed", "–")
     assert (shown["Prompts in"], shown["Transcripts in"]) == ("en", "zh")
     assert shown["Revision"] == "0123456789ab"
+    assert (shown["Served with"], shown["Answered by"]) == ("–", "–")
 
 
 def test_asked_rows_stand_apart_and_their_comparisons_are_conditional(store):

@@ -31,7 +31,7 @@ from mllm_eval.client import Answer, Client, Journal, Request, ask_settled
 from mllm_eval.media.content import show
 from mllm_eval.media.sampling import Clip
 from mllm_eval.model.card import ModelCard
-from mllm_eval.prompt.prompt import Prompt, Rendered
+from mllm_eval.prompt.prompt import Prompt
 from mllm_eval.zero_shot.survey import Question
 
 __all__ = ["ITEMS", "Canary", "CanaryFinding", "Item", "clips", "made", "senses_of"]
@@ -161,10 +161,9 @@ class Canary:
     def _request(self, item: Item, text: str, blank: Senses) -> Request:
         letters = self._question(item).letters
         words = self._prompt.render(text, _LOW, _HIGH, letters)
-        system = "\n\n".join(filter(None, (self._card.system.strip(), words.system)))
         form = {"max_tokens": 1, "top_logprobs": 20} if letters else {"max_tokens": 16}
         return show(
-            Rendered(system=system, user=words.user),
+            words.after(self._card.system.strip()),
             sampling=self._card.sampling(**form),
             media=digest([item.id, sorted(item.senses), sorted(blank)]),
             content=lambda: item.content(blank),

@@ -140,8 +140,9 @@ def clips(
     Raises:
         DataError: When no clip can be shown.
     """
-    known = clips_of(split.clips, recordings)
-    shown = [clip for clip in known if clip.media is not None] if senses else list(known)
+    known = [clip for clip in clips_of(split.clips, recordings) if not clip.problem]
+    looks = {clip.id: media.look(clip, "all", senses) for clip in known} if senses else {}
+    shown = [c for c in known if c.media and not looks[c.id].fault] if senses else known
     if not shown:
         raise DataError(
             f"expected clips with recordings in {recordings}, found none of the"
@@ -152,7 +153,7 @@ def clips(
 
 
 def _of_clip(clip: Clip, senses: Senses, frames: media.FrameSampling) -> Item:
-    held = senses.intersection(media.shown(clip, "all"))
+    held = senses.intersection(media.shown(clip, "all")) if senses else _NOTHING
 
     def content(blank: Senses) -> list[Part]:
         parts = media.parts(clip, "all", frames)

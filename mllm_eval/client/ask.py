@@ -7,18 +7,22 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
+from harness._util.pulse import Pulse
+from harness.errors import RunFailed
+from mllm_eval.client.answering import is_asked
 from mllm_eval.client.endpoint import Client
-from mllm_eval.client.journal import SETTLED, Answer, Journal, State
+from mllm_eval.client.journal import KEPT, SETTLED, Answer, Identity, Journal, State
 from mllm_eval.client.requests import Request
 from mllm_eval.client.session import Session
 
-__all__ = ["ask_all"]
+__all__ = ["ask_all", "check_answering"]
 
 log = logging.getLogger(__name__)
 
 _REACHED: frozenset[State] = frozenset({"answered", "refused"})
 """States of requests that the model has seen."""
 _ROUNDS = 2  # of failures in a row, each as many as are ever in flight, and no more is asked
+_REJECTIONS = 100  # before the first answer, and no more is asked
 
 
 def ask_all(
@@ -70,39 +74,59 @@ class _Asking:
         self._client = client
         self._journal = journal
         self._on_answer = on_answer
+        self._most = client.limits.most * len(client.addresses)
+        self._pulse = Pulse(len(self.todo))
         self._failures = 0  # since the last time that the server said something
+        self._rejections = 0
+        self._end: RunFailed | None = None  # why no further question is put
 
     async def ask(self) -> None:
         """Put the questions that the journal has no answer to."""
         queue = iter(self.todo)
         async with self._client.session() as session:
+            session.reached = self._known() is not None
             try:
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(self._client.limits.most):
+                    for _ in range(self._most):
                         group.create_task(self._work(session, queue))
             except BaseExceptionGroup as errors:
                 raise errors.exceptions[0] from None  # the others are the same or followed from it
+            if self._end is not None:
+                raise self._end
             await self._settle_rejected(session)
-            log.debug("%s: %.1f requests in flight", self._client.model, session.pace.limit)
+            log.debug("%s: %.1f requests in flight", self._client.model, session.in_flight)
         for key in queue:
             text = f"not asked: {self._failures} questions before failed in a row"
             self.outcomes[key] = Answer(key, "failed", text, "", (), None, None, 0.0, 0)
 
     async def _work(self, session: Session, queue: Iterator[str]) -> None:
-        """Put one question after another; all workers share the queue."""
-        while self._failures < _ROUNDS * self._client.limits.most:
+        """Put one question after another; all workers share the queue.
+
+        When one is told that nothing more will be answered, the others keep what is on its way.
+        """
+        while self._end is None and self._failures < _ROUNDS * self._most:
             key = next(queue, None)
             if key is None:
                 return
-            self._keep(await session.ask(self._requests[key]))
+            try:
+                answer = await session.ask(self._requests[key])
+                self._keep(answer)
+                self._rejections += answer.state == "rejected"
+                if self._rejections >= _REJECTIONS and not session.reached:
+                    raise session.refuses(answer.text)
+            except RunFailed as error:
+                self._end = self._end or error
 
     def _keep(self, answer: Answer) -> None:
+        check_answering(answer, self._identities[answer.key], self._client, self._journal)
         self.outcomes[answer.key] = answer
         self._failures = 0 if answer.state in SETTLED else self._failures + 1
-        if answer.state in SETTLED and answer.state != "rejected":
+        if answer.state in KEPT:
             self._journal.append(answer, self._identities[answer.key])
         if self._on_answer is not None:
             self._on_answer(answer)
+        if told := self._pulse.beat():
+            log.warning("%s: answers %s", self._client.model, told)
 
     async def _settle_rejected(self, session: Session) -> None:
         """Tell what the server rejects of these requests from what it rejects of all.
@@ -110,7 +134,7 @@ class _Asking:
         Where it has answered none of them, they stay unsettled and are returned as rejected.
         """
         rejected = [key for key in self.todo if self._state(key) == "rejected"]
-        known = next((key for key in self._requests if self._state(key) in _REACHED), None)
+        known = self._known()
         if not rejected or known is None:
             return
         again = await session.ask(self._requests[known])
@@ -122,6 +146,32 @@ class _Asking:
             else:
                 self.outcomes[key] = dataclasses.replace(self.outcomes[key], state="failed")
 
+    def _known(self) -> str | None:
+        """A question that the model is known to have seen; None where there is none yet."""
+        return next((key for key in self._requests if self._state(key) in _REACHED), None)
+
     def _state(self, key: str) -> State | None:
         answer = self.outcomes.get(key)
         return None if answer is None else answer.state
+
+
+def check_answering(answer: Answer, identity: Identity, client: Client, journal: Journal) -> None:
+    """Refuse an answer of another model, and of another one than has answered before.
+
+    Raises:
+        RunFailed: When it is one.
+    """
+    before = journal.answering(identity)
+    if not is_asked(client.name, client.revision, answer.model):
+        raise RunFailed(
+            f"{client.base_url} was asked for {client.name} and answered by {answer.model}:"
+            " the answer is not kept",
+            hint="name the model that answers; is the one asked for retired, or an alias?"
+            f' then revision = "{answer.model}" says that it is meant',
+        )
+    if answer.model and before and answer.model != before:
+        raise RunFailed(
+            f"{client.model} at {client.base_url} was answered by {before} before and by"
+            f" {answer.model} now: the answer is not kept",
+            hint=f'ask for one snapshot: model = "{answer.model}"',
+        )

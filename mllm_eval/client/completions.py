@@ -12,10 +12,11 @@ import httpx
 from harness._util.redaction import masked
 from mllm_eval.client.journal import Answer, TokenChoices
 
-__all__ = ["answer_of", "encodable", "is_policy", "seconds_asked"]
+__all__ = ["answer_of", "count", "encodable", "is_policy", "name_of", "seconds_asked"]
 
 _POLICY_CODES = ("content_filter", "content_policy", "moderation", "inspection_failed")
 _NO_PROBABILITY = -9999.0  # what vLLM writes for minus infinity, which JSON does not have
+_LONGEST_NAME = 200  # characters
 _GAVE_UP = frozenset({"abort", "error"})  # of the engine: it may answer when asked again
 
 
@@ -48,11 +49,18 @@ def answer_of(
         text=encodable(refusal or _words(message.get("content"))),
         finish_reason=encodable(reason),
         logprobs=tuple(_choices(at) for at in (choice.get("logprobs") or {}).get("content") or ()),
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens")),
+        prompt_tokens=count(usage.get("prompt_tokens")),
+        completion_tokens=count(usage.get("completion_tokens")),
         seconds=seconds,
         attempts=attempt,
+        model=name_of(completion.get("model")),
+        fingerprint=name_of(completion.get("system_fingerprint")),
     )
+
+
+def name_of(value: object) -> str:
+    """A name that a server gives, empty where it gives none, cut where it is too long."""
+    return encodable(value)[:_LONGEST_NAME] if isinstance(value, str) else ""
 
 
 def _words(content: object) -> str:
@@ -89,7 +97,8 @@ def _token(entry: Mapping[str, Any]) -> tuple[str, float | None]:
     return encodable(entry["token"]), value if math.isfinite(value) else None
 
 
-def _count(value: object) -> int | None:
+def count(value: object) -> int | None:
+    """A number of tokens; None where the server told none."""
     return value if isinstance(value, int) else None
 
 

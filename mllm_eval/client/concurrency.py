@@ -32,6 +32,25 @@ class Limits:
     start: int = 8
     most: int = 64
 
+    @classmethod
+    def asked(cls, *, most: int | None = None, timeout: float | None = None) -> Limits:
+        """The defaults, with other bounds where they are given.
+
+        Args:
+            most: Requests in flight at most, 1 or more.
+            timeout: Longest attempt, seconds.
+
+        Raises:
+            SpecError: For values out of range.
+        """
+        usual = cls()
+        most = usual.most if most is None else most
+        return cls(
+            timeout=usual.timeout if timeout is None else timeout,
+            start=min(usual.start, max(most, 1)),
+            most=most,
+        )
+
     def __post_init__(self) -> None:
         if not (self.timeout > 0 and self.attempts >= 1 and 1 <= self.start <= self.most):
             raise SpecError(

@@ -24,13 +24,25 @@ from harness._util.canonical import Json, digest, dumps
 from harness._util.sealed import sealed_line, unsealed_line
 from harness.errors import DataError, StoreError
 
-__all__ = ["SETTLED", "Answer", "Identity", "Journal", "State", "TokenChoices", "read_journal"]
+__all__ = [
+    "KEPT",
+    "SETTLED",
+    "Answer",
+    "Identity",
+    "Journal",
+    "State",
+    "TokenChoices",
+    "read_journal",
+]
 
 log = logging.getLogger(__name__)
 
-State = Literal["answered", "refused", "blocked", "rejected", "timed_out", "failed"]
-SETTLED: frozenset[State] = frozenset({"answered", "refused", "blocked", "rejected"})
-"""The server's last word: kept and never asked again. The other states are worth another try."""
+State = Literal["answered", "refused", "blocked", "rejected", "no_media", "timed_out", "failed"]
+SETTLED: frozenset[State] = frozenset({"answered", "refused", "blocked", "rejected", "no_media"})
+"""Last words about a request. The other states are worth another try."""
+KEPT: frozenset[State] = frozenset({"answered", "refused", "blocked"})
+"""Last words of the server, kept as they come and never asked for again. Of those that are left,
+rejections are kept once it is clear whose fault they are; a recording is looked at every time."""
 
 TokenChoices = tuple[tuple[str, float | None], ...]
 """(token, natural log-probability) at one position, the generated token first; None where the
@@ -39,6 +51,7 @@ server told none, or what can be none."""
 _WHOLE = frozenset({"stop", "eos_token", "stop_sequence", "end_turn"})
 """How servers say that a model ended by itself."""
 _SYNC_EVERY = 1.0  # seconds
+_ASKED = ("model", "revision", "engine", "arguments")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +67,7 @@ class Identity:
         sampling: Every sampling field.
         schema: JSON schema the answer is held to, if any.
         extra: Further request fields.
+        arguments: How the server was started, as far as it tells; empty where it does not.
     """
 
     model: str
@@ -64,11 +78,20 @@ class Identity:
     sampling: Mapping[str, Json]
     schema: Json
     extra: Mapping[str, Json]
+    arguments: str = ""
 
     @property
     def key(self) -> str:
-        """SHA-256 of all of it."""
-        return digest(self)
+        """SHA-256 of all of it; arguments that nobody told take no part."""
+        told = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        if not self.arguments:
+            del told["arguments"]
+        return digest(told)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Who is asked, whatever the question."""
+        return self.model, self.revision, self.engine, self.arguments
 
 
 @dataclass(frozen=True)
@@ -79,7 +102,8 @@ class Answer:
         key: Of the request's identity.
         state: ``answered``; ``refused`` by the model; ``blocked`` by a content policy before it
             reached the model; ``rejected`` by the server, which answers other requests;
-            ``timed_out`` and ``failed`` after all attempts.
+            ``no_media``: not sent, for its recording cannot be shown; ``timed_out`` and ``failed``
+            after all attempts.
         text: The answer or refusal as received; the error message of the other states.
         finish_reason: As the server gave it; empty when it gave none.
         logprobs: One entry per generated token; empty unless asked for.
@@ -87,6 +111,8 @@ class Answer:
         completion_tokens: None when the server did not count.
         seconds: Of the last attempt, waiting for a turn not included.
         attempts: Requests sent, 1 unless something was retried.
+        model: Which model answered, as the server says; empty where it does not.
+        fingerprint: Of the server's configuration, likewise.
     """
 
     key: str
@@ -98,6 +124,8 @@ class Answer:
     completion_tokens: int | None
     seconds: float
     attempts: int
+    model: str = ""
+    fingerprint: str = ""
 
     @property
     def whole(self) -> bool:
@@ -125,7 +153,7 @@ class Journal:
             raise StoreError(f"cannot open the journal {path}: {error.strerror}") from None
         try:
             self._lock()
-            self._answers, end = _read(path)
+            self._answers, self._answering, end = _read(path)
             self._file.truncate(end)
         except BaseException:
             self._file.close()
@@ -145,6 +173,10 @@ class Journal:
     def answers(self) -> Mapping[str, Answer]:
         """Key -> answer, in the order of arrival."""
         return self._answers
+
+    def answering(self, identity: Identity) -> str:
+        """Which model has answered whoever is asked here; empty where nobody said."""
+        return self._answering.get(identity.asked, "")
 
     def append(self, answer: Answer, identity: Identity) -> None:
         """Keep a settled answer; a key that is there already keeps its first answer.
@@ -166,6 +198,8 @@ class Journal:
                 hint="make room, then repeat the same command: what was answered is kept",
             ) from None
         self._answers[answer.key] = answer
+        if answer.model:
+            self._answering.setdefault(identity.asked, answer.model)
 
     def _sync(self) -> None:
         os.fsync(self._file.fileno())
@@ -201,25 +235,32 @@ def read_journal(path: Path) -> dict[str, Answer]:
         raise DataError(f"cannot read the journal {path}: {error.strerror}") from None
 
 
-def _read(path: Path) -> tuple[dict[str, Answer], int]:
-    """The answers, and where the last whole line ends (bytes)."""
+def _read(path: Path) -> tuple[dict[str, Answer], dict[tuple[str, ...], str], int]:
+    """The answers, who answered whoever was asked, and where the last whole line ends (bytes)."""
     answers: dict[str, Answer] = {}
+    answering: dict[tuple[str, ...], str] = {}
     end = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 log.warning("%s: line %d is torn and dropped; it is asked again", path, number)
                 break
-            answer = _answer_of(line, f"{path}, line {number}")
+            answer, asked = _answer_of(line, f"{path}, line {number}")
             answers.setdefault(answer.key, answer)
+            if answer.model:
+                answering.setdefault(asked, answer.model)
             end += len(line)
-    return answers, end
+    return answers, answering, end
 
 
-def _answer_of(line: bytes, where: str) -> Answer:
+def _answer_of(line: bytes, where: str) -> tuple[Answer, tuple[str, ...]]:
+    """The answer, and who was asked."""
     try:
-        stored = json.loads(unsealed_line(line))["answer"]
+        told = json.loads(unsealed_line(line))
+        stored = {"model": "", "fingerprint": "", **told["answer"]}
         fields = {f.name: stored[f.name] for f in dataclasses.fields(Answer)}
+        identity = {"arguments": "", **told["identity"]}
+        asked = tuple(str(identity[name]) for name in _ASKED)
         if fields["state"] not in get_args(State):
             raise ValueError(f"state {fields['state']!r}")
         fields["logprobs"] = tuple(
@@ -231,4 +272,4 @@ def _answer_of(line: bytes, where: str) -> Answer:
             f"{where}: expected a journalled answer, found a damaged line ({error!r})",
             hint="delete that line; its request is asked again",
         ) from None
-    return Answer(**fields)
+    return Answer(**fields), asked

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from harness._util.canonical import Json, digest, dumps, plain
+from mllm_eval.client.completions import answer_of
 from mllm_eval.client.journal import Answer
 
-__all__ = ["Messages", "Prices", "Request", "TokenSampling"]
+__all__ = ["AudioPart", "FramePart", "Messages", "Prices", "Request", "TokenSampling"]
 
 Messages = Sequence[Mapping[str, Json]]
+AudioPart = Literal["input_audio", "audio_url"]
+"""Kinds of part in which servers take sound; some choose by it what they load."""
+FramePart = Literal["image_url", "video_url"]
+"""Kinds of part in which servers take frames: as pictures, or all together as one video, which some
+models give fewer tokens a frame."""
+
+_JPEG = "data:image/jpeg;base64,"
+_FILM = "data:video/jpeg;base64,"  # frames joined by commas, as vLLM takes them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +35,9 @@ class TokenSampling:
         top_logprobs: Alternatives reported per token, 0 to 20; 0 asks for no log-probabilities.
         top_k: -1 is all; None is not sent, for servers that know no such field.
         repetition_penalty: 1 is none; None is not sent.
+        refused: Fields that the server refuses; they are not sent.
+        length_field: What it calls ``max_tokens``.
+        thinking: Tokens that the model may spend before its answer, beside ``max_tokens``.
     """
 
     temperature: float = 0.0
@@ -35,14 +47,25 @@ class TokenSampling:
     top_logprobs: int = 0
     top_k: int | None = -1
     repetition_penalty: float | None = 1.0
+    refused: frozenset[str] = frozenset()
+    length_field: str = "max_tokens"
+    thinking: int = 0
 
     def fields(self) -> dict[str, Json]:
         """The request fields."""
+        named = {
+            self.length_field if name == "max_tokens" else name: value
+            for name, value in self._known().items()
+        }
+        return {name: value for name, value in named.items() if name not in self.refused}
+
+    def _known(self) -> dict[str, Json]:
+        """Every field, by the name that most servers know."""
         fields: dict[str, Json] = {
             "n": 1,
             "temperature": float(self.temperature),
             "top_p": float(self.top_p),
-            "max_tokens": self.max_tokens,
+            "max_tokens": self.max_tokens + self.thinking,
             "seed": self.seed,
             "logprobs": self.top_logprobs > 0,
         }
@@ -70,6 +93,11 @@ class Request:
         about: Whom it is about, a clip's id for counts; never sent, and no part of the identity.
     """
 
+    path: ClassVar[str] = "chat/completions"
+    """Where it goes, below the base URL."""
+    noun: ClassVar[str] = "a chat completion"
+    """What comes back, for messages."""
+
     messages: Callable[[], Messages]
     prompt: str
     media: str = ""
@@ -83,14 +111,72 @@ class Request:
         """A request of messages at hand, identified by exactly what is sent."""
         return cls(messages=lambda: messages, prompt=digest(messages), **fields)
 
-    def body(self, model: str) -> bytes:
-        """The request as sent."""
+    def answer(
+        self, content: bytes, key: str, seconds: float, attempt: int, *, secret: str = ""
+    ) -> Answer:
+        """What a server's response says; see ``answer_of``."""
+        return answer_of(content, key, seconds, attempt, secret=secret)
+
+    def body(
+        self,
+        model: str,
+        audio_part: AudioPart = "input_audio",
+        frame_part: FramePart = "image_url",
+    ) -> bytes:
+        """The request as sent.
+
+        Args:
+            model: Name to ask for.
+            audio_part: In which kind of part the server takes sound.
+            frame_part: In which kind of part it takes frames.
+        """
         body: dict[str, Json] = {**self.extra, **self.sampling.fields()}
-        body |= {"model": model, "stream": False, "messages": plain(self.messages())}
+        messages = self.told(audio_part, frame_part)
+        body |= {"model": model, "stream": False, "messages": messages}
         if self.schema is not None:
             named: Json = {"name": "answer", "strict": True, "schema": self.schema}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
         return dumps(body).encode()
+
+    def told(self, audio_part: AudioPart, frame_part: FramePart) -> Json:
+        """The messages as sent."""
+        return plain(
+            [
+                _with_frames_as(frame_part, _with_audio_as(audio_part, message))
+                for message in self.messages()
+            ]
+        )
+
+
+def _with_audio_as(audio_part: AudioPart, message: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The message with its sound, made as ``input_audio``, in the kind of part asked for."""
+    content = message.get("content")
+    if audio_part == "input_audio" or not isinstance(content, list):
+        return message
+    return {**message, "content": [_as_audio_url(part) for part in content]}
+
+
+def _with_frames_as(frame_part: FramePart, message: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The message with its frames, made as ``image_url``, in the kind of part asked for."""
+    content = message.get("content")
+    if frame_part == "image_url" or not isinstance(content, list):
+        return message
+    frames = [part for part in content if part.get("type") == "image_url"]
+    if not frames:
+        return message
+    pictures = (str(frame["image_url"]["url"]).removeprefix(_JPEG) for frame in frames)
+    film = {"type": "video_url", "video_url": {"url": f"{_FILM}{','.join(pictures)}"}}
+    place = content.index(frames[0])
+    others = [part for part in content[place:] if part.get("type") != "image_url"]
+    return {**message, "content": [*content[:place], film, *others]}
+
+
+def _as_audio_url(part: Any) -> Any:  # noqa: ANN401 - JSON
+    if part.get("type") != "input_audio":
+        return part
+    sound = part["input_audio"]
+    url = f"data:audio/{sound['format']};base64,{sound['data']}"
+    return {"type": "audio_url", "audio_url": {"url": url}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,5 +196,14 @@ class Prices:
             counts = (answer.prompt_tokens, answer.completion_tokens)
             if None in counts and answer.state in ("answered", "refused"):
                 return None
-            total += self.prompt * (counts[0] or 0) + self.completion * (counts[1] or 0)
-        return total / 1e6
+            total += self.of_tokens(counts[0] or 0, counts[1] or 0)
+        return total
+
+    def of_tokens(self, prompt: int, completion: int) -> float:
+        """What so many tokens cost.
+
+        Example:
+            >>> Prices(prompt=2.5, completion=10.0).of_tokens(400_000, 10_000)
+            1.1
+        """
+        return (self.prompt * prompt + self.completion * completion) / 1e6

@@ -1,4 +1,4 @@
-"""What a server says of the model behind it: which weights, which engine."""
+"""What a server says of the model behind it: which weights, which engine, served how."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 
+from harness._util.canonical import Json
 from harness._util.redaction import masked
 from harness.errors import DataError, RunFailed
 from mllm_eval.client.endpoint import Client
+from mllm_eval.client.listed import arguments_of, entries
 from mllm_eval.model.revision import folder_digest, told
 
 __all__ = ["Served", "ask_served"]
@@ -30,38 +32,71 @@ class Served:
             says where they are, else the name alone; ``not known`` where it names a folder here
             that is no model's, or one too large to read.
         engine: Inference engine and version.
+        arguments: Digest of what the server was started with, told by servers of ``msa mllm
+            serve``; of other servers the longest context that they tell; empty where they tell
+            nothing.
     """
 
     revision: str
     engine: str
+    arguments: str = ""
+
+    @property
+    def identity(self) -> dict[str, Json]:
+        """What answers and runs are keyed by; nothing stands for what a server does not tell."""
+        known = {"revision": self.revision, "engine": self.engine}
+        return {**known, **({"arguments": self.arguments} if self.arguments else {})}
 
 
 def ask_served(base_url: str, model: str, *, stated: str = "", key_variable: str = "") -> Served:
     """Ask a server which weights and which engine answer for ``model``.
 
     Args:
-        base_url: Up to and including ``/v1``.
+        base_url: Up to and including ``/v1``; several are joined by commas.
         model: Name the server knows.
         stated: A revision or snapshot that the server cannot tell; it is taken as it is.
         key_variable: Environment variable that holds the API key; empty: none is sent.
 
     Raises:
         RunFailed: When no server answers, or it refuses the key.
-        DataError: When it serves other models only.
+        DataError: When it serves other models only, or one of several serves the model otherwise
+            than the first: such answers would be of two models.
     """
     client = Client(
         base_url=base_url, model=model, revision="", engine="", key_variable=key_variable or None
     )
+    first, *others = client.addresses
+    found = _ask_one(client.at(first), stated)
+    for other in others:
+        also = _ask_one(client.at(other), stated)
+        if also != found:
+            differing = [
+                f"{name} {getattr(found, name) or 'untold'} and {getattr(also, name) or 'untold'}"
+                for name in ("revision", "engine", "arguments")
+                if getattr(found, name) != getattr(also, name)
+            ]
+            raise DataError(
+                f"{first} and {other} do not serve {model} alike: {', '.join(differing)}",
+                hint="start both with the same weights, engine and arguments, or ask one of them",
+            )
+    return found
+
+
+def _ask_one(client: Client, stated: str) -> Served:
+    base_url, model = client.base_url, client.model
     key = client.key()
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     with httpx.Client(base_url=base_url, headers=headers, timeout=_WAIT) as http:
-        known = _entries(_get(http, "models", client, key))
+        known = entries(_get(http, "models", client, key))
         entry = _entry(known, model, base_url)
         version = masked(_version(http), [key])[:_LONGEST]
     owner = str(entry.get("owned_by") or "unknown engine")[:_LONGEST]
     return Served(
-        revision=stated or told(model, known) or _revision(str(entry.get("root") or model)),
+        revision=stated
+        or told(model, known).revision
+        or _revision(str(entry.get("root") or model)),
         engine=" ".join(filter(None, (owner, version))),
+        arguments=arguments_of(known, model)[:_LONGEST],
     )
 
 
@@ -78,12 +113,6 @@ def _get(http: httpx.Client, path: str, client: Client, key: str) -> Any:  # noq
     except (httpx.RequestError, ValueError, RecursionError) as error:
         reason = type(error).__name__
         raise RunFailed(f"no server answers at {client.base_url} ({reason})", hint=hint) from None
-
-
-def _entries(listed: Any) -> dict[str, Mapping[str, Any]]:  # noqa: ANN401 - JSON
-    """What the server's list of models says of each, by name."""
-    entries = listed.get("data") if isinstance(listed, Mapping) else None
-    return {str(e.get("id")): e for e in entries or () if isinstance(e, Mapping)}
 
 
 def _entry(known: Mapping[str, Mapping[str, Any]], model: str, base_url: str) -> Mapping[str, Any]:

@@ -33,7 +33,7 @@ def recall(cache: Path, model: str, stated: str) -> Served | None:
     """What was last said of the model; None when it was never met, or the note is damaged."""
     path = _file(cache, model, stated)
     try:
-        kept = unstamped(json.loads(path.read_text("utf-8")))
+        kept = {"arguments": "", **unstamped(json.loads(path.read_text("utf-8")))}
         return Served(**{item.name: str(kept[item.name]) for item in dataclasses.fields(Served)})
     except FileNotFoundError:
         return None

@@ -15,9 +15,9 @@ from typing import Final
 from harness._util.canonical import Json
 from mllm_eval.client import Answer
 from mllm_eval.explain.paraphrase import units
+from mllm_eval.explain.wording import declines, rates
 from mllm_eval.prompt.instruction import Language
-from mllm_eval.prompt.outcomes import Outcome
-from mllm_eval.prompt.parse import unread
+from mllm_eval.prompt.parse import unwrapped
 
 __all__ = [
     "CheckedText",
@@ -28,16 +28,8 @@ __all__ = [
     "text_schema",
 ]
 
-_OPENING: Final = re.compile(r"[^.!?。！？]{0,80}")  # where refusals are
 _SENTENCE: Final = re.compile(r".*[.!?。！？](?=[\"'”’)）]*(?:\s|$)|(?<=[。！？]))", re.DOTALL)
 _IDEOGRAPH: Final = re.compile("[\u3400-\u9fff]")
-_RATING: Final = re.compile(
-    r"(?<![\w.])[-+\N{MINUS SIGN}]\s?\d"  # a signed number
-    r"|\d\s*(?:/|out of)\s*\d|\d\s*%"
-    r"|\b(?:scor|rat)(?:e|es|ed|ing)\b[^.\n]{0,24}\d"
-    r"|(?:评分|得分|打分|分数|强度)[^。\n]{0,8}\d|\d\s*分(?!钟)",
-    re.IGNORECASE,
-)
 
 
 class TextStatus(StrEnum):
@@ -49,6 +41,7 @@ class TextStatus(StrEnum):
     REFUSED = "refused"
     BLOCKED = "blocked"
     REJECTED = "rejected"
+    NO_MEDIA = "no_media"
     TIMED_OUT = "timed_out"
     FAILED = "failed"
     CUT = "cut"
@@ -77,6 +70,7 @@ _MEANINGS: Final = {
     TextStatus.REFUSED: "the model declined",
     TextStatus.BLOCKED: "stopped by the provider's content filter",
     TextStatus.REJECTED: "a request that the server cannot take, such as one that is too long",
+    TextStatus.NO_MEDIA: "not asked: the recording is broken, or its times have no length",
     TextStatus.TIMED_OUT: "no answer in time",
     TextStatus.FAILED: "the transport or the server failed",
     TextStatus.CUT: "cut off before the model ended it",
@@ -135,7 +129,7 @@ class ExplanationRules:
     def _fault(self, text: str) -> TextStatus:
         if not text:
             return TextStatus.EMPTY
-        if _declines(text):
+        if declines(text):
             return TextStatus.REFUSED
         if len(text) > self.longest:
             return TextStatus.TOO_LONG
@@ -143,7 +137,7 @@ class ExplanationRules:
             return TextStatus.LANGUAGE
         if len(units(text)) < self.shortest:
             return TextStatus.TOO_SHORT
-        if not self.ratings and _RATING.search(text):
+        if not self.ratings and rates(text):
             return TextStatus.RATING
         return TextStatus.TOLD
 
@@ -155,17 +149,11 @@ class ExplanationRules:
         return sum(letter.isascii() for letter in letters) > 0.9 * len(letters)
 
 
-def _declines(text: str) -> bool:
-    opening = _OPENING.match(text)
-    begins = opening[0] if opening else ""
-    return unread(begins, "an explanation").outcome is Outcome.REFUSED
-
-
 def read_note(answer: Answer, rules: ExplanationRules) -> CheckedText:
-    """The note in an answer; of one that was cut off, its whole sentences."""
+    """The note in an answer, without thoughts; of one that was cut off, its whole sentences."""
     if answer.state != "answered":
         return CheckedText(status=TextStatus(answer.state))
-    text = answer.text
+    text = unwrapped(answer.text)
     if not answer.whole:
         whole = _SENTENCE.match(text)
         if whole is None:
@@ -181,7 +169,7 @@ def read_fields(
     if answer.state != "answered":
         return dict.fromkeys(fields, CheckedText(status=TextStatus(answer.state)))
     try:
-        found: object = json.loads(answer.text)
+        found: object = json.loads(unwrapped(answer.text))
     except (ValueError, RecursionError):
         found = None
     if (

@@ -38,6 +38,7 @@ from mllm_eval.explain.validate import (
     read_note,
     text_schema,
 )
+from mllm_eval.explain.wording import WORDING
 from mllm_eval.media import sampling as media
 from mllm_eval.media.clips import donors, media_identity
 from mllm_eval.media.content import show
@@ -102,6 +103,11 @@ class Explained:
             for name in EXPLANATIONS
         }
 
+    @property
+    def share_unsettled(self) -> float:
+        """The same as a share of all clips, 0 to 1."""
+        return self.unsettled / len(self.checked) if self.checked else 0.0
+
     def cost(self) -> dict[str, Json]:
         """Requests and the tokens that servers counted."""
         return {
@@ -120,12 +126,14 @@ class ExplanationStage:
         sampling: How it answers.
         extra: Further request fields.
         senses: Which of ``vision`` and ``audio`` the model takes.
+        system: System line that goes before the instructions' own.
     """
 
     client: Client
     sampling: TokenSampling
     extra: Mapping[str, Json] = field(default_factory=dict)
     senses: frozenset[str] = media.SENSES
+    system: str = ""
 
     def record(self) -> dict[str, Json]:
         """As provenance, without the place of the server."""
@@ -133,8 +141,10 @@ class ExplanationStage:
             "model": self.client.model,
             "revision": self.client.revision,
             "engine": self.client.engine,
+            **({"arguments": self.client.arguments} if self.client.arguments else {}),
             "sampling": self.sampling.fields(),
             "extra": self.extra,
+            **({"system": self.system} if self.system else {}),
         }
 
 
@@ -179,12 +189,11 @@ class Explainer:
     def senses(self, clip: Clip) -> tuple[Sense, ...]:
         """What is noted of a clip: what is there and the model takes, or imagined from its words.
 
-        Raises:
-            DataError: For a broken recording.
+        Nothing of a clip whose recording cannot be shown.
         """
         if self.from_words:
             return tuple(_CLUE) if clip.text.strip() else ()
-        held = media.shown(clip, "all", self.notes.senses)
+        held = media.look(clip, "all", self.notes.senses).shown
         return tuple(sense for sense in _CLUE if sense in held)
 
     def _unavailable(self, clip: Clip) -> dict[str, CheckedText]:
@@ -192,8 +201,10 @@ class Explainer:
         checked = dict.fromkeys(EXPLANATIONS, CheckedText(status=TextStatus.ABSENT))
         if self.from_words:
             return checked
-        withheld = media.SENSES - self.notes.senses
-        held = withheld.intersection(media.shown(clip, "all"))
+        found = media.look(clip, "all")
+        if found.fault:
+            return dict.fromkeys(EXPLANATIONS, CheckedText(status=TextStatus.NO_MEDIA))
+        held = (media.SENSES - self.notes.senses).intersection(found.shown)
         clues = [clue for sense, clue in _CLUE.items() if sense in held]
         return checked | dict.fromkeys(clues, CheckedText(status=TextStatus.WITHHELD))
 
@@ -209,7 +220,6 @@ class Explainer:
 
         Raises:
             RunFailed: When a server cannot be reached or refuses every request alike.
-            DataError: For a broken recording.
         """
         wanted = [(clip, sense) for clip in clips for sense in self.senses(clip)]
         requests = [self._note_of(clip, sense) for clip, sense in wanted]
@@ -230,9 +240,10 @@ class Explainer:
         name = _QUESTION[sense]
         if self.from_words:
             words = self.questions[f"{name}_from_words"].render(transcript=clip.text)
+            words = words.after(self.notes.system)
             return show(words, sampling=self.notes.sampling, extra=self.notes.extra, about=clip.id)
         return show(
-            self.questions[name].render(),
+            self.questions[name].render().after(self.notes.system),
             media=media_identity(clip, [sense], self.frames),
             content=partial(media.parts, clip, sense, self.frames),
             sampling=self.notes.sampling,
@@ -248,15 +259,26 @@ class Explainer:
         )
         schema = text_schema([*notes, _SUMMARY])
         stage = self.rewriting
+        words = words.after(stage.system)
         return show(words, sampling=stage.sampling, schema=schema, extra=stage.extra, about=clip.id)
 
-    def provenance(self, explained: Explained, control: Control) -> dict[str, Json]:
-        """What the corpus records about its explanations; nothing in it is a place."""
+    def provenance(
+        self, explained: Explained, control: Control, accepted: float = 0.0
+    ) -> dict[str, Json]:
+        """What the corpus records about its explanations; nothing in it is a place.
+
+        Args:
+            explained: What was written.
+            control: How.
+            accepted: Share of clips that were allowed to lack an answer after all attempts.
+        """
         return {
+            **({"accepted": accepted, "unsettled": explained.unsettled} if accepted else {}),
             "control": control,
             "notes": self.notes.record(),
             "rewriting": self.rewriting.record(),
             "instructions": {"name": self.questions.name, "sha256": self.questions.digest},
+            "wording": WORDING,
             "frames": None if self.from_words else canonical.plain(self.frames),
             "outcomes": explained.statuses(),
             "cost": explained.cost(),

@@ -32,7 +32,14 @@ def clips_of(table: pd.DataFrame, folder: Path | None) -> tuple[Clip, ...]:
     found = [NOWHERE] * len(table) if folder is None else places(table, folder)
     named = zip(table["id"].astype(str), table["text"].astype(str), found, strict=True)
     return tuple(
-        Clip(id=name, text=text, media=place.media, start=place.start, stop=place.stop)
+        Clip(
+            id=name,
+            text=text,
+            media=place.media,
+            start=place.start,
+            stop=place.stop,
+            problem=place.problem,
+        )
         for name, text, place in named
     )
 

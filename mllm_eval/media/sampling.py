@@ -9,18 +9,20 @@ sound of a video part. PyAV is needed only where there is media (``pip install
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import math
 import wave
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from harness._util import canonical
+from harness._util.shared_work import SharedWork
 from harness.data.media import decode as recording
 from harness.data.media.decode import RATE, Timeline, find_media
 from harness.errors import DataError, SpecError
@@ -31,9 +33,11 @@ __all__ = [
     "Clip",
     "Condition",
     "FrameSampling",
+    "Look",
     "audio",
     "find_media",
     "frames",
+    "look",
     "media_digest",
     "parts",
     "shown",
@@ -48,6 +52,10 @@ SENSES: frozenset[str] = frozenset({"vision", "audio"})
 Rule = Literal["uniform-centre", "uniform-edges", "fps"]
 Part = dict[str, Any]
 
+_KEPT = SharedWork[tuple[Part, ...]](
+    256 << 20,  # bytes: hundreds of clips, for every prompt about them and a second try
+    lambda parts: sum(len(str(part)) for part in parts),
+)
 _ORDER = ("vision", "audio", "text")
 """Media come before the words about them, as chat templates of such models expect."""
 
@@ -95,6 +103,7 @@ class Clip:
         media: The recording, or None where there is none.
         start: Begin of the clip within the recording, seconds; None for its beginning.
         stop: End of the clip within the recording, seconds; None for its end.
+        problem: Why its recording cannot be shown, such as times without length; empty otherwise.
     """
 
     id: str
@@ -102,6 +111,16 @@ class Clip:
     media: Path | None = None
     start: float | None = None
     stop: float | None = None
+    problem: str = ""
+
+
+class Look(NamedTuple):
+    """What a condition shows of one clip."""
+
+    shown: tuple[str, ...]
+    """Which of ``vision``, ``audio`` and ``text``, in order; nothing where there is a fault."""
+    fault: str = ""
+    """Why the condition cannot be shown of this clip; empty where it can."""
 
 
 def frames(
@@ -181,13 +200,17 @@ def shown(clip: Clip, condition: Condition, senses: frozenset[str] = SENSES) -> 
 
     Raises:
         SpecError: For an unknown condition.
-        DataError: When the media are broken, or ``audio`` or ``vision`` alone would show nothing.
+        DataError: When the recording is broken or its times make no segment, or ``audio`` or
+            ``vision`` alone would show nothing.
     """
     if condition not in CONDITIONS:
         raise SpecError(f"conditions are {', '.join(CONDITIONS)}; found {condition!r}")
     if condition == "text":
         return ("text",)
-    tracks = () if clip.media is None else recording.tracks(clip.media)
+    if clip.problem:
+        raise DataError(clip.problem)
+    with _told_by_name(clip):
+        tracks = frozenset[str]() if clip.media is None else recording.tracks(clip.media)
     held = {"text", *senses.intersection(tracks)}
     here = tuple(name for name in _ORDER if name in held and condition in (name, "all"))
     if not here:
@@ -196,6 +219,30 @@ def shown(clip: Clip, condition: Condition, senses: frozenset[str] = SENSES) -> 
             hint="the conditions text and all show the transcript of such clips",
         )
     return here
+
+
+def look(clip: Clip, condition: Condition, senses: frozenset[str] = SENSES) -> Look:
+    """As :func:`shown`, with what is wrong with a clip as its own outcome and no error.
+
+    Raises:
+        SpecError: For an unknown condition.
+    """
+    try:
+        return Look(shown(clip, condition, senses))
+    except DataError as error:
+        return Look((), str(error))
+
+
+@contextlib.contextmanager
+def _told_by_name(clip: Clip) -> Iterator[None]:
+    """Errors about a recording name its file without the folder: what is told is kept."""
+    try:
+        yield
+    except DataError as error:
+        if clip.media is None:
+            raise
+        told = str(error).replace(str(clip.media), clip.media.name)
+        raise DataError(f"clip {clip.id}: {told}", hint=error.hint) from error
 
 
 def parts(
@@ -214,8 +261,20 @@ def parts(
         if name == "text":
             content.append({"type": "text", "text": clip.text})
         elif clip.media is not None:
-            content += _media_parts(name, clip.media, sampling, clip.start, clip.stop)
+            content += _encoded(name, clip.media, clip, sampling)
     return content
+
+
+def _encoded(name: str, path: Path, clip: Clip, sampling: FrameSampling) -> Sequence[Part]:
+    """Frames or sound of a clip, decoded once for all questions about it."""
+    with _told_by_name(clip):
+        state = path.stat() if path.is_file() else None
+        version = state and (state.st_mtime_ns, state.st_size)
+        shown_as = sampling if name == "vision" else None
+        return _KEPT.get(
+            (name, path, version, clip.start, clip.stop, shown_as),
+            lambda: tuple(_media_parts(name, path, sampling, clip.start, clip.stop)),
+        )
 
 
 def _media_parts(

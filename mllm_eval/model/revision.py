@@ -1,7 +1,8 @@
-"""Which weights exactly: by content or commit, told by the server itself.
+"""Which weights exactly, and served how: told by the server itself.
 
-``msa mllm serve`` has the server list ``MODEL@REVISION`` among its models' names; so whoever can
-ask the server, on whatever machine, learns the revision from it.
+``msa mllm serve`` has the server list ``MODEL@REVISION@ARGUMENTS`` among its models' names, the
+last a digest of those of its arguments that can change an answer; so whoever can ask the server, on
+whatever machine, learns both from it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from harness._util.canonical import digest, file_digest
 from harness.errors import DataError
 
-__all__ = ["NOT_KNOWN", "alias", "folder_digest", "told"]
+__all__ = ["NOT_KNOWN", "Told", "alias", "folder_digest", "told"]
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +34,31 @@ _MOST_SECONDS: Final = 1800.0
 _BLOCK: Final = 2**20  # bytes
 
 
-def alias(model: str, revision: str) -> str:
-    """The name under which a served model tells its revision."""
-    return f"{model}{_SEPARATOR}{revision}"
+class Told(NamedTuple):
+    """What a server's names tell of a model; empty where they tell nothing."""
+
+    revision: str = ""
+    """Of the weights."""
+    arguments: str = ""
+    """Digest of the arguments it was started with."""
 
 
-def told(model: str, names: Iterable[str]) -> str:
-    """The revision of ``model`` that one of a server's names tells, empty where none does.
+def alias(model: str, revision: str, arguments: str) -> str:
+    """The name under which a served model tells its revision and how it is served."""
+    return _SEPARATOR.join((model, revision, arguments))
+
+
+def told(model: str, names: Iterable[str]) -> Told:
+    """What one of a server's names tells of ``model``.
 
     Example:
-        >>> told("smollm2", ["smollm2", "smollm2@5b1c"])
-        '5b1c'
+        >>> told("smollm2", ["smollm2", "smollm2@5b1c@07aa"])
+        Told(revision='5b1c', arguments='07aa')
     """
-    start = alias(model, "")
-    return next((name.removeprefix(start) for name in names if name.startswith(start)), "")
+    start = f"{model}{_SEPARATOR}"
+    rest = next((name.removeprefix(start) for name in names if name.startswith(start)), "")
+    revision, _, arguments = rest.partition(_SEPARATOR)
+    return Told(revision, arguments)
 
 
 def folder_digest(folder: Path, *, foreign: bool = False) -> str:

@@ -1,8 +1,9 @@
 """Models small enough for a laptop, made on this machine without a model hub.
 
-``smollm2`` is a real model of 135 million parameters; its answers mean something, if little.
-``random-omni`` takes text, pictures, video and sound, and answers noise: the whole path from media
-to board can be tried with it in seconds.
+``smollm2`` is a real model of 135 million parameters; its answers mean something, if little. Those
+of ``qwen2.5-coder`` are larger and read Chinese as well. ``random-omni`` takes text, pictures,
+video and sound, and answers noise: the whole path from media to board can be tried with it in
+seconds.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from typing import Final
 
 from harness._util.atomic import commit_folder
 from harness.errors import SpecError
+from mllm_eval.model import packages as _packages
 from mllm_eval.model import random_omni as _random_omni
-from mllm_eval.model import smollm2 as _smollm2
 
 __all__ = ["MAKERS", "make"]
 
 log = logging.getLogger(__name__)
 
 MAKERS: Final[Mapping[str, tuple[str, Callable[[Path], None]]]] = {
-    "smollm2": (_smollm2.VERSION, _smollm2.write),
+    "smollm2": (_packages.SMOLLM2.version, _packages.SMOLLM2.write),
+    "qwen2.5-coder-0.5b": (_packages.QWEN_CODER_05B.version, _packages.QWEN_CODER_05B.write),
+    "qwen2.5-coder-1.5b": (_packages.QWEN_CODER_15B.version, _packages.QWEN_CODER_15B.write),
     "random-omni": (_random_omni.VERSION, _random_omni.write),
 }
 """Version of what is made, and the function that writes it into a folder."""

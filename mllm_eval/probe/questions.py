@@ -19,19 +19,27 @@ from harness._util.canonical import Json, digest, plain
 from harness._util.seeds import derive
 from harness.data.corpus import Corpus
 from harness.data.split_labels import SplitLabels
-from harness.errors import DataError, RunFailed, SpecError
+from harness.errors import DataError, RunFailed
 from harness.metrics import Values
-from mllm_eval.client import Answer, Client, Journal, Request, TokenSampling, ask_settled
+from mllm_eval.client import (
+    Answer,
+    Client,
+    Journal,
+    Request,
+    TokenSampling,
+    Unanswered,
+    ask_settled,
+)
 from mllm_eval.explain.paraphrase import halves, reworded, units
 from mllm_eval.media import sampling as media
 from mllm_eval.media.clips import clips_of, donors
 from mllm_eval.media.content import blanked, show
 from mllm_eval.media.sampling import Clip, Condition
 from mllm_eval.prompt.instruction import Instructions, Language, instructions
-from mllm_eval.prompt.outcomes import Outcome, Reading
+from mllm_eval.prompt.outcomes import Outcome, Reading, outcome_of
 from mllm_eval.prompt.parse import cut_off, read_number
 from mllm_eval.prompt.prompt import Prompt, Rendered
-from mllm_eval.zero_shot.survey import Question, SurveySetting
+from mllm_eval.zero_shot.survey import Question, Reply, SurveySetting, may_be_read_again
 
 __all__ = ["NEEDS", "SHOWS", "Prober", "Replies", "Subject", "choose"]
 
@@ -51,8 +59,11 @@ SHOWS: Final[Mapping[str, frozenset[str]]] = {
 }
 """Probe -> ``vision`` and ``audio`` that it shows; one of them will do, and none takes none."""
 
+_OF_RECORDINGS: Final = frozenset({"all", "swapped", "no_vision", "no_audio", "audio"})
+"""Series that leave out clips whose recordings cannot be shown."""
 _SHORTEST: Final = 5  # units that a second half has at least, for a match to mean something
 _LONGEST: Final = {"completion": 96, "score": 32}  # tokens
+_TRIES: Final = 2
 _SEED: Final = 0
 
 
@@ -73,9 +84,14 @@ class Subject:
     senses: frozenset[str] = media.SENSES
 
     @cached_property
+    def looks(self) -> list[media.Look]:
+        """(N,) what the model can be shown of each clip, or why its recording cannot be."""
+        return [media.look(clip, "all", self.senses) for clip in self.clips]
+
+    @cached_property
     def held(self) -> list[frozenset[str]]:
-        """(N,) what the model can be shown of each clip: ``text``, ``vision``, ``audio``."""
-        return [frozenset(media.shown(clip, "all", self.senses)) for clip in self.clips]
+        """(N,) ``text``, ``vision``, ``audio``, as far as the model can be shown them."""
+        return [frozenset(look.shown or ("text",)) for look in self.looks]
 
     @cached_property
     def donors(self) -> list[int | None]:
@@ -126,8 +142,19 @@ def choose(
     )
 
 
-_Read = Callable[[Answer], Reading]
-_Item = tuple[Request, _Read]
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Item:
+    """A question of a series.
+
+    Args:
+        request: What is asked.
+        read: What an answer says.
+        again: The request that follows an answer which cannot be read; None where none follows.
+    """
+
+    request: Request
+    read: Callable[[Answer], Reading]
+    again: Callable[[Answer], Request | None] = lambda answer: None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -155,16 +182,15 @@ class Prober:
 
     Args:
         client: The model.
-        prompt: Asks for a score, in a number or JSON.
+        prompt: Asks for a score. Of letters, which any model has, the probabilities are read.
         language: Of the transcripts.
         frames: How frames are sampled.
         sampling: How it answers; lengths are set here.
         extra: Further request fields.
+        system: System line that goes before the prompts' own.
         rewordings: Clip id -> its transcript in other words, e.g. a back-translation; clips
             without one are reworded here.
-
-    Raises:
-        SpecError: For a prompt that asks for letters.
+        constrained: Whether the server holds numbers and JSON to their form.
     """
 
     client: Client
@@ -173,14 +199,9 @@ class Prober:
     frames: media.FrameSampling = field(default_factory=media.FrameSampling)
     sampling: TokenSampling = field(default_factory=TokenSampling)
     extra: Mapping[str, Json] = field(default_factory=dict)
+    system: str = ""
     rewordings: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.prompt.answer == "letters":
-            raise SpecError(
-                f"probes read numbers; prompt {self.prompt.name} asks for letters",
-                hint="--prompt en-direct",
-            )
+    constrained: bool = False
 
     @property
     def questions(self) -> Instructions:
@@ -193,13 +214,17 @@ class Prober:
             "model": self.client.model,
             "revision": self.client.revision,
             "engine": self.client.engine,
+            **({"arguments": self.client.arguments} if self.client.arguments else {}),
             "prompt": {"name": self.prompt.name, "sha256": self.prompt.digest},
             "instructions": {"name": self.questions.name, "sha256": self.questions.digest},
             "language": self.language,
             "frames": plain(self.frames),
             "sampling": self.sampling.fields(),
             "extra": self.extra,
+            **({"system": self.system} if self.system else {}),
             "rewordings": digest(self.rewordings) if self.rewordings else "ours",
+            "tries": _TRIES,
+            **({"constrained": True} if self.constrained else {}),
         }
 
     def ask(
@@ -208,30 +233,49 @@ class Prober:
         subject: Subject,
         journal: Journal,
         on_answer: Callable[[Answer], None] | None = None,
+        accept: float = 0.0,
     ) -> Replies:
-        """Put every series that the probes of these names take, each question once.
+        """Put every series that the probes of these names take.
+
+        Each question once, and a score that cannot be read once more in the prompt's shorter words.
 
         Args:
             names: Keys of ``NEEDS``.
             subject: The clips.
             journal: What has been answered.
             on_answer: Called for each answer as it arrives.
+            accept: Share of clips that may lack an answer after all attempts.
 
         Raises:
-            RunFailed: When the server cannot be reached or refuses every request alike, or a
-                question has no answer after all attempts.
+            RunFailed: When the server cannot be reached or refuses every request alike, or more
+                questions than accepted have no answer after all attempts.
         """
         series = dict.fromkeys(name for probe in names for name in NEEDS[probe])
         asked = {name: self._series(name, subject) for name in series}
-        flat = [(name, i, *item) for name, row in asked.items() for i, item in row.items()]
-        requests = [request for _, _, request, _ in flat]
-        (answers,) = ask_settled([requests], self.client, journal, on_answer=on_answer)
+        flat = [(name, i, item) for name, row in asked.items() for i, item in row.items()]
+        requests = [item.request for _, _, item in flat]
+        open_ = Unanswered(accept, len(subject.clips)) if accept else None
+        (answers,) = ask_settled(
+            *([requests], self.client, journal), on_answer=on_answer, accept=open_
+        )
         self._check_taken(answers)
+        more = [item.again(answer) for (*_, item), answer in zip(flat, answers, strict=True)]
+        (others,) = ask_settled(
+            *([[request for request in more if request]], self.client, journal),
+            beside=requests,
+            on_answer=on_answer,
+            accept=open_,
+        )
+        second = iter(others)
+        last = [next(second) if again else one for again, one in zip(more, answers, strict=True)]
         values = {name: np.full(len(subject.clips), np.nan) for name in series}
+        faulty = sum(bool(look.fault) for look in subject.looks)
         completions: list[str | None] = [None] * len(subject.clips)
         outcomes = {name: Counter[str]() for name in series}
-        for (name, i, _, read), answer in zip(flat, answers, strict=True):
-            reading = _settled(answer) or read(answer)
+        for name in outcomes.keys() & _OF_RECORDINGS:
+            outcomes[name].update({Outcome.NO_MEDIA.value: faulty} if faulty else {})
+        for (name, i, item), answer in zip(flat, last, strict=True):
+            reading = _settled(answer) or item.read(answer)
             outcomes[name][reading.outcome.value] += 1
             if name == "completion" and reading.outcome is Outcome.ANSWERED:
                 completions[i] = answer.text
@@ -242,13 +286,13 @@ class Prober:
             values=values,
             completions=completions,
             outcomes=outcomes,
-            answers=answers,
+            answers=[*answers, *others],
         )
 
     def _check_taken(self, answers: Sequence[Answer]) -> None:
         """Questions of which none reached the model find nothing out."""
-        rejected = [answer for answer in answers if answer.state == "rejected"]
-        if rejected and all(answer.state in ("rejected", "blocked") for answer in answers):
+        rejected = [a for a in answers if a.state in ("rejected", "timed_out", "failed")]
+        if rejected and not any(answer.state in ("answered", "refused") for answer in answers):
             raise RunFailed(
                 f"no question was answered by {self.client.model}: {rejected[0].text}",
                 hint="read the server's log: is the model served with room for such requests?",
@@ -276,7 +320,8 @@ class Prober:
             dataset=subject.truth.dataset.title, beginning=first
         )
         request = self._show(words, "completion", subject.clips[i])
-        return request, lambda answer: Reading(outcome=Outcome.ANSWERED, value=0.0)
+        told = Reading(outcome=Outcome.ANSWERED, value=0.0)
+        return _Item(request=request, read=lambda answer: told)
 
     def _recall(self, subject: Subject, i: int) -> _Item:
         low, high = subject.truth.dataset.low, subject.truth.dataset.high
@@ -287,11 +332,12 @@ class Prober:
             high=f"{high:g}",
         )
         request = self._show(words, "score", subject.clips[i])
-        return request, partial(_read_number, low=low, high=high)
+        return _Item(request=request, read=partial(_read_number, low=low, high=high))
 
     def _score(self, condition: str, subject: Subject, i: int) -> _Item | None:
-        held = subject.held[i]
-        if condition != "all" and condition not in held:
+        if condition == "text":
+            return self._item(subject, subject.clips[i], condition)
+        if subject.looks[i].fault or (condition != "all" and condition not in subject.held[i]):
             return None
         return self._item(subject, subject.clips[i], condition)
 
@@ -310,11 +356,21 @@ class Prober:
     def _blank(self, sense: str, subject: Subject, i: int) -> _Item | None:
         if sense not in subject.held[i]:
             return None
-        request, read = self._item(subject, subject.clips[i], "all")
-        return _without(request, sense), read
+        item = self._item(subject, subject.clips[i], "all")
+
+        def again(answer: Answer) -> Request | None:
+            request = item.again(answer)
+            return request and _without(request, sense)
+
+        return _Item(request=_without(item.request, sense), read=item.read, again=again)
 
     def _show(self, words: Rendered, form: str, clip: Clip) -> Request:
-        return show(words, sampling=self._up_to(form), extra=self.extra, about=clip.id)
+        return show(
+            words.after(self.system),
+            sampling=self._up_to(form),
+            extra=self.extra,
+            about=clip.id,
+        )
 
     def _up_to(self, form: str) -> TokenSampling:
         return dataclasses.replace(self.sampling, max_tokens=_LONGEST[form])
@@ -334,8 +390,15 @@ class Prober:
             frames=self.frames,
             sampling=self._up_to("score"),
             extra=self.extra,
+            system=self.system,
+            constrained=self.constrained,
         )
-        return question.request(setting), question.read
+
+        def again(answer: Answer) -> Request | None:
+            reply = Reply(question=question, answers=(answer,), reading=question.read(answer))
+            return question.request(setting, answer.text) if may_be_read_again(reply) else None
+
+        return _Item(request=question.request(setting), read=question.read, again=again)
 
 
 def _without(request: Request, sense: str) -> Request:
@@ -362,4 +425,4 @@ def _settled(answer: Answer) -> Reading | None:
     """The reading of what is no answer."""
     if answer.state == "answered":
         return None
-    return Reading(outcome=Outcome(answer.state), detail=answer.text)
+    return Reading(outcome=outcome_of(answer.state), detail=answer.text)

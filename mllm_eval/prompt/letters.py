@@ -19,7 +19,7 @@ import numpy as np
 from harness._util.seeds import derive
 from harness.errors import SpecError
 from mllm_eval.prompt.outcomes import Outcome, Reading
-from mllm_eval.prompt.parse import unread
+from mllm_eval.prompt.parse import unread, unwrapped
 
 __all__ = ["LOW_MASS", "Letters"]
 
@@ -114,7 +114,7 @@ class Letters:
 
     def read(self, answer: str) -> Reading:
         """The level of an answer that is one letter, where log-probabilities are not to be had."""
-        letter = answer.strip()
+        letter = unwrapped(answer)
         if letter not in self.letters:
             return unread(answer, f"a letter from A to {self.letters[-1]}")
         return Reading(outcome=Outcome.ANSWERED, value=self.values[self.letters.index(letter)])

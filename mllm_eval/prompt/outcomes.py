@@ -2,7 +2,8 @@
 
 A refusal is no neutral rating. Every clip has an outcome; the clips without a value are counted,
 and scored under each of three stated policies. Transport trouble is no outcome: such a question is
-asked again, and nothing is scored before it has been answered.
+asked again, and nothing is scored before it has been answered, unless a share of such clips was
+accepted beforehand.
 
 Shapes: N clips asked, n clips scored.
 """
@@ -10,9 +11,10 @@ Shapes: N clips asked, n clips scored.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +28,7 @@ __all__ = [
     "Scored",
     "count",
     "excluded",
+    "outcome_of",
     "train_mean",
     "worst_case",
 ]
@@ -41,6 +44,8 @@ class Outcome(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     BLOCKED = "blocked"
     REJECTED = "rejected"
+    NO_MEDIA = "no_media"
+    UNANSWERED = "unanswered"
 
     @property
     def meaning(self) -> str:
@@ -56,7 +61,22 @@ _MEANINGS = {
     Outcome.OUT_OF_RANGE: "a number off the scale",
     Outcome.BLOCKED: "stopped by the provider's content filter",
     Outcome.REJECTED: "a request that the server cannot take, such as one that is too long",
+    Outcome.NO_MEDIA: "not asked: the recording is missing or broken, or its times have no length",
+    Outcome.UNANSWERED: "left open by the transport, within the share that was accepted",
 }
+
+_OPEN: Final[Mapping[str, Outcome]] = dict.fromkeys(("timed_out", "failed"), Outcome.UNANSWERED)
+"""States of requests that the transport left open -> what they count as where that is accepted."""
+
+
+def outcome_of(state: str) -> Outcome:
+    """What the last state of a request counts as, where it brought nothing to read.
+
+    Example:
+        >>> outcome_of("timed_out").value
+        'unanswered'
+    """
+    return _OPEN.get(state) or Outcome(state)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,9 @@
 The strict readers take an answer whose whole text is the value asked for. A parser that looks for
 a number inside prose reads "between -3 and 3: 1.4" as -3. Nothing is guessed, clipped or set to
 zero, and no answer raises.
+
+What stands around a whole answer and says nothing is taken off first, by stated rules that have a
+version (``PARSER``): see ``unwrapped`` and ``_plain``.
 """
 
 from __future__ import annotations
@@ -15,7 +18,19 @@ from typing import Final
 from harness._util.canonical import Json
 from mllm_eval.prompt.outcomes import Outcome, Reading
 
-__all__ = ["cut_off", "read_json", "read_number", "read_text_2025", "score_schema", "unread"]
+__all__ = [
+    "PARSER",
+    "cut_off",
+    "read_json",
+    "read_number",
+    "read_text_2025",
+    "score_schema",
+    "unread",
+    "unwrapped",
+]
+
+PARSER: Final = 2
+"""Version of the rules by which strict answers are read; 1 took nothing off but white space."""
 
 _MINUS_SIGNS: Final = (
     "\N{MINUS SIGN}"
@@ -33,6 +48,12 @@ _PLAIN: Final = str.maketrans(
     }
 )
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
+_INVISIBLE: Final = dict.fromkeys(map(ord, "\ufeff\u200b\u2060"))  # of no width, not joiners
+_THOUGHT: Final = re.compile(r"<(think|thinking)>.*?</\1>", re.DOTALL | re.IGNORECASE)
+_FENCE: Final = re.compile(r"```[A-Za-z]*[ \t]*\n(?P<inside>[^`]*)\n?```", re.DOTALL)
+_AROUND: Final = (("**", "**"), ("`", "`"), ('"', '"'), ("“", "”"))
+"""Emphasis, code and quotation marks around a whole number."""
+_STOPS: Final = (".", "。")
 _TEXT_2025: Final = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _REFUSAL: Final = re.compile(
     r"\bI(?:['’]m| am)?(?: \w+)? (?:cannot|can['’]t|can not|unable|not able|won['’]t|decline)\b"
@@ -43,11 +64,39 @@ _REFUSAL: Final = re.compile(
 )
 
 
+def unwrapped(answer: str) -> str:
+    r"""An answer without what may stand around any: thoughts before it, a code fence around it.
+
+    Characters without width and outer white space go; one block of thoughts at the beginning goes
+    if it is closed; a fence goes if all the rest is in it.
+
+    Example:
+        >>> unwrapped("<think>Rather sad: -1?</think>\n```json\n{}\n```")
+        '{}'
+    """
+    text = answer.translate(_INVISIBLE).strip()
+    thought = _THOUGHT.match(text)
+    text = text[thought.end() :].strip() if thought else text
+    fenced = _FENCE.fullmatch(text)
+    return fenced["inside"].strip() if fenced else text
+
+
+def _plain(text: str) -> str:
+    """A number without marks around it and without a full stop behind it, each taken off once."""
+    for begin, end in _AROUND:
+        inside = text.removeprefix(begin).removesuffix(end)
+        if len(text) - len(inside) == len(begin) + len(end):
+            text = inside.strip()
+    stop = next((stop for stop in _STOPS if text.endswith(stop)), "")
+    return text.removesuffix(stop).translate(_PLAIN)
+
+
 def read_number(answer: str, low: float, high: float) -> Reading:
     """Read an answer that is one plain number on the scale and nothing else.
 
-    White space around it, full-width digits and the Unicode minus signs are understood. Fractions,
-    exponents, percentages, thousands separators, decimal commas and any word are not.
+    White space, thoughts, a code fence, emphasis or quotation marks around it, a full stop behind
+    it, full-width digits and the Unicode minus signs are understood. Fractions, exponents,
+    percentages, thousands separators, decimal commas and any word are not.
 
     Args:
         answer: The whole answer.
@@ -60,7 +109,7 @@ def read_number(answer: str, low: float, high: float) -> Reading:
         >>> read_number("1 out of 3", -3, 3).outcome.value
         'unparsed'
     """
-    text = answer.strip().translate(_PLAIN)
+    text = _plain(unwrapped(answer))
     if not _NUMBER.fullmatch(text):
         return unread(answer, "a plain number")
     return _on_scale(float(text), low, high)
@@ -68,6 +117,8 @@ def read_number(answer: str, low: float, high: float) -> Reading:
 
 def read_json(answer: str, low: float, high: float) -> Reading:
     """Read an answer that is the JSON object ``{"score": number}`` and nothing else.
+
+    Thoughts before it and a code fence around it are understood.
 
     Args:
         answer: The whole answer.
@@ -80,7 +131,7 @@ def read_json(answer: str, low: float, high: float) -> Reading:
     """
     try:
         # Objects become tuples of pairs: a repeated key stays visible, and arrays are lists.
-        found: object = json.loads(answer, object_pairs_hook=tuple, parse_int=float)
+        found: object = json.loads(unwrapped(answer), object_pairs_hook=tuple, parse_int=float)
     except (ValueError, RecursionError):
         return unread(answer, "valid JSON")
     match found:
@@ -135,7 +186,7 @@ def unread(answer: str, expected: str) -> Reading:
         answer: The whole answer.
         expected: What the answer should have been, for the journal.
     """
-    if _REFUSAL.search(answer):
+    if _REFUSAL.search(unwrapped(answer)):
         return Reading(outcome=Outcome.REFUSED, detail="the wording of a refusal")
     found = "another text" if answer.strip() else "an empty text"
     return Reading(outcome=Outcome.UNPARSED, detail=f"expected {expected}, found {found}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from harness._util import canonical
@@ -18,6 +19,7 @@ from harness._util.documents import read_toml
 from harness._util.registry import TomlRegistry
 from harness._util.schema import Place, parse
 from harness.errors import SpecError
+from harness.home import Home
 from mllm_eval.prompt.letters import Letters
 from mllm_eval.prompt.outcomes import Outcome, Reading
 from mllm_eval.prompt.parse import cut_off, read_json, read_number, read_text_2025
@@ -41,6 +43,11 @@ class Rendered:
     system: str
     """Empty: no system message is sent."""
     user: str
+
+    def after(self, system: str) -> Rendered:
+        """The same behind a model's own system line, as every command sends it."""
+        together = "\n\n".join(filter(None, (system, self.system)))
+        return dataclasses.replace(self, system=together)
 
 
 @dataclass(frozen=True)
@@ -225,17 +232,29 @@ class Prompts(TomlRegistry[Prompt]):
 
     Args:
         folder: Holds one TOML file per prompt.
+        own: Says where the user keeps further ones, none of them preregistered.
     """
 
-    def __init__(self, folder: Traversable) -> None:
-        super().__init__(folder, noun="prompt", load=Prompt.load, hint="msa list prompts")
+    def __init__(self, folder: Traversable, own: Callable[[], Path] | None = None) -> None:
+        super().__init__(folder, noun="prompt", load=Prompt.load, hint="msa list prompts", own=own)
 
     def preregistered(self, language: Language) -> tuple[Prompt, ...]:
-        """The prompts of a language whose mean is the board's score."""
-        return tuple(p for p in self.values() if p.preregistered and p.language == language)
+        """The prompts of a language whose mean is the board's score.
+
+        Raises:
+            SpecError: When one of them is the user's own.
+        """
+        found = tuple(p for p in self.values() if p.preregistered and p.language == language)
+        if foreign := [p.name for p in found if not (self._folder / f"{p.name}.toml").is_file()]:
+            raise SpecError(
+                f"prompt {foreign[0]} is not one of the preregistered, which come with the code",
+                hint="preregistered = false",
+            )
+        return found
 
 
-prompts = Prompts(files("mllm_eval.prompt") / "prompts")
+prompts = Prompts(files("mllm_eval.prompt") / "prompts", own=lambda: Home.default().prompts)
+"""Those that come with the code, and the user's own."""
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

@@ -46,6 +46,7 @@ class Server:
         model: Name to ask for.
         engine: Engine and version, as the server tells them.
         revision: Of the weights.
+        arguments: Digest of what it was started with, as far as that can change an answer.
         log: File of what the server prints.
     """
 
@@ -53,6 +54,7 @@ class Server:
     model: str
     engine: str
     revision: str
+    arguments: str
     log: Path
     _process: subprocess.Popen[bytes] = field(repr=False, compare=False)
 
@@ -121,6 +123,7 @@ def serve(
             model=card.name,
             engine=about.engine,
             revision=about.revision,
+            arguments=about.arguments,
             log=log,
             _process=run,
         )

@@ -12,13 +12,16 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import RunFailed
-from mllm_eval.client import Answer, Request
+from mllm_eval.client import Answer, PooledRequest, Request
 from mllm_eval.model.card import ModelCard
 from mllm_eval.model.weights import Weights, locate
-from mllm_eval.server.command import variables
+from mllm_eval.server.command import Launch, variables
 from mllm_eval.server.environment import prepare
 from mllm_eval.server.logs import last_words
 
@@ -42,6 +45,20 @@ class Reference:
         Raises:
             RunFailed: When the model cannot be loaded or the request cannot be answered.
         """
+        answer = self._asked(request)
+        choices = tuple(tuple((t, p) for t, p in step) for step in answer["logprobs"] if step)
+        reason = answer["finish_reason"]
+        return Answer("", "answered", answer["text"], reason, choices, None, None, 0.0, 1)
+
+    def hidden(self, request: PooledRequest) -> NDArray[np.float32]:
+        """(H,) what the model holds before it answers.
+
+        Raises:
+            RunFailed: See ``answer``.
+        """
+        return np.array(self._asked(request), dtype=np.float32)
+
+    def _asked(self, request: Request) -> Any:  # noqa: ANN401 - JSON
         requests, replies = self._process.stdin, self._process.stdout
         assert requests is not None
         assert replies is not None
@@ -54,10 +71,7 @@ class Reference:
                 f"transformers cannot answer: {last_words(self._log)}",
                 hint=f"read {self._log}, or do without: --reference none",
             )
-        answer = json.loads(line)
-        choices = tuple(tuple((t, p) for t, p in step) for step in answer["logprobs"] if step)
-        reason = answer["finish_reason"]
-        return Answer("", "answered", answer["text"], reason, choices, None, None, 0.0, 1)
+        return json.loads(line)
 
 
 @contextlib.contextmanager
@@ -75,7 +89,8 @@ def reference(card: ModelCard, *, cache: Path) -> Iterator[Reference]:
     weights, environment = locate(card, cache), prepare(cache)
     log = cache / "vllm" / "logs" / f"reference-{card.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [str(environment.python), str(_WORKER), weights.source, weights.revision]
+    dtype = Launch.of(environment.build).dtype or "auto"
+    command = [str(environment.python), str(_WORKER), weights.source, weights.revision, dtype]
     settings = variables(environment, weights)
     settings |= {name: os.environ[name] for name in _THREADS if name in os.environ}
     with (

@@ -1,7 +1,10 @@
-"""Answers chat requests with transformers, greedily, one JSON line each; the canary's reference.
+"""Answers chat requests with transformers, greedily, one JSON line each; the reference of servers.
 
-``python _reference_worker.py WEIGHTS REVISION`` reads requests on standard input and writes answers
-to standard output. It runs in the server's environment and therefore imports nothing of ours.
+A request without ``max_tokens`` is for the hidden state before an answer.
+
+``python reference_worker.py WEIGHTS REVISION DTYPE`` reads requests on standard input and writes
+answers to standard output. It runs in the server's environment and therefore imports nothing of
+ours.
 """
 
 from __future__ import annotations
@@ -35,9 +38,10 @@ class Model:
     Args:
         weights: Folder or hub id.
         revision: Commit on the hub; ignored for a folder.
+        dtype: What it computes in; ``auto``: what the weights are stored in.
     """
 
-    def __init__(self, weights: str, revision: str) -> None:
+    def __init__(self, weights: str, revision: str, dtype: str = "auto") -> None:
         import torch
         import transformers
 
@@ -48,7 +52,7 @@ class Model:
         self._tokenizer = getattr(self._reader, "tokenizer", self._reader)
         kind = transformers.AutoConfig.from_pretrained(weights, **where).model_type
         model = getattr(transformers, _class_name(kind, self._multimodal))
-        self._model = model.from_pretrained(weights, dtype="auto", **where)
+        self._model = model.from_pretrained(weights, dtype=dtype, **where)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model.to(device).eval()
 
@@ -75,6 +79,19 @@ class Model:
             "finish_reason": "stop" if stopped else "length",
             "logprobs": [self._choices(token, step[0], most) for token, step in steps],
         }
+
+    def hidden(self, request: Mapping[str, Any]) -> list[float]:
+        """The last layer's normalised state behind the last token of a conversation."""
+        import torch
+
+        with torch.inference_mode():
+            output = self._model(
+                **self._inputs(request).to(self._model.device),
+                output_hidden_states=True,
+                logits_to_keep=1,
+            )
+        state: list[float] = output.hidden_states[-1][0, -1].float().tolist()  # (H,)
+        return state
 
     def _choices(self, token: int, logits: torch.Tensor, most: int) -> list[tuple[str, float]]:
         """The token said, then the most probable others."""
@@ -151,12 +168,14 @@ def _decoded(part: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "audio", samples.astype(np.float32) / 32768
 
 
-def main(weights: str, revision: str) -> None:
+def main(weights: str, revision: str, dtype: str) -> None:
     """Answer until standard input ends; standard output carries answers alone."""
     answers, sys.stdout = sys.stdout, sys.stderr
-    model = Model(weights, revision)
+    model = Model(weights, revision, dtype)
     for line in sys.stdin:
-        answers.write(json.dumps(model.answer(json.loads(line))) + "\n")
+        request = json.loads(line)
+        asked = model.answer if "max_tokens" in request else model.hidden
+        answers.write(json.dumps(asked(request)) + "\n")
         answers.flush()
 
 

@@ -25,7 +25,9 @@ class Handler(ChatHandler):
             self.send(200, {"version": self.server.version})
         else:
             model = {"id": self.server.model, "root": "somebody/weights", "owned_by": "fake"}
-            self.send(self.server.models_status, {"data": [model]})
+            listed = [{**model, **self.server.tells}]
+            listed += [{"id": f"{self.server.model}@{told}"} for told in self.server.aliases]
+            self.send(self.server.models_status, {"data": listed})
 
     def reply(self, body):
         server = self.server
@@ -60,8 +62,7 @@ class Handler(ChatHandler):
         elif how == DROP:
             self.on_drop()
         elif how == HANG:
-            time.sleep(0.6)
-            self.on_drop()
+            self.on_hang()
         else:
             body = b"" if how == EMPTY else b'{"choices": [{"message": {"content": "1'
             self.send_bytes(200, body)
@@ -73,9 +74,9 @@ class Handler(ChatHandler):
         time.sleep(0.03)
         self.send(200, completion(question))
 
-    def on_hang(self, question, _):
-        time.sleep(0.6)
-        self.send(200, completion(question))
+    def on_hang(self, *_):
+        self.server.ends.wait(60)
+        self.on_drop()
 
     def on_busy(self, question, time_asked):
         if time_asked <= 2:
@@ -161,11 +162,14 @@ class FakeServer(ChatServer):
         self.rate = rate
         self.version = "1.0"
         self.model = "m"
+        self.tells = {}
+        self.aliases = []
         self.asked = collections.Counter()
         self.headers = []
         self.in_flight = self.peak = 0
         self.models_status = 200
         self.lock = threading.Lock()
+        self.ends = threading.Event()
 
     def handle_error(self, request, client_address):
         """Clients are killed here: their broken pipes are no news."""
@@ -175,4 +179,7 @@ class FakeServer(ChatServer):
 def serving(rate=None):
     """A fake that answers until the block ends."""
     with answering(FakeServer(rate)) as fake:
-        yield fake
+        try:
+            yield fake
+        finally:
+            fake.ends.set()

@@ -70,7 +70,7 @@ def test_answers_come_in_the_order_of_the_requests(server, tmp_path):
         ("broken", "failed", 3, "HTTP 500: .*no luck with [*]{3}"),
         ("drop", "failed", 3, "disconnected"),
         ("garbage", "failed", 3, "without a chat completion"),
-        ("hang", "timed_out", 3, "no answer within 0.15 s"),
+        ("hang", "timed_out", 3, "no answer within 0.6 s"),
         ("filter", "refused", 1, "^$"),
         ("refuse", "refused", 1, "rather not"),
         ("block", "blocked", 1, "HTTP 400: .*content_filter.*[*]{3}"),
@@ -80,13 +80,13 @@ def test_answers_come_in_the_order_of_the_requests(server, tmp_path):
 )
 def test_outcomes(server, tmp_path, text, state, asked, says):
     path = tmp_path / "j"
-    answers = ask(server, path, text, "echo", timeout=0.15 if text == "hang" else 5.0)
+    answers = ask(server, path, text, "echo", timeout=0.6 if text == "hang" else 5.0)
     assert [one.state for one in answers] == [state, "answered"]
     assert answers[0].attempts == server.asked[text] == asked
     assert re.search(says, answers[0].text)
     settled = state in ("answered", "refused", "blocked", "rejected")
     assert (answers[0].key in read_journal(path)) == settled
-    ask(server, path, text, timeout=0.15 if text == "hang" else 5.0)
+    ask(server, path, text, timeout=0.6 if text == "hang" else 5.0)
     assert server.asked[text] == (asked if settled else 2 * asked)
 
 
@@ -265,10 +265,10 @@ def test_the_pace_grows_by_one_a_round_and_halves_once_a_burst():
 @pytest.mark.parametrize(("text", "limit"), [("busy", 2), ("hang", 1)])
 def test_overload_slows_down(server, text, limit, tmp_path):
     async def pace_after():
-        client = client_of(server, start=8, timeout=0.15, attempts=3)
+        client = client_of(server, start=8, timeout=0.6 if text == "hang" else 5.0, attempts=3)
         async with client.session() as session:
             await session.ask(question(text))
-            return session.pace.limit
+            return session.in_flight
 
     assert int(asyncio.run(pace_after())) == limit
 
@@ -289,7 +289,7 @@ with Journal(Path(sys.argv[2])) as journal:
 def test_kill_and_resume_repeats_and_loses_nothing(server, tmp_path):
     path = tmp_path / "j"
     child = subprocess.Popen([sys.executable, "-c", KILLED, server.url, str(path)])
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not path.exists() or path.read_bytes().count(b"\n") < 15:
         assert child.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
+from clips_on_disk import recordings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.data.media import decode as recording
 from harness.errors import DataError
 from mllm_eval.media.clips import clips_of, donors, media_identity
-from mllm_eval.media.sampling import Clip, FrameSampling
+from mllm_eval.media.sampling import Clip, FrameSampling, parts
 
 TABLE = pd.DataFrame(
     {"id": ["a_1", "a_2", "b_1"], "video": ["a", "a", "b"], "clip": ["1", "2", "1"], "text": "xyz"}
@@ -95,3 +100,27 @@ def test_nobody_keeps_their_own_and_videos_are_left_where_they_can_be(videos, se
 def test_one_clip_cannot_be_swapped():
     with pytest.raises(DataError, match="two clips or more, found 1"):
         donors(["a"], np.random.default_rng(0))
+
+
+def test_a_clip_is_decoded_once_for_all_questions_about_it(tmp_path, monkeypatch):
+    decoded = []
+    for name in ("stills", "sound"):
+        real = getattr(recording, name)
+
+        def counted(path, *given, real=real, name=name):
+            decoded.append(name)
+            return real(path, *given)
+
+        monkeypatch.setattr(recording, name, counted)
+    folder = recordings(tmp_path / "media", ["a_0"])
+    clip = clips_of(TABLE.head(1).assign(id="a_0", clip="0"), folder)[0]
+    assert clip.media is not None
+    shown = FrameSampling(frames=2, size=32)
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(lambda _: parts(clip, "all", shown), range(8)))
+    assert sorted(decoded) == ["sound", "stills"] and all(one == told[0] for one in told)
+    parts(clip, "all", FrameSampling(frames=3, size=32))
+    assert sorted(decoded) == ["sound", "stills", "stills"], "other frames, the same sound"
+    os.utime(clip.media, (1, 1))
+    parts(clip, "audio", shown)
+    assert decoded.count("sound") == 2, "a file that was touched is read again"

@@ -83,7 +83,7 @@ def test_an_unknown_model_is_one_error(name, found):
         ({"title": "x", "weights": "a/b", "limits": {"image": "many"}}, "image should be a count"),
         ({"title": "x", "weights": "a/b", "max_model_len": True}, "whole number"),
         ({"title": "x", "weights": "a/b", "parameters": "7B"}, "billions"),
-        ({"title": "x", "weights": "a/b", "unsupported": ["seed"]}, "seed"),
+        ({"title": "x", "weights": "a/b", "unsupported": ["messages"]}, "messages"),
         ({"title": "x", "weights": "a/b", "flags": "--x"}, "a list of texts"),
         ({"title": "x", "wieghts": "a/b"}, "wieghts"),
     ],

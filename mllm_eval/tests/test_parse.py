@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mllm_eval.prompt.outcomes import Outcome, Reading
-from mllm_eval.prompt.parse import cut_off, read_json, read_number, read_text_2025, score_schema
+from mllm_eval.prompt.parse import (
+    cut_off,
+    read_json,
+    read_number,
+    read_text_2025,
+    score_schema,
+)
 
 MANY_DIGITS = "9" * 5000  # more than Python turns into an int
 
@@ -31,6 +37,45 @@ def test_one_number_is_read(answer: str, value: float) -> None:
 
 def test_negative_zero_is_zero() -> None:
     assert str(read_number("-0.0", -3, 3).value) == "0.0"
+
+
+THOUGHTS = "<think>\nPerhaps -3, or 1/2?\n</think>\n\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("0.8.", "0.8。", "**0.8**", "**0.8.**", "`0.8`", '"0.8"', "“0.8”", "０.８。"),
+        *("0.8\u200b", "\ufeff0.8", "```\n0.8\n```", "```text\n0.8\n```", "\n```\n 0.8 \n```\n"),
+        *(
+            f"{THOUGHTS}0.8",
+            f"{THOUGHTS}**0.8**",
+            "<thinking>1</thinking>0.8",
+            "<THINK></THINK>0.8",
+        ),
+    ],
+)
+def test_what_stands_around_a_whole_number_is_taken_off(answer: str) -> None:
+    assert read_number(answer, -3, 3).value == 0.8
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '```json\n{"score": 0.5}\n```',
+        '```\n{"score": 0.5}```',
+        f'{THOUGHTS}```json\n{{"score": 0.5}}\n```',
+        '\ufeff{"score": 0.5}',
+        '<think>{"score": 1}</think>{"score": 0.5}',
+    ],
+)
+def test_what_stands_around_a_whole_object_is_taken_off(answer: str) -> None:
+    assert read_json(answer, -1, 1).value == 0.5
+
+
+def test_thoughts_are_no_refusal_and_no_number() -> None:
+    assert read_number("<think>I cannot tell.</think>1 or 2", -3, 3).outcome is Outcome.UNPARSED
+    assert read_number("<think>1</think>I cannot tell.", -3, 3).outcome is Outcome.REFUSED
 
 
 # What parsers in the literature get wrong
@@ -66,10 +111,19 @@ def test_a_number_off_the_scale_is_neither_kept_nor_clipped(answer: str) -> None
 @pytest.mark.parametrize(
     "answer",
     [
-        *("", " ", "-", "+", ".", "-.", "1.", "--1", "+-1", "±1", "- 1", "\u20141"),
+        *("", " ", "-", "+", ".", "-.", "1..", "--1", "+-1", "±1", "- 1", "\u20141"),
         *("1/2", "½", "1⁄2", "1²", "①", "٣", "50%", "1e0", "1E-1", "0x1", "1_0", "0,8", "1,000"),
         *("1 000", "1 2", "1.2.3", "nan", "NaN", "inf", "-inf", "Infinity", "一", "负一"),
-        *("**0.8**", "`0.8`", '"0.8"', "0.8.", "0.8。", "0.8 points", "Score: 0.8", "1\u200b"),
+        *("**0.8", "`0.8", '"0.8', "0.8..", "0.8。。", "0.8!", "0.8 points", "Score: 0.8", ".。"),
+        *("<think>1", "<think>1</thinking>0.8", "</think>0.8", "so <think>1</think>0.8"),
+        *(
+            "<think>1</think>0.8 or 1",
+            "<think>1</think><think>1</think>0.8",
+            "```\n0.8",
+            "****",
+            "**0.8**.",
+        ),
+        *("```\n0.8\n``` it is", "```\n0.8\n```\n```\n1\n```", "1\u200d", "‘0.8’"),
         *("1\n2", "[0.8]", '{"score": 0.8}', "\x00"),
     ],
 )
@@ -113,7 +167,9 @@ def test_an_object_with_a_score_is_read(answer: str, value: float) -> None:
         *('{"score": "0.5"}', '{"score": true}', '{"score": null}', '{"score": [0.5]}'),
         *('{"Score": 0.5}', '{"score": 0.5, "why": "x"}', '{"score": 0.5, "score": 0.6}'),
         *('{"score": NaN}', '{"score": {"score": 0.5}}', '{"score": 0.5', '{"score": .5}'),
-        *('```json\n{"score": 0.5}\n```', '{"score": 0.5} {"score": 0.5}', "[" * 100_000),
+        *('```json\n{"score": 0.5}\n``` so', '{"score": 0.5}.', '"{\\"score\\": 0.5}"'),
+        *('<think>x</think>so {"score": 0.5}', '<think>{"score": 0.5}'),
+        *('{"score": 0.5} {"score": 0.5}', "[" * 100_000),
     ],
 )
 def test_other_json_is_unparsed(answer: str) -> None:
@@ -180,7 +236,8 @@ def test_no_answer_raises_and_no_value_leaves_the_scale(answer: str) -> None:
 def test_what_is_read_is_what_python_reads(answer: str) -> None:
     reading = read_number(answer.replace("\u2212", "-"), -3, 3)
     if reading.value is not None:
-        assert reading.value == float(answer.replace("\u2212", "-"))
+        bare = answer.strip().removeprefix('"').removesuffix('"').strip().removesuffix(".")
+        assert reading.value == float(bare.replace("\u2212", "-"))
 
 
 @given(st.decimals(-3, 3, places=3), st.sampled_from("-\u2212\u2013\uff0d"))

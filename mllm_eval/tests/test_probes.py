@@ -13,7 +13,8 @@ from fake_server import serving
 
 from harness.data.corpus import Corpus
 from harness.data.store import CorpusStore, Draft
-from harness.errors import DataError, SpecError
+from harness.errors import DataError
+from harness.testing.server import completion
 from mllm_eval.client import Client, Limits
 from mllm_eval.client.journal import Journal
 from mllm_eval.explain.paraphrase import halves
@@ -241,12 +242,54 @@ def test_the_choice_of_clips_prefers_recordings_and_repeats(corpus, tmp_path):
         choose(corpus, "rest", None, 5)
 
 
-def test_letters_are_not_probed_with():
-    with (
-        serving() as server,
-        pytest.raises(SpecError, match="probes read numbers; prompt en-levels"),
-    ):
-        prober_of(server, prompt=prompts["en-levels"])
+def test_a_chatty_model_is_asked_once_more(subject, tmp_path):
+    """One that talks before it answers was invisible: all 40 answers of the review were unread."""
+
+    def chat(body):
+        return "Well, let me think." if len(body["messages"]) < 3 else Reciter(subject)(plain(body))
+
+    def plain(body):  # its first question, whose answer it gives the second time
+        return {"messages": [m for m in body["messages"] if m["role"] == "user"][:1]}
+
+    with serving(chat) as server, Journal(tmp_path / "j") as journal:
+        prober = prober_of(server)
+        found = prober.ask(["wording"], subject, journal)
+        asked = len(server.bodies)
+        assert asked == 4 * len(subject.clips)
+        again = prober.ask(["wording"], subject, journal)
+        assert len(server.bodies) == asked
+    assert found.outcomes["text"] == {"answered": 16} == again.outcomes["text"]
+    assert found.values["text"].tolist() == subject.truth.labels.tolist()
+    assert len(found.answers) == asked
+
+
+def test_letters_give_a_weak_model_a_value(subject, tmp_path):
+    """It babbles; what it finds probable is read, and follows the words."""
+
+    def babble(body):
+        text = body["messages"][-1]["content"]
+        text = text if isinstance(text, str) else text[-1]["text"]
+        good = any(word in text for word in ("decent", "lovely", "perfect"))
+        letters = [line[0] for line in text.splitlines() if line[1:4] == (": +" if good else ": -")]
+        tops = [{"token": letter, "logprob": float(np.log(0.1))} for letter in letters]
+        answer = completion("uh")
+        logprobs = {"token": "uh", "logprob": -1.0, "top_logprobs": tops}
+        answer["choices"][0]["logprobs"] = {"content": [logprobs]}
+        return answer
+
+    with serving(babble) as server, Journal(tmp_path / "j") as journal:
+        prober = prober_of(server, prompt=prompts["en-levels"])
+        found = prober.ask(["wording"], subject, journal)
+    assert found.outcomes["text"] == {"answered": 16}
+    assert (np.sign(found.values["text"]) == np.sign(subject.truth.labels)).all()
+
+
+def test_scores_can_be_held_to_their_form(subject, tmp_path):
+    with serving(lambda body: "0.0") as server, Journal(tmp_path / "j") as journal:
+        prober = prober_of(server, constrained=True)
+        prober.ask(["wording"], subject, journal)
+        assert all("structured_outputs" in body for body in server.bodies)
+        assert prober.record()["constrained"] is True
 
 
 @pytest.fixture
@@ -294,7 +337,6 @@ def test_the_command_prints_and_keeps_its_findings(msa, subject, folder, tmp_pat
     ("arguments", "message"),
     [
         (("--only", "hypnosis"), "probes are completion, recall"),
-        (("--prompt", "en-levels"), "probes read numbers"),
         (("--prompt", "en-dirct"), "did you mean en-direct"),
         (("--split", "rest"), "splits are"),
         (("--rewordings", "nowhere.csv"), "nowhere.csv"),

@@ -24,22 +24,38 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.data.store import CorpusStore, Draft
 from harness.errors import HarnessError, RunFailed
 from harness.tests.research import research_data
+from mllm_eval.batch import exchange, offline
+from mllm_eval.batch.exchange import BatchRow
 from mllm_eval.canary.check import Canary
 from mllm_eval.canary.items import made
-from mllm_eval.client import Client, Limits, Request, TokenSampling, ask_all, ask_served
+from mllm_eval.client import (
+    Client,
+    Limits,
+    PooledRequest,
+    Request,
+    TokenSampling,
+    ask_all,
+    ask_served,
+    remember,
+    vector_of,
+)
 from mllm_eval.client.journal import Journal, read_journal
 from mllm_eval.model.card import models
 from mllm_eval.model.revision import folder_digest
-from mllm_eval.model.weights import locate
+from mllm_eval.model.weights import Weights, locate
+from mllm_eval.prompt.letters import Letters
 from mllm_eval.prompt.parse import read_json, score_schema
 from mllm_eval.prompt.prompt import prompts
 from mllm_eval.server import process as server
-from mllm_eval.server.command import variables
+from mllm_eval.server.command import HIDDEN, Launch, arguments, variables
 from mllm_eval.server.environment import prepare
 from mllm_eval.server.process import serve
 from mllm_eval.server.reference import reference
+from mllm_eval.tests.test_zero_shot import task_of
+from mllm_eval.zero_shot.system import MLLM, MLLMParams
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
@@ -359,3 +375,120 @@ def test_the_benchmark_of_the_client_compares(cache, tmp_path, monkeypatch):
     engine, one = asking(tmp_path, TINY)
     assert engine.ours == one.ours
     assert min(*engine.ours, *engine.theirs, *one.theirs) > 0
+
+
+# Every open card, by vLLM's own rules.
+
+_RULES = Path(__file__).with_name("vllm_rules.py")
+_SOUND = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+_PICTURE = {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,AAAA"}}
+
+
+def _bodies(card):
+    """A request for a number, JSON held to its form, and a letter, with the media that it takes."""
+    parts = [*([_PICTURE] * 8 * ("vision" in card.senses)), *([_SOUND] * ("audio" in card.senses))]
+    content = [*parts, {"type": "text", "text": "How does it feel?"}]
+    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": content}]
+    forms = [
+        Request.of(messages, sampling=card.sampling(max_tokens=32), extra=card.extra),
+        Request.of(messages, sampling=card.sampling(), schema=score_schema(-3, 3)),
+        Request.of(messages, sampling=card.sampling(max_tokens=1, top_logprobs=20)),
+    ]
+    return [json.loads(form.body(card.name, card.audio_part)) for form in forms]
+
+
+def test_vllm_parses_every_open_card_and_takes_its_requests(cache):
+    environment = prepare(cache)
+    weights = Weights(source="/w", revision="c0ffee", local=True)
+    cards = [card for card in models.values() if not card.hosted]
+    where = {"host": "127.0.0.1", "port": 8000}
+    lines = [
+        [card.name, arguments(card, weights, Launch.of("cpu"), **where)[3:], _bodies(card)]
+        for card in cards
+    ]
+    done = subprocess.run(
+        [environment.python, _RULES],
+        input="".join(json.dumps(line) + "\n" for line in lines),
+        env=variables(environment, weights),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {one["name"]: one["error"] for one in told if "error" in one} == {}
+    assert [one["name"] for one in told] == [card.name for card in cards]
+    for one, card in zip(told, cards, strict=True):
+        assert one["max_model_len"] == card.max_model_len
+        assert (one["limits"] or {}).keys() == card.media_limits.keys()
+
+
+# How a model is read
+
+
+def test_hidden_states_are_those_of_transformers(cache, tmp_path):
+    texts = ["I love this film.", "I hate it, it was awful.", "The train leaves at nine."]
+    asked = [
+        PooledRequest.about_to_answer(Request.of([{"role": "user", "content": text}]))
+        for text in texts
+    ]
+    with serve(SMOLLM, cache=cache, flags=HIDDEN) as run:
+        states = [vector_of(answer) for answer in ask(client_of(run), tmp_path / "j", *asked)]
+    with reference(SMOLLM, cache=cache) as other:
+        for state, request in zip(states, asked, strict=True):
+            found = other.hidden(request)
+            assert state.shape == found.shape
+            off = np.linalg.norm(state - found) / np.linalg.norm(found)
+            assert off < 0.05, "engines differ in rounding alone"
+
+
+def test_a_bilingual_model_answers_in_both_languages(cache, tmp_path):
+    card = models["qwen2.5-coder-0.5b-q4"]
+    sampling = TokenSampling(max_tokens=1, top_logprobs=20)
+    with serve(card, cache=cache) as run:
+        for name, text in (("en-levels", "I love this film."), ("zh-levels", "这部电影太好了。")):
+            letters = Letters.permuted(-1, 1, clip="x")
+            words = prompts[name].render(text, -1, 1, letters)
+            asked = [("system", words.system), ("user", words.user)]
+            messages = [{"role": role, "content": content} for role, content in asked]
+            (answer,) = ask(
+                client_of(run), tmp_path / name, Request.of(messages, sampling=sampling)
+            )
+            assert letters.expected(answer.logprobs[0]).mass > 0.5, "it knows what is asked of it"
+
+
+def test_run_batch_makes_the_rows_of_a_server(omni, cache, tmp_path):
+    clips = pd.DataFrame(
+        {
+            "id": [f"v{i}_0" for i in range(9)],
+            "video": [f"v{i}" for i in range(9)],
+            "clip": ["0"] * 9,
+            "split": ["train", "valid", "test"] * 3,
+            "text": [f"words of clip {i}" for i in range(9)],
+            "label": np.linspace(-3, 3, 9),
+        }
+    )
+    draft = Draft(name="mosi@told", clips=clips, streams={}, manifest={})
+    corpus = CorpusStore(tmp_path / "corpora").add(draft)
+    told = {"model": OMNI.name, "condition": "text", "readout": "expected", "constrained": True}
+    live = MLLM.fit(task_of(corpus, tmp_path / "live"), MLLMParams(**told, server=omni.base_url))
+
+    served = offline.as_served(OMNI, cache)
+    assert served == ask_served(omni.base_url, OMNI.name), "it is the model as it is served"
+    remember(tmp_path / "batch", OMNI.name, "", served)
+    params = MLLMParams(**told)
+    row = BatchRow(label="m", params=params, corpus=corpus, cache=tmp_path / "batch")
+    file, out = tmp_path / "b.jsonl", tmp_path / "o.jsonl"
+    assert exchange.write([row], file) == 6
+    subprocess.run(
+        offline.command(OMNI, cache, file, out),
+        env=offline.settings(OMNI, cache),
+        capture_output=True,
+        check=True,
+        timeout=600,
+    )
+    assert exchange.read([row], [out]).kept == 6
+    again = MLLM.fit(task_of(corpus, tmp_path / "batch"), params)
+    test = corpus.split("test")
+    np.testing.assert_allclose(again.predict(test), live.predict(test), atol=0.05)

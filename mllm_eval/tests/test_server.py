@@ -26,7 +26,13 @@ from mllm_eval.model.weights import Weights, locate
 from mllm_eval.server import environment
 from mllm_eval.server import process as server
 from mllm_eval.server import repairs as _repairs
-from mllm_eval.server.command import Launch, arguments, variables
+from mllm_eval.server.command import (
+    Launch,
+    argument_digest,
+    arguments,
+    multiplies_bfloat16,
+    variables,
+)
 from mllm_eval.server.environment import BUILDS, VERSION, Environment, lock_of, prepare
 from mllm_eval.server.logs import last_words, newest_line
 from mllm_eval.server.process import serve
@@ -208,7 +214,11 @@ def test_the_command_announces_the_server_and_stops_on_sigterm(stand_in, tmp_pat
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "MSA_HOME": str(tmp_path / "home")},
+        env={
+            **os.environ,
+            "MSA_HOME": str(tmp_path / "home"),
+            "MSA_SERVER_CACHE": str(tmp_path / "servers"),
+        },
     )
     lines = []
     while not lines or lines[-1] != "}\n":
@@ -222,6 +232,7 @@ def test_the_command_announces_the_server_and_stops_on_sigterm(stand_in, tmp_pat
     assert gone(pid)
 
 
+SMALL = "smollm2-135m-q4"
 LOCAL = Weights(source="/w", revision="ab" * 32, local=True)
 
 
@@ -235,9 +246,85 @@ def test_the_command_line_says_everything_a_score_depends_on():
     assert '--limit-mm-per-prompt={"image": 32, "video": 1, "audio": 1}' in command
     assert any('"disable_any_whitespace": true' in flag for flag in command)
     names = command[command.index("--served-model-name") + 1 :][:2]
-    assert names == ["qwen2.5-omni-7b", f"qwen2.5-omni-7b@{'ab' * 32}"]
+    digest = argument_digest(models["qwen2.5-omni-7b"], Launch(), ["--x=1"])
+    assert names == ["qwen2.5-omni-7b", f"qwen2.5-omni-7b@{'ab' * 32}@{digest}"]
     assert command[-1] == "--x=1"
     assert not any("revision" in flag for flag in command)
+
+
+SAME = [
+    ["--port=9", "--host", "0.0.0.0"],
+    ["--gpu-memory-utilization=0.8"],
+    ["--max-num-seqs", "4"],
+    ["--max-model-len=1", "--max-model-len=16384"],
+    ["--max_model_len", "16384"],
+    ['--limit-mm-per-prompt={"image":32,"video":1,"audio":1}'],
+]
+OTHER = [
+    ["--dtype=float32"],
+    ["--quantization", "fp8"],
+    ["-q", "fp8"],
+    ["--max-model-len=8192"],
+    ['--mm-processor-kwargs={"max_pixels": 1}'],
+    ["--tensor-parallel-size=2"],
+    ["-tp", "2"],
+    ["--enforce-eager"],
+    ["--chat-template={template}"],
+    ["--chat-template", "{template}"],
+    ["--seed=1"],
+]
+
+
+def digest_with(*flags, **settings):
+    return argument_digest(models["qwen2.5-omni-7b"], Launch(**settings), flags)
+
+
+@pytest.mark.parametrize("flags", SAME, ids=" ".join)
+def test_arguments_that_change_no_answer_change_no_digest(flags):
+    assert digest_with(*flags) == digest_with()
+
+
+@pytest.mark.parametrize("flags", OTHER, ids=" ".join)
+def test_arguments_that_can_change_an_answer_change_the_digest(flags, tmp_path):
+    template = tmp_path / "template.jinja"
+    template.write_text("{{ messages }}")
+    filled = [flag.replace("{template}", str(template)) for flag in flags]
+    assert digest_with(*filled) != digest_with()
+
+
+def test_a_chat_template_is_known_by_its_content(tmp_path):
+    one, same, other = (tmp_path / name for name in ("one", "same", "other"))
+    one.write_text("a"), same.write_text("a"), other.write_text("b")
+    digests = [digest_with(f"--chat-template={path}") for path in (one, same, other)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_cards_and_launches_and_variables_are_told(monkeypatch):
+    cards = {argument_digest(card, Launch()) for card in (models["qwen2.5-omni-7b"], models[SMALL])}
+    assert len(cards) == 2
+    assert digest_with(dtype="float32") == digest_with("--dtype", "float32")
+    assert digest_with(kv_cache=2.0, max_num_seqs=3) == digest_with()
+    before = digest_with()
+    monkeypatch.setenv("VLLM_BATCH_INVARIANT", "1")
+    assert digest_with() != before
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16", True),
+        ("processor : 0\nflags : amx_bf16 amx_tile", True),
+        ("flags : fpu avx2 avx512f", False),
+        ("", False),
+    ],
+)
+def test_bfloat16_is_left_to_processors_that_multiply_it(tmp_path, monkeypatch, flags, found):
+    (tmp_path / "cpuinfo").write_text(flags)
+    assert multiplies_bfloat16(tmp_path / "cpuinfo") is found
+    assert not multiplies_bfloat16(tmp_path / "none")
+    monkeypatch.setattr("mllm_eval.server.command.multiplies_bfloat16", lambda: found)
+    assert ("--dtype=float32" in Launch.of("cpu").flags()) is not found
+    assert not Launch.of("cuda").flags()
 
 
 def test_hub_weights_are_pinned_to_a_commit():

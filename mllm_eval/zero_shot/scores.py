@@ -136,6 +136,7 @@ def summary(found: Scores) -> AnswerCounts:
     return AnswerCounts(
         clips=int(found.main.size),
         clips_answered=int(np.isfinite(found.answered).sum()),
+        clips_open=int(table.loc[table["outcome"] == Outcome.UNANSWERED, "id"].nunique()),
         questions=len(table),
         outcomes={str(outcome): outcomes[str(outcome)] for outcome in Outcome},
         asked_again=int((table["tries"] > 1).sum()),

@@ -2,8 +2,9 @@
 
 Every prompt is put to every clip; letters once per turn, in rotated order. An answer that cannot be
 read is asked for once more with the prompt's shorter instruction. What the journal has is not asked
-again, so a survey that was stopped goes on where it stood. A survey with a question that has no
-outcome is none.
+again, so a survey that was stopped goes on where it stood. A clip whose recording cannot be shown
+is not asked about, and counted. A survey with a question that has no outcome is none, unless a
+share of such clips was accepted.
 """
 
 from __future__ import annotations
@@ -21,21 +22,31 @@ import filelock
 
 from harness._util.canonical import Json, digest
 from harness.data.corpus import Split
-from mllm_eval.client import Answer, Client, Journal, Request, TokenSampling, ask_settled
+from harness.errors import DataError
+from mllm_eval.client import (
+    Answer,
+    Client,
+    Journal,
+    Request,
+    TokenSampling,
+    Unanswered,
+    ask_settled,
+)
 from mllm_eval.media import sampling as media
 from mllm_eval.media.clips import clips_of, media_identity
 from mllm_eval.media.sampling import Clip, Condition
 from mllm_eval.prompt.letters import Letters
-from mllm_eval.prompt.outcomes import Outcome, Reading
+from mllm_eval.prompt.outcomes import Outcome, Reading, outcome_of
 from mllm_eval.prompt.parse import score_schema, unread
 from mllm_eval.prompt.prompt import Prompt
 
-__all__ = ["Question", "Reply", "Survey", "SurveySetting"]
+__all__ = ["Question", "Reply", "Survey", "SurveySetting", "check_shown", "may_be_read_again"]
 
 log = logging.getLogger(__name__)
 
 _ASKED_AGAIN = (Outcome.UNPARSED, Outcome.CUT, Outcome.OUT_OF_RANGE, Outcome.REFUSED)
 _ALTERNATIVES = 20  # log-probabilities a token, the most that servers give by default
+_NAMED = 3  # clips that a warning names
 _NUMBER = r"-?[0-9]\.[0-9]"
 """What a number is held to: one digit, one decimal. Its range is checked when it is read."""
 
@@ -50,7 +61,9 @@ class SurveySetting:
         frames: Which frames, where frames are shown.
         folder: Of the recordings; None: there are transcripts only.
         turns: Rotations of the letters.
-        constrained: Whether the server holds numbers and JSON to their form.
+        readout: How a value is had of the model.
+        constrained: Whether the server holds numbers and JSON to their form; for expected values,
+            letters too.
         system: System line that goes before the prompts' own.
         sampling: How to answer.
         extra: Further request fields.
@@ -61,6 +74,7 @@ class SurveySetting:
     frames: media.FrameSampling = field(default_factory=media.FrameSampling)
     folder: Path | None = None
     turns: int = 1
+    readout: str = "generated"
     constrained: bool = False
     system: str = ""
     sampling: TokenSampling = field(default_factory=TokenSampling)
@@ -78,6 +92,7 @@ class Question:
         low: Lowest label.
         high: Highest label.
         turn: Which rotation of the letters, from 0.
+        fault: Why the clip cannot be shown, so that it is not asked about; empty otherwise.
     """
 
     clip: Clip
@@ -86,6 +101,12 @@ class Question:
     low: float
     high: float
     turn: int = 0
+    fault: str = ""
+
+    @property
+    def unasked(self) -> Answer:
+        """What stands for the answer where the clip cannot be shown."""
+        return Answer("", "no_media", self.fault, "", (), 0, 0, 0.0, 0)
 
     @cached_property
     def letters(self) -> Letters | None:
@@ -142,14 +163,19 @@ class Question:
         return score_schema(*self.prompt.asked_scale(self.low, self.high))
 
     def _form(self, setting: SurveySetting) -> Mapping[str, Json]:
-        """Request fields that hold an answer to a number.
+        """Request fields that hold an answer to a number, or to one of the letters.
 
-        Letters stay free: held to them, vLLM reports log-probabilities among them alone, and the
-        mass that they cover would always be 1. Their expected value is the same either way.
+        Held to them, vLLM reports log-probabilities of all letters, and among them alone: none is
+        missing, and the mass that they cover is always 1. Where it is asked how much they cover,
+        they stay free; of letters that are all listed the expected value is the same either way.
         """
-        if not setting.constrained or self.prompt.answer != "number":
+        if not setting.constrained:
             return {}
-        return {"structured_outputs": {"regex": _NUMBER}}
+        if self.prompt.answer == "number":
+            return {"structured_outputs": {"regex": _NUMBER}}
+        if self.letters is not None and setting.readout == "expected":
+            return {"structured_outputs": {"choice": list(self.letters.letters)}}
+        return {}
 
     def read(self, answer: Answer) -> Reading:
         """What a settled answer says, on the label scale; letters by their probabilities.
@@ -158,7 +184,7 @@ class Question:
         values of other clips it would be one of another kind.
         """
         if answer.state != "answered":
-            return Reading(outcome=Outcome(answer.state), detail=answer.text)
+            return Reading(outcome=outcome_of(answer.state), detail=answer.text)
         if self.letters is None:
             return self.prompt.read(answer.text, self.low, self.high, whole=answer.whole)
         if not answer.logprobs:
@@ -182,7 +208,7 @@ class Reply:
             "id": question.clip.id,
             "prompt": question.prompt.name,
             "turn": question.turn,
-            "shown": "+".join(question.shown),
+            "shown": "+".join(question.shown) or "nothing",
             "outcome": str(self.reading.outcome),
             "value": self.reading.value,
             "mass": self.reading.mass,
@@ -194,6 +220,8 @@ class Reply:
             "completion_tokens": _sum([answer.completion_tokens for answer in self.answers]),
             "seconds": sum(answer.seconds for answer in self.answers),
             "requests": sum(answer.attempts for answer in self.answers),
+            "answered_by": last.model,
+            "fingerprint": last.fingerprint,
         }
 
 
@@ -205,11 +233,18 @@ class Survey:
         prompts: What to ask.
         setting: How.
         journal: File in which answers are kept; surveys that share it wait for each other.
+        accept: Share of the clips of one asking that may lack an answer after all attempts.
     """
 
     def __init__(
-        self, client: Client, prompts: Sequence[Prompt], setting: SurveySetting, journal: Path
+        self,
+        client: Client,
+        prompts: Sequence[Prompt],
+        setting: SurveySetting,
+        journal: Path,
+        accept: float = 0.0,
     ) -> None:
+        self._accept = accept
         self._client = client
         self._prompts = tuple(prompts)
         self._setting = setting
@@ -220,14 +255,12 @@ class Survey:
         """Ask about all clips of several splits.
 
         Raises:
-            RunFailed: When the server has gone, or refuses every request alike, or some question
-                has no answer after all attempts; what was answered is kept.
-            DataError: When recordings are damaged, or a clip has nothing that could be shown.
+            RunFailed: When the server has gone, or refuses every request alike, or more questions
+                than accepted have no answer after all attempts; what was answered is kept.
+            DataError: When no clip has anything that could be shown.
         """
-        batches: list[list[Question]] = []
-        for split in splits:
-            before = {one.clip.id for batch in batches for one in batch}.union(self._known)
-            batches.append(self._about(split, before))
+        batches = self._batches(splits)
+        check_shown([one.fault for batch in batches for one in batch])
         for reply in self._ask(batches):
             name = reply.question.clip.id
             self._known[name] = (*self._known.get(name, ()), reply)
@@ -242,12 +275,53 @@ class Survey:
             self.ask([split])
         return {name: self._known[name] for name in split.ids}
 
-    def _warn(self, clips: Sequence[Clip]) -> None:
-        """Say what is less than the condition ``all`` promises."""
+    def pending(self, splits: Sequence[Split]) -> list[Request]:
+        """What ``ask`` would send now: questions without an answer, and second tries.
+
+        A second try is known once the first answer is; so what is pending changes with the journal.
+
+        Raises:
+            DataError: When no clip has anything that could be shown.
+        """
+        questions = list(chain.from_iterable(self._batches(splits)))
+        check_shown([one.fault for one in questions])
+        with Journal(self._journal) as journal:
+            found = [self._next(one, journal) for one in questions if not one.fault]
+        by_key = {self._client.identity(one).key: one for one in found if one is not None}
+        return list(by_key.values())
+
+    def _next(self, question: Question, journal: Journal) -> Request | None:
+        """The request about a question that the journal has no answer to; None where it is done."""
+        request = question.request(self._setting)
+        answer = journal.answers.get(self._client.identity(request).key)
+        if answer is None:
+            return request
+        first = Reply(question=question, answers=(answer,), reading=question.read(answer))
+        if not may_be_read_again(first):
+            return None
+        again = question.request(self._setting, answer.text)
+        return None if self._client.identity(again).key in journal.answers else again
+
+    def _batches(self, splits: Sequence[Split]) -> list[list[Question]]:
+        """The questions about each split, no clip twice."""
+        batches: list[list[Question]] = []
+        for split in splits:
+            before = {one.clip.id for batch in batches for one in batch}.union(self._known)
+            batches.append(self._about(split, before))
+        return batches
+
+    def _warn(self, clips: Sequence[Clip], faults: Mapping[str, str]) -> None:
+        """Say what cannot be shown, and what is less than the condition ``all`` promises."""
+        if faults:
+            named = ", ".join(list(faults)[:_NAMED]) + (", …" if len(faults) > _NAMED else "")
+            log.warning(
+                "%s: %d of %d clips cannot be shown and are not asked about: %s (%s)",
+                *(self._client.model, len(faults), len(clips), named, next(iter(faults.values()))),
+            )
         if self._setting.condition != "all":
             return
         model, recorded = self._client.model, [clip for clip in clips if clip.media is not None]
-        if silent := len(clips) - len(recorded):
+        if silent := sum(clip.media is None and clip.id not in faults for clip in clips):
             log.warning(
                 "%s: no recordings of %d of %d clips: their transcripts alone are shown",
                 *(model, silent, len(clips)),
@@ -263,12 +337,20 @@ class Survey:
         """The questions about the clips of a split, without those asked about ``before``."""
         table, dataset = split.clips[~split.clips["id"].isin(before)], split.corpus.dataset
         clips = clips_of(table, self._setting.folder)
-        self._warn(clips)
+        condition, senses = self._setting.condition, self._setting.senses
+        looks = {clip.id: media.look(clip, condition, senses) for clip in clips}
+        self._warn(clips, {name: found.fault for name, found in looks.items() if found.fault})
         scale = {"low": dataset.low, "high": dataset.high}
         return [
-            Question(clip=clip, shown=shown, prompt=prompt, turn=turn, **scale)
+            Question(
+                clip=clip,
+                shown=looks[clip.id].shown,
+                fault=looks[clip.id].fault,
+                prompt=prompt,
+                turn=turn,
+                **scale,
+            )
             for clip in clips
-            for shown in (media.shown(clip, self._setting.condition, self._setting.senses),)
             for prompt in self._prompts
             for turn in range(self._setting.turns if prompt.answer == "letters" else 1)
         ]
@@ -279,19 +361,27 @@ class Survey:
             filelock.FileLock(self._journal.with_suffix(".lock")),
             Journal(self._journal) as journal,
         ):
-            requests = [[one.request(self._setting) for one in batch] for batch in batches]
-            found = chain.from_iterable(ask_settled(requests, self._client, journal))
+            requests = [
+                [one.request(self._setting) for one in batch if not one.fault] for batch in batches
+            ]
+            questions = list(chain.from_iterable(batches))
+            clips = len({question.clip.id for question in questions})
+            accept = Unanswered(self._accept, clips) if self._accept else None
+            found = chain.from_iterable(ask_settled(requests, self._client, journal, accept=accept))
+            answers_ = [one.unasked if one.fault else next(found) for one in questions]
             replies = [
                 Reply(question=question, answers=(answer,), reading=question.read(answer))
-                for question, answer in zip(chain.from_iterable(batches), found, strict=True)
+                for question, answer in zip(questions, answers_, strict=True)
             ]
-            places = [place for place, reply in enumerate(replies) if _is_asked_again(reply)]
+            places = [place for place, reply in enumerate(replies) if may_be_read_again(reply)]
             again = [
                 replies[place].question.request(self._setting, replies[place].answers[0].text)
                 for place in places
             ]
             (answers,) = ask_settled(
-                [again], self._client, journal, beside=list(chain.from_iterable(requests))
+                *([again], self._client, journal),
+                beside=list(chain.from_iterable(requests)),
+                accept=accept,
             )
         for place, answer in zip(places, answers, strict=True):
             first = replies[place]
@@ -303,7 +393,23 @@ class Survey:
         return replies
 
 
-def _is_asked_again(reply: Reply) -> bool:
+def check_shown(faults: Sequence[str]) -> None:
+    """Clips of which none can be shown are no survey.
+
+    Args:
+        faults: Of each clip or question; empty ones of those that can be shown.
+
+    Raises:
+        DataError: When all have one.
+    """
+    if faults and all(faults):
+        raise DataError(
+            f"none of the clips can be shown: {faults[0]}",
+            hint="check --media; the conditions text and all show the transcript of such clips",
+        )
+
+
+def may_be_read_again(reply: Reply) -> bool:
     """Whether the model answered, but not in the form asked for, and may do so in another form."""
     answered = reply.answers[-1].state == "answered"
     unusable = reply.reading.outcome in _ASKED_AGAIN

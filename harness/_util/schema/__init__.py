@@ -21,6 +21,7 @@ from harness._util.schema.kinds import (
 from harness._util.schema.nested import Either, ListOf, TableOf
 from harness._util.schema.place import Place, check_keys, located
 from harness._util.schema.table import field_schemas, json_schema, kinds_of, parse, table_of
+from harness._util.schema.words import example_of, rows_of, words_of
 
 __all__ = [
     "JSON",
@@ -37,11 +38,14 @@ __all__ = [
     "TableOf",
     "TextKind",
     "check_keys",
+    "example_of",
     "field_schemas",
     "json_schema",
     "kinds_of",
     "located",
     "parse",
+    "rows_of",
     "stated",
     "table_of",
+    "words_of",
 ]

@@ -16,7 +16,7 @@ from baselines.ef_lstm import EF_LSTM
 from baselines.lf_dnn import LF_DNN
 from baselines.tfn import TFN
 from harness import data
-from harness.checks.conformance import CHECKS, ConformanceFinding
+from harness.checks.conformance import CHECKS
 from harness.checks.fidelity import (
     TWINS,
     ByHeart,
@@ -28,14 +28,24 @@ from harness.checks.fidelity import (
     quirks,
     twin_for,
 )
+from harness.checks.findings import ConformanceFinding
 from harness.cli import app
-from harness.cli.study._fidelity_report import FidelityReport, SizeCell, facts, page, summary
+from harness.cli.study._fidelity_report import (
+    FidelityReport,
+    SizeCell,
+    declared,
+    document,
+    facts,
+    summary,
+)
 from harness.data.datasets import datasets
 from harness.home import Home
 from harness.system import Card, Network, Output, System, TrainingParams, param, systems
 from harness.text.synthetic import twin_encoder
 from leaderboards.literature import parameter_counts
+from leaderboards.rendering import render_html, render_markdown
 from leaderboards.studies.fidelity import TwinResult
+from leaderboards.studies.parity_record import ParityRow
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +215,29 @@ def a_report():
                 constant=1.0,
             ),
         ),
-        published={"reproduced": 2, "differs": 1, "not comparable": 4, "not run": 0},
+        parity=(
+            ParityRow(
+                system="tfn",
+                source="MMSA 2.2.1",
+                shape="mosi",
+                verdict="equal",
+                eval=0.0,
+                first_loss=0.0,
+                losses=3.6e-7,
+                after=2.4e-7,
+                gradient=4.5e-8,
+                largest=0.74,
+                groups=0,
+            ),
+            ParityRow(
+                system="tfn",
+                source="MMSA 2.2.1",
+                shape="sims",
+                verdict="left out",
+                reason="no such settings",
+            ),
+        ),
+        published={"reproduced by training": 2, "cannot tell": 1, "not comparable": 4},
     )
 
 
@@ -213,36 +245,67 @@ def test_the_summary_says_what_holds_and_what_does_not():
     assert summary(a_report()) == {
         "system": "tfn",
         "sizes equal": "1 of 2",
+        "parity": "equal on 1 of 1",
         "checks": "1 passed, 1 failed, 1 declared",
         "by heart": "NO, 25 %",
         "twins, reached": "50 %",
-        "published": "2 of 3 reproduced",
+        "published verdicts": "2 reproduced by training, 1 cannot tell",
+        "declared": str(len(declared(TFN))),
     }
-    assert set(summary(FidelityReport(system=TFN)).values()) == {"tfn", ""}
+    nothing = summary(FidelityReport(system=TFN))
+    assert set(nothing.values()) == {"tfn", str(len(declared(TFN))), ""}
 
 
 def test_the_page_shows_every_cell():
-    shown = page([a_report()])
+    shown = render_markdown(document([a_report()]))
     count = next(one for one in parameter_counts() if one.system == "tfn")
     assert f"{count.parameters:,} =" in shown
     assert "(+1,234)" in shown and "indicative only" in shown
     assert "CH-SIMS: no labels" in shown
-    assert "padding declared: reads |padding|" in shown, "notes are no table"
+    assert "padding declared: reads \\|padding\\|" in shown, "what cards say is no markup"
     assert "seed failed: same" in shown
     assert "| tfn (small)" in shown and "50 %" in shown
+    (line,) = (
+        line for line in shown.splitlines() if line.startswith("| tfn") and " 3.6e-07 " in line
+    )
+    assert [cell.strip() for cell in line.strip("|").split("|")] == [
+        *("tfn", "MMSA 2.2.1", "mosi", "0", "0", "3.6e-07", "2.4e-07", "4.5e-08 / 0.74"),
+        *("equal", "equal"),
+    ]
+    assert "- tfn: no such settings" in shown
     assert shown.endswith("\n") and "\n\n\n" not in shown
+    assert render_html(document([a_report()])).count("<table") == shown.count("\n| System")
 
 
 def test_what_was_not_asked_for_has_no_section():
-    shown = page([FidelityReport(system=TFN)])
+    shown = render_markdown(document([FidelityReport(system=TFN)]))
     assert "## Summary" in shown
-    assert not any(f"## {part}" in shown for part in ("Size", "Conformance", "By heart", "Twins"))
+    parts = ("Size", "Parity", "Conformance", "By heart", "Twins", "Published", "Verdicts")
+    assert not any(f"## {part}" in shown for part in parts)
+
+
+def test_what_nobody_measured_is_said():
+    (cell, *_) = a_report().sizes
+    shown = render_markdown(document([FidelityReport(system=TFN, sizes=(cell,))]))
+    assert "not measured here: tfn" in shown
+
+
+def test_declared_differences_are_those_of_the_card():
+    told = declared(systems["misa"])
+    assert len(told) == 4
+    assert all(line in systems["misa"].card.deviations for line in told)
+    shown = render_markdown(document([FidelityReport(system=systems["misa"])]))
+    assert shown.count("- misa, quirk=fixed: ") == 4
 
 
 def test_records_are_json_with_stable_keys():
     record = json.loads(json.dumps(facts(a_report())))
-    assert list(record) == ["system", "sizes", "conformance", "by_heart", "twins", "published"]
+    assert list(record) == [
+        *("system", "sizes", "parity", "conformance", "by_heart", "twins", "reached"),
+        *("published", "declared"),
+    ]
     assert record["sizes"][1]["difference"] == 1234
+    assert record["parity"][0]["losses"] == 3.6e-7
     assert record["twins"][0]["reached"] == pytest.approx(0.5)
     assert facts(FidelityReport(system=TFN))["by_heart"] is None
 

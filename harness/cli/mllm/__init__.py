@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import typer
 
-from harness.cli.mllm import canary, explain, probe, run, serve
+from harness.cli.mllm import batch, canary, explain, probe, run, serve
 
 __all__ = ["register"]
 
 _mllm = typer.Typer(
     help="Serve multimodal language models, query them, check the answers.", no_args_is_help=True
 )
-for command in (serve, run, canary, explain, probe):
+for command in (serve, run, batch, canary, explain, probe):
     command.register(_mllm)
 
 

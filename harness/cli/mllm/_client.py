@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
@@ -13,27 +13,36 @@ from harness.errors import SpecError
 if TYPE_CHECKING:
     from harness.data.corpus import Corpus
     from harness.home import Home
-    from mllm_eval.client import Answer, Client
+    from mllm_eval.client import Client, Limits
     from mllm_eval.model.card import ModelCard
     from mllm_eval.prompt.instruction import Language
 
 __all__ = [
+    "AcceptOption",
+    "ConcurrencyOption",
     "FramesOption",
     "KeyOption",
     "LanguageOption",
     "MediaOption",
     "ModelOption",
+    "OptionalServerOption",
     "RevisionOption",
     "ServerOption",
     "SizeOption",
-    "Ticker",
+    "TimeoutOption",
+    "addresses_of",
     "card_of",
     "connect",
     "journal_of",
     "language_of",
+    "limits_of",
 ]
 
-ServerOption = Annotated[str, typer.Option(help="Base URL of the server, up to /v1.")]
+_SERVER = "Base URL of the server, up to /v1; repeat it for several that serve the model alike."
+ServerOption = Annotated[list[str], typer.Option(help=_SERVER, metavar="URL")]
+OptionalServerOption = Annotated[
+    list[str] | None, typer.Option("--server", help=_SERVER, metavar="URL")
+]
 ModelOption = Annotated[str, typer.Option(help="Name of the model that the server knows.")]
 RevisionOption = Annotated[
     str, typer.Option(help="Of the weights or snapshot, where the server cannot tell.")
@@ -47,10 +56,30 @@ MediaOption = Annotated[
 LanguageOption = Annotated[
     str | None, typer.Option(help="en or zh; default: the language of the dataset.")
 ]
+AcceptOption = Annotated[
+    float,
+    typer.Option(
+        "--accept-failed",
+        min=0.0,
+        max=1.0,
+        metavar="SHARE",
+        help="Share of clips that may lack an answer after all attempts; counted and recorded.",
+    ),
+]
+ConcurrencyOption = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrency", min=1, help="Requests in flight at most, for each server; default: 64."
+    ),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", min=0.001, help="Seconds that an answer may take; default: 120.", metavar="S"
+    ),
+]
 FramesOption = Annotated[int, typer.Option(help="Frames shown of a clip.")]
 SizeOption = Annotated[int, typer.Option(help="Longest side of a frame, pixels.")]
-
-_EVERY = 10.0  # seconds between lines
 
 
 def card_of(model: str) -> ModelCard | None:
@@ -60,18 +89,41 @@ def card_of(model: str) -> ModelCard | None:
     return known(model)
 
 
-def connect(server: str, model: str, revision: str, key: str) -> Client:
-    """A client that knows which weights and which engine answer."""
-    from mllm_eval.client import Client, ask_served
+def addresses_of(servers: Sequence[str] | None) -> str:
+    """One or several base URLs as clients take them."""
+    return ",".join(servers or ())
 
-    served = ask_served(server, model, stated=revision, key_variable=key)
+
+def connect(
+    server: str, model: str, revision: str, key: str, limits: Limits | None = None
+) -> Client:
+    """A client that knows which weights and which engine answer; None tries as hard as usual."""
+    from mllm_eval.client import Client, Limits, ask_served
+
+    card = card_of(model)
+    asked_as = card.asked_as if card else ""
+    if card and card.hosted:
+        key, revision = key or card.key_variable, revision or card.revision
+    served = ask_served(server, asked_as or model, stated=revision, key_variable=key)
     return Client(
+        asked_as=asked_as,
+        audio_part=card.audio_part if card else "input_audio",
+        frame_part=card.frame_part if card else "image_url",
         base_url=server,
         model=model,
         revision=served.revision,
         engine=served.engine,
+        arguments=served.arguments,
         key_variable=key or None,
+        limits=limits or Limits(),
     )
+
+
+def limits_of(concurrency: int | None, timeout: float | None) -> Limits:
+    """How hard to try, as the options say."""
+    from mllm_eval.client import Limits
+
+    return Limits.asked(most=concurrency, timeout=timeout)
 
 
 def language_of(given: str | None, corpus: Corpus) -> Language:
@@ -91,18 +143,3 @@ def language_of(given: str | None, corpus: Corpus) -> Language:
 def journal_of(home: Home, name: str) -> Path:
     """Where the answers of a command are kept between its calls."""
     return home.cache / "mllm" / f"{name}.jsonl"
-
-
-class Ticker:
-    """Says every few seconds how many answers have come."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._reported = time.monotonic()
-
-    def __call__(self, answer: Answer) -> None:
-        """Count an answer."""
-        self._count += 1
-        if time.monotonic() - self._reported >= _EVERY:
-            self._reported = time.monotonic()
-            typer.echo(f"{self._count} answers", err=True)

@@ -13,13 +13,17 @@ import typer
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.cli.mllm._client import (
+    ConcurrencyOption,
     FramesOption,
     KeyOption,
     MediaOption,
     RevisionOption,
     ServerOption,
     SizeOption,
+    TimeoutOption,
+    addresses_of,
     connect,
+    limits_of,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +41,9 @@ def register(mllm_app: typer.Typer) -> None:
 
 def _canary(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Card, hub id or folder, as it is served.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Card, hub id or folder, as it is served.")
+    ],
     server: ServerOption,
     reference: Annotated[
         Literal["transformers", "none"], typer.Option(help="Engine to compare with.")
@@ -50,6 +56,8 @@ def _canary(
     count: Annotated[int, typer.Option("--items", min=2, help="Items at most.")] = 32,
     frames: FramesOption = 8,
     size: SizeOption = 448,
+    concurrency: ConcurrencyOption = None,
+    timeout: TimeoutOption = None,
     revision: RevisionOption = "",
     key_variable: KeyOption = "",
     as_json: JsonFlag = False,
@@ -63,8 +71,13 @@ def _canary(
     home, card = home_of(context), resolve(model)
     if media is not None:
         card.check_senses(SENSES, f"--media with prompt {prompt}")
+        card.check_budget(frames, size, "--media")
+    card.check_answer(prompts[prompt].answer, f"prompt {prompt}")
     items = _items(card, corpus, media, FrameSampling(frames=frames, size=size), count, home)
-    client = connect(server, card.name, revision, key_variable or card.key_variable)
+    client = connect(
+        *(addresses_of(server), card.name, revision, key_variable or card.key_variable),
+        limits_of(concurrency, timeout),
+    )
     canary = Canary(client, card, prompts[prompt], items)
     found = _found(canary, card, home, reference if not card.hosted else "none")
     if as_json:
@@ -97,7 +110,7 @@ def _found(canary: Canary, card: ModelCard, home: Home, engine: str) -> list[Can
 
     if engine == "none":
         return canary.findings(None)
-    with reference(card, cache=home.cache) as other:
+    with reference(card, cache=home.servers) as other:
         return canary.findings(other.answer)
 
 

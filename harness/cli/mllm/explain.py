@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from harness.cli._home import home_of
+from harness.cli._leak_gate import echo_leak_gate, warn_of_leak
 from harness.cli._output import JsonFlag, echo_json, echo_table
 from harness.cli.mllm._client import (
+    AcceptOption,
+    ConcurrencyOption,
     FramesOption,
     KeyOption,
     LanguageOption,
@@ -19,11 +22,13 @@ from harness.cli.mllm._client import (
     RevisionOption,
     ServerOption,
     SizeOption,
-    Ticker,
+    TimeoutOption,
+    addresses_of,
     card_of,
     connect,
     journal_of,
     language_of,
+    limits_of,
 )
 from harness.errors import DataError, RunFailed, SpecError
 
@@ -43,7 +48,7 @@ def register(mllm_app: typer.Typer) -> None:
 
 def _explain(
     context: typer.Context,
-    corpus: Annotated[str, typer.Argument(metavar="CORPUS")],
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="As msa list corpora names it.")],
     server: ServerOption,
     model: ModelOption,
     feature_set: Annotated[
@@ -54,7 +59,7 @@ def _explain(
         str | None, typer.Option(help="Model that rewrites the notes; default: the same.")
     ] = None,
     rewrite_server: Annotated[
-        str | None, typer.Option(help="Its server; default: the same.")
+        list[str] | None, typer.Option(help="Its server; default: the same.", metavar="URL")
     ] = None,
     control: Annotated[
         str,
@@ -62,6 +67,10 @@ def _explain(
             help="none; transcript: notes imagined from the words alone; shuffled: another clip's."
         ),
     ] = "none",
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Explain N clips of each split: a trial corpus."),
+    ] = None,
     language: LanguageOption = None,
     frames: FramesOption = 8,
     size: SizeOption = 448,
@@ -69,8 +78,11 @@ def _explain(
         bool, typer.Option("--ratings", help="Keep texts that name a rating, too.")
     ] = False,
     leave_failed: Annotated[
-        bool, typer.Option("--leave-failed", help="Clips that failed in transport stay empty.")
+        bool, typer.Option("--leave-failed", help="As --accept-failed 1.")
     ] = False,
+    accept_failed: AcceptOption = 0.0,
+    concurrency: ConcurrencyOption = None,
+    timeout: TimeoutOption = None,
     revision: RevisionOption = "",
     rewrite_revision: RevisionOption = "",
     key_variable: KeyOption = "",
@@ -84,28 +96,33 @@ def _explain(
     of its own, for systems that read explanations.
     """
     from harness import data
+    from harness.checks.leak_gate import measure
     from harness.data.readers import explanations
     from harness.data.store import CorpusStore
+    from harness.data.trials import trial_name
     from mllm_eval.client import Journal
     from mllm_eval.explain.write import LONGEST_NOTE, LONGEST_REWRITING, Explainer, shuffled
     from mllm_eval.media.sampling import SENSES, FrameSampling
 
     home = home_of(context)
-    known = data.load(corpus, home)
+    known = data.load(corpus if limit is None else trial_name(corpus, limit), home)
     explanations.check_bare(known)
     explanations.explained_name(known, feature_set)
     chosen = _control(control, media)
     spoken, card = language_of(language, known), card_of(model)
     if card and media is not None:
         card.check_senses(SENSES, f"--media with prompt explain-{spoken}")
-    writer = connect(server, model, revision, key_variable)
+        card.check_budget(frames, size, "--media")
+    limits = limits_of(concurrency, timeout)
+    writer = connect(addresses_of(server), model, revision, key_variable, limits)
     rewriter = writer
     if rewrite_model or rewrite_server:
         rewriter = connect(
-            rewrite_server or server,
+            addresses_of(rewrite_server or server),
             rewrite_model or model,
             rewrite_revision or revision,
             rewrite_key_variable or key_variable,
+            limits,
         )
     explainer = Explainer(
         notes=_stage(writer, LONGEST_NOTE),
@@ -117,16 +134,20 @@ def _explain(
     )
     clips = _clips(known, media, explainer)
     with Journal(journal_of(home, f"explain-{known.name}")) as journal:
-        explained = explainer.explain(clips, journal, Ticker())
-    _check(explained, leave_failed=leave_failed)
+        explained = explainer.explain(clips, journal)
+    accepted = 1.0 if leave_failed else accept_failed
+    _check(explained, accepted)
     texts = explained.texts
+    if chosen == "shuffled":
+        texts = shuffled(texts, known.clips)
     added = CorpusStore(home.corpora).add(
         explanations.explain(
             known,
-            shuffled(texts, known.clips) if chosen == "shuffled" else texts,
+            texts,
             feature_set=feature_set,
             kind=explainer.kind,
-            source=explainer.provenance(explained, chosen),
+            source=explainer.provenance(explained, chosen, accepted),
+            gate=measure(known, texts),
         )
     )
     _report(added, explained, as_json=as_json)
@@ -159,6 +180,7 @@ def _stage(client: Client, longest: int) -> ExplanationStage:
         sampling=card.sampling(max_tokens=longest),
         extra=card.extra,
         senses=card.senses,
+        system=card.system,
     )
 
 
@@ -181,11 +203,12 @@ def _clips(corpus: Corpus, media: Path | None, explainer: Explainer) -> Sequence
     return clips
 
 
-def _check(explained: Explained, *, leave_failed: bool) -> None:
-    if explained.unsettled and not leave_failed:
+def _check(explained: Explained, accepted: float) -> None:
+    if not explained.share_unsettled <= accepted:
         raise RunFailed(
             f"{explained.unsettled} clips failed in transport: {_tally(explained)}",
-            hint="repeat the same command: what was answered is kept; or --leave-failed",
+            hint="repeat the same command: what was answered is kept; or let a share of the clips"
+            " stay without: --accept-failed SHARE",
         )
     if not explained.texts.any(axis=None):
         raise RunFailed(
@@ -210,7 +233,9 @@ def _report(corpus: Corpus, explained: Explained, *, as_json: bool) -> None:
     }
     if as_json:
         echo_json(facts)
+        warn_of_leak(corpus)
         return
     typer.echo(f"{corpus.name}: {len(corpus.clips)} clips, data {corpus.fingerprint[:12]}")
     typer.echo(f"side information: {facts['side_info']}")
     echo_table([{"text": name, **statuses} for name, statuses in explained.statuses().items()])
+    echo_leak_gate(corpus)

@@ -11,8 +11,10 @@ import typer
 
 from harness.cli._home import home_of
 from harness.cli._memory import MemoryOption
-from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.cli._output import JsonFlag, echo_json, echo_table, echo_text, write_file
 from harness.cli.mllm._client import (
+    AcceptOption,
+    ConcurrencyOption,
     FramesOption,
     KeyOption,
     LanguageOption,
@@ -21,11 +23,13 @@ from harness.cli.mllm._client import (
     RevisionOption,
     ServerOption,
     SizeOption,
-    Ticker,
+    TimeoutOption,
+    addresses_of,
     card_of,
     connect,
     journal_of,
     language_of,
+    limits_of,
 )
 from harness.errors import SpecError
 
@@ -47,7 +51,7 @@ def register(mllm_app: typer.Typer) -> None:
 
 def _probe(
     context: typer.Context,
-    corpus: Annotated[str, typer.Argument(metavar="CORPUS")],
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="As msa list corpora names it.")],
     server: ServerOption,
     model: ModelOption,
     media: MediaOption = None,
@@ -65,11 +69,17 @@ def _probe(
         Path | None,
         typer.Option(help="Table of id and text: the transcripts in other words."),
     ] = None,
+    constrained: Annotated[
+        bool, typer.Option("--constrained", help="Have the server hold scores to their form.")
+    ] = False,
     language: LanguageOption = None,
     frames: FramesOption = 8,
     size: SizeOption = 448,
     revision: RevisionOption = "",
     key_variable: KeyOption = "",
+    accept_failed: AcceptOption = 0.0,
+    concurrency: ConcurrencyOption = None,
+    timeout: TimeoutOption = None,
     memory: MemoryOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -92,21 +102,28 @@ def _probe(
     spoken, card = language_of(language, known), card_of(model)
     chosen = prompts[prompt or f"{spoken}-direct"]
     if card is not None:
+        card.check_answer(chosen.answer, f"prompt {chosen.name}")
         _check_senses(card, only or (), media, chosen.name)
+        if media is not None:
+            card.check_budget(frames, size, "--media")
     prober = Prober(
-        client=connect(server, model, revision, key_variable),
+        client=connect(
+            *(addresses_of(server), model, revision, key_variable), limits_of(concurrency, timeout)
+        ),
         prompt=chosen,
         language=spoken,
         frames=Frames(frames=frames, size=size),
         sampling=card.sampling() if card else TokenSampling(),
         extra=card.extra if card else {},
+        system=card.system if card else "",
         rewordings=_reworded(rewordings),
+        constrained=constrained,
     )
     subject = choose(known, split, media, most, card.senses if card else SENSES)
     with Journal(journal_of(home, f"probe-{known.name}")) as journal:
-        replies = prober.ask(names, subject, journal, Ticker())
+        replies = prober.ask(names, subject, journal, accept=accept_failed)
     found = findings(names, replies)
-    facts = _facts(known, split, prober, replies, found)
+    facts = _facts(known, split, prober, replies, found) | {"accepted": accept_failed}
     stored = _store(home, facts)
     if as_json:
         echo_json({**facts, "stored": str(stored)})
@@ -165,12 +182,11 @@ def _facts(
 
 def _store(home: Home, facts: Mapping[str, Json]) -> Path:
     """Keep the findings under the home; the same probe of the same model is one file."""
-    from harness._util.atomic import write_atomic
     from harness._util.canonical import digest, dumps
 
     identity = {name: facts[name] for name in ("data", "split", "asked", "recordings", "probed")}
     path = home.root / "probes" / f"{facts['corpus']}-{digest(identity)[:12]}.json"
-    write_atomic(path, dumps(facts, indent=1) + "\n")
+    write_file(path, dumps(facts, indent=1) + "\n")
     return path
 
 
@@ -180,13 +196,13 @@ def _print(
     outcomes: Mapping[str, Mapping[str, int]],
     stored: Path,
 ) -> None:
-    typer.echo(
+    echo_text(
         f"{facts['corpus']}, {facts['split']}: {facts['asked']} clips,"
         f" {facts['recordings']} with recordings"
     )
     echo_table([_row(one) for one in found], right=frozenset({"clips", "value", "95 %"}))
     counted = (f"{name} {_counted(counts)}" for name, counts in outcomes.items())
-    typer.echo(f"answers: {'; '.join(counted)}")
+    echo_text(f"answers: {'; '.join(counted)}")
     if facts["hears"] is not None:
         typer.echo(f"claim that it hears emotion: {'holds' if facts['hears'] else 'not shown'}")
     typer.echo(f"written: {stored}")

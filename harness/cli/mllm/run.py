@@ -11,12 +11,22 @@ import typer
 from harness.cli._home import home_of
 from harness.cli._output import JsonFlag
 from harness.cli._plan import print_plan
+from harness.cli.mllm._client import (
+    AcceptOption,
+    ConcurrencyOption,
+    OptionalServerOption,
+    TimeoutOption,
+    addresses_of,
+)
+from harness.cli.mllm._forecasts import print_forecasts
 from harness.cli.run import (
     JobsOption,
+    LimitOption,
     OnlyOption,
     PlanOption,
     SeedsOption,
     SuiteArgument,
+    limited,
     run_suite,
     seeds_of,
 )
@@ -25,7 +35,7 @@ from harness.errors import SpecError
 if TYPE_CHECKING:
     from harness.spec import Scalar, Suite
 
-__all__ = ["register"]
+__all__ = ["completed", "register"]
 
 
 def register(mllm_app: typer.Typer) -> None:
@@ -36,44 +46,66 @@ def register(mllm_app: typer.Typer) -> None:
 def _run(
     context: typer.Context,
     suite: SuiteArgument,
-    server: Annotated[
-        str, typer.Option(help="Base URL of the server, up to and including /v1.", metavar="URL")
-    ] = "",
+    server: OptionalServerOption = None,
     media: Annotated[
         Path | None, typer.Option(help="Folder of the recordings.", metavar="FOLDER")
     ] = None,
     key_variable: Annotated[
         str, typer.Option(help="Environment variable that holds the API key.", metavar="NAME")
     ] = "",
+    accept_failed: AcceptOption = 0.0,
+    concurrency: ConcurrencyOption = None,
+    timeout: TimeoutOption = None,
+    limit: LimitOption = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            "--rate",
+            min=0.001,
+            metavar="R",
+            help="With --plan: answers a second; default: measured.",
+        ),
+    ] = None,
     seeds: SeedsOption = None,
     only: OnlyOption = None,
     jobs: JobsOption = 1,
     plan_only: PlanOption = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """As msa run, with the server and the recordings of the suite's language models given."""
+    """As msa run, with the server and the recordings of the suite's language models given.
+
+    --plan takes no server: it counts questions, tokens, bytes, price and hours.
+    """
     from harness.runs.suite_files import find_suite
 
+    if rate is not None and not plan_only:
+        raise SpecError("--rate goes with --plan: a run takes as long as it takes")
     if as_json and not plan_only:
         raise SpecError("--json goes with --plan", hint="msa board SUITE --json")
     home = home_of(context)
-    places = {
-        "server": server,
+    given: dict[str, Scalar] = {
+        "server": addresses_of(server),
         "media": "" if media is None else str(media.absolute()),
         "key_variable": key_variable,
+        "accept_failed": accept_failed,
+        "concurrency": "" if concurrency is None else str(concurrency),
+        "timeout": "" if timeout is None else str(timeout),
     }
-    chosen = _placed(
-        find_suite(suite, home).with_seeds(seeds_of(seeds)),
-        {name: place for name, place in places.items() if place},
-    )
+    named = find_suite(suite, home).with_seeds(seeds_of(seeds))
+    if limit is not None:
+        named = limited(named, limit, home, kept=not plan_only)
+    chosen = completed(named, {name: value for name, value in given.items() if value})
     if plan_only:
-        print_plan(chosen, home, device="cpu", jobs=jobs, only=only or (), as_json=as_json)
+        print_forecasts(chosen, home, rate=rate, only=only or (), as_json=as_json)
+        if server and not as_json:
+            typer.echo("")
+            print_plan(chosen, home, device="cpu", jobs=jobs, only=only or (), as_json=False)
     else:
         run_suite(chosen, home, only=only or (), jobs=jobs)
 
 
-def _placed(suite: Suite, places: dict[str, Scalar]) -> Suite:
-    """The suite with these places for its language models; a row's own come first."""
+def completed(suite: Suite, given: dict[str, Scalar]) -> Suite:
+    """The suite with what is given for its language models; what a row says itself comes first."""
     from harness.system import systems
 
     served = {entry.system for entry in suite.entries if systems[entry.system].locations}
@@ -82,4 +114,4 @@ def _placed(suite: Suite, places: dict[str, Scalar]) -> Suite:
             f"suite {suite.name} has no row with a language model",
             hint=f"msa run {suite.name}",
         )
-    return dataclasses.replace(suite, defaults={**suite.defaults, **places})
+    return dataclasses.replace(suite, defaults={**suite.defaults, **given})

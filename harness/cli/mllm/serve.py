@@ -31,32 +31,39 @@ def register(mllm_app: typer.Typer) -> None:
 
 def _serve(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Card (msa list mllms), hub id or folder.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Card (msa list mllms), hub id or folder.")
+    ],
     flags: Annotated[
-        list[str] | None, typer.Argument(help="After --: further arguments of vllm serve.")
+        list[str] | None,
+        typer.Argument(metavar="FLAGS", help="After --: further arguments of vllm serve."),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     patience: Annotated[float, typer.Option(help="Longest time to load, seconds.")] = 3600.0,
+    hidden: Annotated[
+        bool, typer.Option("--hidden", help="Serve its hidden states: for rows of mllm_hidden.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Serve a model through vLLM until Ctrl-C; its environment is made on first use."""
     from mllm_eval.model.card import resolve
+    from mllm_eval.server.command import HIDDEN
     from mllm_eval.server.process import serve
 
     card = resolve(model)
     with contextlib.suppress(KeyboardInterrupt), _stoppable(), _progress(card.name) as watch:
-        cache = home_of(context).cache
+        cache = home_of(context).servers
         with serve(
             card,
             cache=cache,
             port=port,
             host=host,
-            flags=flags or (),
+            flags=[*(HIDDEN if hidden else ()), *(flags or ())],
             patience=patience,
             watch=watch,
         ) as server:
-            _announce(server, as_json=as_json)
+            _announce(server, as_json=as_json, answers=not hidden)
             server.wait()
     typer.echo(f"{card.name} is stopped", err=True)
 
@@ -98,7 +105,7 @@ def _progress(model: str) -> Iterator[Watcher]:
     yield tell
 
 
-def _announce(server: Server, *, as_json: bool) -> None:
+def _announce(server: Server, *, as_json: bool, answers: bool) -> None:
     if as_json:
         echo_json(
             {
@@ -106,6 +113,7 @@ def _announce(server: Server, *, as_json: bool) -> None:
                 "base_url": server.base_url,
                 "engine": server.engine,
                 "revision": server.revision,
+                "arguments": server.arguments,
                 "log": str(server.log),
                 "pid": server.pid,
             }
@@ -114,4 +122,5 @@ def _announce(server: Server, *, as_json: bool) -> None:
     known = f"{server.engine}, weights {server.revision[:12]}"
     typer.echo(f"{server.model} ({known}) answers at {server.base_url}; Ctrl-C stops it")
     typer.echo(f"log: {server.log}")
-    typer.echo(f"next: msa mllm canary {server.model} --server {server.base_url}")
+    check = f"msa mllm canary {server.model}" if answers else "msa mllm run SUITE"
+    typer.echo(f"next: {check} --server {server.base_url}")

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from harness.cli.study import calibration, fidelity, quality, reliability, variance
+from harness.cli.study import (
+    calibration,
+    fidelity,
+    parity,
+    quality,
+    reliability,
+    selection,
+    variance,
+)
 
 __all__ = ["register"]
 
 _study = typer.Typer(
     help="Study variance, optimism, the tests and the systems.", no_args_is_help=True
 )
-for command in (calibration, fidelity, quality, reliability, variance):
+for command in (calibration, fidelity, parity, quality, reliability, selection, variance):
     command.register(_study)
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import typer
 
 from harness._util.printed import UNDEFINED, defined, over_runs
-from harness.cli._output import echo_json, echo_table
+from harness.cli._output import echo_json, echo_table, echo_text
 from harness.data.datasets import datasets
 from harness.errors import SpecError, SubmissionError
 from harness.metrics import Metric, metrics
 from harness.stats import declared_margin
+from harness.stats.finding import FindsBest, finds_best
 from harness.stats.selection import best_of_k
 from harness.stats.spread import spread
 from harness.submissions.tables.means import Agreement, against, read_published
@@ -25,6 +26,7 @@ from harness.submissions.tables.seeds import LeftOut, SeedGroup, SeedTable, read
 __all__ = ["Wanted", "show"]
 
 _BEST_OF = (2, 3, 5, 10)
+_TRAINED = (1, 3, 5)  # seeds of each system that papers train
 _NUMBERS = frozenset(
     {
         *("rows", "seeds", "published", "here", "gap", "± 95 %", "detectable", "margin"),
@@ -36,6 +38,12 @@ _NOTE = """\
 over the mean; detectable: difference between two systems with this spread and so many seeds each
 that a t test over seeds finds with 80 % power. Seed noise alone, on these test clips: new clips and
 videos would add theirs, which results per seed cannot show.
+"""
+
+
+_FOUND = """\
+The chance that so many new seeds of each group give the best mean to the group that has it here,
+for Gaussian seeds, with the 95 % interval that the spread of means and deviations leaves.
 """
 
 
@@ -117,19 +125,51 @@ def _check(what: str, chosen: Iterable[str], known: Iterable[str], file: str) ->
 
 
 def _print(table: SeedTable, metric: Metric) -> None:
-    typer.echo(
+    echo_text(
         f"{table.file}: {table.rows} rows; {table.shared} dropped because they occur under two"
         f" models; a group is one dataset, model and config"
     )
-    typer.echo(f"columns not read: {', '.join(table.unread) or 'none'}\n")
+    echo_text(f"columns not read: {', '.join(table.unread) or 'none'}\n")
     typer.echo(f"{metric.title} over seeds")
     echo_table([_group(group, metric) for group in table.groups], right=_NUMBERS)
-    typer.echo(f"\n{_NOTE}")
+    echo_text(f"\n{_NOTE}")
+    _print_found(table.groups, metric)
     if table.left_out:
         typer.echo(f"{len(table.left_out)} groups left out")
         rows = [{**dataclasses.asdict(one), "config": _named(one.config)} for one in table.left_out]
         echo_table(rows, right=_NUMBERS)
         typer.echo()
+
+
+def _print_found(groups: Sequence[SeedGroup], metric: Metric) -> None:
+    """How often a few seeds find the best group of each dataset."""
+    for dataset, found in _finding(groups, metric).items():
+        best, *_ = found
+        typer.echo(f"Finding the best of {best.systems} on {dataset} by {metric.title}")
+        echo_table([_chance(one) for one in found], right=_NUMBERS)
+        echo_text(f"\n{_FOUND}")
+
+
+def _chance(found: FindsBest) -> dict[str, object]:
+    return {
+        "seeds of each": found.seeds,
+        "finds the best": f"{100 * found.probability:.0f} %",
+        "95 % interval": f"{100 * found.low:.0f} to {100 * found.high:.0f} %",
+    }
+
+
+def _finding(groups: Sequence[SeedGroup], metric: Metric) -> dict[str, tuple[FindsBest, ...]]:
+    """Dataset -> chances, where two groups or more have results that vary."""
+    found = {}
+    for dataset in dict.fromkeys(group.dataset for group in groups):
+        costs = [
+            [metric.cost(value) for value in group.values[metric.name]]
+            for group in groups
+            if group.dataset == dataset and spread(group.values[metric.name]).sd > 0.0
+        ]
+        if len(costs) > 1:
+            found[dataset] = tuple(finds_best(costs, k) for k in _TRAINED)
+    return found
 
 
 def _named(config: str) -> str:
@@ -170,7 +210,7 @@ def _print_agreements(agreements: Sequence[Agreement], metric: Metric) -> None:
         by_group.setdefault(key, []).append(one)
     typer.echo(f"Published means against these: {metric.title}, and how many metrics agree")
     echo_table([_agreement(key, own, metric) for key, own in by_group.items()], right=_NUMBERS)
-    typer.echo("\nequal: to the last printed digit; a percentage is compared in percent\n")
+    echo_text("\nequal: to the last printed digit; a percentage is compared in percent\n")
     for name, (equal, cells) in _tally(agreements).items():
         typer.echo(f"{metrics[name].title}: {equal} of {cells} published means reproduced")
 
@@ -214,6 +254,14 @@ def _facts(table: SeedTable, agreements: Sequence[Agreement]) -> dict[str, objec
         "columns_not_read": table.unread,
         "groups": [_group_facts(group) for group in table.groups],
         "left_out": [dataclasses.asdict(one) for one in table.left_out],
+        "finding_the_best": {
+            name: {
+                dataset: [dataclasses.asdict(one) for one in chances]
+                for dataset, chances in _finding(table.groups, metrics[name]).items()
+            }
+            for name in table.metrics
+            if metrics[name].ideal is None
+        },
         "published": [dataclasses.asdict(one) for one in agreements],
         "reproduced": {
             name: {"equal": equal, "published": cells}

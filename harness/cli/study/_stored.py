@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from harness._util.printed import defined, over_runs
-from harness.cli._output import echo_json, echo_table
+from harness.cli._output import echo_json, echo_table, echo_text
 from harness.errors import SpecError
 from harness.home import Home
 from harness.metrics import Metric, metrics
@@ -98,11 +98,11 @@ def _print(study: CorpusStudy, deltas: Sequence[float]) -> None:
     )
     notes = [*_floored(found), *_left_out(study.rows)]
     if notes:
-        typer.echo("\n".join((*notes, "")))
+        echo_text("\n".join((*notes, "")))
     _print_pairs(study, deltas)
     flattered = [line for row in study.rows for line in _flattery(row)]
     _section("How much choosing flatters: gain over the honest number", flattered)
-    typer.echo(
+    echo_text(
         "best, last epoch: of the test curve, less the selected epoch; best of k: of k seeds, less"
         " the mean;\npositive is better in every metric\n"
     )
@@ -146,7 +146,7 @@ def _left_out(rows: Sequence[RowStudy]) -> Iterator[str]:
 
 def _print_pairs(study: CorpusStudy, deltas: Sequence[float]) -> None:
     if not study.pairs:
-        typer.echo("seeds needed: takes two rows, for two systems share clips and videos\n")
+        echo_text("seeds needed: takes two rows, for two systems share clips and videos\n")
         return
     margin = "" if study.margin is None else f" (declared margin {study.margin:g})"
     _section(
@@ -154,7 +154,7 @@ def _print_pairs(study: CorpusStudy, deltas: Sequence[float]) -> None:
         " seeds of each system needed",
         [_pair(pair, deltas) for pair in study.pairs],
     )
-    typer.echo("at best: with any number of seeds; never: clips and videos alone exceed it\n")
+    echo_text("at best: with any number of seeds; never: clips and videos alone exceed it\n")
 
 
 def _pair(pair: PairStudy, deltas: Sequence[float]) -> dict[str, object]:

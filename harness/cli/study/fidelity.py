@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from harness.cli._home import home_of
-from harness.cli._output import JsonFlag, echo_json, echo_table
-from harness.errors import SpecError, StoreError
+from harness.cli._output import JsonFlag, echo_json, echo_table, write_file
+from harness.errors import SpecError
 
 if TYPE_CHECKING:
     from harness.checks.fidelity import ByHeart, CheckedSystem
@@ -20,17 +22,20 @@ if TYPE_CHECKING:
     from harness.data.datasets import Dataset
     from harness.home import Home
     from harness.system import System
+    from leaderboards.document import Document
     from leaderboards.studies.fidelity import TwinResult
+    from leaderboards.studies.parity_record import ParityRow
+    from leaderboards.studies.reproduce import ReproducedNumber
 
 __all__ = ["register"]
 
-_PARTS = ("sizes", "conformance", "by-heart", "twins", "published")
+_PARTS = ("sizes", "parity", "conformance", "by-heart", "twins", "published")
 
 _Systems = Annotated[str | None, typer.Option(help="Registered names, comma-separated. [all]")]
 _Parts = Annotated[
     list[str] | None, typer.Option("--part", help=f"{', '.join(_PARTS)}; repeatable. [all]")
 ]
-_Out = Annotated[Path | None, typer.Option(help="Markdown file to write.")]
+_Out = Annotated[Path | None, typer.Option(help="Markdown file to write, an HTML page beside it.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -45,13 +50,13 @@ def _fidelity(
     out: _Out = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Size, conformance, learning by heart, runs on twins, published numbers: system by system."""
+    """Size, parity, conformance, learning by heart, twins, published numbers: system by system."""
     from harness.cli.study import _fidelity_report as report
 
     parts = _chosen_parts(part or _PARTS)
     found = _reports(_chosen_systems(systems), parts, home_of(context))
     if out is not None:
-        _write(out, report.page(found))
+        _write(out, report.document(found))
     if as_json:
         echo_json([report.facts(one) for one in found])
     else:
@@ -73,11 +78,9 @@ def _chosen_systems(names: str | None) -> list[System]:
 
 
 def _reports(chosen: Sequence[System], parts: frozenset[str], home: Home) -> list[FidelityReport]:
-    """One report per system, in their order."""
+    """One report per system, in their order: what is measured first, then what is stored."""
     from harness.cli.study._fidelity_report import FidelityReport
 
-    names = [system.name for system in chosen]
-    twins, published = _stored(names, parts, home)
     reports = []
     for number, system in enumerate(chosen, 1):
         with _timed(f"[{number:{len(str(len(chosen)))}}/{len(chosen)}] {system.name}"):
@@ -87,23 +90,45 @@ def _reports(chosen: Sequence[System], parts: frozenset[str], home: Home) -> lis
                     sizes=tuple(_sizes(system)) if "sizes" in parts else (),
                     checked=tuple(_checked(system, home)) if "conformance" in parts else (),
                     by_heart=_by_heart(system, home) if "by-heart" in parts else None,
-                    twins=tuple(one for one in twins if one.system == system.name),
-                    published=published.get(system.name, {}),
                 )
             )
-    return reports
+    stored = _stored([system.name for system in chosen], parts, home)
+    return [_with_stored(report, stored) for report in reports]
 
 
-def _stored(
-    names: Sequence[str], parts: frozenset[str], home: Home
-) -> tuple[tuple[TwinResult, ...], dict[str, dict[str, int]]]:
-    """Results on twins, and verdicts on published numbers, of all systems."""
+def _with_stored(report: FidelityReport, stored: _Stored) -> FidelityReport:
+    name = report.system.name
+    return dataclasses.replace(
+        report,
+        parity=tuple(row for row in stored.parity if row.system == name),
+        twins=tuple(one for one in stored.twins if one.system == name),
+        reached=tuple(one for one in stored.reached if one.published.system == name),
+        published=stored.published.get(name, {}),
+    )
+
+
+class _Stored(NamedTuple):
+    """What was measured before, of all systems."""
+
+    parity: tuple[ParityRow, ...] = ()
+    twins: tuple[TwinResult, ...] = ()
+    reached: tuple[ReproducedNumber, ...] = ()
+    published: Mapping[str, Mapping[str, int]] = MappingProxyType({})
+
+
+def _stored(names: Sequence[str], parts: frozenset[str], home: Home) -> _Stored:
+    """Figures of parity, results on twins, and what became of published numbers."""
     from harness.runs.store import RunStore
-    from leaderboards.studies.fidelity import published_verdicts, twin_results
+    from leaderboards.studies import fidelity
+    from leaderboards.studies.parity_record import read_parity_rows
 
-    store = RunStore(home.store)
-    twins = tuple(twin_results(store, names)) if "twins" in parts else ()
-    return twins, published_verdicts(store, names) if "published" in parts else {}
+    store, wanted = RunStore(home.store), "published" in parts
+    return _Stored(
+        parity=read_parity_rows() if "parity" in parts else (),
+        twins=tuple(fidelity.twin_results(store, names)) if "twins" in parts else (),
+        reached=fidelity.reached_numbers(store, names) if wanted else (),
+        published=fidelity.published_verdicts(store, names) if wanted else {},
+    )
 
 
 def _sizes(system: System) -> Iterator[SizeCell]:
@@ -158,11 +183,13 @@ def _timed(what: str) -> Iterator[None]:
     typer.echo(f"{what}: {time.perf_counter() - began:.1f} s", err=True)
 
 
-def _write(path: Path, page: str) -> None:
-    from harness._util.atomic import write_atomic
+def _write(path: Path, document: Document) -> None:
+    """Markdown, and the page beside it."""
+    from leaderboards.rendering import render_html, render_markdown
 
-    try:
-        write_atomic(path, page)
-    except OSError as error:
-        raise StoreError(f"{path.name} cannot be written: {error}") from error
-    typer.echo(f"written: {path}", err=True)
+    page = path.with_suffix(".html")
+    if page == path:
+        raise SpecError(f"{path.name} should be the Markdown file: the page goes beside it")
+    write_file(path, render_markdown(document))
+    write_file(page, render_html(document))
+    typer.echo(f"written: {path}, {page.name}", err=True)

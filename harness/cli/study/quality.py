@@ -11,7 +11,8 @@ import typer
 
 from harness._util.printed import UNDEFINED, defined, interval
 from harness.cli._home import home_of
-from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.cli._known_clips import unchanged
+from harness.cli._output import JsonFlag, echo_json, echo_table, echo_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,26 +75,15 @@ def _quality(
         return
     for study in studies:
         _print(study)
-    typer.echo(_NOTE)
+    echo_text(_NOTE)
 
 
 def _known(home: Home, store: RunStore, suite: str) -> dict[str, pd.DataFrame]:
     """What the clips of the suite's corpora show, for the corpora that are here unchanged."""
-    from harness import data
-    from harness.errors import HarnessError
-
-    found = {}
-    for record in store.plan(suite).corpora:
-        try:
-            corpus = data.load(record.name, home)
-        except HarnessError as error:
-            typer.echo(f"without length and energy of {record.name}: {error}", err=True)
-            continue
-        if corpus.fingerprint == record.data:
-            found[corpus.name] = _clip_facts(corpus.split("test"))
-        else:
-            typer.echo(f"without length and energy of {corpus.name}: it has changed", err=True)
-    return found
+    return {
+        corpus.name: _clip_facts(corpus.split("test"))
+        for corpus in unchanged(home, store, suite, "length and energy")
+    }
 
 
 def _clip_facts(split: Split) -> pd.DataFrame:
@@ -127,7 +117,7 @@ def _print(study: CorpusQuality) -> None:
         echo_table(swaps)
         typer.echo()
     if study.silent:
-        typer.echo(f"judge nothing: {', '.join(study.silent)}\n")
+        echo_text(f"judge nothing: {', '.join(study.silent)}\n")
 
 
 def _score_lines(row: RowQuality) -> Iterator[dict[str, object]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli._home import home_of
-from harness.cli._output import JsonFlag, echo_json, echo_table
+from harness.cli._output import JsonFlag, echo_json, echo_table, echo_text
 from harness.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["register"]
 
 _Suite = Annotated[str, typer.Argument(help="A suite that was run here under a grid.")]
 _Metric = Annotated[str, typer.Option(help="MAE, Corr, an accuracy or F1; default: selection.")]
-_Figures = Annotated[Path | None, typer.Option(help="Write PNG and SVG figures into this folder.")]
+_Figures = Annotated[Path | None, typer.Option(help="Write PDF, PNG and SVG figures here.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -75,7 +75,7 @@ def _print(grid: Grid, found: Reliability) -> None:
 
     dataset = grid.corpus.dataset.title
     where = f"SYNTHETIC TWIN of {dataset}" if grid.corpus.twin else dataset
-    typer.echo(
+    echo_text(
         f"{where} ({grid.corpus.name}): {found.metric.title} under {len(found.conditions)}"
         f" conditions, {grid.corruption}\n"
     )
@@ -89,7 +89,7 @@ def _print(grid: Grid, found: Reliability) -> None:
         ):
             _show(table)
     if found.gains:
-        typer.echo("One checkpoint for all: what training for one condition would gain at most")
+        echo_text("One checkpoint for all: what training for one condition would gain at most")
         _show(tables.gains(found))
 
 

@@ -15,20 +15,27 @@ from harness.errors import SpecError
 
 __all__ = ["register"]
 
-_Suite = Annotated[str | None, typer.Argument(metavar="[SUITE]", help="A suite that was run here.")]
-_Metric = Annotated[str, typer.Option(help="MAE or an accuracy; with --csv any metric.")]
+_Suite = Annotated[str | None, typer.Argument(metavar="SUITE", help="A suite that was run here.")]
+_Metric = Annotated[str, typer.Option(help="MAE or an accuracy; of results per seed any metric.")]
 _Rows = Annotated[list[str] | None, typer.Option(help="Only this row of the suite; repeatable.")]
 _Deltas = Annotated[
     list[float] | None,
     typer.Option(help="A difference to detect; repeatable. Default: 1, 2 and 5 margins."),
 ]
 _Csv = Annotated[Path | None, typer.Option(help="Instead of a suite: results per seed.")]
-_Models = Annotated[list[str] | None, typer.Option(help="With --csv: this model; repeatable.")]
-_Dataset = Annotated[str | None, typer.Option(help="With --csv: only this dataset.")]
-_LeastSeeds = Annotated[int | None, typer.Option(help="With --csv: seeds a config needs. [5]")]
-_Against = Annotated[Path | None, typer.Option(help="With --csv: published means.")]
+_Reference = Annotated[
+    bool, typer.Option("--reference-runs", help="Instead of a suite: runs of released code.")
+]
+_Models = Annotated[
+    list[str] | None, typer.Option(help="With results per seed: this model; repeatable.")
+]
+_Dataset = Annotated[str | None, typer.Option(help="With results per seed: only this dataset.")]
+_LeastSeeds = Annotated[
+    int | None, typer.Option(help="With results per seed: seeds a config needs. [5]")
+]
+_Against = Annotated[Path | None, typer.Option(help="With results per seed: published means.")]
 _Table = Annotated[str | None, typer.Option(help="With --against: rows of this table of the file.")]
-_Figures = Annotated[Path | None, typer.Option(help="Write PNG and SVG figures into this folder.")]
+_Figures = Annotated[Path | None, typer.Option(help="Write PDF, PNG and SVG figures here.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +50,7 @@ def _variance(
     row: _Rows = None,
     delta: _Deltas = None,
     csv: _Csv = None,
+    reference_runs: _Reference = False,
     model: _Models = None,
     dataset: _Dataset = None,
     least_seeds: _LeastSeeds = None,
@@ -56,8 +64,16 @@ def _variance(
     from harness.cli.study import _seed_table, _stored
     from harness.metrics import metrics
 
+    if reference_runs and csv is None:
+        from leaderboards.literature import REFERENCE_FILE
+
+        csv = REFERENCE_FILE
+    elif reference_runs:
+        raise SpecError("--reference-runs are a file of their own: leave out --csv")
     if (suite is None) == (csv is None):
-        raise SpecError("expected a suite or --csv FILE", hint="msa study variance demo")
+        raise SpecError(
+            "expected a suite, --csv FILE or --reference-runs", hint="msa study variance demo"
+        )
     if table is not None and against is None:
         raise SpecError("--table says which rows of --against FILE count")
     if suite is not None:

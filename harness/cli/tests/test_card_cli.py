@@ -86,3 +86,17 @@ def test_the_text_names_dataset_condition_source_and_who_vouches(msa) -> None:
     said = " ".join(text.split())
     assert "- mosi, mean over missing rates 0 to 0.9: acc2_has0 70.94, acc2_non0 72.55" in said
     assert "mae 1.046, corr 0.527 (SemMSA, table under LNLN's protocol; paper)" in said
+
+
+def test_the_card_shows_how_released_code_chooses_the_epoch(msa):
+    _, text, _ = msa("card", "misa")
+    assert "mean squared error, mean of batch means, 4 decimals, earliest on ties, patience 8" in (
+        " ".join(text.split())
+    )
+    assert "source: MMSA 2.2.1, trains/singleTask/MISA.py" in text
+    _, text, _ = msa("card", "lnln")
+    assert "no rule to follow: it keeps the best test epoch of each metric" in text
+    _, text, _ = msa("card", "bert_text")
+    assert "as released" not in text
+    _, text, _ = msa("card", "text")
+    assert "sims, simsv2: acc2, 4 decimals, latest on ties, all epochs trained" in text

@@ -453,3 +453,42 @@ def test_files_are_compared_in_the_variant_asked_for(msa, gridded, tmp_path: Pat
     assert "36 of 41 rows" in error
     code, text, _ = msa("score", file, "--dataset", "mosi", "--variant", "excluded")
     assert code == 0 and "test under clean, excluded: 5 clips scored" in text
+
+
+def _labelled(path: Path) -> Path:
+    """The labels of ``write`` with a transcript each."""
+    truth = np.random.default_rng(0).integers(-3, 4, 60).astype(float)
+    said = [f"a_video_{i // 6},{i % 6},{'not ' * (i % 2)}good,{truth[i]},test" for i in range(60)]
+    path.write_text("\n".join(["video_id,clip_id,text,label,mode", "t,0,good,1.0,train", *said]))
+    return path
+
+
+def test_slices_are_corrected_together_and_small_ones_said_to_be(msa, tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a.csv", 0.2, 3), write(tmp_path / "b.csv", 2.0, 3)
+    labels = _labelled(tmp_path / "label.csv")
+    arguments = ("compare", a, b, "--dataset", "mosi", "--labels", labels, "--slices", "mae")
+    code, text, complaint = msa(*arguments, "--json")
+    assert code == 0, complaint
+    rows = {(row["slicing"], row["part"]): row for row in json.loads(text)["slices"]}
+    negated = rows["negation", "negated"]
+    assert (negated["clips"], negated["videos"], negated["metric"]) == (30, 10, "mae")
+    assert negated["verdict"] == "a better"
+    assert negated["p"] < negated["p_holm"]
+    small = next(row for row in rows.values() if row["clips"] < 20)
+    assert small["verdict"].startswith("too small")
+    assert small["difference"] is None
+    code, text, _ = msa(*arguments)
+    tested = sum(row["p"] is not None for row in rows.values())
+    assert f"slices, in mae; Holm p is corrected for all {tested} of them" in text
+
+
+def test_slices_need_what_tells_them(msa, tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a.csv", 0.2, 3), write(tmp_path / "b.csv", 2.0, 3)
+    arguments = ("compare", a, b, "--dataset", "mosi", "--slices")
+    code, _, said = msa(*arguments, "mae")
+    assert code == 2
+    assert "nothing tells their slices" in said
+    assert "--labels LABEL.CSV" in said
+    code, _, said = msa(*arguments, "wer")
+    assert code == 2
+    assert "unknown metric 'wer'" in said

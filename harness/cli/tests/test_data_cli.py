@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import harness
@@ -40,7 +41,7 @@ def test_another_encoding_is_said_and_recorded(msa, tmp_path, text, encoding, da
     code, said, _ = add(msa, tmp_path / "l.csv", rows(text).encode(encoding), dataset=dataset)
     assert code == 0
     assert f"encoding: {encoding} (not UTF-8; " in said
-    _, info, _ = msa("data", "info", f"{dataset}@label-csv", "--json")
+    _, info, _ = msa("data", "info", f"{dataset}@label-csv-own", "--json")
     assert json.loads(info)["manifest"]["source"]["encoding"] == encoding
 
 
@@ -65,7 +66,7 @@ def test_an_encoding_that_cannot_be_told_is_stated(msa, tmp_path) -> None:
         ("l.csv", rows("a").encode(), ("--encoding", "utf-9"), "no encoding 'utf-9'"),
         ("l.csv", rows("caf\xe9").encode("latin-1"), ("--encoding", "utf-8"), "is not utf-8 text"),
         ("l.pkl", b"x", ("--encoding", "utf-8"), "--encoding is for a label.csv"),
-        ("l.csv", rows("a").replace(",", ";").encode(), (), "columns by semicolons"),
+        ("l.csv", rows("a").replace(",", ";").replace("-1", "-0,5").encode(), (), "have a point"),
         ("l.csv", rows('"a,1,train\nv,2,b"').encode(), (), "line 2: a quote is opened"),
         (
             "l.csv",
@@ -86,14 +87,14 @@ def test_a_wrong_file_is_one_clear_error(msa, tmp_path, name, content, options, 
 
 def test_the_letter_case_of_a_suffix_does_not_matter(msa, tmp_path) -> None:
     code, said, _ = add(msa, tmp_path / "L.CSV", rows("a").encode())
-    assert (code, said.startswith("mosi@label-csv: 3 clips")) == (0, True)
+    assert (code, said.startswith("mosi@label-csv-own: 3 clips")) == (0, True)
 
 
 def test_a_split_of_ones_own_is_said_at_once(msa, tmp_path) -> None:
     _, said, _ = add(msa, tmp_path / "l.csv", rows("a").encode())
     own = "1 of 1,284 train, 1 of 229 valid and 1 of 686 test clips"
     assert f"note: not the official split ({own})" in said
-    _, info, _ = msa("data", "info", "mosi@label-csv", "--json")
+    _, info, _ = msa("data", "info", "mosi@label-csv-own", "--json")
     assert json.loads(info)["official"] == f"no: {own}"
     _, checked, _ = msa("data", "check")
     assert f"not the official split: {own}" in checked
@@ -107,21 +108,49 @@ def test_the_official_split_is_not_worth_a_word(msa, tmp_path) -> None:
     assert json.loads(info)["official"] == "yes"
 
 
-def test_another_dataset_under_this_name_is_noticed(msa, tmp_path) -> None:
+def test_another_dataset_under_this_name_is_refused(msa, tmp_path) -> None:
     content = clips_of("sims").to_csv(index=False).encode()
-    _, said, _ = add(msa, tmp_path / "l.csv", content)
-    assert "test clips, as in CH-SIMS)" in said
-    add(msa, tmp_path / "l.csv", content, dataset="sims")
-    _, checked, _ = msa("data", "check", "--json")
-    shared = [c for c in json.loads(checked) if c["check"] == "clips shared with sims@label-csv"]
-    assert [(c["verdict"], c["found"]) for c in shared] == [("fail", 2281)]
+    code, said, told = add(msa, tmp_path / "l.csv", content)
+    assert (code, said) == (2, "")
+    assert "not of CMU-MOSI: 1,368 / 456 / 457 clips are those of CH-SIMS" in told
+    assert "next: --dataset sims" in told
+    assert add(msa, tmp_path / "l.csv", content, dataset="sims")[0] == 0
+
+
+def test_a_part_of_another_dataset_is_known_by_its_ids_where_that_is_here(msa, tmp_path) -> None:
+    clips = clips_of("sims")
+    add(msa, tmp_path / "l.csv", clips.to_csv(index=False).encode(), dataset="sims")
+    part = pd.concat([clips.iloc[:5], clips.iloc[1400:1405], clips.iloc[-5:]])
+    content = part.to_csv(index=False).encode()
+    code, _, told = add(msa, tmp_path / "l.csv", content)
+    assert code == 2
+    assert "not of CMU-MOSI: 15 of 15 ids are those of CH-SIMS" in told
+    code, said, _ = add(msa, tmp_path / "l.csv", content, dataset="sims")
+    assert (code, said.startswith("sims@label-csv-own: 15 clips")) == (0, True)
+
+
+def test_an_official_name_is_for_the_official_split(msa, tmp_path) -> None:
+    content = rows("a").encode()
+    code, _, told = add(msa, tmp_path / "l.csv", content, "--feature-set", "label-csv")
+    assert code == 2
+    assert "mosi@label-csv is CMU-MOSI as published; this file is not: 1 / 1 / 1 clips" in told
+    assert "next: give it a name of its own: --feature-set label-csv-own" in told
+    assert add(msa, tmp_path / "l.csv", content, "--feature-set", "mine")[0] == 0
+
+
+def test_as_many_clips_of_other_ids_are_not_the_official_split(msa, tmp_path) -> None:
+    clips = clips_of("mosi")
+    add(msa, tmp_path / "l.csv", clips.to_csv(index=False).encode())
+    renamed = clips.assign(video_id="made-up-" + clips["video_id"].astype(str))
+    _, said, _ = add(msa, tmp_path / "l.csv", renamed.to_csv(index=False).encode())
+    assert said.startswith("mosi@label-csv-own: 2199 clips")
 
 
 def test_explanations_in_another_encoding(msa, tmp_path) -> None:
     add(msa, tmp_path / "l.csv", rows("a").encode())
     told = tmp_path / "told.csv"
     told.write_bytes("id,summary\nv$_$1,it’s loud\n".encode("cp1252"))
-    explain = ("data", "explain", "mosi@label-csv", told, "--kind", "both")
+    explain = ("data", "explain", "mosi@label-csv-own", told, "--kind", "both")
     code, said, _ = msa(*explain)
     assert code == 0
     assert "encoding: cp1252: not UTF-8" in said
@@ -179,3 +208,28 @@ def test_memory_is_what_a_file_may_take(msa, tmp_path, size) -> None:
         assert "l.csv (3 KiB) needs 3 KiB of memory or more" in said
         assert "allowed are 2 KiB (stated)" in said
         assert "next: if you trust it: --memory 1G" in said
+
+
+@pytest.mark.parametrize(("told", "leaks"), [("{label}", True), ("nothing is to be heard", False)])
+def test_explanations_that_know_the_label_are_warned_of(msa, tmp_path, told, leaks) -> None:
+    labels = [(-2.0, 0.0, 2.0)[i % 3] for i in range(60)]
+    lines = [f"v{i // 4},{i % 4},so be it,{label},train" for i, label in enumerate(labels)]
+    lines += ["w,1,b,-1,valid", "x,1,c,0,test"]
+    (tmp_path / "l.csv").write_text(HEADER + "\n".join(lines) + "\n")
+    msa("data", "add", tmp_path / "l.csv", "--dataset", "mosi")
+    moods = {-2.0: "gloomy", 0.0: "even", 2.0: "cheerful"}
+    pd.DataFrame(
+        {
+            "video_id": [f"v{i // 4}" for i in range(60)],
+            "clip_id": [str(i % 4) for i in range(60)],
+            "audio_clue": [told.format(label=moods[label]) for label in labels],
+        }
+    ).to_csv(tmp_path / "t.csv", index=False)
+    name = "mosi@label-csv-own"
+    code, said, errors = msa("data", "explain", name, tmp_path / "t.csv", "--kind", "video_mllm")
+    assert code == 0
+    assert "leak gate: explanations alone MAE" in said
+    assert ("LABEL LEAK SUSPECTED" in errors) is leaks
+    code, checked, _ = msa("data", "check", f"{name}-explained", "--json")
+    (found,) = [one for one in json.loads(checked) if one["check"].startswith("explanations that")]
+    assert found["verdict"] == ("fail" if leaks else "ok")

@@ -38,7 +38,7 @@ def test_the_option_holds_for_one_call_and_leaves_the_environment_alone(
     assert msa("--home", other, "data", "add", labels, "--dataset", "sims")[0] == 0
     assert Home(other).corpora.is_dir()
     assert not home.corpora.exists()
-    assert corpora_of(msa, "--home", other) == ["sims@label-csv"]
+    assert corpora_of(msa, "--home", other) == ["sims@label-csv-own"]
     assert corpora_of(msa) == []
     assert dict(os.environ) == before
 

@@ -22,6 +22,8 @@ from harness.runs.store import RunStore
 from harness.spec import Suite
 from harness.text import Encoder
 
+pytestmark = pytest.mark.xdist_group("nothing_to_do")  # one finished home for all
+
 SUITE = """
 corpora = ["mosi-twin@compact-x5"]
 seeds = 1

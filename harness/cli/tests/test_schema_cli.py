@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from hypothesis import given
 from typer.testing import CliRunner
 
 from harness.cli import app
+from harness.cli._outputs import OUTPUTS
 from harness.errors import HarnessError
 from harness.spec import Suite
 from harness.spec.tests.test_spec import NEARLY, TABLES
@@ -70,3 +73,28 @@ def test_an_unknown_noun_is_one_error() -> None:
     shown = CliRunner().invoke(app, ["schema", "promt"])
     assert isinstance(shown.exception, HarnessError)
     assert "did you mean prompt?" in str(shown.exception)
+
+
+def commands_with_json(command, words: tuple[str, ...] = ()) -> Iterator[str]:
+    """The dotted names of all commands that take ``--json``."""
+    for name, part in getattr(command, "commands", {}).items():
+        yield from commands_with_json(part, (*words, name))
+    if any("--json" in parameter.opts for parameter in command.params):
+        yield ".".join(words)
+
+
+def test_every_command_with_json_has_a_schema_and_no_other_has_one() -> None:
+    assert sorted(commands_with_json(typer.main.get_command(app))) == sorted(OUTPUTS)
+
+
+@pytest.mark.parametrize("command", sorted(OUTPUTS))
+def test_what_a_command_prints_has_a_valid_schema(command: str) -> None:
+    schema = validator(f"output.{command}").schema
+    assert schema["title"] == f"msa {command.replace('.', ' ')} --json"
+
+
+def test_an_output_that_is_not_told_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OUTPUTS["list"]["items"], "required", ["name", "colour"])
+    result = CliRunner().invoke(app, ["list", "tables", "--json"])
+    assert isinstance(result.exception, jsonschema.ValidationError)
+    assert "'colour' is a required property" in str(result.exception)

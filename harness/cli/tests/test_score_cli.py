@@ -28,7 +28,7 @@ def table(**columns: object) -> pd.DataFrame:
     return pd.DataFrame({"id": ids, "pred": pred}).assign(**columns)
 
 
-def stored(msa, tmp_path: Path, dataset: str, keep, name: str = "label-csv") -> None:
+def stored(msa, tmp_path: Path, dataset: str, keep, name: str = "label-csv-own") -> None:
     """Store a corpus of the clips of an official split that are kept."""
     clips = clips_of(dataset)
     path = write_table(clips[keep(clips)], tmp_path / f"{name}.csv")
@@ -63,7 +63,7 @@ def test_a_file_whose_labels_are_not_the_known_ones_is_refused(
     source = ("--labels", labels)
     if how == "corpus":
         msa("data", "add", labels, "--dataset", "mosi")
-        source = ("--corpus", "mosi@label-csv")
+        source = ("--corpus", "mosi@label-csv-own")
     code, text, errors = msa("score", file, "--dataset", "mosi", *source)
     assert (code, text) == (2, "")
     assert " of 40 labels in p.csv contradict " in errors
@@ -104,7 +104,7 @@ def test_a_label_file_and_a_stored_corpus_that_differ_are_both_named(msa, labels
     msa("data", "add", tmp_path / "other.csv", "--dataset", "mosi")
     (row,) = scored(msa, write_table(table(), tmp_path / "p.csv"), "--labels", labels)
     (warning,) = row["warnings"]
-    assert " labels in label.csv contradict mosi@label-csv (" in warning["text"]
+    assert " labels in label.csv contradict mosi@label-csv-own (" in warning["text"]
 
 
 def test_labels_as_predictions_are_noticed(msa, labels, tmp_path) -> None:
@@ -174,12 +174,12 @@ def test_a_corpus_of_single_clips_is_named_and_taken_only_when_asked_for(
     msa("data", "add", labels, "--dataset", "mosi")
     code, _, errors = msa("score", file, "--dataset", "mosi")
     assert code == 2
-    assert "the stored corpus mosi@label-csv is not the official split of CMU-MOSI" in errors
+    assert "the stored corpus mosi@label-csv-own is not the official split of CMU-MOSI" in errors
     assert "0 of 1,284 train, 0 of 229 valid and 40 of 686 test clips" in errors
-    assert "next: --labels LABEL.CSV, or --corpus mosi@label-csv" in errors
-    (row,) = scored(msa, file, "--corpus", "mosi@label-csv")
+    assert "next: --labels LABEL.CSV, or --corpus mosi@label-csv-own" in errors
+    (row,) = scored(msa, file, "--corpus", "mosi@label-csv-own")
     assert row["clips"] == 40
-    assert row["labels"].startswith("mosi@label-csv (0 of 1,284 train")
+    assert row["labels"].startswith("mosi@label-csv-own (0 of 1,284 train")
     assert row["labels"].endswith("not the official split)")
 
 
@@ -187,7 +187,8 @@ def test_a_release_that_lacks_single_clips_is_taken_and_marked(msa, home, tmp_pa
     stored(msa, tmp_path, "simsv2", lambda t: t.index != t.index[t["mode"] == "test"][0])
     file = write_table(predictions_for("simsv2"), tmp_path / "p.csv")
     (row,) = scored(msa, file, dataset="simsv2")
-    assert row["labels"] == "simsv2@label-csv (1,033 of 1,034 test clips; not the official split)"
+    own = "(1,033 of 1,034 test clips; not the official split)"
+    assert row["labels"] == f"simsv2@label-csv-own {own}"
     assert (row["clips"], row["missing"], row["extra"]) == (1033, 0, 1)
     code, text, _ = msa("submit", file, "--dataset", "simsv2", "--json")
     found = json.loads(text)
@@ -211,7 +212,7 @@ def test_a_twentieth_of_a_split_may_be_lacking(msa, home, tmp_path, lacking, tak
     code, _, errors = msa("submit", file, "--dataset", "mosi", "--dry-run")
     assert code == (0 if taken else 2)
     code, _, errors = msa(
-        *("submit", file, "--dataset", "mosi", "--dry-run", "--corpus", "mosi@label-csv")
+        *("submit", file, "--dataset", "mosi", "--dry-run", "--corpus", "mosi@label-csv-own")
     )
     assert code == (0 if taken else 2)
 
@@ -232,8 +233,8 @@ def test_other_data_is_no_source_of_labels(msa, home, labels, tmp_path) -> None:
     file = write_table(table(), tmp_path / "p.csv")
     for arguments, message in (
         ((), "no labels of mosi at hand to score against"),
-        (("--corpus", "mosei@label-csv"), "does not hold the labels of CMU-MOSI"),
-        (("--corpus", "mosi@label-csv"), "corpus 'mosi@label-csv' is not here"),
+        (("--corpus", "mosei@label-csv-own"), "does not hold the labels of CMU-MOSI"),
+        (("--corpus", "mosi@label-csv-own"), "corpus 'mosi@label-csv-own' is not here"),
         (("--corpus", "x", "--labels", labels), "--labels or --corpus, not both"),
         (("--split", "tets"), "--split takes train, valid, test; found 'tets'"),
         (("--labels", labels, "--split", "valid"), "label.csv has no valid clips (it has 40 test)"),
@@ -251,4 +252,4 @@ def test_a_small_corpus_still_contradicts_the_labels_of_a_file(msa, labels, tmp_
     wrong = write_table(table(label=TRUTH[::-1]), tmp_path / "wrong.csv")
     code, _, errors = msa("score", wrong, "--dataset", "mosi")
     assert code == 2
-    assert "labels in wrong.csv contradict mosi@label-csv" in errors
+    assert "labels in wrong.csv contradict mosi@label-csv-own" in errors

@@ -147,14 +147,15 @@ def test_figures_are_written(msa, tmp_path: Path, monkeypatch, source) -> None:
     drawn = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert drawn
     assert [line for line in text.splitlines() if line.startswith("figure: ")]
-    assert {name.rpartition(".")[2] for name in drawn} == {"png", "svg"}
+    assert {name.rpartition(".")[2] for name in drawn} == {"png", "svg", "pdf"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ((), 2, "expected a suite or --csv FILE"),
-        (("small", "--csv", "runs.csv"), 2, "expected a suite or --csv FILE"),
+        ((), 2, "expected a suite, --csv FILE or --reference-runs"),
+        (("small", "--csv", "runs.csv"), 2, "expected a suite, --csv FILE or --reference-runs"),
+        (("--reference-runs", "--csv", "runs.csv"), 2, "leave out --csv"),
         (("small", "--model", "misa"), 2, "--model can only be used with --csv FILE"),
         (("--csv", "runs.csv", "--row", "near"), 2, "--row can only be used with a suite"),
         (("--csv", "runs.csv", "--table", "one"), 2, "--against FILE"),
@@ -193,3 +194,17 @@ def test_the_development_logs_of_mmsa(msa) -> None:
     assert code == 0
     assert "0.7765 ± 0.0337" in text
     assert "51 rows of seed 1115" in text
+
+
+def test_reference_runs_say_how_often_a_few_seeds_find_the_best(msa) -> None:
+    code, text, _ = msa("--reference-runs")
+    assert code == 0
+    assert "Finding the best of 21 on mosi by MAE" in text
+    code, text, _ = msa("--reference-runs", "--json")
+    assert code == 0
+    chances = json.loads(text)["finding_the_best"]
+    one, three, five = chances["mae"]["mosi"]
+    assert [round(each["probability"], 2) for each in (one, three, five)] == [0.30, 0.60, 0.74]
+    assert one["low"] < 0.15 < 0.45 < one["high"]
+    assert {each["systems"] for each in chances["acc7"]["mosi"]} == {21}
+    assert {each["systems"] for each in chances["acc5"]["mosi"]} == {20}, "one source leaves it out"

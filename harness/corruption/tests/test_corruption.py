@@ -231,6 +231,7 @@ print(hashlib.sha256(hit.audio.values.numpy().tobytes()).hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_another_process_sees_the_same(split, corrupter, root):
     name = "noise=0.3,element=0.7"
     hit = under(
@@ -452,7 +453,83 @@ def test_the_released_configuration_of_qa_moe():
     assert stats.chisquare(counts.numpy()).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("law", ["spectrum", "code", "lnln", "element=0.5"])
+def batches_under(law: str, *, clips: int, count: int):
+    """What ``count`` batches of different clips suffer."""
+    keys = clip_keys("mosi", "train", [f"v_{clip}" for clip in range(clips * count)])
+    for rows in torch.arange(clips * count).split(clips):
+        draws = Draws(keys[rows], 0, rows=rows, size=clips * count)
+        yield laws[law].damage(LawDraws(draws))
+
+
+@pytest.mark.parametrize(("law", "most"), [("batch", 1.0), ("batch@0.7", 0.7)])
+def test_one_strength_of_noise_and_one_rate_for_a_whole_batch(law, most):
+    noise, shares = [], []
+    for damage in batches_under(law, clips=64, count=600):
+        rates = torch.cat([damage.noise[name] for name in MODALITIES])
+        assert len(rates.unique()) == 1  # all clips, all modalities
+        noise.append(float(rates[0]))
+        gone = torch.stack([damage.gone[name] for name in MODALITIES])
+        assert not gone.all(0).any()
+        shares.append(float(gone.double().mean()))
+        assert not damage.missing and not damage.block
+    assert stats.kstest(np.divide(noise, most), "uniform").pvalue > 1e-3
+    # A modality is lost with probability η, but for the one that stays where all three would go.
+    assert np.mean(shares) == pytest.approx(most / 2 - most**3 / 4 / 3, abs=0.02)
+    assert np.std(shares) > 0.15  # batches differ by their η, not by chance alone
+    assert abs(np.corrcoef(noise, shares)[0, 1]) < 0.15
+
+
+def test_the_rates_of_a_batch_are_in_its_clips():
+    """Binomial about η: with a modality lost in a share of clips, others are lost in that share."""
+    shares = np.array(
+        [
+            [float(damage.gone[name].double().mean()) for name in MODALITIES]
+            for damage in batches_under("batch", clips=256, count=100)
+        ]
+    )
+    assert np.corrcoef(shares.T)[np.triu_indices(3, 1)].min() > 0.97
+
+
+def test_a_batch_draw_is_of_its_clips_in_any_order():
+    keys = clip_keys("mosi", "train", [f"v_{clip}" for clip in range(10)])
+
+    def draw(rows, seed=0):
+        rows = torch.tensor(rows)
+        return LawDraws(Draws(keys[rows], seed, rows=rows, size=10)).batch("λ")
+
+    first = draw([1, 2, 3, 4])
+    assert first.shape == (4,) and len(first.unique()) == 1
+    assert torch.equal(first, draw([4, 3, 2, 1]))
+    others = [draw([1, 2, 3, 5]), draw([1, 2, 3]), draw([1, 2, 3, 4], seed=1)]
+    assert len({float(value[0]) for value in (first, *others)}) == 4
+
+
+def test_noise_comes_first_and_lost_modalities_are_zero(split, corrupter):
+    """(1 - I)(u + ε): ε in units of the training deviation, nothing where I is 1."""
+    source, rows = source_of(split, *STREAMS, "tokens"), torch.arange(len(split))
+    clean = source.gather(rows)
+    draws = corrupter.draws(clean.rows, 7)
+    damage = laws["batch"].damage(LawDraws(draws))
+    seen = corrupter.varying(source, "batch").at(7).gather(rows)
+    strength = float(damage.noise["audio"][0])
+    for name in ("audio", "vision"):
+        before, after, gone = stream(clean, name), stream(seen, name), damage.gone[name]
+        assert gone.any() and not gone.all()
+        assert not after.values[gone].any()
+        assert torch.equal(seen.present[name], ~gone)
+        scale = torch.from_numpy(deviations(split.corpus, name))
+        length = after.values.shape[1]
+        inside = torch.arange(length) < before.lengths.unsqueeze(1)
+        inside &= ~gone.unsqueeze(1)
+        added = ((after.values - before.values[:, :length]) / scale)[inside]
+        added = added[:, scale > 0]
+        assert float(added.std()) == pytest.approx(strength, rel=0.05)
+        assert float(added.mean()) == pytest.approx(0.0, abs=0.05 * strength)
+    said = seen.tokens.mask.sum(1)
+    assert (said[damage.gone["text"]] == 2).all()  # the end tokens
+
+
+@pytest.mark.parametrize("law", ["spectrum", "code", "lnln", "batch", "element=0.5"])
 def test_every_epoch_draws_anew_and_a_seed_draws_again(split, corrupter, law):
     source = corrupter.varying(source_of(split), law)
     rows = torch.arange(len(split))

@@ -7,4 +7,4 @@ One module per thing that is looked at, each a few checks with what was expected
 from harness.data.audit.check import Check
 from harness.data.audit.corpora import audit
 
-__all__ = ["Check", "audit"]
+__all__ = ["Check", "agreement", "audit", "census", "check", "report"]

@@ -2,7 +2,8 @@
 
 Checks compare with the dataset as published (counts, signs, source videos, label scale), with the
 corpus contract (finite values, zero padding, unique ids) and, between corpora, look for clips that
-occur twice. Twins imitate a dataset at their own scale, so official counts do not bind them.
+occur twice. Twins imitate a dataset at their own scale and trials are a part of one, so official
+counts do not bind them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.audit.agreement import agreement_checks
+from harness.data.audit.annotations import annotation_checks
 from harness.data.audit.check import Check, Verdict, none_of, such_as
 from harness.data.audit.pairs import pair_checks
 from harness.data.audit.streams import stream_checks
@@ -21,6 +24,8 @@ from harness.data.audit.times import time_checks
 from harness.data.corpus import LABELS, Corpus
 from harness.data.datasets import SPLITS
 from harness.data.identifiers import look_alikes, skeleton
+from harness.data.leak_gate import leak_gate_of
+from harness.data.trials import is_trial
 
 __all__ = ["Check", "Verdict", "audit"]
 
@@ -33,24 +38,43 @@ def audit(corpora: Sequence[Corpus]) -> list[Check]:
     Reads every stored stream once, in blocks.
     """
     checks = [check for corpus in corpora for check in _corpus_checks(corpus)]
-    real = [corpus for corpus in corpora if not corpus.is_twin]
+    real = [one for one in corpora if not (one.is_twin or is_trial(one.name))]
     for first, second in itertools.combinations(real, 2):
         checks += pair_checks(first, second)
     return checks
 
 
 def _corpus_checks(corpus: Corpus) -> Iterator[Check]:
-    if not corpus.is_twin:
+    if not (corpus.is_twin or is_trial(corpus.name)):
         yield from _official_counts(corpus)
     yield from _unique_ids(corpus)
     yield from _label_scale(corpus)
+    yield from annotation_checks(corpus)
     yield from text_checks(corpus)
+    yield from agreement_checks(corpus)
     yield _sources(corpus)
     if {"start", "stop"} & set(corpus.clips.columns):
         yield from time_checks(corpus)
     yield _modalities(corpus)
+    yield from _explanations(corpus)
     for name, stream in corpus.streams.items():
         yield from stream_checks(corpus, name, stream)
+
+
+def _explanations(corpus: Corpus) -> Iterator[Check]:
+    """Whether explanations know the label, as was measured when they were joined."""
+    if "explanations" not in corpus.manifest:
+        return
+    gate = leak_gate_of(corpus.manifest)
+    unknown = gate is None or bool(gate.why_not)
+    yield Check(
+        corpus=corpus.name,
+        name="explanations that know the label",
+        verdict="note" if unknown else "fail" if gate is not None and gate.leaks else "ok",
+        expected="predict it no better than transcripts",
+        found="not measured" if gate is None else gate.figures,
+        detail="" if gate is None else gate.warning,
+    )
 
 
 def _official_counts(corpus: Corpus) -> Iterator[Check]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from harness.data.audit.check import Check, Verdict, none_of
+from harness.data.audit.annotations import annotation_signs
+from harness.data.audit.check import Check, Verdict, none_of, such_as
 from harness.data.corpus import Corpus
 from harness.data.identifiers import skeleton
 
@@ -40,7 +41,9 @@ def pair_checks(first: Corpus, second: Corpus) -> Iterator[Check]:
 def _by_appearance(corpus: Corpus) -> pd.DataFrame:
     """One row per id that looks different, under what it looks like."""
     columns = corpus.clips[["id", "split", "text", "label"]]
-    return columns.assign(seen=columns["id"].map(skeleton)).drop_duplicates("seen")
+    seen = columns["id"].map(skeleton)
+    signs = annotation_signs(corpus.clips)
+    return columns.assign(seen=seen, sign=signs).drop_duplicates("seen")
 
 
 def _agreement(shared: pd.DataFrame) -> tuple[int, int]:
@@ -70,6 +73,17 @@ def _same_dataset(first: Corpus, second: Corpus, shared: pd.DataFrame) -> Iterat
             found=found,
             detail="" if expected == found else detail.get(name, ""),
         )
+    yield from _same_annotations(first, second, shared)
+
+
+def _same_annotations(first: Corpus, second: Corpus, shared: pd.DataFrame) -> Iterator[Check]:
+    """Words of one clip in two files of its dataset, such as an aligned and an unaligned one."""
+    both = shared[shared["sign_a"].notna() & shared["sign_b"].notna()]
+    if both.empty:
+        return
+    apart = both["id_a"][both["sign_a"] != both["sign_b"]]
+    shown = f"of {len(both)} clips with a word in both: {such_as(apart)}"
+    yield none_of(first, f"annotations other than in {second.name}", len(apart), "warn", shown)
 
 
 def _containment(part: Corpus, whole: Corpus, shared: pd.DataFrame) -> Check:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness._util.canonical import Json
-from harness.data.audit.check import Check, Verdict, none_of
+from harness.data.audit.check import Check, Verdict, none_of, such_as
 from harness.data.corpus import Corpus, Stream
 
 __all__ = ["stream_checks"]
@@ -30,7 +30,7 @@ def stream_checks(corpus: Corpus, name: str, stream: Stream) -> Iterator[Check]:
 
     Reads the stream once, in blocks.
     """
-    nonfinite, beyond, silent = _scan(stream)
+    nonfinite, beyond, silent, unused = _scan(stream)
     yield none_of(corpus, f"{name} NaN or infinite", nonfinite, "fail", "in the stored stream")
     yield none_of(corpus, f"{name} signal in padding", beyond, "fail", "frames past the length")
     outside = int(((stream.lengths < 1) | (stream.lengths > stream.frames)).sum())
@@ -41,6 +41,9 @@ def stream_checks(corpus: Corpus, name: str, stream: Stream) -> Iterator[Check]:
     grave: Verdict = "fail" if share == 1 else "warn" if share > 0.05 else "note"
     detail = f"{share:.1%} of clips; median length {np.median(stream.lengths):g} frames"
     yield none_of(corpus, f"{name} clips without signal", silent, grave, detail)
+    unused = [] if share == 1 else unused  # said above
+    said = f"of {stream.dim}, in every frame: {such_as(f'column {k}' for k in unused)}"
+    yield none_of(corpus, f"{name} features that are all 0", len(unused), "note", said)
     yield from _reader_checks(corpus, name)
 
 
@@ -64,8 +67,9 @@ def _total(record: Json) -> int:
     return record if isinstance(record, int) else 0
 
 
-def _scan(stream: Stream) -> tuple[int, int, int]:
-    """Values that are not finite, frames with signal past the length, clips without signal."""
+def _scan(stream: Stream) -> tuple[int, int, int, list[int]]:
+    """Values not finite, frames with signal past the length, clips and features without signal."""
+    used = np.zeros(stream.dim, bool)
     step = max(1, _BLOCK // max(1, 4 * stream.frames * stream.dim))
     nonfinite = beyond = silent = 0
     for start in range(0, len(stream.values), step):
@@ -75,4 +79,5 @@ def _scan(stream: Stream) -> tuple[int, int, int]:
         padding = np.arange(stream.frames) >= part.lengths[:, None]
         beyond += int((occupied & padding).sum())
         silent += int((~occupied.any(axis=1)).sum())
-    return nonfinite, beyond, silent
+        used |= np.any(part.values, axis=(0, 1))
+    return nonfinite, beyond, silent, np.flatnonzero(~used).tolist()

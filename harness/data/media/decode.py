@@ -31,6 +31,7 @@ __all__ = [
     "film",
     "find_media",
     "find_video",
+    "opened",
     "recordings_in",
     "sound",
     "stills",
@@ -126,7 +127,7 @@ def tracks(path: Path) -> frozenset[str]:
         DataError: When the file is missing or no recording.
         MissingExtra: When PyAV is not installed.
     """
-    with _opened(path) as container:
+    with opened(path) as container:
         held = {"audio": container.streams.audio, "vision": container.streams.video}
         return frozenset(name for name, streams in held.items() if streams)
 
@@ -150,10 +151,12 @@ def stills(
     Raises:
         DataError: For a broken file, no video track, a cut that begins after the end.
     """
-    with _opened(path) as container:
+    with opened(path) as container:
         if not container.streams.video:
             raise DataError(f"expected a video track, found none: {path}")
         stream = container.streams.video[0]
+        if not stream.width or not stream.height:
+            raise DataError(f"expected a video track with pictures, found none in it: {path}")
         stamps, line = _timeline(container, stream, begin, stop, path)
         wanted = [stamps[line.at(moment)] for moment in choose(line)]
         pictures = _pictures(container, stream, set(wanted), size)
@@ -198,7 +201,7 @@ def film(
     Raises:
         DataError: For a broken file, no video track, a cut that begins after the end.
     """
-    with _opened(path) as container:
+    with opened(path) as container:
         if not container.streams.video:
             raise DataError(f"expected a video track, found none: {path}")
         stream = container.streams.video[0]
@@ -270,7 +273,7 @@ def sound(path: Path, begin: float, stop: float | None) -> NDArray[np.int16]:
     Raises:
         DataError: For a broken file, no audio track, a cut that begins after the end.
     """
-    with _opened(path) as container:
+    with opened(path) as container:
         if not container.streams.audio:
             raise DataError(f"expected an audio track, found none: {path}")
         stream = container.streams.audio[0]
@@ -345,7 +348,7 @@ def _origin(container: InputContainer) -> float:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
+def opened(path: Path) -> Iterator[InputContainer]:
     """The recording; whatever PyAV finds wrong with it is a DataError."""
     av = load("av")
     if not path.is_file():

@@ -14,6 +14,7 @@ import pandas as pd
 
 from harness._util.canonical import Json, file_digest
 from harness.data.corpus import EXPLANATIONS, Corpus
+from harness.data.leak_gate import LeakGate
 from harness.data.readers.tables import read_table
 from harness.data.store import Draft, corpus_name
 from harness.errors import DataError
@@ -73,7 +74,13 @@ def read(path: Path, corpus: Corpus, *, encoding: str | None = None) -> Explanat
 
 
 def explain(
-    corpus: Corpus, texts: pd.DataFrame, *, feature_set: str, kind: Kind, source: dict[str, Json]
+    corpus: Corpus,
+    texts: pd.DataFrame,
+    *,
+    feature_set: str,
+    kind: Kind,
+    source: dict[str, Json],
+    gate: LeakGate | None = None,
 ) -> Draft:
     """The corpus with explanations; clips without one get an empty text.
 
@@ -83,6 +90,7 @@ def explain(
         feature_set: Name of the new feature set.
         kind: Recorded, and compared with what a protocol allows.
         source: Recorded: where the texts come from.
+        gate: Recorded: what the leak gate found of the texts; None where nobody asked it.
 
     Raises:
         DataError: When the corpus has explanations already.
@@ -91,6 +99,8 @@ def explain(
     columns = texts.reindex(corpus.clips["id"]).fillna("").reset_index(drop=True)
     filled = {str(name): int((cells.str.strip() != "").sum()) for name, cells in columns.items()}
     record: dict[str, Json] = {**source, "clips": filled}
+    if gate is not None:
+        record["leak_gate"] = gate.json()
     return Draft(
         name=explained_name(corpus, feature_set),
         clips=pd.concat([corpus.clips, columns], axis=1),

@@ -1,4 +1,4 @@
-"""Prediction files: CSV, Parquet or JSON lines, checked on the way in and aligned with labels.
+"""Prediction files: CSV, Parquet or JSON, checked on the way in and aligned with labels.
 
 Columns: ``id``, or ``video_id`` and ``clip_id``; ``pred``; optionally ``seed`` and ``label``, and
 ``condition`` and ``variant``, which say what a prediction was made under (``PredictionCell``).
@@ -62,7 +62,7 @@ def read_predictions(path: Path, cell: PredictionCell = COUNTED) -> pd.DataFrame
     """Read and check a predictions file.
 
     Args:
-        path: A ``.csv``, ``.parquet`` or ``.jsonl`` file.
+        path: A file in one of the formats of ``read_table``.
         cell: Which of its predictions, where it tells them apart; all others are left out.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Tables that people hand in: CSV, Parquet or JSON lines, checked on the way in.
+"""Tables that people hand in: CSV, Parquet, JSON or JSON lines, checked on the way in.
 
 Everything with one row per clip comes through here: label files, predictions, late-fusion inputs,
 explanations, rewordings, recordings. ``read_table`` settles the file (format, encoding, quotes,
@@ -15,7 +15,7 @@ import math
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
@@ -47,7 +47,7 @@ __all__ = [
     "read_table",
 ]
 
-FORMATS = (".csv", ".parquet", ".jsonl")
+FORMATS = (".csv", ".tsv", ".parquet", ".jsonl", ".json")
 
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_END = re.compile("\r\n?|\n")  # str.splitlines would also cut inside texts
@@ -57,14 +57,14 @@ _ROW = 160  # per row
 _PLACE = 24  # per cell of a table of JSON lines, which has one for each key of any line
 _TOKENS = {b"{": 200, b"[": 96, b":": 96, b",": 64, b"\n": 64}
 """Bytes charged per sign of a JSON file: a table or list begins, a name ends, a value ends."""
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What stands between the cells of a row instead of commas, where the first line has none."""
 _MOST_DIGITS = 400  # more than the largest finite number has
 _ELSEWHERE = {
-    ".tsv": "a table with tabs: save it with commas, as .csv",
     ".gz": "compressed: unpack it first",
     ".zip": "compressed: unpack it first",
     ".xlsx": "a spreadsheet: save it as .csv (UTF-8), ids as text",
     ".xls": "a spreadsheet: save it as .csv (UTF-8), ids as text",
-    ".json": "one JSON value: save one object per line, as .jsonl",
 }
 
 
@@ -270,10 +270,11 @@ def read_table(
     language: str | None = None,
     encoding: str | None = None,
 ) -> InputTable:
-    """Any table in one of the three formats, cells as the file has them (text in CSV).
+    """Any table in one of ``FORMATS``, cells as the file has them (text in CSV).
 
     Args:
-        path: A ``.csv``, ``.parquet`` or ``.jsonl`` file, in any letter case.
+        path: A ``.csv`` or ``.tsv``, ``.parquet``, ``.jsonl`` or ``.json`` file, in any letter
+            case. A ``.json`` file is a list of objects.
         error: What to raise for a wrong file.
         what: What such tables are, for the message about another format.
         hint: What such a table has, for the same message.
@@ -292,12 +293,12 @@ def read_table(
     budget = Budget.of(path, "a table", error=error, hint=hint)
     decoded = Decoded(text="", encoding="")
     try:
-        if kind == ".csv":
+        if kind in (".csv", ".tsv"):
             rows = parse_csv(budget.read(path), budget, language=language, encoding=encoding)
             frame = pd.DataFrame(rows.rows, columns=rows.header, dtype=object)
             decoded = rows.decoded
-        elif kind == ".jsonl":
-            frame = _json_lines(path, budget)
+        elif kind in (".jsonl", ".json"):
+            frame = _json_objects(path, budget, listed=kind == ".json")
         else:
             frame = read_parquet(path, budget=budget)
     except DataError as problem:
@@ -319,6 +320,8 @@ def parse_csv(
 ) -> Rows:
     """A CSV file as rows of text, all as wide as the header; blank lines are skipped.
 
+    Cells are separated by commas; where the first line has none, by semicolons, tabs or bars.
+
     Args:
         content: The file's bytes.
         budget: What the file may take; names it in messages.
@@ -328,7 +331,7 @@ def parse_csv(
     Raises:
         HarnessError: The budget's error, for a file that takes more, or has too many columns.
         DataError: With the line, for bytes that are no text, broken quotes, rows of another width,
-            quotes that swallow rows, another separator, and a file without a header.
+            quotes that swallow rows, and a file without a header.
     """
     name = budget.name
     what, hint = foreign_table(content[:64])
@@ -336,16 +339,16 @@ def parse_csv(
         raise DataError(f"{name} is not a CSV file but {what}", hint=hint)
     charge_csv(content, budget)
     decoded = decode(content, name, language=language, encoding=encoding, budget=budget)
+    sign = _separator(decoded.text)
     with budget.lent(4 * len(decoded.text), "its text"):
-        rows, lines = _csv_rows(decoded.text, name, budget)
-    _refuse_other_separators(rows[0], name)
+        rows, lines = _csv_rows(decoded.text, name, budget, sign)
     header = [visible(cell) for cell in rows[0]]
     for row, line in zip(rows[1:], lines[1:], strict=True):
         if len(row) != len(header):
             raise DataError(
                 f"{name}, line {line}: {len(row)} cells under {len(header)} column names"
             )
-        _refuse_swallowed(row, line, name)
+        _refuse_swallowed(row, line, name, sign)
     return Rows(header=header, rows=rows[1:], lines=lines[1:], decoded=decoded)
 
 
@@ -355,14 +358,22 @@ def charge_csv(content: bytes, budget: Budget) -> None:
     Raises:
         HarnessError: The budget's error.
     """
-    budget.spend(_CELL * content.count(b","), "its cells")
+    signs = (b",", *(sign.encode() for sign in _SEPARATORS))
+    budget.spend(_CELL * max(map(content.count, signs)), "its cells")
     budget.spend(_ROW * (content.count(b"\n") + content.count(b"\r")), "its rows")
     budget.spend_text(content, "the text in its cells")
 
 
-def _csv_rows(text: str, name: str, budget: Budget) -> tuple[list[list[str]], list[int]]:
+def _separator(text: str) -> str:
+    """What stands between the cells of a CSV file, by its first line that is not blank."""
+    first = next((line for line in _LINE_END.split(text) if line.strip()), "")
+    others = (sign for sign in _SEPARATORS if sign in first)
+    return "," if "," in first else next(others, ",")
+
+
+def _csv_rows(text: str, name: str, budget: Budget, sign: str) -> tuple[list[list[str]], list[int]]:
     """Rows that are not blank, and the last line of each."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=sign)
     rows: list[list[str]] = []
     lines: list[int] = []
     try:
@@ -383,18 +394,7 @@ def _csv_rows(text: str, name: str, budget: Budget) -> tuple[list[list[str]], li
     return rows, lines
 
 
-def _refuse_other_separators(header: list[str], name: str) -> None:
-    if len(header) > 1:
-        return
-    for sign, title in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-        if sign in header[0]:
-            raise DataError(
-                f"{name} separates its columns by {title}",
-                hint="save it with commas between columns and points in decimals",
-            )
-
-
-def _refuse_swallowed(row: list[str], line: int, name: str) -> None:
+def _refuse_swallowed(row: list[str], line: int, name: str, sign: str) -> None:
     """Refuse a cell that holds the end of one row and the beginning of another.
 
     An unclosed quote runs on to the next one; what lies between looks like a text of several
@@ -405,7 +405,7 @@ def _refuse_swallowed(row: list[str], line: int, name: str) -> None:
             continue
         pieces = cell.splitlines() or [""]
         after, before = len(row) - 1 - place, place
-        if pieces[0].count(",") >= after and pieces[-1].count(",") >= before:
+        if pieces[0].count(sign) >= after and pieces[-1].count(sign) >= before:
             raise DataError(
                 f"{name}, line {line - len(pieces) + 1}: a quote is opened and not closed, it"
                 f" swallows {len(pieces) - 1} rows ({reprlib.repr(cell)})",
@@ -413,36 +413,57 @@ def _refuse_swallowed(row: list[str], line: int, name: str) -> None:
             )
 
 
-# JSON lines
+# JSON
 
 
-def _json_lines(path: Path, budget: Budget) -> pd.DataFrame:
+def _json_objects(path: Path, budget: Budget, *, listed: bool) -> pd.DataFrame:
+    """The objects of a file, of a list or one on each line."""
     name, content = path.name, budget.read(path)
     for sign, size in _TOKENS.items():
         budget.spend(size * content.count(sign), "its values")
     budget.spend_text(content, "its lines")
-    lines = _LINE_END.split(decode(content, name, budget=budget).text)
+    text = decode(content, name, budget=budget).text
     keys: dict[str, None] = {}
     rows = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            rows.append(row := _object(line, number, name))
-            keys.update(dict.fromkeys(row))
-            budget.need_few_names(len(keys), "keys")
+    for row in _of_a_list(text, name) if listed else _of_lines(text, name):
+        rows.append(row)
+        keys.update(dict.fromkeys(row))
+        budget.need_few_names(len(keys), "keys")
     if not rows:
-        raise DataError(f"{name} is empty", hint="each line is one JSON object")
+        each = "entry of its list" if listed else "line"
+        raise DataError(f"{name} is empty", hint=f"each {each} is one JSON object")
     budget.spend(_PLACE * len(rows) * len(keys), f"{len(rows)} rows of {len(keys)} keys")
     return pd.DataFrame(rows, dtype=object)  # numbers and ids stay as they are written
 
 
-def _object(line: str, number: int, name: str) -> Mapping[str, object]:
+def _of_lines(text: str, name: str) -> Iterator[Mapping[str, object]]:
+    for number, line in enumerate(_LINE_END.split(text), 1):
+        if line.strip():
+            row = _value(line, f"{name}, line {number}")
+            if not isinstance(row, dict):
+                raise DataError(f"{name}: line {number} is not a JSON object")
+            yield row
+
+
+def _of_a_list(text: str, name: str) -> Iterator[Mapping[str, object]]:
+    listed = _value(text, name)
+    if not isinstance(listed, list):
+        raise DataError(
+            f"{name} should be a list of JSON objects, found {_kind(listed)}",
+            hint="a list of one object per clip, or one object on each line of a .jsonl file",
+        )
+    for number, row in enumerate(listed, 1):
+        if not isinstance(row, dict):
+            raise DataError(f"{name}: entry {number} of its list is not a JSON object")
+        yield row
+
+
+def _value(text: str, where: str) -> object:
     try:
-        row = json.loads(line, object_pairs_hook=_without_repeats, parse_int=_integer)
+        found: object = json.loads(text, object_pairs_hook=_without_repeats, parse_int=_integer)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{name}, line {number}: {error}") from error
-    if not isinstance(row, dict):
-        raise DataError(f"{name}: line {number} is not a JSON object")
-    return row
+        raise DataError(f"{where}: {error}") from error
+    return found
 
 
 def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 
 from harness.data.audit import audit
+from harness.data.audit.agreement import error_rate
+from harness.data.audit.census import take_census
+from harness.data.audit.report import markdown
 from harness.data.corpus import Corpus, Stream
 from harness.data.datasets import Counts, datasets
 from harness.data.readers import label_csv, mmsa_pickle
@@ -491,3 +494,104 @@ def test_a_file_of_another_dataset_is_noticed(real, tmp_path):
     shared = checks["clips shared with mosei@label-csv"]
     assert (shared.verdict, shared.found) == ("fail", 22856)
     assert "22856 with the same label" in shared.detail
+
+
+# Words beside labels, texts heard, numbers of streams, the report
+
+
+def annotated(*words: str, name: str = "toy@tiny") -> Corpus:
+    sound = corpus(name=name)
+    return replace(sound, clips=sound.clips.assign(annotation=np.tile(words, 4)))
+
+
+def test_words_that_contradict_their_label_are_counted() -> None:
+    """As in CH-SIMS v2's own file, where a majority's word stood beside a trimmed mean."""
+    assert verdicts(annotated("Negative", "neutral", " Positive ")) == {}
+    (found,) = (c for c in audit([annotated("Negative", "Neutral", "Neutral")]) if c.found == 4)
+    assert (found.name, found.verdict) == ("annotations against their label", "note")
+    assert found.detail.startswith("train0_2 (Neutral, 0.4)")
+    odd = verdicts(annotated("Negative", "weakly positive", "Positive"))
+    assert odd == {"annotations of another kind": "note"}
+
+
+def test_two_files_of_one_dataset_may_disagree_in_their_words() -> None:
+    one = annotated("Negative", "Neutral", "Positive")
+    other = annotated("Negative", "Positive", "Positive", name="toy@other")
+    found = verdicts(one, other)
+    assert found["annotations other than in toy@other"] == "warn"
+    same = annotated("Negative", "Neutral", "Positive", name="toy@other")
+    assert "annotations other than in toy@other" not in verdicts(one, same)
+
+
+@pytest.mark.parametrize(
+    ("given", "heard", "rate"),
+    [
+        ("IT WAS REALLY GOOD", "It was really good.", 0.0),
+        ("it’s fine", "it's fine", 0.0),
+        ("one two three four", "one too three", 0.5),
+        ("", "anything", None),
+        ("我不想嫁给他", "我不想嫁给她。", 1 / 6),
+        ("好 good 好", "好good坏", 1 / 3),
+        ("a", "a b c", 2.0),
+    ],
+)
+def test_error_rates_are_of_words_or_characters(given, heard, rate) -> None:
+    found = error_rate(given, heard)
+    assert np.isnan(found) if rate is None else found == pytest.approx(rate)
+
+
+def test_transcripts_far_from_what_was_heard_are_named() -> None:
+    sound = corpus()
+    heard = replace(sound, clips=sound.clips.assign(text_given=sound.clips["text"]))
+    assert verdicts(heard) == {}
+    clips = heard.clips.copy()
+    clips.loc[4, "text_given"] = "完全不同的另外一些词"
+    (check,) = (
+        c
+        for c in audit([replace(heard, clips=clips)])
+        if c.name == "transcripts that were not heard"
+    )
+    assert (check.verdict, check.found) == ("note", 1)
+    assert "12 compared, median 0%" in check.detail and "train1_4" in check.detail
+
+
+def test_features_that_are_nothing_but_zero_are_counted() -> None:
+    def blank(values, lengths):
+        values[:, :, 1] = 0
+
+    (check,) = (c for c in audit([with_audio(blank)]) if c.verdict != "ok")
+    assert (check.name, check.found) == ("audio features that are all 0", 1)
+    assert check.detail == "of 2, in every frame: column 1"
+
+
+def test_a_census_counts_what_lies_within_the_lengths() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(3, 2, size=(50, 8, 4)).astype(np.float32)
+    lengths = rng.integers(1, 9, size=50)
+    values[np.arange(8) >= lengths[:, None]] = 0
+    values[:, :, 2] = 0
+    values[7] = 0
+    counted = take_census(Stream(values, lengths))
+    inside = np.concatenate([clip[:n] for clip, n in zip(values, lengths, strict=True)])
+    assert (counted.clips, counted.frames, counted.features) == (50, 8, 4)
+    assert counted.low == inside.min() and counted.high == inside.max()
+    assert counted.mean == pytest.approx(inside.mean(), rel=1e-5)
+    assert counted.deviation == pytest.approx(inside.std(), rel=1e-5)
+    assert counted.padding == pytest.approx(1 - lengths.sum() / 400)
+    assert counted.zero_values == pytest.approx((inside == 0).mean())
+    assert counted.zero_frames == pytest.approx((inside == 0).all(1).mean())
+    assert (counted.zero_clips, counted.zero_features) == (1 / 50, 1)
+    assert (counted.shortest, counted.longest) == (lengths.min(), lengths.max())
+
+
+def test_a_report_has_what_to_look_at_first_and_no_transcript() -> None:
+    mistaken = changed("label", 2, 1.2)
+    page = markdown(
+        [mistaken], audit([mistaken]), {"toy@tiny": [{"clip": "a|b", "speech, s": 1.5}]}
+    )
+    assert page.startswith("# Data audit\n\n## toy@tiny\n")
+    assert "**1 fail, 0 warn, 0 note" in page
+    assert "| fail | label out of range | 0 | 1 |" in page
+    assert "| audio | 4 x 2 | 3 to 3, median 3 | 25.0% | 1 to 1 |" in page
+    assert "| a\\|b | 1.500 |" in page
+    assert not any(text in page for text in mistaken.clips["text"])

@@ -49,6 +49,8 @@ def outcomes(tmp_path_factory) -> dict[str, dict[str, object]]:
     return {found["name"]: found for found in map(json.loads, done.stdout.splitlines())}
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("bombs")  # one process tries them all
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_in_a_moment(outcomes, name):
     found = outcomes[name]

@@ -15,6 +15,7 @@ from harness.spec.conditions import (
     MODALITIES,
     RATES,
     Condition,
+    check_selection,
     check_training,
     grid,
     grids,
@@ -102,6 +103,18 @@ def test_clips_may_be_trained_under_laws_and_conditions(name):
 def test_and_under_nothing_else(name):
     with pytest.raises(SpecError):
         check_training(name)
+
+
+def test_validation_clips_go_through_no_law_that_a_batch_shares():
+    for name in laws:
+        if not laws[name].shared:
+            check_selection(name)
+    check_selection("element=0.5")
+    with pytest.raises(SpecError, match="who is beside them") as caught:
+        check_selection("batch")
+    assert "spectrum" in (caught.value.hint or "")
+    with pytest.raises(SpecError):
+        check_selection("spectral")
 
 
 def test_families_that_training_saw():

@@ -178,7 +178,7 @@ def test_lines_count_line_breaks_in_texts(tmp_path):
         (table("a,b", header="video_id,text"), "lacks the columns clip_id, label, mode"),
         (table("v,1,a,0,train,x", header="video_id,clip_id,text,label,mode,text"), "called 'text'"),
         (table('v,1,"open,0,,,,x,train,'), "line 2: not a CSV row"),
-        (table("v;1;a;0,0;train", header="video_id;clip_id;text;label;mode"), "semicolons"),
+        (table("v;1;a;0,0;train", header="video_id;clip_id;text;label;mode"), "a number"),
         (table("v,a,0,train", header="id,text,label,mode"), "ids should be video"),
         (table("1,a,0,train", header="clip_id,text,label,mode"), "line 2: ids should be video"),
         (table("v,a,0,train", header="video_id,text,label,mode"), "lacks the columns clip_id"),

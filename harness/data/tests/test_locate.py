@@ -93,7 +93,7 @@ def test_times_may_be_left_out(folder: Path) -> None:
         ("id,file\nv_2,\n", "file of clip v_2 is empty"),
         ("id,file\n,long.mp4\n", "an empty id"),
         ("id,file\n1.0E+05,long.mp4\n", "scientific notation"),
-        ("id;file\nv_2;long.mp4\n", "separates its columns by semicolons"),
+        ("id;file\nv_2;gone.mp4\n", "names the recording gone.mp4"),
         ("id,file\nv_2\n", "line 2: 1 cells under 2"),
         ("id,start\nv_2,1\n", "found no file"),
         ("name,file\nv_2,long.mp4\n", "expected a column id"),

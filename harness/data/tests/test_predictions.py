@@ -263,7 +263,7 @@ def test_faulty_json_lines(tmp_path: Path, lines: str, message: str) -> None:
         ('id,pred\n"a_1,1\n', "line 2: not a CSV row"),
         ('id,pred\n"a"x,1\n', "line 2: not a CSV row"),
         ("id,pred,pred\na_1,1,2\n", "two columns pred"),
-        ("id;pred\na_1;1\n", "separates its columns by semicolons"),
+        ("id;pred\na_1;1;2\n", "line 2: 3 cells under 2 column names"),
         ("id,pred\n" + "x" * 200_000 + ",1\n", "line 2: not a CSV row"),
     ],
     ids=range(10),
@@ -301,9 +301,10 @@ def test_faulty_parquet(tmp_path: Path, table: pa.Table, message: str) -> None:
         read_predictions(tmp_path / "a.parquet")
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a", "a.csv.gz", "a.json", "a.pkl", ".csv"])
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.csv.gz", "a.xlsx", "a.pkl", ".csv"])
 def test_other_formats_are_refused_before_anything_is_opened(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SubmissionError, match=r"come as \.csv, \.parquet, \.jsonl") as caught:
+    formats = r"come as \.csv, \.tsv, \.parquet, \.jsonl, \.json;"
+    with pytest.raises(SubmissionError, match=formats) as caught:
         read_predictions(tmp_path / name)
     assert "id (or video_id and clip_id), pred" in str(caught.value.hint)
 

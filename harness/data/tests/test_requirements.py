@@ -12,7 +12,6 @@ import pytest
 
 from harness.data.corpus import EXPLANATIONS, LABELS, STREAMS, Stream
 from harness.data.store import CorpusStore, Draft
-from harness.errors import DataError
 from harness.home import Home
 from harness.runs.plan import Plan, make_plan
 from harness.runs.store import RunStore
@@ -172,6 +171,14 @@ def test_explanations_are_those_of_training_clips(
     assert reason(plan) == expected
 
 
+def test_a_system_that_can_do_without_explanations_says_how(add: Adder, planned: Planner) -> None:
+    found = reason(planned(add(), "text", protocol={"side_info": "both"}, encoder=TWIN_ENCODER))
+    assert found == (
+        "needs audio_clue, summary, visual_clue; params = {"
+        ' explanations = "none", tokens = "transcript" } runs it without'
+    )
+
+
 @pytest.mark.parametrize(
     ("splits", "expected", "of_references"),
     [
@@ -218,10 +225,11 @@ def test_a_knowledge_corpus_that_cannot_teach_is_a_reason(
     assert reason(planned(add(), "kuda", protocol=allowed, **KNOWING)) == expected
 
 
-def test_a_knowledge_corpus_that_is_not_here_is_a_data_error(add: Adder, planned: Planner) -> None:
+def test_a_knowledge_corpus_that_is_not_here_is_a_hole(add: Adder, planned: Planner) -> None:
     allowed = {"knowledge_data": "simsv2@y"}
-    with pytest.raises(DataError, match="'simsv2@y' is not here"):
-        planned(add(), "kuda", protocol=allowed, **KNOWING)
+    plan = planned(add(), "kuda", protocol=allowed, **KNOWING)
+    assert "'simsv2@y' is not here" in reason(plan)
+    assert {cell.lack.title for cell in plan.cells if cell.lack} == {"corpus simsv2@y"}
 
 
 SUITE = """
@@ -237,6 +245,7 @@ name = "tfidf_ridge"
 """
 
 
+@pytest.mark.slow
 def test_the_hole_is_in_plan_json_store_and_board(add: Adder, home: Home, msa: Any) -> None:
     add(dict.fromkeys(LABELS[1:], np.nan))
     (home.suites / "demo.toml").write_text(SUITE)
@@ -265,6 +274,7 @@ def test_partly_labelled_corpora_run(add: Adder, home: Home, msa: Any) -> None:
     assert "1 cells run, 0 already stored, 0 failed" in out
 
 
+@pytest.mark.slow
 def test_a_corpus_without_validation_clips_is_a_board_of_holes(
     add: Adder, home: Home, msa: Any
 ) -> None:

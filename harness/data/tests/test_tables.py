@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -63,9 +64,7 @@ def test_a_text_of_several_lines_is_a_text() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"id;pred\nv;1\n", "semicolons"),
-        (b"id\tpred\nv\t1\n", "tabs"),
-        (b"id|pred\nv|1\n", "bars"),
+        (b"id;pred\nv;1;2\n", "line 2: 3 cells under 2"),
         (b"", "empty"),
         (b"\n\n", "empty"),
         (b"id,pred\nv,1,2\n", "line 2: 3 cells under 2"),
@@ -79,13 +78,50 @@ def test_what_is_no_table_is_refused(content: bytes, message: str) -> None:
         parse_csv(content, Budget("t.csv", 1))
 
 
+@pytest.mark.parametrize("sign", [",", ";", "\t", "|"])
+def test_cells_are_separated_by_what_the_first_line_has(sign: str) -> None:
+    content = '\nid,text,pred\nv,"a; b\tc|d",1\n'.replace(",", sign)
+    found = parse_csv(content.encode(), Budget("t.csv", 1))
+    assert (found.header, found.rows) == (["id", "text", "pred"], [["v", "a; b\tc|d", "1"]])
+
+
+def test_a_comma_in_the_first_line_makes_it_commas() -> None:
+    assert parse_csv(b"id,a;b\nv,1;2\n", Budget("t.csv", 1)).rows == [["v", "1;2"]]
+
+
+def test_the_same_table_comes_in_every_format(tmp_path: Path) -> None:
+    objects = [{"id": "v_1", "pred": 0.5}, {"id": "-w_02", "pred": -1}]
+    (tmp_path / "t.json").write_text(json.dumps(objects, indent=2))
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, objects)))
+    (tmp_path / "t.tsv").write_text("id\tpred\nv_1\t0.5\n-w_02\t-1\n")
+    for name in ("t.json", "t.jsonl", "t.tsv"):
+        found = read_table(tmp_path / name)
+        ids = found.ids()
+        assert ids == ["v_1", "-w_02"]
+        assert found.numbers("pred", ids).tolist() == [0.5, -1.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"v_1": 0.5}', "should be a list of JSON objects, found a dict"),
+        ("[1, 2]", "entry 1 of its list is not a JSON object"),
+        ("[]", "is empty"),
+        ('[{"id": "v_1", "id": "v_2"}]', "the key 'id' stands twice"),
+        ("[{]", "t.json: Expecting"),
+    ],
+)
+def test_what_is_no_list_of_objects_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "t.json").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_table(tmp_path / "t.json")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("t.tsv", "tabs"),
         ("t.csv.gz", "unpack"),
         ("t.xlsx", "spreadsheet"),
-        ("t.json", "one object per line"),
         ("t.txt", "tables come as"),
     ],
 )

@@ -20,13 +20,14 @@ they are common where all parts say the same, and have the same streams of the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
 from harness._util.canonical import Json
 from harness.data.corpus import Corpus
 from harness.data.datasets import Dataset
+from harness.data.leak_gate import leak_gate_of
 from harness.data.store import CorpusStore, Draft
 from harness.data.transfer.name import Parts, is_transfer, parts_of
 from harness.data.transfer.pieces import Pieces
@@ -96,10 +97,23 @@ def _manifest(parts: Parts, opened: Mapping[str, Corpus], clips: pd.DataFrame) -
     }
     if "summary" in clips and "side_info" in target.manifest:
         manifest["side_info"] = target.manifest["side_info"]
+        if any("explanations" in corpus.manifest for corpus in opened.values()):
+            manifest["explanations"] = _worst_gate([one.manifest for one in opened.values()])
     planted = target.manifest.get("ceilings")
     if isinstance(planted, Mapping):
         manifest["ceilings"] = {"test": _ceilings(planted["test"], target.dataset, clips)}
     return manifest
+
+
+def _worst_gate(parts: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    """What the leak gate found of the part that leaks most; nothing where a part was not asked."""
+    gates = [leak_gate_of(manifest) for manifest in parts]
+    known = [gate for gate in gates if gate is not None]
+    leaking = [gate for gate in known if gate.leaks]
+    if not leaking and len(known) < len(gates):
+        return {}
+    worst = min(leaking or known, key=lambda gate: gate.mae.difference if gate.mae else 0.0)
+    return {"leak_gate": worst.json()}
 
 
 def _ceilings(planted: Json, target: Dataset, clips: pd.DataFrame) -> Json:

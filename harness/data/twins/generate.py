@@ -1,7 +1,7 @@
 """Twins: synthetic corpora shaped like a published dataset, with a known ground truth.
 
 A twin tests a harness, not a model: nothing in it is real data, and it never shares a table with
-real data. It is named ``<dataset>-twin@<shape>[-x<percent>][-s<seed>][-shift]``:
+real data. It is named ``<dataset>-twin@<shape>[-like-<census>][-x<percent>][-s<seed>][-shift]``:
 ``mosi-twin@compact``, ``sims-twin@unaligned-39``, ``mosei-twin@compact-x25-s7``. ``<shape>`` is
 ``compact`` or one of the dataset's published feature sets, ``-x`` keeps a percentage of the clips,
 ``-s`` draws another twin, ``-shift`` adds a nuisance that differs between datasets. Twins of one
@@ -42,6 +42,10 @@ no system that judges each clip by itself does better, except by the sampling er
 split; one that recognises source videos could gain from u_v, which the ceilings leave out.
 ``train_mean`` is the constant baseline. ``manifest["generator"]`` records every setting.
 
+**Census.** With ``-like-<census>``, the numbers of the streams look like those of a real file, see
+``census``; clips, labels and signals are those of the twin without it, transcripts have another
+length.
+
 **Shift.** With ``-shift``, every audio and vision frame of a clip is moved by the nuisance ::
 
     n = kappa l / spread + sqrt(1 - kappa^2) eta                 eta ~ N(0, 1)
@@ -56,34 +60,38 @@ trained on this dataset, ``all, nuisance mistaken`` is the same with the sign of
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
 import pandas as pd
 
+from harness._util.budget import CAP, FACTOR, Budget
 from harness._util.canonical import Json
 from harness.data.corpus import LABELS
 from harness.data.datasets import Dataset, datasets
 from harness.data.store import Draft
+from harness.data.twins.census import Census
 from harness.data.twins.law import CONFLICTS, TwinLaw, ceilings
-from harness.data.twins.recipe import TwinRecipe, shift_of, story_of
+from harness.data.twins.recipe import Story, TwinRecipe, shift_of, story_of
 from harness.data.twins.streams import render
 from harness.data.twins.texts import Utterance, explain, speak
 from harness.data.twins.truth import TwinTruth, draw_truth, keep
 from harness.errors import SpecError
 
-__all__ = ["generate", "is_twin", "recipe_of"]
+__all__ = ["census_of", "generate", "is_twin", "recipe_of"]
 
 COMPACT = {"text": (20, 32), "audio": (40, 8), "vision": (40, 12)}
 """Tensor shapes of ``compact``, small enough to train on in seconds."""
 
 _NAME = re.compile(
-    r"(?P<dataset>[a-z0-9_]+)-twin@(?P<shape>[a-z]+(?:-[0-9]+)?)"
+    r"(?P<dataset>[a-z0-9_]+)-twin@(?P<shape>[a-z]+(?:-[0-9]+)?)(?:-like-(?P<mark>[0-9a-f]{8}))?"
     r"(?:-x(?P<percent>[1-9][0-9]?))?(?:-s(?P<seed>[1-9][0-9]{0,8}))?(?P<shift>-shift)?"
 )
 _GRAMMAR = (
-    "<dataset>-twin@<shape>[-x<percent>][-s<seed>][-shift], shape `compact` or a feature set of the"
-    " dataset, percent 1 to 99, seed 1 to 999999999 (all clips and seed 0: leave them out)"
+    "<dataset>-twin@<shape>[-like-<census>][-x<percent>][-s<seed>][-shift], shape `compact` or a"
+    " feature set of the dataset, percent 1 to 99, seed 1 to 999999999 (all clips and seed 0: leave"
+    " them out)"
 )
 
 
@@ -92,28 +100,41 @@ def is_twin(name: str) -> bool:
     return name.partition("@")[0].endswith("-twin")
 
 
-def generate(name: str) -> Draft:
+def generate(name: str, census: Census | None = None) -> Draft:
     """Make the twin called ``name``: the same content in every process, whatever ran before.
 
     Args:
-        name: ``<dataset>-twin@<shape>[-x<percent>][-s<seed>][-shift]``, percent 1 to 99, seed
-            from 1. A scaled twin keeps whole source videos, and at least about 20 clips of 5
-            videos per split (thinned where the videos are longer).
+        name: ``<dataset>-twin@<shape>[-like-<census>][-x<percent>][-s<seed>][-shift]``, percent 1
+            to 99, seed from 1. A scaled twin keeps whole source videos, and at least about 20 clips
+            of 5 videos per split (thinned where the videos are longer).
+        census: The one that the name ends in; None for a name without one.
 
     Returns:
         Clips with transcripts, labels, explanations and ``conflict``; text, audio and vision
         streams, no published tokens; a manifest with ``synthetic``, ``generator``, ``ceilings``.
 
     Raises:
-        SpecError: When the name does not follow the grammar, or names an unknown dataset or shape.
+        SpecError: When the name does not follow the grammar, names an unknown dataset or shape, or
+            another census than is given.
+        DataError: When the census tells of more than may be allocated; see ``memory_allowed``.
 
     Example:
         >>> draft = generate("mosi-twin@compact-x5")
         >>> draft.streams["audio"].values.shape[1:]
         (40, 8)
     """
-    recipe = recipe_of(name)
+    recipe = recipe_of(name, census)
+    mark = census_of(name)
+    if mark != (None if census is None else census.mark):
+        raise SpecError(
+            f"{name} is made from a census that is not here"
+            if census is None
+            else f"{name} is no twin of the census {census.mark}",
+            hint="msa data twin CENSUS makes it; msa data census CORPUS takes one",
+        )
     truth = keep(draw_truth(recipe), recipe)
+    if census is not None:
+        _need_affordable(census, len(truth.clips))
     utterances = speak(recipe, truth)
     return Draft(
         name=name,
@@ -123,29 +144,60 @@ def generate(name: str) -> Draft:
     )
 
 
-def recipe_of(name: str) -> TwinRecipe:
+def _need_affordable(census: Census, clips: int) -> None:
+    """Refuse a census that tells of more than any file of features may hold."""
+    frame = np.dtype(np.float32).itemsize
+    size = sum(clips * frames * dim * frame for frames, dim in census.shapes.values())
+    Budget(f"the census {census.mark}", CAP // FACTOR).spend(size, "its twin")
+
+
+def census_of(name: str) -> str | None:
+    """The mark of the census that a twin is made from; None for what takes its name alone."""
+    parts = _NAME.fullmatch(name)
+    return None if parts is None else parts["mark"]
+
+
+def recipe_of(name: str, census: Census | None = None) -> TwinRecipe:
     """The settings that a twin's name stands for, its sizes among them; nothing is drawn.
+
+    Args:
+        name: As ``generate`` takes it.
+        census: Whose sizes count, instead of those of the published feature set.
 
     Raises:
         SpecError: When the name does not follow the grammar, or names an unknown dataset or shape.
     """
+    parts = _parts(name)
+    dataset = datasets[parts["dataset"]]
+    shape = parts["shape"]
+    return TwinRecipe(
+        dataset=dataset,
+        shapes=_shapes(dataset, shape) if census is None else census.shapes,
+        aligned=shape.startswith("aligned"),
+        percent=int(parts["percent"] or 100),
+        seed=int(parts["seed"] or 0),
+        story=_story(dataset, census),
+        shift=shift_of(dataset) if parts["shift"] else None,
+        census=census,
+    )
+
+
+def _parts(name: str) -> re.Match[str]:
     parts = _NAME.fullmatch(name)
     if parts is None:
         raise SpecError(
             f"{name!r} is not the name of a twin; expected {_GRAMMAR}",
             hint="for example mosi-twin@compact-x25-s7",
         )
-    dataset = datasets[parts["dataset"]]
-    shape = parts["shape"]
-    return TwinRecipe(
-        dataset=dataset,
-        shapes=_shapes(dataset, shape),
-        aligned=shape.startswith("aligned"),
-        percent=int(parts["percent"] or 100),
-        seed=int(parts["seed"] or 0),
-        story=story_of(dataset),
-        shift=shift_of(dataset) if parts["shift"] else None,
-    )
+    return parts
+
+
+def _story(dataset: Dataset, census: Census | None) -> Story:
+    """The dataset's, told in as many words as the census's text stream has frames."""
+    story = story_of(dataset)
+    if census is None:
+        return story
+    return dataclasses.replace(story, length=(census.streams["text"].median, story.length[1]))
 
 
 def _shapes(dataset: Dataset, shape: str) -> dict[str, tuple[int, int]]:

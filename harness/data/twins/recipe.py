@@ -10,6 +10,7 @@ import numpy as np
 from harness._util.canonical import Json, plain
 from harness._util.seeds import derive
 from harness.data.datasets import Dataset
+from harness.data.twins.census import Census
 
 __all__ = [
     "Nuisance",
@@ -131,6 +132,8 @@ class TwinRecipe:
     nuisance: Nuisance = Nuisance()
     shift: Shift | None = None
     """None: domains differ by their stories alone."""
+    census: Census | None = None
+    """What the numbers of the streams look like; None: dense noise."""
 
     def rng(self, *names: str) -> np.random.Generator:
         """The generator of one purpose, the same in every shape and scale of the twin."""
@@ -144,6 +147,7 @@ class TwinRecipe:
             "percent": self.percent,
             "seed": self.seed,
             **{type(part).__name__.lower(): plain(part) for part in settings if part is not None},
+            **({} if self.census is None else {"census": self.census.json()}),
         }
 
 

@@ -10,6 +10,7 @@ from scipy.signal import lfilter
 
 from harness._util.seeds import derive
 from harness.data.corpus import Stream
+from harness.data.twins.census import imposed, scaled_lengths
 from harness.data.twins.recipe import Nuisance, TwinRecipe
 from harness.data.twins.texts import Utterance
 from harness.data.twins.truth import TwinTruth
@@ -22,10 +23,20 @@ def render(
 ) -> dict[str, Stream]:
     """The text, audio and vision streams of all clips."""
     words = np.array([len(utterance.words) for utterance in utterances])
-    return {
+    streams = {
         "text": _text(recipe, truth, utterances),
         "audio": _frames(recipe, "audio", truth, truth.signals[:, 1], words),
         "vision": _frames(recipe, "vision", truth, truth.signals[:, 2], words),
+    }
+    if recipe.census is None:
+        return streams
+    return {
+        name: imposed(
+            stream,
+            recipe.census.streams[name],
+            [recipe.rng(clip, name, "zeros") for clip in truth.clips["id"]],
+        )
+        for name, stream in streams.items()
     }
 
 
@@ -104,7 +115,10 @@ def _lengths(
         return np.minimum(words, frames)
     share = words / recipe.shapes["text"][0]
     pace = [recipe.rng(clip, name, "pace").uniform(0.8, 1.2) for clip in truth.clips["id"]]
-    return np.clip(np.round(frames * share * pace), 1, frames).astype(np.int64)
+    lengths = np.clip(np.round(frames * share * pace), 1, frames).astype(np.int64)
+    if recipe.census is None:
+        return lengths
+    return scaled_lengths(lengths, recipe.census.streams[name])
 
 
 # The encoder is frozen: what follows is the same for every dataset and seed.

@@ -345,7 +345,7 @@ def test_the_command(corpus, media, tables, tmp_path, msa):
         *("--home", home, "data", "add", tmp_path / "label.csv", "--dataset", "mosi")
     )
     assert code == 0, err
-    common = ("--home", home, "extract", "mosi@label-csv", "--media", media)
+    common = ("--home", home, "extract", "mosi@label-csv-own", "--media", media)
     code, out, err = msa(*common, "--audio", "none", "--vision", "openface")
     assert code == 2
     assert "--openface DIR go together" in err

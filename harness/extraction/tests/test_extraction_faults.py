@@ -124,6 +124,14 @@ def test_the_number_of_wrong_frames_is_told(tmp_path: Path) -> None:
 
 
 BROKEN: dict[str, tuple[bytes, str]] = {
+    "OpenFace 3, places for names": (
+        table().rename(columns={"AU04_r": "AU03_r"}).to_csv(index=False).encode(),
+        "is of OpenFace 3 (column AU03_r)",
+    ),
+    "OpenFace 3, as it writes": (
+        b"timestamp,face_detection,action_units,gaze_yaw\n0.0,[],[],0.1\n",
+        "is of OpenFace 3 (column action_units)",
+    ),
     "empty": (b"", "cannot be read"),
     "header alone": (", ".join(table()).encode(), "followed no face"),
     "no table": (b"frame,timestamp\n1,0.0\n", "has no column success"),

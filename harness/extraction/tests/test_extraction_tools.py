@@ -13,10 +13,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from harness.data.datasets import datasets
+from harness.data.media import decode as recording
+from harness.data.readers import label_csv
+from harness.data.store import CorpusStore
 from harness.errors import DataError
 from harness.extraction import Cut, ExtractionRecipe, NothingThere, extractors
+from harness.extraction.audit import look, recording_checks
+from harness.extraction.cuts import cuts
+from harness.extraction.speech import speech_seconds
 from harness.extraction.words import Ear
 from harness.tests.research import research_data
 
@@ -157,6 +165,17 @@ def test_words_are_heard_when_they_are_said(whisper, tmp_path):
     assert all(word.start < word.stop for word in words)
 
 
+def test_speech_is_told_from_a_buzz_and_noise(tmp_path):
+    speaker = shutil.which("espeak-ng")
+    if speaker is None:
+        pytest.skip("espeak-ng is not installed")
+    path = tmp_path / "said.wav"
+    subprocess.run([speaker, "-v", "en-us", "-w", path, "this movie was wonderful"], check=True)
+    assert speech_seconds(recording.sound(path, 0.0, None)) > 0.5
+    noise = np.random.default_rng(0).normal(0, 1000, 32000).astype(np.int16)
+    assert speech_seconds(noise) == 0
+
+
 def real_cuts():
     folder = research_data("raw_media")
     with (folder / "manifest.csv").open(encoding="utf-8") as file:
@@ -171,8 +190,8 @@ def real_cuts():
 
 def test_every_real_clip_is_extracted_or_says_why():
     recipe, problems, seen = ExtractionRecipe(), {}, 0
-    cuts = list(real_cuts())
-    for cut in cuts:
+    clips = list(real_cuts())
+    for cut in clips:
         for tool in recipe.chosen:
             try:
                 values = tool.extract(cut)
@@ -185,7 +204,7 @@ def test_every_real_clip_is_extracted_or_says_why():
             if cut.stop is not None:
                 expected = (cut.stop - cut.start) * tool.rate
                 assert len(values) == pytest.approx(expected, abs=2)
-    assert seen == len(cuts) * len(recipe.chosen) - len(problems) > 40
+    assert seen == len(clips) * len(recipe.chosen) - len(problems) > 40
     assert list(problems) == [("03bSnISJMiM_1", "vision")]  # a sound without pictures
 
 
@@ -208,3 +227,31 @@ def test_real_chroma_and_energy_move_with_the_reference():
     assert min(np.corrcoef(ours, column)[0, 1] for ours, column in pairs) > 0.85
     energy = acoustic[:, extractors["acoustic-33"].features.index("mfcc_0")]
     assert np.corrcoef(energy, other[:, 36])[0, 1] > 0.9
+
+
+def real_corpus(name, tmp_path):
+    """The rows of the dataset's label file whose clips are here."""
+    folder = research_data("raw_media")
+    here = {cut.id for cut in real_cuts()}
+    labels = pd.read_csv(research_data(name, "label.csv"), dtype=str, keep_default_na=False)
+    ids = map(datasets[name].clip_id, labels["video_id"], labels["clip_id"])
+    path = tmp_path / f"{name}.csv"
+    labels[[clip in here for clip in ids]].to_csv(path, index=False)
+    draft = label_csv.read(path, datasets[name], "raw")
+    return CorpusStore(tmp_path / "corpora").add(draft), folder
+
+
+@pytest.mark.parametrize(("name", "clips"), [("mosi", 6), ("mosei", 13), ("sims", 2)])
+def test_real_clips_are_what_their_annotation_says(whisper, tmp_path, name, clips):
+    """Durations within half a second, speech in every clip, in the language of the dataset."""
+    corpus, folder = real_corpus(name, tmp_path)
+    ear = Ear(str(whisper), corpus.dataset.language, tmp_path)
+    facts = look(corpus, cuts(corpus, folder), ear)
+    assert len(facts) == clips
+    out = {check.name for check in recording_checks(corpus, facts) if check.verdict != "ok"}
+    assert out <= {"recordings without pictures", "transcripts that were not heard"}
+    assert {one.language[0] for one in facts} == {corpus.dataset.language}
+    assert min(one.speech for one in facts) > 1.0
+    assert all(track.frames_off == 0 for one in facts for track in one.tracks.values())
+    if corpus.dataset.language == "en":
+        assert np.median([one.error_rate for one in facts]) < 0.2

@@ -3,6 +3,11 @@
 ``FeatureExtraction`` writes one CSV file per clip, one row per frame and face, with the columns
 ``frame, face_id, timestamp, confidence, success`` before the features. Rows of other faces than the
 first, and frames in which tracking failed, are left out, whatever they hold.
+
+Tables of OpenFace 3 are refused. It scores eight action units and does not say which; programs
+around it call them ``AU01_r`` to ``AU08_r`` by their place, so that a column has the name of a
+muscle it does not measure, and published guesses at the true order contradict each other.
+(CMU-MultiComp-Lab/OpenFace-3.0, issues 1, 9 and 15.)
 """
 
 from __future__ import annotations
@@ -33,6 +38,12 @@ _FEATURES = (
     *(f"AU{unit:02}_r" for unit in _UNITS),
     *(f"AU{unit:02}_c" for unit in (*_UNITS[:-1], 28, _UNITS[-1])),
 )
+
+_OF_3 = frozenset(
+    {"AU03_r", "AU03", "AU08_r", "AU08", "action_units", "gaze_yaw", "gaze_pitch", "face_detection"}
+)
+"""Columns that OpenFace 3, or a program around it, writes and OpenFace 2 does not: it has no action
+unit 3 or 8, and gaze as vectors."""
 
 
 def _extract(cut: Cut) -> NDArray[np.float32]:
@@ -68,6 +79,12 @@ def _read(path: Path) -> pd.DataFrame:
         table = pd.read_csv(io.StringIO(text), skipinitialspace=True, low_memory=False)
     except (OSError, ValueError) as error:
         raise DataError(f"{path.name} cannot be read: {error}") from error
+    if found := sorted(_OF_3.intersection(table)):
+        raise DataError(
+            f"{path.name} is of OpenFace 3 (column {found[0]}): its eight action units are numbered"
+            " by place, which muscle is which its authors do not say; make the tables with"
+            " OpenFace 2's FeatureExtraction"
+        )
     wanted = ("timestamp", "success", *_FEATURES)
     missing = [name for name in wanted if name not in table]
     if missing:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score
 
 from harness.data.datasets import datasets
 from harness.errors import SubmissionError
@@ -200,3 +201,29 @@ def test_sims_v2_code_adds_two_metrics():
 def test_bad_input_is_refused():
     with pytest.raises(SubmissionError, match="position 1"):
         score_conventions([0.1, math.nan], [0.1, 0.2], "mosi")
+
+
+def as_mmdg_bench(pred, truth):
+    """What MMDG-Bench does, on labels in ±3: scikit-learn is given predictions first."""
+    f1 = f1_score(pred > 0, truth > 0, average="weighted")
+    found = {"mae": np.abs(pred - truth).mean(), "acc2": ((pred > 0) == (truth > 0)).mean()}
+    for k, limit in ((5, 2), (7, 3)):
+        clipped = [np.round(np.clip(values, -limit, limit)) for values in (pred, truth)]
+        found[f"acc{k}"] = (clipped[0] == clipped[1]).mean()
+    return {**found, "f1": f1}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "scale"),
+    [("mosi", 1), ("sims", 3), ("mosei-to-mosi", 3), ("mosi+mosei-to-sims", 3)],
+)
+def test_mmdg_bench_scores_in_its_own_units(dataset, scale):
+    pred, truth = draw(dataset)
+    if scale == 3 and dataset != "sims":
+        truth = np.random.default_rng(1).integers(-30, 31, len(truth)) / 30  # with ties at .5
+    (row,) = (r for r in score_conventions(pred, truth, dataset) if r["convention"] == "mmdg_bench")
+    expected = as_mmdg_bench(scale * pred, (scale * truth).round(5))
+    has0 = "_has0" if dataset == "mosi" else ""
+    found = {name: row[f"{name}{has0 if name in ('acc2', 'f1') else ''}"] for name in expected}
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert row["n"] == len(truth)

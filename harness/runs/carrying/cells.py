@@ -99,7 +99,7 @@ class Found:
 
 def find(plan: Plan, store: RunStore, judged: Judged, wanted: Wanted) -> Found:
     """Sort the cells that were asked for."""
-    asked = list(select_cells(plan, wanted.only))
+    asked = select_cells(plan, wanted.only)
     jobs = {cell.job.spec.key: cell.job for cell in asked if cell.job is not None}
     labels = {cell.job.spec.key: cell.label for cell in asked if cell.job is not None}
     sources = Sources(store)

@@ -9,18 +9,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import json
 import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
-
 from harness._util import canonical
-from harness._util.atomic import write_atomic
-from harness._util.sealed import read_sealed, sealed
+from harness._util.remembered import Remembered
 from harness._util.untouched import mark_of
 from harness.errors import StoreError
 from harness.runs.equivalence.record import Equivalence
@@ -35,7 +31,6 @@ __all__ = ["Carried", "Equivalences"]
 log = logging.getLogger(__name__)
 
 _FILE = ".equivalent"
-_PATIENCE = 5.0  # seconds to wait for another process that writes what it learnt
 
 
 @dataclass(frozen=True)
@@ -164,22 +159,21 @@ class Equivalences:
         return mark_of(file_of(self.store, name), *folders)
 
 
+def _remembered(store: RunStore) -> Remembered:
+    """Record -> its mark when it held."""
+    return Remembered(store.root / _FILE, _rules())
+
+
 def _read(store: RunStore) -> dict[str, str]:
-    """Record -> its mark when it held; nothing where the file is damaged or of other rules."""
-    try:
-        table = json.loads(read_sealed(store.root / _FILE))
-        return dict(table["records"]) if table["rules"] == _rules() else {}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return {}
+    return _remembered(store).read(lambda table: dict(table["records"])) or {}
 
 
 def _keep(store: RunStore, name: str, mark: str) -> None:
-    path = store.root / _FILE
-    lock = filelock.FileLock(path.with_name(f"{_FILE}.lock"), timeout=_PATIENCE)
-    with contextlib.suppress(OSError, filelock.Timeout), lock:  # else it is looked at again
+    def with_this() -> dict[str, dict[str, str]]:
         known = {other: m for other, m in _read(store).items() if file_of(store, other).is_file()}
-        content = canonical.dumps({"rules": _rules(), "records": {**known, name: mark}})
-        write_atomic(path, sealed(content.encode(), path.name))
+        return {"records": {**known, name: mark}}
+
+    _remembered(store).write(with_this)
 
 
 @functools.cache

@@ -7,17 +7,13 @@ manifests whatever it says, and a lost or damaged one costs reading all of them 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import json
-from typing import NamedTuple
-
-import filelock
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from harness._util import canonical
-from harness._util.atomic import write_atomic
-from harness._util.sealed import read_sealed, sealed
+from harness._util.remembered import Remembered
 from harness.errors import StoreError
 from harness.runs.store import RunStore
 from harness.spec import RunSpec
@@ -26,7 +22,6 @@ __all__ = ["Source", "Sources", "class_of"]
 
 _FILE = ".sources"
 _RULES = 1  # raised when what is read off a manifest changes
-_PATIENCE = 5.0  # seconds to wait for another process that writes what it learnt
 
 
 class Source(NamedTuple):
@@ -68,13 +63,14 @@ class Sources:
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
-        known = _read(store)
+        remembered = Remembered(store.root / _FILE, _RULES)
+        known = remembered.read(_parsed) or {}
         there = store.keys()
         self._known = {key: known[key] for key in there & known.keys()}
         learnt = {key: found for key in there - known.keys() if (found := self._look(key))}
         self._known |= learnt
         if learnt:
-            self._keep()
+            remembered.write(lambda: {"runs": self._known})
 
     @functools.cached_property
     def _by_cell(self) -> dict[str, list[str]]:
@@ -102,21 +98,6 @@ class Sources:
             return None
         return Source(spec.code, cell_of(spec), class_of(spec), spec.data, cost.seconds)
 
-    def _keep(self) -> None:
-        path = self._store.root / _FILE
-        lock = filelock.FileLock(path.with_name(f"{_FILE}.lock"), timeout=_PATIENCE)
-        with contextlib.suppress(OSError, filelock.Timeout), lock:  # else they are read again
-            table = {"rules": _RULES, "runs": self._known}
-            content = json.dumps(table, separators=(",", ":")).encode()
-            write_atomic(path, sealed(content, path.name))
 
-
-def _read(store: RunStore) -> dict[str, Source]:
-    """What is remembered; nothing where the file is damaged or of other rules."""
-    try:
-        table = json.loads(read_sealed(store.root / _FILE))
-        if table["rules"] != _RULES:
-            return {}
-        return {key: Source(*known) for key, known in table["runs"].items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return {}
+def _parsed(table: Mapping[str, Any]) -> dict[str, Source]:
+    return {key: Source(*known) for key, known in table["runs"].items()}

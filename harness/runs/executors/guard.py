@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -16,9 +15,13 @@ from harness._util.redaction import redacted
 from harness._util.shown import LONGEST_LINE, bounded
 from harness.errors import HarnessError, RunFailed
 from harness.runs.cell import Job, execute
+from harness.runs.events import Began, Broke, CellEvent, Tell, Trained
+from harness.runs.executors.hearing import heard
+from harness.runs.executors.tracing import package_of, place_of, traced
 from harness.runs.record import RunRecord
+from harness.system import Epoch, systems
 
-__all__ = ["Answer", "answer", "measured", "overdue", "within"]
+__all__ = ["Answer", "answer", "measured", "overdue", "told", "within"]
 
 _GRACE = 30.0  # seconds for code that is interrupted to end
 
@@ -26,35 +29,70 @@ Answer = tuple[RunRecord | None, str | None]
 """A record, or the reason there is none."""
 
 
-def answer(work: Callable[[], RunRecord]) -> Answer:
-    """What ``work`` returns, or why it failed, without secrets of this node; never an exception."""
-    record, failure = _tried(work)
-    return record, None if failure is None else bounded(redacted(failure), LONGEST_LINE)
+def told(job: Job, work: Callable[[], RunRecord], tell: Tell, *, worker: str) -> Answer:
+    """The answer of a worker that says what it is doing meanwhile.
+
+    Args:
+        job: The cell.
+        work: Carries it out.
+        tell: Says something of it.
+        worker: Which one this is, in words.
+    """
+    with heard(tell):
+        tell(Began(worker=worker, device=job.device))
+        return answer(work, tell, system=job.spec.system)
 
 
-def _tried(work: Callable[[], RunRecord]) -> Answer:
+def answer(
+    work: Callable[[], RunRecord], tell: Tell = lambda event: None, *, system: str = ""
+) -> Answer:
+    """What ``work`` returns, or why it failed, without secrets of this node; never an exception.
+
+    Args:
+        work: The cell.
+        tell: Told where it broke, if it did.
+        system: Whose code comes first in a traceback.
+    """
     try:
         return work(), None
-    except HarnessError as error:
-        return None, str(error)
-    except MemoryError:
-        return None, "out of memory"
     except Exception as error:  # noqa: BLE001 - the boundary of a plug-in system: any fault is a reason
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{os.path.basename(where.filename)}:{where.lineno}"  # noqa: PTH119 - a bare string
-        said = str(error).strip().partition("\n\n")[0]  # without a library's advice on debugging it
-        return None, f"{type(error).__name__}: {said} ({place})"
+        own = package_of(systems.module_of(system)) if system in systems else ""
+        tell(Broke(traceback=traced(error, own)))
+        return None, bounded(redacted(_reason(error, own)), LONGEST_LINE)
 
 
-def measured(job: Job) -> RunRecord:
-    """Execute a job and note the device memory it took, which decides how many share a device."""
+def _reason(error: Exception, own: str) -> str:
+    """Why, on one line; of what nobody raised on purpose also where."""
+    if isinstance(error, HarnessError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    said = str(error).strip().partition("\n\n")[0]  # without a library's advice on debugging it
+    return f"{type(error).__name__}: {said} ({place_of(error, own)})"
+
+
+def measured(job: Job, tell: Tell | None = None) -> RunRecord:
+    """Execute a job and note the device memory it took, which decides how many share a device.
+
+    Args:
+        job: The cell.
+        tell: Told of each epoch.
+    """
+    watch = None if tell is None else _epochs_to(tell)
     if torch.device(job.device).type != "cuda":
-        return execute(job)
+        return execute(job, watch)
     torch.cuda.reset_peak_memory_stats(job.device)
-    record = execute(job)
+    record = execute(job, watch)
     manifest, taken = record.manifest, torch.cuda.max_memory_reserved(job.device)
     cost = replace(manifest.cost, peak_device_memory_bytes=taken)
     return replace(record, manifest=replace(manifest, cost=cost))
+
+
+def _epochs_to(tell: Callable[[CellEvent], None]) -> Callable[[Epoch, int], None]:
+    def watch(epoch: Epoch, of: int) -> None:
+        tell(Trained(epoch=epoch, of=of))
+
+    return watch
 
 
 def overdue(seconds: float) -> str:

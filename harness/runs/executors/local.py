@@ -13,17 +13,20 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
-from harness._util.pool import THREADS
+from harness._util.environment import environment
+from harness._util.own_files import said_by_the_driver
+from harness._util.pool import THREADS, not_the_script
 from harness._util.streams import guard_streams
 from harness.runs.cell import Job, limit_threads
+from harness.runs.events import CellEvent, Hear, unheard
 from harness.runs.executors import Done
-from harness.runs.executors.guard import Answer, answer, measured, overdue
+from harness.runs.executors.guard import Answer, measured, overdue, told
 
 __all__ = ["LocalExecutor"]
 
@@ -38,10 +41,16 @@ class LocalExecutor:
     Args:
         workers: Number of processes at once.
         cell_timeout: Seconds that a cell may take, without the start of its worker; None for any.
+        hear: Hears what workers say of their cells.
     """
 
     workers: int = 1
     cell_timeout: float | None = None
+    hear: Hear = unheard
+
+    def heard_by(self, hear: Hear) -> LocalExecutor:
+        """The same, with another to hear."""
+        return replace(self, hear=hear)
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
         """Carry out ``jobs``; see ``Executor``."""
@@ -55,7 +64,7 @@ class LocalExecutor:
             while busy:
                 ready = connection.wait(list(busy))
                 for worker in [worker for pipe, worker in busy.items() if pipe in ready]:
-                    done = worker.collect()
+                    done = worker.collect(self.hear)
                     if done is None:
                         continue
                     yield done
@@ -91,7 +100,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with _single_threaded():
+        # Children read their thread limits when numerical libraries load, before any code of ours.
+        with environment(dict.fromkeys(THREADS, "1")), not_the_script():
             process.start()
         theirs.close()
         return cls(process, ours)
@@ -107,8 +117,8 @@ class _Worker:
         with contextlib.suppress(OSError):  # it died idle; collect() reports how
             self.pipe.send(job)
 
-    def collect(self) -> Done | None:
-        """What became of the job; None for a worker that has only started to work on it."""
+    def collect(self, hear: Hear = unheard) -> Done | None:
+        """What became of the job; None for a worker that only said something of it."""
         assert self.job is not None
         came: Answer | None = None
         with contextlib.suppress(EOFError, OSError):  # it died, perhaps in the middle of a record
@@ -116,6 +126,9 @@ class _Worker:
             if came == _STARTED:
                 self.started = True
                 self._limit()
+                return None
+            if isinstance(came, CellEvent):
+                hear(self.job, came)
                 return None
         over = None if self.limit is None else self.limit.lift()
         if came is None or over is not None:
@@ -179,21 +192,6 @@ class _Limit:
             return self._why if self._over else None
 
 
-@contextlib.contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Children read their thread limits when numerical libraries load, before any code of ours."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 def _death(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         name = signal.Signals(-exitcode).name
@@ -207,12 +205,20 @@ def _serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     threading.Thread(target=_leave_with_driver, daemon=True).start()
     guard_streams()
+    said_by_the_driver()
     limit_threads()
+    alone = threading.Lock()  # threads of a plug-in may warn
+
+    def tell(event: CellEvent) -> None:
+        with alone:
+            pipe.send(event)
+
     with contextlib.suppress(EOFError, ConnectionError):
         pipe.send(_STARTED)
         while True:
             job = pipe.recv()
-            pipe.send(answer(partial(measured, job)))
+            work = partial(measured, job, tell)
+            pipe.send(told(job, work, tell, worker=f"process {os.getpid()}"))
 
 
 def _leave_with_driver() -> None:

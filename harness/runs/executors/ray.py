@@ -19,32 +19,37 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import ray
 import torch
 from ray import exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as NodeAffinity
 
+from harness import own
 from harness.errors import DataError, RunFailed, SpecError
 from harness.home import Home
 from harness.runs.cell import Job, limit_threads
 from harness.runs.checkpoints import CHECKPOINT
 from harness.runs.costs import Cost, cost_of
+from harness.runs.events import Broke, CellEvent, Hear, Tell, unheard
 from harness.runs.executors import Done
-from harness.runs.executors.guard import Answer, answer, measured, within
+from harness.runs.executors.guard import Answer, measured, told, within
 from harness.runs.executors.ray_inputs import RayInputs, RayInputStore, unpacked
 from harness.runs.executors.resources import Demand, Measured, kind_of
 from harness.runs.identity import code_of
 from harness.runs.record import RunRecord
+from harness.system import systems
 
 __all__ = ["RayExecutor"]
 
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
-_LOOK = 5.0  # seconds between looks at the cluster while nothing ends
+_LOOK = 2.0  # seconds between looks at the cluster while nothing ends
 _GLANCE = 2.0  # seconds between glances at its head
 _MISSES = 4  # glances in a row that find none
+_SETTINGS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _LOSSES = {
     exceptions.WorkerCrashedError: "its worker process died",
     exceptions.NodeDiedError: "its node was lost",
@@ -67,6 +72,7 @@ class RayExecutor:
         costs: Stored runs, which tell what memory their like will need.
         patience: Seconds to wait for a node that can run what is left, before that fails.
         cell_timeout: Seconds that a cell may take on its node; None for any time.
+        hear: Hears what workers say of their cells.
     """
 
     home: Home
@@ -75,12 +81,22 @@ class RayExecutor:
     costs: tuple[Cost, ...] = ()
     patience: float = 300.0
     cell_timeout: float | None = None
+    hear: Hear = unheard
+
+    def heard_by(self, hear: Hear) -> RayExecutor:
+        """The same, with another to hear."""
+        return replace(self, hear=hear)
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
         """Carry out ``jobs``; see ``Executor``."""
         with _connected(self.address, self.workers):
             store, measured = RayInputStore(self.home), Measured(self.costs)
-            flights = _Flights(store, measured, self.patience, self.cell_timeout)
+            here = NodeAffinity(ray.get_runtime_context().get_node_id(), soft=False)
+            kind: Any = ray.remote(_Letters)
+            letters = kind.options(num_cpus=0, scheduling_strategy=here).remote()
+            flights = _Flights(
+                store, measured, letters, self.hear, self.patience, self.cell_timeout
+            )
             try:
                 yield from flights.carry_out(jobs)
             finally:
@@ -102,7 +118,7 @@ def _connected(address: str | None, workers: int) -> Iterator[None]:
             include_dashboard=False if address is None else None,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}},
+            runtime_env={"env_vars": _SETTINGS | {"MSA_PLUGINS": str(own.folder())}},
         )
     except Exception as error:  # Ray raises the bare class when a start takes too long
         raise _no_cluster(address or "this machine", error) from error
@@ -184,6 +200,8 @@ class _Flights:
 
     store: RayInputStore
     measured: Measured
+    letters: ray.actor.ActorHandle[_Letters]
+    hear: Hear
     patience: float
     cell_timeout: float | None = None
     _aloft: dict[ray.ObjectRef[Answer], _Flight] = field(default_factory=dict)
@@ -199,11 +217,21 @@ class _Flights:
             yield from self._begin(job)
         while self._aloft:
             ready, _ = ray.wait(list(self._aloft), timeout=_LOOK)
+            self._hear()
             if not ready:
                 yield from self._give_up_if_starved()
             for reference in ready:
                 self._starved = None
                 yield from self._end(reference)
+
+    def _hear(self) -> None:
+        """Hand on what workers said since."""
+        jobs = {flight.job.spec.key: flight.job for flight in self._aloft.values()}
+        with contextlib.suppress(exceptions.RayError):  # what is said is worth no cell
+            said: list[tuple[str, CellEvent]] = ray.get(self.letters.take.remote())
+            for key, event in said:
+                if key in jobs:  # else of a worker that was given up
+                    self.hear(jobs[key], event)
 
     def cancel(self) -> None:
         for reference in self._aloft:
@@ -227,7 +255,8 @@ class _Flights:
             yield Done(job=flight.job, failure=str(error))
             return
         task = _carry_out.options(**_options(flight.demand))
-        self._aloft[task.remote(flight.job, inputs, self.cell_timeout)] = flight
+        reference = task.remote(flight.job, inputs, self.letters, self.cell_timeout)
+        self._aloft[reference] = flight
 
     def _end(self, reference: ray.ObjectRef[Answer]) -> Iterator[Done]:
         flight = self._aloft.pop(reference)
@@ -249,8 +278,7 @@ class _Flights:
             (text for kind, text in _LOSSES.items() if isinstance(error, kind)), _first_line(error)
         )
         if flight.attempt < _ATTEMPTS:
-            spec = flight.job.spec
-            log.warning("%s, seed %s: %s; trying again", spec.system, spec.seed, why)
+            log.warning("%s: %s; trying again", flight.job.title, why)
             yield from self._submit(replace(flight, attempt=flight.attempt + 1))
             return
         yield Done(job=flight.job, failure=f"lost {_ATTEMPTS} times: {why}")
@@ -287,20 +315,54 @@ class _Flights:
         return replace(record, manifest=replace(record.manifest, encoder=name))
 
 
+class _Letters:
+    """What workers say of their cells, until the driver takes it; it lives beside the driver.
+
+    It becomes an actor once there is a cluster.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[str, CellEvent]] = []
+
+    def put(self, key: str, event: CellEvent) -> None:
+        self._waiting.append((key, event))
+
+    def take(self) -> list[tuple[str, CellEvent]]:
+        taken, self._waiting = self._waiting, []
+        return taken
+
+
 @ray.remote(max_retries=0)
-def _carry_out(job: Job, inputs: RayInputs, cell_timeout: float | None) -> Answer:
+def _carry_out(
+    job: Job,
+    inputs: RayInputs,
+    letters: ray.actor.ActorHandle[_Letters],
+    cell_timeout: float | None,
+) -> Answer:
     """A cell, on a node."""
     limit_threads()
-    return answer(partial(_in_time, job, inputs, cell_timeout))
+
+    def tell(event: CellEvent) -> None:
+        sent: ray.ObjectRef[None] = letters.put.remote(job.spec.key, event)
+        if isinstance(event, Broke):  # before the answer arrives
+            ray.get(sent)
+
+    work = partial(_in_time, job, inputs, tell, cell_timeout)
+    return told(job, work, tell, worker=f"process {os.getpid()} on {socket.gethostname()}")
 
 
-def _in_time(job: Job, inputs: RayInputs, cell_timeout: float | None) -> RunRecord:
+def _in_time(job: Job, inputs: RayInputs, tell: Tell, cell_timeout: float | None) -> RunRecord:
     with within(cell_timeout):
-        return _on_this_node(job, inputs)
+        return _on_this_node(job, inputs, tell)
 
 
-def _on_this_node(job: Job, inputs: RayInputs) -> RunRecord:
+def _on_this_node(job: Job, inputs: RayInputs, tell: Tell) -> RunRecord:
     spec = job.spec
+    if spec.system not in systems:
+        raise RunFailed(
+            f"a node has no system {spec.system!r}; every node needs its package or, at"
+            f" {own.folder()}, its file"
+        )
     here = code_of(spec.system, spec.params, spec.protocol, released=CHECKPOINT in spec.artifacts)
     if here != spec.code:
         raise RunFailed(
@@ -308,7 +370,7 @@ def _on_this_node(job: Job, inputs: RayInputs) -> RunRecord:
             " install the same version on every node"
         )
     kind = torch.device(job.device).type  # Ray shows a worker its own device only
-    record = measured(replace(unpacked(job, inputs), device=kind))
+    record = measured(replace(unpacked(job, inputs), device=kind), tell)
     weights = None if record.weights is None else record.weights.packed()
     return replace(record, weights=weights)
 

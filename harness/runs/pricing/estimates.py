@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.data.corpus import Corpus
+from harness.data.trials import is_trial
 from harness.data.twins.generate import is_twin
 from harness.runs.cell import Job
 from harness.runs.checkpoints import CHECKPOINT
 from harness.runs.costs import Cost
-from harness.runs.pricing.placeholders import AtHand, is_absent, stored_encoder
+from harness.runs.inventory import stored_encoder
+from harness.runs.pricing.placeholders import AtHand, is_absent
 from harness.system import System, systems
 from harness.text import Encoder
 
@@ -145,7 +147,7 @@ class Target:
 
 def _need(role: str, name: str) -> str:
     noun = "encoder" if role == "encoder" else "corpus"
-    return f"{'makes' if is_twin(name) else 'needs'} {noun} {name}"
+    return f"{'makes' if is_twin(name) or is_trial(name) else 'needs'} {noun} {name}"
 
 
 def estimate(target: Target, costs: Sequence[Cost]) -> CostEstimate:

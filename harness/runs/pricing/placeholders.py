@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from harness.data import trials
+from harness.data.bringing import command_for
 from harness.data.corpus import EXPLANATIONS, LABELS, Corpus, Stream
 from harness.data.datasets import SPLITS, Dataset, datasets
 from harness.data.store import CorpusStore
 from harness.data.transfer.compose import Parts, is_transfer, parts_of
 from harness.data.twins import generate as twin
-from harness.errors import DataError
-from harness.runs.plan import Inventory
-from harness.text import PACKAGED, Encoder, find_encoder, is_unpacked, split_revision
+from harness.errors import NotHere
+from harness.runs.inventory import Inventory, stored_encoder
+from harness.text import Encoder
 from harness.text.synthetic import TWIN_ENCODER
 
-__all__ = ["AtHand", "is_absent", "stored_encoder"]
+__all__ = ["AtHand", "is_absent"]
 
 _ABSENT = "absent "
 _UNSEEN = "unseen"  # stands for any text
@@ -51,6 +52,11 @@ _FEWEST = 20  # clips of a split, about, that a scaled twin keeps
 class AtHand(Inventory):
     """What is here already, and placeholders for the rest."""
 
+    @property
+    def unasked(self) -> Inventory:
+        """Itself: it neither makes nor fetches anything."""
+        return self
+
     def corpus(self, name: str) -> Corpus:
         """The stored corpus, else one of the published size without content.
 
@@ -58,12 +64,14 @@ class AtHand(Inventory):
         have explanations.
 
         Raises:
-            DataError: When the corpus is not here and no size of it is published.
+            NotHere: When the corpus is not here and no size of it is published.
             SpecError: For an unknown dataset, or a name that no twin has.
         """
         store = CorpusStore(self.home.corpora)
         if name in store or "@" not in name:
             return store.load(name)
+        if trials.is_trial(name):
+            return _trial(name, self)
         if is_transfer(name):
             return _transfer(parts_of(name), self)
         return _twin(name) if twin.is_twin(name) else _published(name)
@@ -87,34 +95,14 @@ def is_absent(mark: str) -> bool:
     return mark.startswith(_ABSENT)
 
 
-def stored_encoder(name: str, cache: Path) -> Encoder | None:
-    """The text encoder called ``name`` if it can be had without fetching anything.
-
-    Raises:
-        DataError: For a local folder that is no encoder.
-    """
-    return find_encoder(name, cache) if _is_here(name, cache) else None
-
-
-def _is_here(name: str, cache: Path) -> bool:
-    if name in PACKAGED:
-        return is_unpacked(PACKAGED[name], cache)
-    if name == TWIN_ENCODER:
-        return any((cache / "encoders").glob(f"{TWIN_ENCODER}-*"))
-    return _is_local(name)
-
-
-def _is_local(name: str) -> bool:
-    from huggingface_hub import errors, snapshot_download
-
-    try:
-        if Path(name).expanduser().is_dir():
-            return True
-        model, revision = split_revision(name)
-        cached = Path(snapshot_download(model, revision=revision, local_files_only=True))
-    except (errors.LocalEntryNotFoundError, errors.HFValidationError, OSError, RuntimeError):
-        return False
-    return any(cached.glob("*.safetensors"))  # else the hub would be asked
+def _trial(name: str, inventory: Inventory) -> Corpus:
+    """As large as it would be cut."""
+    parent, limit = trials.parent_of(name)
+    whole = inventory.corpus(parent)
+    clips = {split: min(limit, len(part)) for split, part in whole.splits.items()}
+    shapes = {stream: (one.frames, one.dim) for stream, one in whole.streams.items()}
+    explained = set(EXPLANATIONS) <= set(whole.clips.columns)
+    return _placeholder(name, whole.dataset, clips, shapes, explained=explained)
 
 
 def _twin(name: str) -> Corpus:
@@ -147,9 +135,9 @@ def _published(name: str) -> Corpus:
     known = {**dataset.shapes, "label-csv": {}}
     fitting = [base for base in known if f"{feature_set}-".startswith(f"{base}-")]
     if not fitting:
-        raise DataError(
+        raise NotHere(
             f"corpus {name!r} is not here, and only the sizes of {', '.join(known)} are published",
-            hint="msa data add FILE",
+            hint=command_for(name),
         )
     base = max(fitting, key=len)
     clips = {split: counts.clips for split, counts in dataset.splits.items()}

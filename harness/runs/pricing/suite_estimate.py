@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
 
 from harness._util.canonical import Json
 from harness.home import Home
+from harness.runs.catalogue import epoch_kept
 from harness.runs.costs import costs_of
 from harness.runs.driver import select_cells
 from harness.runs.earlier import runs_of_earlier_source, standing_for
+from harness.runs.inventory import Lack
 from harness.runs.judged import Judged
 from harness.runs.plan import Cell, make_plan
 from harness.runs.pricing.estimates import CostEstimate, Target, estimate
@@ -39,7 +41,10 @@ class RowEstimate:
         missing: Those neither stored nor failed.
         each: Estimate of one cell.
         needs: What is not here yet: corpora, encoders.
-        reason: Why the row does not apply.
+        reason: Why the row does not apply, or what of it is not here.
+        lack: What is not here and has no placeholder; None for all others.
+        schedule: Epochs that its longest stage is made for, where the suite allows fewer.
+        resumes: (seed, epoch that it goes on after) of cells whose training was interrupted here.
     """
 
     corpus: str
@@ -51,6 +56,9 @@ class RowEstimate:
     each: CostEstimate = _UNKNOWN
     needs: tuple[str, ...] = ()
     reason: str | None = None
+    lack: Lack | None = None
+    schedule: int | None = None
+    resumes: tuple[tuple[int, int], ...] = ()
 
     @property
     def to_run(self) -> int:
@@ -71,6 +79,9 @@ class RowEstimate:
             **asdict(self.each),
             "needs": list(self.needs),
             "reason": self.reason,
+            "lacks": None if self.lack is None else self.lack.title,
+            "schedule": self.schedule,
+            "resumes": [{"seed": seed, "after_epoch": epoch} for seed, epoch in self.resumes],
         }
 
 
@@ -155,7 +166,7 @@ def estimate_suite(
         StoreError: For a damaged record.
     """
     at_hand, store = AtHand(home), RunStore(home.store)
-    plan = make_plan(suite, home, device=device, inventory=at_hand)
+    plan = make_plan(suite, home, device=device, inventory=at_hand, only=only)
     corpora = {corpus.name: corpus for corpus in plan.corpora}
     kind = torch.device(device).type
     costs = [cost for cost in costs_of(store) if cost.device == kind]
@@ -166,7 +177,8 @@ def estimate_suite(
         if job is not None:
             target = Target.of(job, corpora[job.spec.corpus], at_hand)
             each = estimate(target, costs)
-            counted = replace(counted, each=each, needs=target.needs)
+            resumes = tuple(_resumes(cells, home, store))
+            counted = replace(counted, each=each, needs=target.needs, resumes=resumes)
         estimates.append(counted)
     again = runs_of_earlier_source([plan.jobs[k] for k in sorted(met - carried.keys())], store)
     return SuiteEstimate(
@@ -187,6 +199,15 @@ def _rows(cells: Iterable[Cell]) -> Iterable[list[Cell]]:
     return rows.values()
 
 
+def _resumes(cells: Iterable[Cell], home: Home, store: RunStore) -> Iterator[tuple[int, int]]:
+    """Which cells of a row go on where they were interrupted, and after which epoch."""
+    for cell in cells:
+        if cell.job is not None and (key := cell.job.spec.key) not in store:
+            epoch = epoch_kept(home, key)
+            if epoch is not None:
+                yield cell.seed, epoch
+
+
 def _counts(
     cells: Sequence[Cell], store: RunStore, met: set[str], carried: Container[str]
 ) -> RowEstimate:
@@ -203,4 +224,6 @@ def _counts(
         failed=failed,
         missing=len(keys) - stored - failed,
         reason=cells[0].reason,
+        lack=cells[0].lack,
+        schedule=cells[0].schedule,
     )

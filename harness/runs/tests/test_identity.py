@@ -271,7 +271,7 @@ EDITS: dict[str, set[str]] = {
     **{module: set() for module in NOBODY},
     "baselines.constants": {"constant"},
     "baselines.tfidf_ridge": {"ridge"},
-    "baselines._shared.ridge": {"ridge"},
+    "harness.system.ridge": {"ridge"},
     "baselines.lf_dnn": TRAINED,
     "harness.data.corpus": set(RUNS),
     "harness.system.params": set(RUNS),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import leaderboards
-from harness._util import untouched
+from harness._util import remembered, untouched
 from harness._util.sealed import read_sealed, sealed
 from harness.home import Home
 from harness.runs import judged, soundness
@@ -185,7 +185,7 @@ def test_a_store_that_cannot_be_written_is_judged_each_time(home, store, monkeyp
     def refuse(path: Path, content: bytes) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(judged, "write_atomic", refuse)
+    monkeypatch.setattr(remembered, "write_atomic", refuse)
     assert stored(home) == (3, 0)
     assert stored(home) == (3, 0)
     assert not (store.root / ".judged").exists()
@@ -206,8 +206,8 @@ def test_two_processes_add_to_what_is_remembered_and_forget_for_each_other(home,
             assert early.damage_of(second) == early.damage_of(third) == ()
         with judging(RunStore(home.store)) as finder:
             finder.forget(second.key)
-    remembered = json.loads(read_sealed(store.root / ".judged"))["runs"]
-    assert set(remembered) == {first.key, third.key}
+    kept = json.loads(read_sealed(store.root / ".judged"))["runs"]
+    assert set(kept) == {first.key, third.key}
 
 
 def test_runs_that_are_gone_are_forgotten_when_others_are_learnt(home, store) -> None:

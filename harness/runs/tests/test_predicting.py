@@ -301,7 +301,7 @@ def heard(spoilt: Home, loudness, media: Path) -> tuple[Home, str, Corpus]:
     (media / "manifest.csv").unlink()
     harness.data.add(media.parent / "label.csv", "mosi", home=spoilt)
     stored, _ = extract_corpus(
-        "mosi@label-csv",
+        "mosi@label-csv-own",
         media,
         ExtractionRecipe(audio="loudness", vision="shine", max_tokens=8),
         encoder="tiny-twin",

@@ -198,7 +198,10 @@ def test_what_was_stored_before_is_not_run_again(before, home, suite):
     jobs = {key: Job(spec=before.get(key).spec, home=home) for key in places}
     plan = Plan(
         suite=Suite.parse(
-            {"corpora": ["mosi@small"], "systems": [{"name": "train_mean"}]},
+            {
+                "corpora": ["mosi@small"],
+                "systems": [{"name": row.system, "label": row.label} for row in stored.rows],
+            },
             name="again",
             where="again.toml",
         ),

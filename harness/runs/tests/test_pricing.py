@@ -19,11 +19,12 @@ from harness.errors import DataError, SpecError, StoreError
 from harness.home import Home
 from harness.runs.cell import Job
 from harness.runs.costs import costs_of, known_costs, work_left
+from harness.runs.inventory import stored_encoder
 from harness.runs.manifest import Costs, Manifest, Provenance, Result
 from harness.runs.plan import Plan, make_plan
 from harness.runs.pricing import RowEstimate, SuiteEstimate, estimate_suite
 from harness.runs.pricing.estimates import UNMEASURED, expected_epochs
-from harness.runs.pricing.placeholders import AtHand, stored_encoder
+from harness.runs.pricing.placeholders import AtHand
 from harness.runs.record import RunRecord
 from harness.runs.store import RunStore
 from harness.spec import Suite
@@ -447,7 +448,8 @@ def test_the_command_prints_rows_and_what_is_not_measured_and_leaves_nothing(
     assert f"needs corpus {MOSI}; needs encoder bert-base-uncased" in bert
     assert any(line.startswith("9 cells to run (0 of them failed before)") for line in lines)
     assert not any("hours on cuda" in line for line in lines)
-    assert lines[-1].startswith("not yet measured: 9 cells; after `msa run demo --seeds 1`")
+    assert lines[-1] == "what is not here, and what brings it: msa doctor demo"
+    assert lines[-2].startswith("not yet measured: 9 cells; after `msa run demo --seeds 1`")
     assert tree(home.root) == written
 
 
@@ -476,7 +478,17 @@ def test_the_command_as_json_has_stable_keys_and_unrounded_seconds(msa, home: Ho
     row = next(row for row in record["rows"] if row["label"] == "mag_bert")
     assert list(row) == [
         *("corpus", "label", "cells", "stored", "failed", "missing", "to_run"),
-        *("seconds", "memory", "basis", "detail", "needs", "reason"),
+        *(
+            "seconds",
+            "memory",
+            "basis",
+            "detail",
+            "needs",
+            "reason",
+            "lacks",
+            "schedule",
+            "resumes",
+        ),
     ]
     assert (row["seconds"], row["basis"]) == (None, UNMEASURED)
     assert (record["totals"]["path_seconds"], record["totals"]["unknown"]) == (0, 9)

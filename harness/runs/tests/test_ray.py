@@ -214,6 +214,10 @@ def test_a_cluster_that_loses_a_node_gives_the_board_of_one_machine(tmp_path: Pa
             run.key: run.weights and run.weights.digest for run in RunStore(local.store)
         }
         assert sum(digest is not None for digest in weights.values()) == 6
+        trained = [run.key for run in store if run.spec.system == "lf_dnn"]
+        for log in (store.log_file(key).read_text("utf-8") for key in trained):
+            assert f" on {socket.gethostname()}, cpu; run " in log  # nodes told the driver
+            assert "epoch 2 of 2, loss " in log and "done: fitted in " in log
 
         # what a cell takes with it: retried where it dies once, failed where it always does
         (spread.suites / "mortals.toml").write_text(

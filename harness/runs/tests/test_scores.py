@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sklearn.metrics import mean_absolute_error
 
-from harness._util import canonical
+from harness._util import by_content, canonical
 from harness.data.datasets import datasets
 from harness.metrics import metrics
 from harness.runs import scores
@@ -38,6 +38,11 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+def forget_rules() -> None:
+    scores._rules.cache_clear()
+    by_content._computed_by.cache_clear()
+
+
 def remembered(store: RunStore) -> list[float]:
     (data,) = {run.spec.data for run in store}
     memory = scores.ScoreMemory(store, data, MOSI, metrics["mae"], "valid")
@@ -58,7 +63,7 @@ def test_a_score_is_computed_once(store, read) -> None:
 
 def test_other_code_asks_again(store, read, monkeypatch) -> None:
     first = remembered(store)
-    monkeypatch.setattr(scores, "_rules", lambda *names: "others")
+    monkeypatch.setattr(scores, "scoring_rules", lambda *names: "others")
     assert remembered(store) == first
     assert len(read) == 2 * len(SEEDS)
 
@@ -67,20 +72,23 @@ def test_other_code_asks_again(store, read, monkeypatch) -> None:
 def test_what_decides_is_the_definition_of_the_metric_and_of_the_dataset(
     module, monkeypatch
 ) -> None:
-    before, digest = scores._rules("mae", "mosi"), canonical.file_digest
+    before, digest = (
+        scores.scoring_rules(["mae"], datasets.module_of("mosi")),
+        canonical.file_digest,
+    )
     edited = f"{module.rpartition('.')[2]}.py"
-    scores._rules.cache_clear()
+    forget_rules()
     monkeypatch.setattr(
         canonical, "file_digest", lambda file: "new" if file.name == edited else digest(file)
     )
-    assert scores._rules("mae", "mosi") != before
-    scores._rules.cache_clear()
+    assert scores.scoring_rules(["mae"], datasets.module_of("mosi")) != before
+    forget_rules()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"rules": 1}', b"[]"])
 def test_a_damaged_memory_is_none(store, read, content) -> None:
     remembered(store)
-    (path,) = (store.root / ".scores").iterdir()
+    (path,) = (store.root / ".scores").glob("*.json")
     path.write_bytes(content)
     remembered(store)
     assert len(read) == 2 * len(SEEDS)

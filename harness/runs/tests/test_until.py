@@ -46,7 +46,7 @@ def run(home: Home, *asked: object, **options):
         *("small", home),
         until=Until(**dict(zip(("looks", "decide"), asked, strict=False))),
         on_look=looked.append,
-        **{"executor": Here(), **options},
+        **{"executor": Here(), "failures": "report", **options},
     )
     return report, looked
 

@@ -121,7 +121,7 @@ def test_no_limit_outlives_its_cell(monkeypatch) -> None:
 @pytest.mark.slow
 def test_a_suite_with_a_hanging_cell_ends(home: Home, faulty_systems) -> None:
     (home.suites / "small.toml").write_text(SUITE)
-    report = run("small", home, workers=2, only=["faulty_*"], cell_timeout=20)
+    report = run(*("small", home), workers=2, only=["faulty_*"], cell_timeout=20, failures="report")
     assert report.done == 1
     ((cell, reason),) = report.failed
     assert cell.startswith("faulty_linger")

@@ -112,9 +112,10 @@ class RunFacts(Record):
         seed: Training seed.
         code: Fingerprint of the source that trained it.
         version: Of this software.
-        selection_metric: What chose the epoch, on valid.
+        selection_metric: What chose the epoch, on valid, unless ``rule`` did.
         selected_epoch: The one chosen, from 1.
         valid: Metric -> score on the validation split; undefined ones are left out.
+        rule: The released rule that chose the epoch; None where the protocol did.
     """
 
     key: str
@@ -126,6 +127,7 @@ class RunFacts(Record):
     selection_metric: str
     selected_epoch: int | None
     valid: Mapping[str, float]
+    rule: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -129,7 +129,8 @@ def _read_me(card: WeightsCard, scores: Mapping[str, Mapping[str, float]]) -> It
         cells = (_number(scores[split][metric]) for split in ("valid", "test"))
         yield f"| {metric} | {' | '.join(cells)} |"
     chosen = "" if run.selected_epoch is None else f" Epoch {run.selected_epoch} was chosen"
-    by = f" by {run.selection_metric} on the validation split." if chosen else ""
+    watched = f"its released rule ({run.rule})" if run.rule else run.selection_metric
+    by = f" by {watched} on the validation split." if chosen else ""
     yield from ("", f"Canonical definitions of msa-harness {run.version}.{chosen}{by}", "")
     yield from ("## What it is", "")
     yield f"- System `{model.system}`: {system.card.paper}"

@@ -27,6 +27,7 @@ from harness.runs.weights.card import (
 from harness.runs.weights.placing import KeptWeights
 from harness.runs.weights.tensors import write_tensors
 from harness.spec import RunSpec, Scalar
+from harness.spec.selection import described
 from harness.system import Dims, Fitted, Network, System, TrainingParams, systems
 from harness.text import Encoder
 from harness.training import built
@@ -192,4 +193,5 @@ def _run_facts(fitted: Fitted, spec: RunSpec, corpus: Corpus, valid: pd.Series) 
         selection_metric=spec.protocol.selection_metric,
         selected_epoch=fitted.selected_epoch,
         valid={name: value for name, value in scores.items() if math.isfinite(value)},
+        rule=described(spec.protocol.rules) or None,
     )

@@ -2,7 +2,7 @@
 
 A law draws anew for every clip in every epoch. Its file says what it is, which families of
 conditions clips meet under it, and how the strengths are drawn, in the words of
-``harness.corruption.laws.Drawing``, so that nothing here needs PyTorch.
+``harness.corruption.laws.LawDraws``, so that nothing here needs PyTorch.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class Law:
         seen: Families of conditions that clips go through; all others are unseen.
         static: Whether every epoch sees the draws of the first.
         raw: Whether noise is in raw units, unknown words are id 0 and end tokens are words.
+        shared: Whether the clips of a batch share a strength: training clips alone can go through
+            it, since what validation clips suffer may not depend on who is beside them.
         place: Where lists have it: the smaller, the sooner.
     """
 
@@ -40,6 +42,7 @@ class Law:
     seen: frozenset[str] = frozenset()
     static: bool = False
     raw: bool = False
+    shared: bool = False
     place: float = math.inf
 
 

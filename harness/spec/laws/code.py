@@ -1,4 +1,4 @@
-"""What QA-MoE's released code does to training clips, as far as known."""
+"""What the released code of QA-MoE (ACL 2026) does to training clips, as far as known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spectrum of QA-MoE (arXiv 2604.05704), without gaps: those stay unseen."""
+"""The spectrum of QA-MoE (ACL 2026, arXiv 2604.05704), without gaps: those stay unseen."""
 
 from __future__ import annotations
 

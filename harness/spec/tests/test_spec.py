@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -14,7 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import SpecError
-from harness.spec import Protocol, Query, RunSpec, Suite, refine
+from harness.spec import (
+    Protocol,
+    Query,
+    ReleasedSelection,
+    RunSpec,
+    SelectionRule,
+    Suite,
+    record_of,
+    refine,
+    spec_of,
+)
 
 PROTOCOL = Protocol(
     name="in_domain",
@@ -100,7 +111,8 @@ IDENTITY = sorted({field.name for field in dataclasses.fields(Protocol)} - DISPL
 @pytest.mark.parametrize("name", IDENTITY)
 def test_the_key_depends_on_every_field_of_the_protocol(name: str) -> None:
     value = getattr(PROTOCOL, name)
-    other = changed(SPEC, **{name: value + 1 if isinstance(value, int) else value + "_other"})
+    more: object = {int: 1, str: "_other", tuple: (SelectionRule(monitor="corr"),)}[type(value)]
+    other = changed(SPEC, **{name: value + more})
     assert other.key != SPEC.key
     assert other.protocol.digest != PROTOCOL.digest
 
@@ -119,6 +131,36 @@ def test_the_key_depends_on_every_field_of_the_protocol(name: str) -> None:
 def test_the_key_does_not_depend_on_display_or_order(other: RunSpec) -> None:
     assert other.key == SPEC.key
     assert other.protocol.digest == PROTOCOL.digest
+
+
+def test_rules_of_a_run_are_stored_and_read_back_with_its_key() -> None:
+    rules = (
+        SelectionRule(monitor="last", stages=("warm",)),
+        SelectionRule(monitor="l1", digits=4, patience=8),
+    )
+    spec = changed(SPEC, selection="released", rules=rules)
+    again = spec_of(json.loads(json.dumps(record_of(spec))))
+    assert again.protocol.rules == rules
+    assert again.key == spec.key
+    before = {
+        k: v for k, v in record_of(SPEC)["protocol"].items() if k not in ("selection", "rules")
+    }
+    assert spec_of({**record_of(SPEC), "protocol": before}).key == SPEC.key
+
+
+def test_the_first_rule_that_fits_counts_and_no_other_is_kept() -> None:
+    found = ReleasedSelection(
+        source="somewhere",
+        rules=(
+            SelectionRule(monitor="corr", stages=("a", "b"), datasets=("mosi",)),
+            SelectionRule(monitor="acc2", stages=("a",)),
+            SelectionRule(monitor="mae", datasets=("mosi", "sims")),
+            SelectionRule(monitor="last"),
+        ),
+    )
+    assert [(r.monitor, r.stages) for r in found.on("mosi")] == [("corr", ("a", "b")), ("mae", ())]
+    assert [(r.monitor, r.stages) for r in found.on("sims")] == [("acc2", ("a",)), ("mae", ())]
+    assert [(r.monitor, r.stages) for r in found.on("other")] == [("acc2", ("a",)), ("last", ())]
 
 
 @pytest.mark.parametrize("name", ["max_epochs", "patience"])
@@ -423,3 +465,50 @@ def test_any_bytes_are_a_suite_or_a_spec_error(
     path.write_bytes(content)
     with pytest.raises(SpecError):
         Suite.load(path)
+
+
+# Suites that extend another
+
+
+BASE = """
+title = "Base"
+corpora = ["mosi@unaligned-50"]
+seeds = 3
+[protocol]
+max_epochs = 7
+[[systems]]
+name = "tfn"
+"""
+
+
+def test_a_suite_takes_what_it_leaves_out_from_the_one_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text(BASE)
+    (tmp_path / "more.toml").write_text(
+        'extends = "base"\ntitle = "More"\n[protocol]\nname = "as_released"\n'
+    )
+    base, more = (Suite.load(tmp_path / f"{name}.toml") for name in ("base", "more"))
+    assert (more.name, more.title) == ("more", "More")
+    assert (more.protocol, more.protocol_changes) == ("as_released", {})
+    assert (more.corpora, more.seeds, more.entries) == (base.corpora, base.seeds, base.entries)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('extends = "absent"\n', "absent.toml"),
+        ('extends = "../base"\n', "is the name of a suite file beside this one"),
+        ("extends = 3\n", "extends should be"),
+        ('extends = "chain"\n', "more.toml extends chain, which extends another suite itself"),
+    ],
+)
+def test_what_cannot_be_extended_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "base.toml").write_text(BASE)
+    (tmp_path / "chain.toml").write_text('extends = "base"\n')
+    (tmp_path / "more.toml").write_text(text)
+    with pytest.raises(SpecError, match=said):
+        Suite.load(tmp_path / "more.toml")
+
+
+def test_a_suite_that_is_no_file_extends_none() -> None:
+    with pytest.raises(SpecError, match="extends names a file beside this one"):
+        parse('extends = "base"\n' + FULL)

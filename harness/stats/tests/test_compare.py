@@ -11,7 +11,7 @@ from scipy import stats
 from harness.data.datasets import datasets
 from harness.errors import SpecError, SubmissionError
 from harness.metrics import metrics, metrics_for
-from harness.stats import compare, tost
+from harness.stats import compare, compare_run_by_run, tost
 
 CELLS = [(d, m.name) for d in ("mosi", "sims") for m in metrics_for(d)]
 
@@ -213,3 +213,60 @@ def test_arrays_that_do_not_fit_are_refused(change, message: str) -> None:
     arguments = {"pred_a": a, "pred_b": b, "truth": truth, "clusters": groups} | change
     with pytest.raises(SubmissionError, match=message):
         compare(**arguments, metric="mae", dataset="mosi")
+
+
+# Run by run
+
+
+def test_run_by_run_is_the_two_way_layout_of_the_differences():
+    """For MAE, whose video means are its pseudo-values where videos have as many clips."""
+    generator = np.random.default_rng(3)
+    seeds, videos, clips = 4, 12, 5
+    truth = generator.uniform(-3, 3, videos * clips)
+    groups = np.repeat(np.arange(videos), clips)
+    a, b = (truth + generator.normal(0, s, (seeds, truth.size)) for s in (1.0, 1.2))
+    b += generator.normal(0, 1, (seeds, 1)) + np.repeat(generator.normal(0, 1, videos), clips)
+    found = compare_run_by_run(a, b, truth, groups, "mae", dataset="mosi")
+    errors = [np.abs(pred - truth).reshape(seeds, videos, clips).mean(axis=2) for pred in (a, b)]
+    gaps = errors[0] - errors[1]  # (S, V)
+    grand, by_seed, by_video = gaps.mean(), gaps.mean(axis=1), gaps.mean(axis=0)
+    rest = ((gaps - by_seed[:, None] - by_video + grand) ** 2).sum() / ((seeds - 1) * (videos - 1))
+    mean_squares = (videos * by_seed.var(ddof=1), seeds * by_video.var(ddof=1), rest)
+    variance = (mean_squares[0] + mean_squares[1] - mean_squares[2]) / (seeds * videos)
+    assert found.effect == pytest.approx(grand, rel=1e-5)
+    assert found.standard_error == pytest.approx(math.sqrt(variance), rel=1e-4)
+    assert (found.seeds, found.videos) == ((seeds, seeds), videos)
+
+
+def test_run_by_run_what_seeds_share_cancels():
+    """Runs that differ much from seed to seed, and little by what was done to each."""
+    generator = np.random.default_rng(0)
+    truth = np.linspace(-3, 3, 120)
+    groups = np.repeat(np.arange(24), 5)
+    common = truth + generator.normal(0, 1, (5, truth.size)) + generator.normal(0, 1, (5, 1))
+    better = truth + 0.98 * (common - truth)
+    paired = compare_run_by_run(better, common, truth, groups, "mae", dataset="mosi")
+    apart = compare(better, common, truth, groups, "mae", dataset="mosi")
+    assert paired.effect == pytest.approx(apart.effect)
+    assert paired.standard_error < 0.1 * apart.standard_error
+    assert paired.high < 0
+
+
+def test_run_by_run_the_same_predictions_differ_by_nothing():
+    truth = np.linspace(-3, 3, 40)
+    runs = truth + np.array([[0.3], [0.5]])
+    found = compare_run_by_run(runs, runs, truth, np.repeat(np.arange(8), 5), "mae", dataset="mosi")
+    assert (found.effect, found.low, found.high, found.p_value) == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_run_by_run_takes_as_many_runs_of_either():
+    truth = np.linspace(-3, 3, 40)
+    with pytest.raises(SubmissionError, match="found 2 of A and 1 of B"):
+        compare_run_by_run(
+            np.stack([truth, truth]),
+            truth,
+            truth,
+            np.repeat(np.arange(8), 5),
+            "mae",
+            dataset="mosi",
+        )

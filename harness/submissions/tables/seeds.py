@@ -6,18 +6,22 @@ MMSA's tables (``harness.submissions.tables.rows``). Other columns are not read.
 fractions, or percent with the sign; an empty cell, a dash or ``nan`` is an undefined result.
 
 Runs are comparable only within one ``config``, so that a group is one dataset, model and config.
-Logs hold more than repeats of a final setting, hence three rules, each with its reason in
+Logs hold more than repeats of a final setting, hence four rules, each with its reason in
 ``SeedTable.left_out``:
 
 - rows that agree on every metric with a row of another model (same dataset and seed) are logged
   under a wrong name, nobody knows which: no copy counts;
 - a group counts with enough different seeds and at most two rows per seed; more rows of one seed
   are a search and not a repeat;
-- of the rows of one seed, the first in the file counts.
+- of the rows of one seed, the first in the file counts;
+- a group whose every seed agrees with a group before it, of the same dataset and model, is the same
+  runs under another config: it counts once. F1 is not asked, for versions of MMSA swapped its
+  arguments and so its weights.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections import Counter, defaultdict
@@ -114,6 +118,11 @@ class _Run:
     def is_telling(self) -> bool:
         return sum(not math.isnan(value) for value in self.values.values()) >= _TELLING
 
+    @property
+    def without_f1(self) -> _Run:
+        values = {k: value for k, value in self.values.items() if not k.startswith("f1")}
+        return dataclasses.replace(self, values=values)
+
 
 def read_seed_table(
     path: Path, *, least_seeds: int = _LEAST_SEEDS, most_rows: int = _MOST_ROWS
@@ -144,6 +153,7 @@ def read_seed_table(
         group: _reason(Counter(run.seed for run in own), least_seeds, most_rows)
         for group, own in sorted(members.items())
     }
+    reasons = _counted_once(reasons, members)
     return SeedTable(
         file=path.name,
         rows=len(runs),
@@ -155,6 +165,22 @@ def read_seed_table(
             _left_out(group, members[group], reason) for group, reason in reasons.items() if reason
         ),
     )
+
+
+def _counted_once(
+    reasons: Mapping[tuple[str, str, str], str], members: Mapping[tuple[str, str, str], list[_Run]]
+) -> dict[tuple[str, str, str], str]:
+    """The reasons, with one for every group that repeats the results of a group before it."""
+    found: dict[tuple[str, str, str], str] = {}
+    known: dict[tuple[object, ...], str] = {}
+    for group, reason in reasons.items():
+        dataset, model, config = group
+        own = {run.seed: run.without_f1 for run in reversed(members[group])}
+        results = frozenset(run.content for run in own.values())
+        first = known.setdefault((dataset, model, results), config) if not reason else config
+        repeats = first != config and all(run.is_telling for run in own.values())
+        found[group] = f"the results of config {first} once more" if repeats else reason
+    return found
 
 
 def _metric_columns(path: Path, rows: Sequence[tuple[int, Mapping[str, str]]]) -> dict[str, str]:

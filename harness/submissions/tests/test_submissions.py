@@ -413,6 +413,15 @@ def test_a_weak_but_living_system_is_not_called_collapsed() -> None:
     assert "near-constant" not in kinds(spread_to(0.11))
 
 
+def test_two_numbers_are_called_that_however_far_apart() -> None:
+    (text,) = (
+        flag.text
+        for flag in check(shaped(lambda p: (p > 0) * 2.0 - 1.0), SIMS, MINE).flags
+        if flag.kind == "near-constant"
+    )
+    assert text == "near-constant: every prediction is one of two numbers in the only run"
+
+
 def test_one_collapsed_run_among_good_ones_is_named() -> None:
     runs = [predictions_for("sims", by=by).assign(seed=i) for i, by in enumerate((0.1, 0.2))]
     collapsed = spread_to(0.01).assign(seed=7)

@@ -223,10 +223,10 @@ def test_a_server_names_its_model_and_ends_with_the_block() -> None:
 
 
 def test_a_failure_names_every_check_and_the_next_step(tmp_path: Path, monkeypatch) -> None:
-    from harness.checks import conformance
+    from harness.checks import conformance, findings
 
     def broken(subject) -> None:
-        raise conformance._Broken("on purpose")
+        raise findings.Broken("on purpose")
 
     monkeypatch.setattr(conformance, "CHECKS", {**CHECKS, "shape": broken, "seed": broken})
     with pytest.raises(RunFailed, match=r"fails 2 of \d+ checks") as caught:

@@ -674,3 +674,12 @@ def test_a_run_says_how_it_ended(task):
     params = WarmParams(warmup=0.5, epochs=20)
     ending = fit(task, worsening(patience=2), params).report["ending"]
     assert ending == {"epochs": 5, "allowed": 6, "wanted": 20, "warmup": 3}
+
+
+def test_stages_cut_before_the_recorded_one_are_counted(task):
+    class Two(Linear):
+        def stages(self, params):
+            return (Stage(name="long", epochs=9), Stage(name="short", epochs=2), Stage(epochs=2))
+
+    ending = fit(task, Two).report["ending"]
+    assert ending == {"epochs": 2, "allowed": 2, "wanted": 2, "warmup": 0, "stages_cut": 1}

@@ -288,8 +288,32 @@ def test_without_validation_clips_nothing_can_be_chosen(home: Home, make_empty: 
     make_empty("mosi@small")
     here = FIRST.replace("mosi-twin@compact-x5", "mosi@small")
     (home.suites / "small.toml").write_text(here + ROWS)
-    with pytest.raises(SpecError, match="can be searched: tunable_one on mosi@small needs valid"):
+    with pytest.raises(SpecError, match="can be searched: tunable_one on mosi@small: needs valid"):
         search(home)
+
+
+def test_what_is_not_here_is_skipped_with_its_reason(home: Home) -> None:
+    two = FIRST.replace('x5"]', 'x5", "mosi@unaligned-50"]')
+    (home.suites / "small.toml").write_text(two + ONE + '[[systems]]\nname = "of_a_package"\n')
+    result = search(home)
+    assert [(row.row.label, row.corpus) for row in result.rows] == [
+        ("tunable_one", "mosi-twin@compact-x5")
+    ]
+    skipped = {(each.label, each.corpus): each.reason for each in result.skipped}
+    assert set(skipped) == {
+        ("of_a_package", "mosi-twin@compact-x5"),
+        ("tunable_one", "mosi@unaligned-50"),
+        ("of_a_package", "mosi@unaligned-50"),
+    }
+    assert "msa data add" in skipped["tunable_one", "mosi@unaligned-50"]
+    assert "install the package" in skipped["of_a_package", "mosi-twin@compact-x5"]
+
+
+def test_where_nothing_is_here_nothing_is_searched(home: Home) -> None:
+    (home.suites / "small.toml").write_text(FIRST.replace("mosi-twin@compact-x5", "mosi@x") + ROWS)
+    with pytest.raises(SpecError, match=r"can be searched: tunable_one on mosi@x: corpus") as found:
+        search(home)
+    assert found.value.hint == "msa doctor small lists what is not here"
 
 
 @pytest.fixture

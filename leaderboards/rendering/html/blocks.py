@@ -10,6 +10,7 @@ from leaderboards.document import (
     Block,
     Bullets,
     ByMetric,
+    Explorer,
     Fold,
     Heading,
     Notice,
@@ -21,6 +22,7 @@ from leaderboards.document import (
     Table,
     Text,
 )
+from leaderboards.rendering.html.explorer import draw_explorer
 from leaderboards.rendering.html.markup import Html, join, tag
 from leaderboards.rendering.html.pairs import draw_pairs
 from leaderboards.rendering.html.results import ResultsTable
@@ -81,6 +83,8 @@ class _Drawer:
                     yield ResultsTable(block, self._name()).render()
                 case Pairs():
                     yield draw_pairs(block, self._name())
+                case Explorer():
+                    yield draw_explorer(block, self._name())
                 case _:
                     yield self._plain(block)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
 
-from leaderboards.document import Block, Document, Fold, Line, Part, PerFormat, Results
+from leaderboards.document import Block, Document, Explorer, Fold, Line, Part, PerFormat, Results
 from leaderboards.rendering.html.blocks import draw_part
 from leaderboards.rendering.html.markup import Html, join, tag
 
@@ -28,7 +28,13 @@ def _own(name: str) -> Html:
 
 
 def _head(document: Document) -> Html:
-    style, script = Html(_own("page.css") + _chosen_metric(document)), _own("page.js")
+    own = (
+        ("page", "explorer")
+        if any(_explores(part.blocks) for part in document.parts)
+        else ("page",)
+    )
+    style = Html("".join(_own(f"{name}.css") for name in own) + _chosen_metric(document))
+    script = Html("".join(_own(f"{name}.js") for name in own))
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; "
         f"style-src {_hash(style)}; script-src {_hash(script)}"
@@ -68,7 +74,8 @@ def _chosen_metric(document: Document) -> str:
 def _body(document: Document) -> Html:
     parts = _in_order(document)
     lines = [line for part in parts for line in _lines(part.blocks)]
-    main = (_filters(lines), *map(draw_part, parts))
+    filters = _filters(lines) if lines else tag("div", _filters(lines), hidden=True)
+    main = (filters, *map(draw_part, parts))
     skip = tag("a", "Skip to the results", href="#main", class_="skip")
     shown = (skip, _header(document, parts), tag("main", join(main, "\n"), id="main"))
     return tag("body", join(shown, "\n"))
@@ -87,6 +94,16 @@ def _lines(blocks: Iterable[Block]) -> Iterator[Line]:
                 yield from lines
             case Fold(blocks=inside) | PerFormat(page=inside):
                 yield from _lines(inside)
+
+
+def _explores(blocks: Iterable[Block]) -> bool:
+    """Whether there is a table to explore."""
+    return any(
+        isinstance(block, Explorer)
+        or (isinstance(block, Fold) and _explores(block.blocks))
+        or (isinstance(block, PerFormat) and _explores(block.page))
+        for block in blocks
+    )
 
 
 def _header(document: Document, parts: Sequence[Part]) -> Html:

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from harness.benchmarks.scan import indexed_scan
 from harness.errors import SpecError
-from text_model import scan as scans
-from text_model.scan import (
+from harness.system import scan as scans
+from harness.system.scan import (
     TOLERANCES,
     scan_backend,
     scan_by,

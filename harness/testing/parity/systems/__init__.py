@@ -1,0 +1,1 @@
+"""One file per system that MMSA has: how its weights and settings correspond to ours."""
