@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Container, Iterator
@@ -15,6 +16,10 @@ from harness.home import Home
 # Properties are tried on busy machines too: how long an example takes decides nothing.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+# How wide a page is, is said by the terminals that tests open, not by the one they were started in.
+for _size in ("COLUMNS", "LINES"):
+    os.environ.pop(_size, None)
 
 FAULTY = '''
 """Systems that fail in every way a system can."""

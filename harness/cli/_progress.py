@@ -139,12 +139,13 @@ def _bars(total: int) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.table import Column
 
-    said = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    from harness.cli._titles import TitleColumn
+
     bars = Progress(
         BarColumn(_BAR),
         MofNCompleteColumn(),
         TextColumn("{task.fields[left]}", markup=False),
-        TextColumn("{task.description}", markup=False, table_column=said),
+        TitleColumn(table_column=Column(ratio=1, no_wrap=True)),
         TextColumn("{task.fields[figures]}", markup=False, table_column=Column(no_wrap=True)),
         console=Console(file=drawing(sys.stderr)),
         refresh_per_second=4,

@@ -81,9 +81,8 @@ def in_a_terminal(words: Sequence[str], columns: int) -> list[str]:
     """The lines that a command prints where its output is a terminal of that width."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
     command = [sys.executable, "-m", "harness", *words]
-    with Popen(command, stdout=theirs, stdin=theirs, stderr=theirs, env=environment) as process:
+    with Popen(command, stdout=theirs, stdin=theirs, stderr=theirs) as process:
         os.close(theirs)
         text = b"".join(_everything(ours))
         assert process.wait(120) == 0

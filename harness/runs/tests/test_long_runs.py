@@ -398,15 +398,16 @@ label = "B"
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("columns", [110, 80])
 def test_a_terminal_shows_epochs_of_every_cell_under_way(
-    home: Home, breaking_systems, tmp_path: Path
+    home: Home, breaking_systems, tmp_path: Path, columns: int
 ) -> None:
     """Cells wait before their last epoch until what they have done is on the screen."""
     small_corpus(home.corpora)
-    seen, three = tmp_path / "seen", re.compile(r"[^\r\n]* 3/4 [^\r\n]*")
+    seen, three = tmp_path / "seen", re.compile(r" 3/4 [^\r\n]*Slow row")
     (home.suites / "small.toml").write_text(SLOW)
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 110, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     command = [sys.executable, "-m", "harness", "run", "small", "--jobs", "2"]
     with subprocess.Popen(
         [*command, "--only", "Slow row", "--only", "B"],
@@ -428,15 +429,13 @@ def test_a_terminal_shows_epochs_of_every_cell_under_way(
     os.close(ours)
     text = _plain(drawn)
     lines = [line.strip() for line in re.split(r"[\r\n]+", text)]
-    under_way = [line for line in lines if "Slow row on mosi@small, seed" in line]
+    under_way = [line for line in lines if re.search(r"Slow row on .*seed \d{4}", line)]
     assert set(re.findall(r"seed (\d{4})", " ".join(under_way))) == {"1111", "1112"}
     counted = [line for line in under_way if " 3/4 " in line]
     assert any("≤" in line and "valid mae" in line for line in counted)
-    assert any(
-        line.startswith("B on mosi@small, seed 1111: failed: RuntimeError") for line in lines
-    )
+    assert any("B on mosi@small, seed 1111: failed: RuntimeError" in line for line in lines)
     assert any("all cells" in line and "4/4" in line for line in lines)
-    assert "next: msa runs show " in text and ".log" in text
+    assert "next: msa runs show " in text
 
 
 def _plain(drawn: bytes) -> str:
