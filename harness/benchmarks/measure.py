@@ -49,6 +49,9 @@ class Scale:
         suites: Finished suites in one home.
         suite_rows: Rows of each.
         few_rows: Rows of one more, which is in a home of its own too.
+        whole_share: Suffix of the twin's name in a whole study.
+        whole_seeds: Seeds of it.
+        whole_repeats: How often both go through it.
     """
 
     repeats: int
@@ -70,6 +73,9 @@ class Scale:
     suites: int
     suite_rows: int
     few_rows: int
+    whole_share: str
+    whole_seeds: int
+    whole_repeats: int
 
 
 FULL = Scale(
@@ -92,6 +98,9 @@ FULL = Scale(
     suites=20,
     suite_rows=50,
     few_rows=10,
+    whole_share="-x5",
+    whole_seeds=5,
+    whole_repeats=2,
 )
 TINY = Scale(
     repeats=1,
@@ -113,6 +122,9 @@ TINY = Scale(
     suites=2,
     suite_rows=2,
     few_rows=1,
+    whole_share="-x2",
+    whole_seeds=1,
+    whole_repeats=1,
 )
 
 

@@ -15,12 +15,14 @@ from harness.benchmarks.statistics import all_pairs
 from harness.benchmarks.store import board, board_of_all, commit, export, growth
 from harness.benchmarks.thousands import thousands
 from harness.benchmarks.training import loop_overhead, trimming
+from harness.benchmarks.whole_study import whole_study
 
 __all__ = ["BENCHMARKS", "SEPARATE"]
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "training-loop": loop_overhead,
     "mmsa": training_against_mmsa,
+    "whole-study": whole_study,
     "trimming": trimming,
     "conversion": conversion,
     "board": board,
@@ -36,5 +38,5 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "gpu": on_a_gpu,
 }
 
-SEPARATE = frozenset({"mmsa", "asking"})
+SEPARATE = frozenset({"mmsa", "whole-study", "asking"})
 """Those whose reference needs an environment of its own, made on first use."""

@@ -57,6 +57,14 @@ def test_mmsa_trains_the_same_network_in_turns_with_ours(tmp_path: Path) -> None
     assert all(ratio > 0 for ratio in row.ratios)
 
 
+@pytest.mark.slow
+def test_a_whole_study_is_gone_through_by_both(tmp_path: Path) -> None:
+    first, seed, metric = BENCHMARKS["whole-study"](tmp_path, TINY)
+    assert first.theirs == seed.theirs == metric.theirs
+    assert all(row.ratio > 0 for row in (first, seed, metric))
+    assert "1 runs (LMF; seeds: 1)" in first.note
+
+
 def test_bare_steps_are_as_many_as_those_of_the_loop(tmp_path: Path) -> None:
     loop = ready_loop(load("mosi-twin@compact-x5", Home(tmp_path)), "mult", {})
     assert loop.params.accumulate > 1

@@ -1,6 +1,6 @@
 """MMSA, the library whose numbers most papers copy, at work in an environment of its own.
 
-``MmsaProcess`` is a process of it that answers requests: to train an epoch, which
+``MmsaProcess`` is a process of it that answers requests: to train an epoch or a whole study, which
 ``harness.benchmarks`` times, or to show what its trainers compute on given weights and clips, which
 ``harness.testing.parity`` compares with ours.
 """
@@ -79,12 +79,13 @@ class MmsaProcess:
 
 
 @contextlib.contextmanager
-def mmsa_process(python: Path, log: Path) -> Iterator[MmsaProcess]:
-    """A process of MMSA on one thread, which ends with the block.
+def mmsa_process(python: Path, log: Path, *, alone: bool = False) -> Iterator[MmsaProcess]:
+    """A process of MMSA, which ends with the block.
 
     Args:
         python: As ``mmsa_python`` gives it.
         log: Where all that MMSA prints goes.
+        alone: With as many threads as PyTorch takes by itself, instead of one.
     """
     command = [str(python), "-I", str(_DRIVER), str(formula.__file__)]
     with log.open("w", encoding="utf-8") as written:
@@ -94,7 +95,7 @@ def mmsa_process(python: Path, log: Path) -> Iterator[MmsaProcess]:
             stdout=subprocess.PIPE,
             stderr=written,
             text=True,
-            env=passed_on() | _QUIET | _THREAD,
+            env={**passed_on(), **_QUIET, **({} if alone else _THREAD)},
         )
         with process:
             try:

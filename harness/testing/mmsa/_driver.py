@@ -7,6 +7,8 @@ standard output one in JSON. FORMULA is the file of ``harness.testing.formula``.
 - ``epochs``, with ``model``, ``config``, ``folder`` and ``seed``: MMSA trains as it does. Every
   further line asks for an epoch of training, validation and keeping the best weights; the answer is
   its processor seconds and the number of trainable parameters.
+- ``study``, with ``models``, ``config``, ``folder`` and ``seeds``: MMSA trains and tests each model
+  with each seed as it comes, and writes its table. The answer is how many epochs each run took.
 - ``figures``: MMSA's trainer goes through given batches with given weights, and what it computes is
   written to a file, see ``_figures``.
 
@@ -127,6 +129,47 @@ def _epochs(job: Mapping[str, Any], answers: TextIO) -> None:
         res_save_dir=folder,
         log_dir=folder,
     )
+
+
+def _study(job: Mapping[str, Any]) -> list[int]:
+    """Everything from the file to the table, with MMSA's own settings; epochs of each run."""
+    from MMSA import run
+
+    epochs: list[int] = []
+    folder = Path(job["folder"])
+    setattr(run, "ATIO", _counted(run, epochs))  # noqa: B010 - a module's names
+    for model in job["models"]:
+        run.MMSA_run(
+            model,
+            "mosi",
+            config=job["config"],
+            seeds=job["seeds"],
+            gpu_ids=[],
+            verbose_level=0,
+            model_save_dir=folder,
+            res_save_dir=folder,
+            log_dir=folder,
+        )
+    return epochs
+
+
+def _counted(run: ModuleType, epochs: list[int]) -> type:
+    """MMSA's choice of trainers, whose epochs are counted; an evaluation of clips ends each."""
+
+    class Counted(run.ATIO):  # type: ignore[misc, name-defined]  # MMSA is not typed
+        def getTrain(self, args: Any) -> Any:  # noqa: ANN401 - MMSA's names and classes
+            trainer, place = super().getTrain(args), len(epochs)
+            evaluate = trainer.do_test
+            epochs.append(-1)  # the last evaluation is of the test clips
+
+            def do_test(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - handed on
+                epochs[place] += 1
+                return evaluate(*arguments, **named)
+
+            trainer.do_test = do_test
+            return trainer
+
+    return Counted
 
 
 def _figures(job: Mapping[str, Any], formula: ModuleType) -> dict[str, Any]:
@@ -460,7 +503,8 @@ def main() -> None:
     """Answer until the input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever MMSA prints is no answer
-    torch.set_num_threads(1)
+    if threads := os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(int(threads))
     _put_right()
     formula = _formula(sys.argv[1])
     for line in sys.stdin:
@@ -468,7 +512,8 @@ def main() -> None:
         if job["task"] == "epochs":
             _epochs(job, answers)
             return
-        _answer(answers, _figures(job, formula))
+        studied = job["task"] == "study"
+        _answer(answers, _study(job) if studied else _figures(job, formula))
 
 
 if __name__ == "__main__":
