@@ -18,7 +18,6 @@ from baselines.imder.diffusion import std
 __all__ = ["ScoreNetwork", "StepNorm", "shown"]
 
 _LEVELS = 4  # each twice as wide as the one before, and half as long
-_ATTENTION_LAYERS = 2
 _FIRST_GROUPS, _GROUPS = 4, 32  # of normalisation, where a level has as many features
 _FREQUENCY = 30.0  # deviation of the frequencies of time
 
@@ -93,12 +92,13 @@ class ScoreNetwork(nn.Module):
     Args:
         size: D.
         heads: Of all attention.
+        layers: Of each level's attention.
         time_size: E.
         kind: Of encoder.
     """
 
     def __init__(
-        self, size: int, heads: int, time_size: int, kind: type[CrossModalEncoder]
+        self, size: int, heads: int, layers: int, time_size: int, kind: type[CrossModalEncoder]
     ) -> None:
         super().__init__()
         frequencies = _FREQUENCY * torch.randn(time_size // 2)
@@ -108,7 +108,7 @@ class ScoreNetwork(nn.Module):
         def level(
             convolve: nn.Module, follow: nn.Module | None, width: int, groups: int = _GROUPS
         ) -> Level:
-            read = kind(width, heads, _ATTENTION_LAYERS)
+            read = kind(width, heads, layers)
             return Level(
                 convolve, follow, width, read, time_size, groups and math.gcd(groups, width)
             )

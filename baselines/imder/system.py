@@ -55,7 +55,7 @@ class IMDerParams(TokenParams, QuirkParams):
 
     hidden: int = param(32, low=8, source="IMDer code; divisible by heads")
     heads: int = param(8, low=1, source="IMDer code")
-    layers: int = param(4, low=1, source="IMDer code, MOSI; memories have three at least")
+    reader_layers: int = param(4, low=1, source="IMDer code, MOSI; memories have three at least")
     kernel: int = param(3, low=1, source="IMDer code; of all three projections")
     attention_dropout: float = param(
         0.0, low=0.0, high=1.0, source="IMDer code; where text is read, and in the memories"
@@ -66,6 +66,7 @@ class IMDerParams(TokenParams, QuirkParams):
     relu_dropout: float = param(0.0, low=0.0, high=1.0, source="IMDer code")
     residual_dropout: float = param(0.0, low=0.0, high=1.0, source="IMDer code")
     output_dropout: float = param(0.0, low=0.0, high=1.0, source="IMDer code")
+    score_layers: int = param(2, low=1, source="IMDer code; of attention in score networks")
     time_size: int = param(256, low=2, source="IMDer code; features of a time, even")
     diffusion_steps: int = param(100, low=2, source="IMDer code; Euler-Maruyama steps")
     refiner_blocks: int = param(20, low=1, source="IMDer code")
@@ -94,7 +95,7 @@ class IMDerParams(TokenParams, QuirkParams):
         return self.kind(
             width,
             self.heads,
-            self.layers if width == self.hidden else max(self.layers, MEMORY_LAYERS),
+            self.reader_layers if width == self.hidden else max(self.reader_layers, MEMORY_LAYERS),
             attention_dropout=dropouts[stream],
             relu_dropout=self.relu_dropout,
             residual_dropout=self.residual_dropout,
@@ -126,7 +127,12 @@ class DiffusedStreams(Network):
             {m: nn.Conv1d(widths[m], size, params.kernel, bias=False) for m in NAMES}
         )
         self.scores = nn.ModuleDict(
-            {m: ScoreNetwork(size, params.heads, params.time_size, params.kind) for m in NAMES}
+            {
+                m: ScoreNetwork(
+                    *(size, params.heads, params.score_layers, params.time_size, params.kind)
+                )
+                for m in NAMES
+            }
         )
         self.pairs = nn.ModuleDict({_named(pair): nn.Conv1d(2 * size, size, 1) for pair in PAIRS})
         self.refine = nn.ModuleDict({m: Refiner(size, params.refiner_blocks) for m in NAMES})
@@ -395,7 +401,7 @@ IMDER = System(
     presets={
         "mosi": {},
         "mosei": {
-            **{"layers": 6, "audio_attention_dropout": 0.0, "embed_dropout": 0.0},
+            **{"reader_layers": 6, "audio_attention_dropout": 0.0, "embed_dropout": 0.0},
             **{"batch_size": 128, "clip_value": 0.6, "plateau": 6},
         },
         "sims": {**_CHINESE, "max_tokens": 39},
