@@ -27,6 +27,8 @@ SMALL = {
     **{"text_epochs": 3, "audio_epochs": 1, "vision_epochs": 1, "candidates": 4},
     **{"joint_size": 32, "fusion_heads": 2, "adapter_heads": 2},
     **{"bottleneck_size": 32, "noise_offset": -1.0, "states": 4, "expand": 2},
+    **{"diffusion_steps": 2, "refiner_blocks": 1, "score_layers": 1, "time_size": 16},
+    **{"reader_layers": 1, "missing_rate": 0.3},
     **{"model": "m", "prompt": "en-direct", "condition": "text"},
 }
 

@@ -29,6 +29,7 @@ RATES = {
     },
     "c_mib": {"encoder": (1e-5, 0.0), "text": (1e-5, 0.0), "": (2e-5, 0.0)},
     "tf_mamba": {"": (1e-4, 1e-4)},
+    "imder": {"": (2e-3, 0.0)},
     "cenet": {"encoder": (1e-5, 1e-4), "enhance": (1e-5, 1e-4), "head": (1e-5, 1e-4)},
     "self_mm": {
         **{"encoder": (5e-5, 1e-3), "audio": (5e-3, 1e-3), "vision": (5e-3, 1e-3)},
@@ -55,6 +56,7 @@ STAGES = {
     "clgsi": [("main", None, None, 1, 10.0, "AdamW")],
     "ithp": [("main", None, 30, 1, 3.0, "AdamW")],
     "c_mib": [("main", None, 50, 1, 0.0, "Adam")],
+    "imder": [(stage, None, 20, 1, 0.0, "Adam") for stage in ("complete", "main")],
     "tf_mamba": [("main", None, 200, 1, 20.0, "AdamW")],
     "tfr_net": [("main", None, 6, 1, 0.0, "Adam")],
     "dlf": [("main", None, 10, 1, 0.0, "Adam")],

@@ -97,6 +97,7 @@ CASES: dict[tuple[str, str, str], tuple[str, Reference]] = {
     ("ithp", "mosi", "main"): (LAST, last),
     **{(name, "mosi", "main"): ("mse", lowest) for name in ("c_mib", "e_mib", "l_mib")},
     ("dmd", "mosi", "main"): ("l1", stops(10)),
+    **{("imder", "mosi", stage): ("l1", stops(20)) for stage in ("complete", "main")},
     ("emoe", "mosi", "main"): ("l1", stops(10)),
     ("text", "mosi", "main"): ("acc2_has0", text),
     ("text", "sims", "main"): ("acc2", text),
