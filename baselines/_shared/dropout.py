@@ -25,7 +25,7 @@ _LANES = ((8, torch.int8), (16, torch.int16))
 class LaneDropout(nn.Dropout):
     """``nn.Dropout`` by ``lane_dropout``."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch's name
+    def forward(self, input: Tensor) -> Tensor:
         """Values of any shape, dropped while training."""
         return lane_dropout(input, self.p) if self.training else input
 
