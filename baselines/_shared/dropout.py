@@ -84,7 +84,7 @@ def _factors(values: Tensor, share: float) -> Tensor:
 
 def _level(share: float, bits: int) -> int:
     """How many of the 2^bits values of a lane drop."""
-    return round(share * 2**bits)
+    return round(share * (1 << bits))
 
 
 def _is_whole(number: float) -> bool:
