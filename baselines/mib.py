@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss, softplus
 
 from baselines._shared.bert import audio_vision, masked_mean, tokens_of
+from baselines._shared.dropout import LaneDropout
 from baselines._shared.hidden import HiddenStates
 from baselines._shared.padding import padded_tokens
 from baselines._shared.stages import whole
@@ -138,7 +139,7 @@ class TensorFusion(nn.Module):
         super().__init__()
         size = params.hidden
         self.layers = nn.Sequential(
-            nn.Dropout(params.fusion_dropout),
+            LaneDropout(params.fusion_dropout),
             nn.Linear((size + 1) ** 3, size),
             *(nn.Linear(size, size), nn.Tanh()),
             *(nn.Linear(size, size), nn.ReLU()),

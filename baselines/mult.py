@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines._shared.blocks import streams
+from baselines._shared.dropout import LaneDropout, attention
 from baselines._shared.transformer import CrossModalEncoder
 from harness.data.batching import Batch, Sequence
 from harness.spec import ReleasedSelection, SelectionRule
@@ -82,11 +83,11 @@ class CrossModalFusion(Network):
         )
         joined = 6 * params.hidden
         self.residual = nn.Sequential(
-            *(nn.Linear(joined, joined), nn.ReLU(), nn.Dropout(params.out_dropout)),
+            *(nn.Linear(joined, joined), nn.ReLU(), LaneDropout(params.out_dropout)),
             nn.Linear(joined, joined),
         )
         self.head = nn.Linear(joined, 1)
-        self.text_dropout = nn.Dropout(params.text_dropout)
+        self.text_dropout = LaneDropout(params.text_dropout)
         self.published = params.published
 
     def forward(self, batch: Batch) -> Output:
@@ -117,7 +118,8 @@ class CrossModalFusion(Network):
         assert isinstance(convolution, nn.Conv1d)
         kernel = convolution.kernel_size[0]
         missing = max(0, kernel - values.shape[1])
-        steps = convolution(nn.functional.pad(values, (0, 0, 0, missing)).mT).mT  # (B, N, H)
+        windows = convolution(nn.functional.pad(values, (0, 0, 0, missing)).mT)  # (B, H, N)
+        steps = windows.mT.contiguous()  # (B, N, H); each of many normalisations would copy it
         if self.published:
             return steps, None  # MMSA attends to padding
         count = (stream.lengths - kernel + 1).clamp(min=1)  # (B,)
@@ -157,6 +159,8 @@ def _encoder(params: MulTParams, size: int, layers: int, dropout: float) -> Cros
         embed_dropout=params.embed_dropout,
         positions=not params.published,
         causal=params.causal,
+        attend=attention,
+        dropout=LaneDropout,
     )
 
 

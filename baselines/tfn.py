@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from baselines._shared.blocks import StreamNets, StreamParams, with_one
+from baselines._shared.dropout import LaneDropout
 from harness.data.batching import Batch
 from harness.data.corpus import STREAMS
 from harness.spec import ReleasedSelection, SelectionRule
@@ -44,7 +44,7 @@ class TensorFusion(Network):
         self.nets = StreamNets(dims, params, params.text_out)
         volume = (params.audio_hidden + 1) * (params.vision_hidden + 1) * (params.text_out + 1)
         self.head = nn.Sequential(
-            nn.Dropout(params.fusion_dropout),
+            LaneDropout(params.fusion_dropout),
             *(nn.Linear(volume, params.fusion_size), nn.ReLU()),
             *(nn.Linear(params.fusion_size, params.fusion_size), nn.ReLU()),
             *(nn.Linear(params.fusion_size, 1), nn.Sigmoid()),
@@ -62,10 +62,10 @@ class TensorFusion(Network):
 
 def tensor_product(text: Tensor, audio: Tensor, vision: Tensor) -> Tensor:
     """(B, H_t), (B, H_a), (B, H_v) -> (B, (H_a + 1) (H_v + 1) (H_t + 1))."""
-    pairs = with_one(audio).unsqueeze(2) * with_one(vision).unsqueeze(1)  # (B, H_a + 1, H_v + 1)
-    # An axis for each stream: (B, H_a + 1, H_v + 1, H_t + 1).
-    triples = pairs.unsqueeze(3) * with_one(text)[:, None, None, :]
-    return torch.flatten(triples, start_dim=1)
+    # As matrix products, whose gradients are products too: no array of terms that are then summed.
+    pairs = with_one(audio).unsqueeze(2) @ with_one(vision).unsqueeze(1)  # (B, H_a + 1, H_v + 1)
+    triples = pairs.flatten(1).unsqueeze(2) @ with_one(text).unsqueeze(1)
+    return triples.flatten(1)
 
 
 TFN = System(

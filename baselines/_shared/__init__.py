@@ -4,6 +4,7 @@ __all__ = [
     "bert",
     "blocks",
     "contrast",
+    "dropout",
     "hidden",
     "label_bank",
     "memory",

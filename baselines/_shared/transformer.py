@@ -6,6 +6,7 @@ Shapes: B clips, Lq query steps, Ls source steps, D features.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ class CrossModalEncoder(nn.Module):
         embed_dropout: Share of embedded inputs dropped.
         positions: Whether sinusoidal positions are added to queries and sources.
         causal: Whether steps are masked as ``allowed_steps`` says.
+        attend: Mixes values, with the parameters of ``scaled_dot_product_attention``.
+        dropout: What drops embedded inputs, hidden units and what sub-layers add.
 
     Source: Tsai et al., Multimodal Transformer for Unaligned Multimodal Language Sequences, 2019.
     """
@@ -45,14 +48,21 @@ class CrossModalEncoder(nn.Module):
         embed_dropout: float = 0.0,
         positions: bool = True,
         causal: bool = True,
+        attend: Callable[..., Tensor] = scaled_dot_product_attention,
+        dropout: type[nn.Dropout] = nn.Dropout,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            _Layer(size, heads, attention_dropout, relu_dropout, residual_dropout)
+            _Layer(
+                _Attention(size, heads, attention_dropout, attend),
+                size,
+                relu_dropout=dropout(relu_dropout),
+                residual_dropout=dropout(residual_dropout),
+            )
             for _ in range(layers)
         )
         self.norm = nn.LayerNorm(size)
-        self.embed_dropout = nn.Dropout(embed_dropout)
+        self.embed_dropout = dropout(embed_dropout)
         self.positions, self.causal = positions, causal
 
     def forward(
@@ -109,16 +119,21 @@ class _Layer(nn.Module):
     """x + attention(norm(x), norm(source)), then x + W2 ReLU(W1 norm(x)), W1 four times as wide."""
 
     def __init__(
-        self, size: int, heads: int, attention: float, relu: float, residual: float
+        self,
+        attention: _Attention,
+        size: int,
+        *,
+        relu_dropout: nn.Dropout,
+        residual_dropout: nn.Dropout,
     ) -> None:
         super().__init__()
-        self.attention = _Attention(size, heads, attention)
+        self.attention = attention
         self.norms = nn.ModuleList([nn.LayerNorm(size), nn.LayerNorm(size)])
         self.feed = nn.Sequential(
-            *(nn.Linear(size, 4 * size), nn.ReLU(), nn.Dropout(relu)),
+            *(nn.Linear(size, 4 * size), nn.ReLU(), relu_dropout),
             nn.Linear(4 * size, size),
         )
-        self.dropout = nn.Dropout(residual)
+        self.dropout = residual_dropout
         for module in (self.feed[0], self.feed[3]):
             _xavier(module)
 
@@ -137,11 +152,13 @@ class _Layer(nn.Module):
 class _Attention(nn.Module):
     """Multi-head scaled dot-product attention."""
 
-    def __init__(self, size: int, heads: int, dropout: float) -> None:
+    def __init__(
+        self, size: int, heads: int, dropout: float, attend: Callable[..., Tensor]
+    ) -> None:
         super().__init__()
         self.inputs = nn.Linear(size, 3 * size)  # queries, keys and values
         self.output = nn.Linear(size, size)
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout, self.attend = heads, dropout, attend
         for module in (self.inputs, self.output):
             _xavier(module)
 
@@ -158,7 +175,7 @@ class _Attention(nn.Module):
         # Heads before steps: (B, heads, Lq or Ls, D / heads) each.
         q, k, v = (linear(*part).unflatten(2, (self.heads, -1)).transpose(1, 2) for part in parts)
         dropout = self.dropout if self.training else 0.0
-        mixed = scaled_dot_product_attention(q, k, v, attn_mask=allowed, dropout_p=dropout)
+        mixed = self.attend(q, k, v, attn_mask=allowed, dropout_p=dropout)
         joined: Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (B, Lq, D)
         return joined
 

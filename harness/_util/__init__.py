@@ -6,6 +6,7 @@ environments of other programs. Nothing here knows what a clip is.
 """
 
 __all__ = [
+    "allocation",
     "atomic",
     "budget",
     "by_content",

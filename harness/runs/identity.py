@@ -74,12 +74,13 @@ _SAME = {
     # what an incomplete step leaves over and choose the order of evaluation, and a run says how it
     # ended: no system that does without computes anything else. A parameter may say what a search
     # may try, or that it counts the epochs of a stage. What an epoch is chosen by may be another's
-    # rule: that code counts where a run has rules. Who listens is told of each epoch.
+    # rule: that code counts where a run has rules. Who listens is told of each epoch. Freed memory
+    # is kept for the next step.
     "675292f0da8b649b": "61b4500d2580404c40912b09dabaaa5f53a3384b1215e0e30683b36b22fd1cef",
     "a8b9a2d1f9bfea44": "37282a03cbb351dd6f6a5d0ae61076f209c9367c05660b03dfeaf931e3865c45",
     "3f01e03941c23cd2": "77f538e799f01fa98cf9d3729004ea23292ba9d4d07d7e86dfec9196b7056f7c",
     "f3eb7f033f42bb3b": "eeb6e461b2b46bca5faca79c86b9f65b90db333894d55f2340ec6d14f2b0c082",
-    "d82328648107c96b": "bea58e7b223a76a235a47c77b6151de2b1b864f0c9805a11aac92304b9931cce",
+    "da9f9334c6f577c7": "bea58e7b223a76a235a47c77b6151de2b1b864f0c9805a11aac92304b9931cce",
     "07bb072f44ad28e4": "08e7d39060478c46589c0ccaa9991c392bbde4f22fa130e7b68c37157d50c28a",
     "3d328f80f4140034": "ad1c286fbb84493630f8316e766aa5923b428c2777c88e5e685e5d8d73a67221",
     "22276995674bc100": "55b0705e65139d126fc779fbbe80562a7b994cfa9917c9da822e2080f33a72fe",
@@ -97,6 +98,8 @@ _SAME = {
     "295dac7847200e05": "32ff9a20ac24ef0f42627c7b9fc30289502c84927740e0f0f9518ed06600969c",
     # What a cap on epochs does to TEXT is said in other words.
     "eaf7209f7373e592": "153f6f22c47b494b91ae423a5cacc51e74af6b7a4daca054d588516449f3be21",
+    # The encoder of a stream may be told what attends and what drops.
+    "d51f198604dacc9b": "3c8922a768463c36cc4558d9cf6bb2abf11924f0dafd6a8de21cdcbd9ee435b8",
 }
 """Digest of a module (16 digits) -> of an earlier one that computes the same numbers.
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from harness._util import canonical
+from harness._util.allocation import keep_freed
 from harness._util.seeds import derive
 from harness.corruption import Corrupter
 from harness.data.batching import BatchSource
@@ -114,6 +115,7 @@ def evaluated(
 
 def loop_of(system: System, task: Task, params: TrainingParams) -> Loop:
     """The training of a system, ready to run, torch seeded."""
+    keep_freed()
     network = untrained(system, task, params)
     seed_torch(derive(task.seed, "training"))
     splits = [task.train, task.valid, *([task.watched] if task.watched is not None else [])]
