@@ -49,6 +49,12 @@ class Scale:
         suites: Finished suites in one home.
         suite_rows: Rows of each.
         few_rows: Rows of one more, which is in a home of its own too.
+        limited: Systems held against what the processor can do.
+        product: Rows and columns of the matrices that say what it can.
+        clips: Test clips that systems are compared on, few and many.
+        systems: Systems compared, few and many.
+        seeds: Runs of each, few and many.
+        stored: Runs of other suites in a store, few and many.
     """
 
     repeats: int
@@ -70,6 +76,12 @@ class Scale:
     suites: int
     suite_rows: int
     few_rows: int
+    limited: int
+    product: int
+    clips: tuple[int, int]
+    systems: tuple[int, int]
+    seeds: tuple[int, int]
+    stored: tuple[int, int]
 
 
 FULL = Scale(
@@ -92,6 +104,12 @@ FULL = Scale(
     suites=20,
     suite_rows=50,
     few_rows=10,
+    limited=9,
+    product=1024,
+    clips=(686, 20_000),
+    systems=(5, 80),
+    seeds=(5, 100),
+    stored=(100, 100_000),
 )
 TINY = Scale(
     repeats=1,
@@ -113,6 +131,12 @@ TINY = Scale(
     suites=2,
     suite_rows=2,
     few_rows=1,
+    limited=2,
+    product=32,
+    clips=(60, 120),
+    systems=(2, 3),
+    seeds=(2, 3),
+    stored=(2, 5),
 )
 
 

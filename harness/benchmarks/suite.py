@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from harness.benchmarks.against_mmsa import training_against_mmsa
 from harness.benchmarks.conversion import conversion
 from harness.benchmarks.gpu import on_a_gpu
+from harness.benchmarks.growth import comparing_more, storing_more
+from harness.benchmarks.limit import physical_limit
 from harness.benchmarks.llm_client import asking
 from harness.benchmarks.measure import Benchmark
 from harness.benchmarks.scan import selective_scan
@@ -20,6 +22,7 @@ __all__ = ["BENCHMARKS", "SEPARATE"]
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "training-loop": loop_overhead,
+    "limit": physical_limit,
     "mmsa": training_against_mmsa,
     "trimming": trimming,
     "conversion": conversion,
@@ -30,6 +33,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "commit": commit,
     "growth": growth,
     "thousands": thousands,
+    "comparing-more": comparing_more,
+    "storing-more": storing_more,
     "start-up": start_up,
     "selective-scan": selective_scan,
     "asking": asking,
