@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Literal, TypeAlias
 
 __all__ = [
     "FULL",
+    "QUICK",
     "TINY",
     "Benchmark",
     "BenchmarkRow",
@@ -111,6 +113,8 @@ FULL = Scale(
     seeds=(5, 100),
     stored=(100, 100_000),
 )
+QUICK = dataclasses.replace(FULL, repeats=1, looped=1, limited=2, scan_steps=FULL.scan_steps[:1])
+"""Fewer rows and repeats, each the same work as in full, so that ratios compare."""
 TINY = Scale(
     repeats=1,
     share="-x5",

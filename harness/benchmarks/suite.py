@@ -18,7 +18,7 @@ from harness.benchmarks.store import board, board_of_all, commit, export, growth
 from harness.benchmarks.thousands import thousands
 from harness.benchmarks.training import loop_overhead, trimming
 
-__all__ = ["BENCHMARKS", "SEPARATE"]
+__all__ = ["BENCHMARKS", "QUICKEST", "SEPARATE"]
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "training-loop": loop_overhead,
@@ -43,3 +43,14 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 
 SEPARATE = frozenset({"mmsa", "asking"})
 """Those whose reference needs an environment of its own, made on first use."""
+
+QUICKEST = (
+    "training-loop",
+    "limit",
+    "conversion",
+    "mlflow",
+    "commit",
+    "start-up",
+    "selective-scan",
+)
+"""Those that take five minutes together with ``measure.QUICK``."""
