@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from harness.benchmarks.finished_suites import store_suites, suite_name
 from harness.benchmarks.many_runs import believe, fill
@@ -26,6 +27,10 @@ __all__ = ["comparing_more", "storing_more"]
 _CLIPS_PER_VIDEO = 22  # MOSI's 686 test clips are of 31 videos
 _SETTLED = 3  # seconds; what was written in the last two is not relied on
 _NEAR_LINEAR = 1.2
+_FIGURES: tuple[tuple[str, Literal["s", "B"], str], ...] = (
+    ("", "s", "processor seconds of estimates, rank sets and pairs"),
+    (": peak memory", "B", "growth of the process"),
+)
 _CORPUS = ("mosi-twin@compact",)
 _TELLING = """\
 import atexit, sys
@@ -122,23 +127,20 @@ def _rows(
             target=_NEAR_LINEAR,
             note=f"{said}; {note}",
         )
-        for i, of, unit, said in (
-            (0, "", "s", "processor seconds of estimates, rank sets and pairs"),
-            (1, ": peak memory", "B", "growth of the process"),
-        )
+        for i, (of, unit, said) in enumerate(_FIGURES)
     ]
 
 
 def storing_more(folder: Path, scale: Scale) -> list[BenchmarkRow]:
     """Commands about one suite among few and among many runs of others, and about all."""
     suite, homes = suite_name(0), [Home(folder / name) for name in ("few", "many")]
-    key = ""
+    key, runs = "", 0
     for home, count in zip(homes, scale.stored, strict=True):
         store_suites(home, numbers=[0], rows=scale.few_rows, share=scale.share, corpora=_CORPUS)
         store = RunStore(home.store)
         plan = store.plan(suite)
         key = next(cell.key for cell in plan.cells if cell.key)
-        keys = fill(store, suite, count)
+        keys, runs = fill(store, suite, count), len(plan.keys)
         time.sleep(_SETTLED)
         believe(store, [*plan.keys, *keys])
     few, many = scale.stored
@@ -159,7 +161,7 @@ def storing_more(folder: Path, scale: Scale) -> list[BenchmarkRow]:
                 theirs=tuple(small[0] * factor for small, _ in rounds),
                 target=1.0 if factor > 1 else _NEAR_LINEAR,
                 note=f"processor seconds, start-up included; peak memory {peaks[1]:.0f} MiB against"
-                f" {peaks[0]:.0f} MiB; a suite of {len(plan.keys)} runs, synthetic ones beside it",
+                f" {peaks[0]:.0f} MiB; a suite of {runs} runs, synthetic ones beside it",
             )
         )
     return rows
