@@ -19,6 +19,10 @@ Verdict: TypeAlias = Literal[
 ]
 
 
+_LEAST = 0.02
+"""Of a ratio: repeats within one process may agree better than two runs of the same do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Compared:
     row: BenchmarkRow
@@ -29,7 +33,7 @@ class _Compared:
 def against(rows: Sequence[BenchmarkRow], page: Page) -> list[_Compared]:
     """Each row beside that of the page which did the same work.
 
-    A ratio has moved where its median lies outside of the lowest and highest of the page.
+    A ratio has moved where its median lies more than 2 % outside of the page's lowest and highest.
     """
     known = {(row.what, row.reference): row for row in page.rows}
     found = [(row, known.get((row.what, row.reference))) for row in rows]
@@ -42,10 +46,9 @@ def _verdict(row: BenchmarkRow, known: ShownRow | None) -> Verdict:
     if not (row.measured and known.measured):
         return "not yet measured"
     low, high = known.spread
-    shown = float(f"{row.ratio:.3g}")  # as the page spells its own
-    if low <= shown <= high:
+    if low * (1 - _LEAST) <= row.ratio <= high * (1 + _LEAST):
         return "within its spread"
-    return "moved, worse" if shown > high else "moved, better"
+    return "moved, worse" if row.ratio > high else "moved, better"
 
 
 def table(compared: Sequence[_Compared]) -> str:
