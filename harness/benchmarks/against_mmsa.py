@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from torch.profiler import ProfilerActivity, profile
 
 from harness import data
+from harness.benchmarks.hot_spots import hot_spots
 from harness.benchmarks.loops import SEED, ready_loop
 from harness.benchmarks.measure import BenchmarkRow, Scale, alternate, cpu
 from harness.data import mmsa_export
@@ -37,8 +36,6 @@ _BASE = {"hidden": 768, "layers": 12, "heads": 12, "intermediate": 3072}
 _LESS = 1 / 5
 """Aim of the ratio where no large text encoder is trained."""
 _LESS_WITH_BERT = 1 / 2
-_SPOTS = 4
-"""Operators named in a row's note."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +91,7 @@ def _row(
     with _mmsa(contest, corpus, encoder, python, folder) as theirs:
         epochs = loop.walk()
         measured = alternate(cpu(lambda: next(epochs)), theirs.epoch, repeats=scale.repeats)
-    hot_spots = _hot_spots(lambda: next(epochs))
+    spots = hot_spots(lambda: next(epochs))
     parameters = sum(p.numel() for p in loop.network.parameters())
     if parameters != theirs.parameters:
         raise RunFailed(
@@ -111,21 +108,8 @@ def _row(
         note=f"{parameters:,} parameters in both, {clips[0]:,} and {clips[1]:,} clips of"
         f" mosi-twin@{variant}"
         + ("; BERT-base's size, random weights" if contest.bert else "")
-        + f". Of ours, {hot_spots}",
+        + f". Of ours, {spots}",
     )
-
-
-def _hot_spots(epoch: Callable[[], object]) -> str:
-    """The operators in which most of an epoch goes by, and the share of all of them together."""
-    began = time.process_time()
-    with profile(activities=[ProfilerActivity.CPU]) as watched:
-        epoch()
-    whole = (time.process_time() - began) * 1e6
-    operators = [e for e in watched.key_averages() if e.key.startswith("aten::")]
-    spent = {e.key.removeprefix("aten::"): e.self_cpu_time_total / whole for e in operators}
-    most = sorted(spent.items(), key=lambda item: -item[1])[:_SPOTS]
-    named = ", ".join(f"{name} {share:.0%}" for name, share in most)
-    return f"{sum(spent.values()):.0%} is PyTorch's operators ({named})"
 
 
 def _tokenized(corpus: Corpus, encoder: Encoder) -> Corpus:

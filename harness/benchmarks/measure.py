@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Literal, TypeAlias
 
 __all__ = [
     "FULL",
+    "QUICK",
     "TINY",
     "Benchmark",
     "BenchmarkRow",
@@ -52,6 +54,12 @@ class Scale:
         whole_share: Suffix of the twin's name in a whole study.
         whole_seeds: Seeds of it.
         whole_repeats: How often both go through it.
+        limited: Systems held against what the processor can do.
+        product: Rows and columns of the matrices that say what it can.
+        clips: Test clips that systems are compared on, few and many.
+        systems: Systems compared, few and many.
+        seeds: Runs of each, few and many.
+        stored: Runs of other suites in a store, few and many.
     """
 
     repeats: int
@@ -76,6 +84,12 @@ class Scale:
     whole_share: str
     whole_seeds: int
     whole_repeats: int
+    limited: int
+    product: int
+    clips: tuple[int, int]
+    systems: tuple[int, int]
+    seeds: tuple[int, int]
+    stored: tuple[int, int]
 
 
 FULL = Scale(
@@ -101,7 +115,15 @@ FULL = Scale(
     whole_share="-x5",
     whole_seeds=5,
     whole_repeats=2,
+    limited=9,
+    product=1024,
+    clips=(686, 20_000),
+    systems=(5, 80),
+    seeds=(5, 100),
+    stored=(100, 100_000),
 )
+QUICK = dataclasses.replace(FULL, repeats=1, looped=1, limited=2, scan_steps=FULL.scan_steps[:1])
+"""Fewer rows and repeats, each the same work as in full, so that ratios compare."""
 TINY = Scale(
     repeats=1,
     share="-x5",
@@ -125,6 +147,12 @@ TINY = Scale(
     whole_share="-x2",
     whole_seeds=1,
     whole_repeats=1,
+    limited=2,
+    product=32,
+    clips=(60, 120),
+    systems=(2, 3),
+    seeds=(2, 3),
+    stored=(2, 5),
 )
 
 

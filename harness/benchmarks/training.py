@@ -18,14 +18,14 @@ from harness.system import systems
 from harness.text import Encoder, find_encoder
 from harness.text.synthetic import TWIN_ENCODER
 
-__all__ = ["loop_overhead", "trimming"]
+__all__ = ["ON_A_FEW_CLIPS", "loop_overhead", "trimming"]
 
 _SMALL_TFN: Mapping[str, Scalar] = {
     **{"text_hidden": 32, "audio_hidden": 8, "vision_hidden": 8},
     **{"text_out": 8, "fusion_size": 16},
 }
 _SHARE_OF_OVERHEAD = 1.03
-_ON_A_FEW_CLIPS = ("ef_lstm", "lmf", "mult", "misa", "self_mm", "almt", "text")
+ON_A_FEW_CLIPS = ("ef_lstm", "lmf", "mult", "misa", "self_mm", "almt", "text")
 _REPEATS, _FEWER_REPEATS = 8, 2
 """Epochs of either kind per repeat of the scale: they are short, and their times scatter."""
 
@@ -40,7 +40,7 @@ def loop_overhead(folder: Path, scale: Scale) -> list[BenchmarkRow]:
         _overhead(whole, "lf_dnn", {}, "LF-DNN as published for MOSI", scale.repeats * _REPEATS),
         _overhead(whole, "tfn", _SMALL_TFN, "a small TFN, 4 ms a step", scale.repeats * _REPEATS),
     ]
-    for name in _ON_A_FEW_CLIPS[: scale.looped]:
+    for name in ON_A_FEW_CLIPS[: scale.looped]:
         repeats = scale.repeats * _FEWER_REPEATS
         title = f"{systems[name].card.title} as published for MOSI"
         rows.append(_overhead(few, name, {}, title, repeats, encoder, home.cache))

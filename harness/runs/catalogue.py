@@ -181,8 +181,7 @@ def facts_of(home: Home, name: str) -> CellFacts:
     store = RunStore(home.store)
     key = key_of(store, name)
     with judging(store) as judged:
-        cells = (cell for cell in _cells(judged, None) if cell.key == key)
-        cell = _with_figures(judged, next(cells, ListedCell(status="missing", key=key)))
+        cell = _with_figures(judged, _cell(store, key))
     log = store.log_file(key)
     facts = CellFacts(
         cell=cell,
@@ -224,7 +223,9 @@ def key_of(store: RunStore, name: str, *, stored: bool = False) -> str:
             f" SUITE:ROW:CORPUS:SEED; found {name!r}",
             hint="msa runs list lists keys",
         )
-    known = store.keys() if stored else {*store.keys(), *store.failed(), *_planned(store)}
+    known = {*store.keys_like(name)}
+    if not stored:
+        known |= {*store.failed(), *_planned(store, name)}
     found = sorted(key for key in known if key.startswith(name))
     if not found:
         raise StoreError(f"no stored run begins with {name}", hint="msa runs list lists keys")
@@ -245,10 +246,23 @@ def _distinct(keys: Sequence[str]) -> list[str]:
     return [key[:length] for key in keys]
 
 
-def _planned(store: RunStore) -> Iterator[str]:
-    for suite in store.plans():
+def _planned(store: RunStore, digits: str) -> Iterator[str]:
+    """Keys of the plans that have such digits somewhere."""
+    for suite in _plans_with(store, digits):
         with contextlib.suppress(StoreError):  # msa verify names a damaged plan
             yield from store.plan(suite).keys
+
+
+def _plans_with(store: RunStore, digits: str) -> list[str]:
+    """The plans in which these digits of a key are: others need not be parsed."""
+    return [suite for suite in store.plans() if _has(store.plan_file(suite), digits.encode())]
+
+
+def _has(path: Path, text: bytes) -> bool:
+    try:
+        return text in path.read_bytes()
+    except OSError:
+        return True  # reading it as a plan says what is wrong
 
 
 def _key_in_plan(store: RunStore, name: str) -> str:
@@ -273,9 +287,29 @@ def _cells(judged: Judged, suite: str | None) -> Iterator[ListedCell]:
     """Cells of plans, each once, then what no plan has: all without figures."""
     store = judged.store
     there, failed = store.keys(), frozenset(store.failed())
+    met, holes = _met(store, store.plans() if suite is None else [suite])
+    for key, found in met.items():
+        yield _with_status(found, key, there, failed)
+    yield from holes
+    if suite is None:
+        for key in sorted((there | failed) - met.keys()):
+            yield _with_status(ListedCell(status="missing", key=key), key, there, failed)
+
+
+def _cell(store: RunStore, key: str) -> ListedCell:
+    """One cell without figures; of no other run, and no plan without it, anything is read."""
+    met, _ = _met(store, _plans_with(store, key))
+    found = met.get(key, ListedCell(status="missing", key=key))
+    there = {key} if key in store else frozenset[str]()
+    failed = {key} if store.failure_file(key).is_file() else frozenset[str]()
+    return _with_status(found, key, there, failed)
+
+
+def _met(store: RunStore, suites: Iterable[str]) -> tuple[dict[str, ListedCell], list[ListedCell]]:
+    """Cells of plans by key, each once, and those that cannot run."""
     met: dict[str, ListedCell] = {}
     holes = []
-    for name in store.plans() if suite is None else [suite]:
+    for name in suites:
         plan = store.plan(name)
         systems = {row.label: row.system for row in plan.rows}
         for cell in plan.cells:
@@ -299,12 +333,7 @@ def _cells(judged: Judged, suite: str | None) -> Iterator[ListedCell]:
                 holes.append(found)
             else:
                 met[cell.key] = found
-    for key, found in met.items():
-        yield _with_status(found, key, there, failed)
-    yield from holes
-    if suite is None:
-        for key in sorted((there | failed) - met.keys()):
-            yield _with_status(ListedCell(status="missing", key=key), key, there, failed)
+    return met, holes
 
 
 def _with_status(

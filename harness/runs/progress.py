@@ -90,18 +90,18 @@ def status(suite: str | None = None, home: Home | None = None) -> list[SuiteProg
     store = RunStore((home or Home.default()).store)
     names = store.plans() if suite is None else [suite]
     at_work = running(store)
-    there = store.keys()
+    there = store.keys() if suite is None else None  # of one suite, its own keys are asked for
     with judging(store) as judged:
         return [_progress(judged, there, name, at_work) for name in names]
 
 
 def _progress(
-    judged: Judged, there: Set[str], suite: str, at_work: Running | None
+    judged: Judged, there: Set[str] | None, suite: str, at_work: Running | None
 ) -> SuiteProgress:
     store = judged.store
     plan = store.plan(suite)
     keys = plan.keys
-    present = keys & there
+    present = {key for key in keys if key in store} if there is None else keys & there
     sound = {key for key in present if judged.is_sound(key)}
     failed = {key for key in keys - present if store.failure(key) is not None}
     seconds = {key: judged.seconds_of(key) for key in sound}

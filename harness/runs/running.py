@@ -180,9 +180,10 @@ def find_executor(
     if name == "ray":
         from harness.runs.costs import known_costs
         from harness.runs.executors.ray import RayExecutor
+        from harness.runs.remembered_costs import stored_costs
         from harness.runs.store import RunStore
 
-        costs = tuple(known_costs(RunStore(home.store)))
+        costs = tuple(stored_costs(RunStore(home.store), known_costs))
         return RayExecutor(
             home=home, address=address, workers=workers, costs=costs, cell_timeout=cell_timeout
         )

@@ -343,6 +343,11 @@ class RunStore:
         folders = list(self.root.glob("runs/??"))
         return frozenset(key for folder in folders for key in folders_in(folder))
 
+    def keys_like(self, beginning: str) -> list[str]:
+        """The keys of committed runs that begin so, from two digits on; other runs cost nothing."""
+        found = folders_in(self.root / "runs" / beginning[:2])
+        return [key for key in found if key.startswith(beginning)]
+
     def get(self, key: str) -> StoredRun:
         """The committed run with this key.
 

@@ -37,6 +37,7 @@ _NOTHING = 1e-24  # a variance below it is what summing in another order leaves
 _TIED = 1e-9  # p-values that differ by less are equal: sums in another order
 _BLOCK = 2**21  # pairs times draws that one generator draws: another number draws others
 _SLICE = 2**17  # pairs times draws in memory at once: arrays that stay in a processor's cache
+_MOST = 2**22  # normal deviates in memory at once, 32 MiB: more than any published test set takes
 
 
 @functools.cache
@@ -356,8 +357,18 @@ class Family:
 
 
 def _normal(shape: tuple[int, ...], influence: Values, generator: np.random.Generator) -> Values:
-    """(*shape, M) Gaussian draws with the influences' covariance."""
-    return np.asarray(generator.standard_normal((*shape, influence.shape[1])) @ influence.T)
+    """(*shape, M) Gaussian draws with the influences' covariance.
+
+    Tens of thousands of videos are drawn for so many draws at a time as fit ``_MOST``.
+    """
+    systems, width = influence.shape
+    found = np.empty((*shape, systems))
+    step = max(1, _MOST // (width * math.prod(shape[1:])))
+    for start in range(0, shape[0], step):
+        rows = min(step, shape[0] - start)
+        deviates = generator.standard_normal((rows, *shape[1:], width))
+        found[start : start + rows] = deviates @ influence.T
+    return found
 
 
 def _between(gram: Values, pairs: Pairs) -> Values:

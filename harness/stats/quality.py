@@ -22,7 +22,7 @@ from harness.errors import SubmissionError
 from harness.metrics import Metric, Values, metrics
 from harness.stats.compare import pair
 from harness.stats.distribution import Distribution
-from harness.stats.resample import counts, draw, evaluator
+from harness.stats.resample import averaged, counted, counts, evaluator
 
 __all__ = ["QualityEstimate", "auroc", "change", "spearman", "weighted_auroc", "weighted_spearman"]
 
@@ -184,13 +184,12 @@ def change(
     known = datasets[dataset] if isinstance(dataset, str) else dataset
     function = (metrics[metric] if isinstance(metric, str) else metric).on(known)
     runs = pair(before, after, truth, clusters, known)
-    videos = counts(runs.videos, draws, np.random.default_rng(seed))
+    sides = [evaluator(side, runs.truth, runs.clusters, function) for side in (runs.a, runs.b)]
+    blocks = counted(runs.videos, draws, np.random.default_rng(seed))
+    found = zip(*([evaluate(videos) for evaluate in sides] for videos in blocks), strict=True)
     drawn = [
-        draw(
-            evaluator(side, runs.truth, runs.clusters, function),
-            *(len(side), videos, np.random.default_rng([seed, 1])),
-        )
-        for side in (runs.a, runs.b)
+        averaged(np.concatenate(side), size, np.random.default_rng([seed, 1]))
+        for side, size in zip(found, runs.seeds, strict=True)
     ]
     values = [np.mean([function(run, runs.truth) for run in side]) for side in (runs.a, runs.b)]
     return _interval(float(values[1] - values[0]), drawn[1] - drawn[0])
@@ -206,7 +205,8 @@ def _estimate(
     drawn = np.array(
         [
             [weigh(run, videos[place]) for run in range(runs)]
-            for videos in counts(len(names), draws, generator)
+            for block in counted(len(names), draws, generator)
+            for videos in block
         ]
     )
     if runs > 1:

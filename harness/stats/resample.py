@@ -13,7 +13,7 @@ Shapes: N clips, V source videos, S seeds, D draws.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -21,7 +21,9 @@ import numpy as np
 from harness.metrics import Score, Values
 from harness.stats.sums import Clusters, sums_of
 
-__all__ = ["Evaluate", "counts", "draw", "evaluator"]
+__all__ = ["Evaluate", "averaged", "counted", "counts", "draw", "evaluator"]
+
+_MOST = 2**22  # weights in memory at once, 32 MiB: more than any published test set takes
 
 Evaluate: TypeAlias = Callable[[Values], Values]
 """Video weights (D, V) -> the metric of every seed in every draw (D, S), NaN where undefined."""
@@ -43,6 +45,13 @@ def counts(units: int, draws: int, generator: np.random.Generator) -> Values:
     return found.reshape(draws, units).astype(np.float64)
 
 
+def counted(units: int, draws: int, generator: np.random.Generator) -> Iterator[Values]:
+    """``counts`` in blocks of rows that take 32 MiB each at most, in the same order."""
+    step = max(1, _MOST // units)
+    for start in range(0, draws, step):
+        yield counts(units, min(step, draws - start), generator)
+
+
 def draw(evaluate: Evaluate, seeds: int, videos: Values, generator: np.random.Generator) -> Values:
     """Bootstrap values of one system: mean over resampled seeds on resampled videos.
 
@@ -55,7 +64,11 @@ def draw(evaluate: Evaluate, seeds: int, videos: Values, generator: np.random.Ge
     Returns:
         (D,) values, NaN where some seed's metric is undefined.
     """
-    values = evaluate(videos)  # (D, S)
+    return averaged(evaluate(videos), seeds, generator)
+
+
+def averaged(values: Values, seeds: int, generator: np.random.Generator) -> Values:
+    """(D,) means over resampled seeds of a system's (D, S) values; arguments as for ``draw``."""
     if seeds == 1:
         return values[:, 0]
     # NaN times 0 is NaN: a draw without the undefined seed is undefined as well.

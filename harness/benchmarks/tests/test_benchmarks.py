@@ -9,23 +9,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn.functional import scaled_dot_product_attention
 
 import leaderboards
 from harness.benchmarks import __main__ as command
 from harness.benchmarks import statistics
 from harness.benchmarks import store as storing
+from harness.benchmarks.compared import against, summary
+from harness.benchmarks.compared import table as table_of
 from harness.benchmarks.gpu import _STUDIED, _Study, on_a_gpu
+from harness.benchmarks.limit import flops_of
 from harness.benchmarks.loops import BareSteps, ready_loop
-from harness.benchmarks.measure import FULL, TINY, BenchmarkRow, alternate
+from harness.benchmarks.many_runs import fill
+from harness.benchmarks.measure import FULL, QUICK, TINY, BenchmarkRow, alternate
 from harness.benchmarks.references import SCORERS, SIMS_SCORERS
-from harness.benchmarks.report import conditions, render
+from harness.benchmarks.report import conditions, read, render, updated
 from harness.benchmarks.runs import SUITE, stored
-from harness.benchmarks.suite import BENCHMARKS, SEPARATE
+from harness.benchmarks.suite import BENCHMARKS, QUICKEST, SEPARATE
 from harness.data import load
 from harness.data.batching import BatchSource
 from harness.data.datasets import datasets
+from harness.errors import SpecError
 from harness.home import Home
 from harness.metrics import score
+from harness.runs.soundness import damage_of
 from harness.tests.compilers import needs_compiler
 
 ROW = BenchmarkRow(
@@ -119,6 +128,134 @@ def test_values_are_spelled_with_a_fitting_unit(unit, value, shown) -> None:
     assert cells_of(render([row], {}))[2][4:6] == [shown, shown]
 
 
+FIGURES = st.floats(1e-6, 1e6)
+TEXTS = st.text(st.sampled_from("ab `|/:.,-≤×7"), min_size=1, max_size=20).map(
+    lambda text: f"x{text.strip()}x"
+)
+
+
+@st.composite
+def some_rows(draw: st.DrawFn) -> list[BenchmarkRow]:
+    rows = []
+    names = draw(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=5, unique=True))
+    for what, reference in names:
+        values = draw(st.lists(st.tuples(FIGURES, FIGURES), max_size=3))
+        ours, theirs = zip(*values, strict=True) if values else ((), ())
+        note = draw(st.just("") | TEXTS)
+        rows.append(
+            BenchmarkRow(what=what, reference=reference, ours=ours, theirs=theirs, note=note)
+        )
+    return rows
+
+
+@given(some_rows())
+def test_a_page_is_read_as_it_was_written(rows: list[BenchmarkRow]) -> None:
+    facts = {"Date": "2026-01-01", "Versions": "a 1, b 2"}
+    text = render(rows, facts)
+    page = read(text)
+    assert render(page.rows, page.facts) == text
+    assert page.facts == facts
+    for row, found in zip(rows, page.rows, strict=True):
+        assert (found.what, found.reference) == (row.what, row.reference)
+        assert found.measured == row.measured
+        if row.measured:
+            assert found.ratio == pytest.approx(row.ratio, rel=0.005)
+            low, high = found.spread
+            assert low <= found.ratio <= high
+
+
+def test_the_committed_page_is_one_that_can_be_read() -> None:
+    text = Path(command.__file__).parents[2].joinpath("BENCHMARKS.md").read_text("utf-8")
+    page = read(text)
+    assert read(render(page.rows, page.facts)) == page
+    notes = text.partition("## Notes")[2].partition("## Conditions")[0]
+    assert sum(bool(row.note) for row in page.rows) == notes.count("\n- ")
+    assert all(row.measured or row.figures[0] == "not yet measured" for row in page.rows)
+
+
+@pytest.mark.parametrize("text", ["", "# Benchmarks", "| a | b |\n|:--|:--|\n| 1 | 2 |"])
+def test_a_text_that_is_no_page_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="expected a page of benchmarks"):
+        read(text)
+
+
+def row_of(ratio: float, what: str = "Sorting") -> BenchmarkRow:
+    return BenchmarkRow(what=what, reference="bubbles", ours=(ratio,), theirs=(1.0,))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "verdict"),
+    [
+        (0.25, "within its spread"),
+        (2.0, "within its spread"),
+        (2.03, "within its spread"),
+        (2.05, "moved, worse"),
+        (0.246, "within its spread"),
+        (0.24, "moved, better"),
+    ],
+)
+def test_a_ratio_moved_if_it_left_the_spread_of_the_page(ratio: float, verdict: str) -> None:
+    page = read(render([ROW], {"Date": "x"}))
+    (found,) = against([row_of(ratio)], page)
+    assert found.verdict == verdict
+
+
+def test_what_the_page_lacks_or_never_measured_is_said() -> None:
+    page = read(render([dataclasses.replace(ROW, ours=(), theirs=())], {"Date": "x"}))
+    found = against([row_of(1.0), row_of(1.0, "Other")], page)
+    assert [one.verdict for one in found] == ["not yet measured", "not in the file"]
+    assert "1 not in the file" in summary(found)
+    assert "| Other / bubbles" in table_of(found)
+
+
+def test_rows_measured_by_themselves_keep_the_others_and_say_when() -> None:
+    other = row_of(3.0, "Other")
+    facts = {"Date": "2026-01-01", "Processor": "A, 2 cores", "Versions": "a 1, b 2"}
+    page = read(render([ROW, other], facts))
+    later = {"Date": "2026-02-02", "Processor": "B, 2 cores", "Versions": "a 1, b 3"}
+    text = updated(
+        page, [dataclasses.replace(ROW, ours=(9.0,), theirs=(1.0,)), row_of(1, "N")], later
+    )
+    found = read(text)
+    assert [row.what for row in found.rows] == ["Sorting", "Other", "N"]
+    assert [row.ratio for row in found.rows] == [9.0, 3.0, 1.0]
+    alone = "measured by itself on 2026-02-02, processor B, 2 cores, versions as below but for b 3"
+    assert [row.note for row in found.rows] == [f"of ten numbers; {alone}", "", alone]
+    assert found.facts == facts
+    assert updated(page, [dataclasses.replace(ROW, ours=(), theirs=())], later) == render(
+        page.rows, page.facts
+    )
+
+
+def test_operations_of_recurrent_layers_are_counted_as_by_hand() -> None:
+    clips, steps, width, hidden = 3, 11, 7, 5
+    lstm = torch.nn.LSTM(width, hidden, batch_first=True)
+    inputs = torch.randn(clips, steps, width, requires_grad=True)
+    by_hand = clips * steps * 2 * 4 * hidden * (width + hidden)
+    with torch.no_grad():
+        assert flops_of(lambda: lstm(inputs)) == by_hand
+    assert flops_of(lambda: lstm(inputs)[0].sum().backward()) == 3 * by_hand
+
+
+def test_operations_of_products_and_attention_are_counted_as_by_hand() -> None:
+    layer = torch.nn.Linear(7, 5)
+    inputs = torch.randn(3, 7, requires_grad=True)
+    assert flops_of(lambda: layer(inputs).sum().backward()) == 3 * 2 * 3 * 7 * 5
+    query = torch.randn(2, 4, 6, 8)
+    with torch.no_grad():
+        found = flops_of(lambda: scaled_dot_product_attention(query, query, query))
+    assert found == 2 * (2 * 4) * 2 * 6 * 6 * 8
+
+
+def test_runs_of_other_suites_are_whole_and_known_to_be(tmp_path: Path) -> None:
+    store = stored(tmp_path, tmp_path / "store", "-x5", 1)
+    keys = fill(store, SUITE, 3)
+    assert [store.get(key).spec.seed for key in keys] == [10**6, 10**6 + 1, 10**6 + 2]
+    assert [store.get(key).damage for key in keys] == [()] * 3
+    assert store.plan("others000").keys == set(keys)
+    assert not any(damage_of(store, store.get(key)) for key in keys)
+
+
 def test_notes_follow_the_table() -> None:
     assert "of ten numbers." in render([ROW], {}).partition("## Notes")[2]
 
@@ -196,6 +333,44 @@ def test_stored_copies_make_a_board_without_holes(tmp_path: Path) -> None:
     maes = record["metrics"]["mae"]["values"]
     assert len(set(maes)) == 3
     assert len(storing._test_labels(store).labels) > 0
+
+
+def test_the_command_says_what_moved_and_writes_nothing(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(command, "BENCHMARKS", {"fake": lambda folder, scale: [row_of(9.0)]})
+    page = tmp_path / "B.md"
+    page.write_text(render([ROW], {"Date": "x"}), "utf-8")
+    before = page.read_bytes()
+    asked = ["--only", "fake", "--compare", str(page)]
+    assert command.main(asked) == 0
+    assert "1 of 1 ratios moved by more than their spread: 1 worse" in capsys.readouterr().out
+    assert command.main([*asked, "--strict"]) == 1
+    assert page.read_bytes() == before
+
+
+def test_the_command_replaces_some_rows(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(command, "BENCHMARKS", {"fake": lambda folder, scale: [row_of(9.0)]})
+    page = tmp_path / "B.md"
+    page.write_text(render([ROW, row_of(3.0, "Other")], conditions()), "utf-8")
+    assert command.main(["--only", "fake", "--update", "--out", str(page)]) == 0
+    first, other = read(page.read_text("utf-8")).rows
+    assert (first.ratio, other.ratio, other.note) == (9.0, 3.0, "")
+    assert "measured by itself on" in first.note
+
+
+@pytest.mark.parametrize("asked", [["--update"], ["--compare"], ["--quick", "--update"]])
+def test_a_page_that_is_not_there_is_wrong_input(asked, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(command, "BENCHMARKS", {})
+    named = [*asked, str(tmp_path / "none")] if asked == ["--compare"] else asked
+    with pytest.raises(SystemExit, match="2"):
+        command.main([*named, "--out", str(tmp_path / "none")])
+
+
+def test_quick_rows_do_the_same_work_as_the_page() -> None:
+    differ = {
+        f.name for f in dataclasses.fields(FULL) if getattr(FULL, f.name) != getattr(QUICK, f.name)
+    }
+    assert differ == {"repeats", "looped", "limited", "scan_steps"}  # how many rows, how often
+    assert set(QUICKEST) <= set(BENCHMARKS) - SEPARATE
 
 
 def test_the_command_writes_the_chosen_benchmarks(tmp_path, monkeypatch, capsys) -> None:

@@ -15,7 +15,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,7 +31,7 @@ from harness.runs.pricing.placeholders import AtHand, is_absent
 from harness.system import System, systems
 from harness.text import Encoder
 
-__all__ = ["UNMEASURED", "CostEstimate", "Target", "estimate", "expected_epochs"]
+__all__ = ["UNMEASURED", "CostEstimate", "Target", "alike", "estimate", "expected_epochs"]
 
 UNMEASURED: Final = "not yet measured"
 """Basis of a cell whose like was never run."""
@@ -150,14 +151,27 @@ def _need(role: str, name: str) -> str:
     return f"{'makes' if is_twin(name) or is_trial(name) else 'needs'} {noun} {name}"
 
 
-def estimate(target: Target, costs: Sequence[Cost]) -> CostEstimate:
+def alike(costs: Iterable[Cost]) -> list[list[Cost]]:
+    """Stored runs in groups that an estimate need but look at once: all but what they took is one.
+
+    A group is one where ``params`` are the same object; equal ones may be in several.
+    """
+    groups: dict[tuple[object, ...], list[Cost]] = defaultdict(list)
+    for cost in costs:
+        kind = (cost.system, cost.corpus, cost.data, id(cost.params), cost.encoder, cost.device)
+        rest = (cost.max_epochs, cost.patience, cost.train_clips, cost.released)
+        groups[(*kind, *rest)].append(cost)
+    return list(groups.values())
+
+
+def estimate(target: Target, groups: Sequence[Sequence[Cost]]) -> CostEstimate:
     """The best estimate of one cell.
 
     Args:
         target: The cell.
-        costs: Stored runs on the same kind of device.
+        groups: ``alike`` of stored runs on the same kind of device.
     """
-    return _recorded(target, costs) or _scaled(target, costs) or CostEstimate()
+    return _recorded(target, groups) or _scaled(target, groups) or CostEstimate()
 
 
 def expected_epochs(own: int, protocol_epochs: int) -> int:
@@ -165,19 +179,23 @@ def expected_epochs(own: int, protocol_epochs: int) -> int:
     return min(own or USUAL_EPOCHS, protocol_epochs)
 
 
-def _recorded(target: Target, costs: Sequence[Cost]) -> CostEstimate | None:
-    same = [cost for cost in costs if target.repeats(cost)]
+def _recorded(target: Target, groups: Sequence[Sequence[Cost]]) -> CostEstimate | None:
+    same = [cost for group in groups if target.repeats(group[0]) for cost in group]
     return _median("recorded", same, [cost.seconds for cost in same], _runs(same))
 
 
-def _scaled(target: Target, costs: Sequence[Cost]) -> CostEstimate | None:
-    alike = [cost for cost in costs if target.resembles(cost)]
-    nearest = max(map(target.nearness, alike), default=None)
-    alike = [cost for cost in alike if target.nearness(cost) == nearest]
-    where = ", ".join(sorted({cost.corpus for cost in alike}))
+def _scaled(target: Target, groups: Sequence[Sequence[Cost]]) -> CostEstimate | None:
+    like = [group for group in groups if target.resembles(group[0])]
+    nearest = max((target.nearness(group[0]) for group in like), default=None)
+    like = [group for group in like if target.nearness(group[0]) == nearest]
+    where = ", ".join(sorted({group[0].corpus for group in like}))
     changed = "" if nearest and nearest[0] else ", other parameters"
-    seconds = [cost.seconds * target.ratio(cost) for cost in alike]
-    return _median("scaled", alike, seconds, f"{_runs(alike)} on {where}{changed}, per clip")
+    costs, seconds = list[Cost](), list[float]()
+    for group in like:
+        ratio = target.ratio(group[0])
+        costs += group
+        seconds += [cost.seconds * ratio for cost in group]
+    return _median("scaled", costs, seconds, f"{_runs(costs)} on {where}{changed}, per clip")
 
 
 def _median(

@@ -1,4 +1,7 @@
-"""What a suite takes: its rows, its totals, its longest path. Nothing is fetched or written."""
+"""What a suite takes: its rows, its totals, its longest path.
+
+Nothing is fetched, and nothing written but what many stored runs took, so as not to read them anew.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ import torch
 from harness._util.canonical import Json
 from harness.home import Home
 from harness.runs.catalogue import epoch_kept
-from harness.runs.costs import costs_of
 from harness.runs.driver import select_cells
 from harness.runs.earlier import runs_of_earlier_source, standing_for
 from harness.runs.inventory import Lack
 from harness.runs.judged import Judged
 from harness.runs.plan import Cell, make_plan
-from harness.runs.pricing.estimates import CostEstimate, Target, estimate
+from harness.runs.pricing.estimates import CostEstimate, Target, alike, estimate
 from harness.runs.pricing.placeholders import AtHand
+from harness.runs.remembered_costs import stored_costs
 from harness.runs.store import RunStore
 from harness.spec import Suite
 
@@ -169,7 +172,7 @@ def estimate_suite(
     plan = make_plan(suite, home, device=device, inventory=at_hand, only=only)
     corpora = {corpus.name: corpus for corpus in plan.corpora}
     kind = torch.device(device).type
-    costs = [cost for cost in costs_of(store) if cost.device == kind]
+    costs = alike(cost for cost in stored_costs(store) if cost.device == kind)
     estimates, met = [], set[str]()
     carried = standing_for(plan, Judged(store))
     for cells in _rows(select_cells(plan, only)):

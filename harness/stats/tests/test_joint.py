@@ -148,3 +148,14 @@ def test_estimates_of_the_same_runs_are_not_subtracted() -> None:
     one, other = of_runs([0.0, 1.0], 1.0)
     with pytest.raises(ValueError, match="both estimates hold the runs of 's0'"):
         (one - other) - one
+
+
+@pytest.mark.parametrize("shape", [(50,), (50, 3)])
+def test_deviates_drawn_a_few_draws_at_a_time_are_those_drawn_at_once(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    influence = np.random.default_rng(1).standard_normal((4, 90))
+    whole = joint._normal(shape, influence, np.random.default_rng(2))
+    monkeypatch.setattr(joint, "_MOST", 90 * 3 * 8)
+    sliced = joint._normal(shape, influence, np.random.default_rng(2))
+    np.testing.assert_allclose(sliced, whole, rtol=1e-12, atol=1e-12)

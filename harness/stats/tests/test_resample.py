@@ -7,6 +7,7 @@ import pytest
 
 from harness.data.datasets import datasets
 from harness.metrics import Metric, metrics, metrics_for
+from harness.stats import resample
 from harness.stats.resample import counts, evaluator
 from harness.stats.sums import sums_of
 from harness.stats.tests.test_compare import example
@@ -46,3 +47,10 @@ def test_primary_metrics_never_take_the_slow_loop(dataset: str, name: str) -> No
     a, _, truth, groups = example(dataset)
     found = sums_of(a, truth, groups, metrics[name].on(datasets[dataset]))
     assert (found is not None) == (metrics[name].primary or name in WITH_SUMS)
+
+
+def test_weights_drawn_in_blocks_are_those_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resample, "_MOST", 3 * 7)
+    blocks = list(resample.counted(7, 11, np.random.default_rng(4)))
+    assert [len(block) for block in blocks] == [3, 3, 3, 2]
+    np.testing.assert_array_equal(np.concatenate(blocks), counts(7, 11, np.random.default_rng(4)))
