@@ -32,6 +32,7 @@ INERT = (
     "harness.data.identifiers",
     "harness.data.media",
     "harness.data.readers",
+    "harness.data.residency",  # where clips lie, not what they are
     "harness.data.store",  # the content of a corpus enters as its fingerprint
     "harness.data.transfer",
     "harness.data.twins",
