@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from harness.data.contents import unimodal_labels
@@ -33,6 +33,9 @@ __all__ = [
     "balanced_order",
     "epoch_order",
 ]
+
+_BERTS = frozenset({"bert", "roberta", "xlm-roberta"})
+"""Kinds of encoders whose mask is (B, 1, L, L) where it is not left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +100,21 @@ class Tokens:
     mask: Tensor
     segments: Tensor
     on_host: Tensor | None = None
+
+    def attended(self, network: nn.Module) -> Tensor | None:
+        """What the attention of a text encoder may see, as the encoder takes it.
+
+        Encoders like BERT leave a mask out that hides nothing, and would ask the device for that.
+        """
+        known = self.on_host
+        asks = getattr(network, "config", None)
+        asks = getattr(asks, "model_type", "") in _BERTS and asks._attn_implementation == "sdpa"
+        if known is None or not asks or torch.compiler.is_compiling():
+            return self.mask
+        longest = self.mask.shape[1]
+        if int(known.min()) == longest:
+            return None
+        return self.mask.bool()[:, None, None].expand(-1, 1, longest, -1)  # (B, 1, L, L)
 
     def stream(self, values: Tensor) -> Sequence:
         """(B, T, D) as a stream that ends where the clip's tokens do, or where it ends itself."""
