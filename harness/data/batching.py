@@ -12,6 +12,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -106,13 +107,12 @@ class Tokens:
 
         Encoders like BERT leave a mask out that hides nothing, and would ask the device for that.
         """
-        known = self.on_host
-        asks = getattr(network, "config", None)
-        asks = getattr(asks, "model_type", "") in _BERTS and asks._attn_implementation == "sdpa"
-        if known is None or not asks or torch.compiler.is_compiling():
+        config: Any = getattr(network, "config", None)
+        asks = getattr(config, "model_type", "") in _BERTS and config._attn_implementation == "sdpa"
+        if self.on_host is None or not asks or torch.compiler.is_compiling():
             return self.mask
         longest = self.mask.shape[1]
-        if int(known.min()) == longest:
+        if int(self.on_host.min()) == longest:
             return None
         return self.mask.bool()[:, None, None].expand(-1, 1, longest, -1)  # (B, 1, L, L)
 

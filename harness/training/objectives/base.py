@@ -68,7 +68,8 @@ def training_domains(train: BatchSource) -> Tensor:
     """(D,) the domains that occur in training, ascending; (0,) where the corpus names none."""
     if train.domains is None:
         return torch.empty(0, device=train.device)
-    return train.domains.unique()
+    found: Tensor = train.domains.unique()
+    return found
 
 
 def membership(domains: Tensor, known: Tensor) -> Tensor:
