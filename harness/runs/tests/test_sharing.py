@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from harness.data import residency
 from harness.home import Home
 from harness.runs import running
 from harness.runs.costs import Cost
@@ -112,7 +111,6 @@ def test_the_room_of_a_device_is_what_is_free(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sharing, "cores", lambda: 3)
     found = room_on("cuda:1", [])
     assert (found.free, found.cores) == (7 * GIB, 3)
-    assert sharing.free_bytes is not residency.free_bytes
 
 
 @pytest.mark.usefixtures("faulty_systems")
