@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import connection
@@ -55,7 +55,7 @@ class LocalExecutor:
         """The same, with another to hear."""
         return replace(self, hear=hear)
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
+    def run(self, jobs: Iterable[Job]) -> Generator[Done, None, None]:
         """Carry out ``jobs``; see ``Executor``."""
         waiting = iter(jobs if self.room is None else self.room.in_order(jobs))
         job = next(waiting, None)
