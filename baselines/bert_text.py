@@ -62,7 +62,8 @@ class BertText(Network):
         """Predict one batch."""
         assert batch.tokens is not None
         tokens = batch.tokens
-        hidden: Tensor = self.encoder(input_ids=tokens.ids, attention_mask=tokens.mask)[0]
+        seen = tokens.attended(self.encoder)
+        hidden: Tensor = self.encoder(input_ids=tokens.ids, attention_mask=seen)[0]
         return Output(self.head(self.dropout(hidden[:, 0])).squeeze(1))  # (B, L, H) -> (B,)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from baselines._shared.blocks import streams
 from harness.data.batching import Batch, Sequence
@@ -59,9 +59,7 @@ class EarlyFusion(Network):
     def _read(self, text: Sequence, audio: Sequence, vision: Sequence) -> Tensor:
         """(B, H): state after the last word; each feature is normalised over true frames."""
         joined = torch.cat([text.values, pool_to(text, audio), pool_to(text, vision)], dim=2)
-        packed = pack_padded_sequence(
-            joined, text.lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
+        packed = text.packed(joined)
         frames = PackedSequence(self.norm(packed.data), *packed[1:])  # data: true frames only
         _, (hidden, _) = self.lstm(frames)
         state: Tensor = hidden[-1]  # (B, H)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, inf, nn
 
 from baselines._shared.bert import audio_vision, bert_groups, tokens_of
 from baselines._shared.contrast import masked_mse
@@ -146,14 +146,14 @@ class HierarchicalPerception(Network):
 
     def begin(self, train: BatchSource, params: TrainingParams) -> None:
         """Look up the range of either stream, over all true frames and features."""
-        values = [
-            torch.stack([steps.min(), steps.max()])
+        found = [
+            torch.stack([values.masked_fill(gap, inf).min(), values.masked_fill(gap, -inf).max()])
             for batch in train.in_order(params.batch_size)
             for stream in audio_vision(batch)
-            for steps in [stream.values[stream.mask]]
+            for values, gap in [(stream.values, ~stream.mask.unsqueeze(2))]
         ]
-        found = torch.stack(values).unflatten(0, (-1, 2))  # (batches, streams, 2)
-        ends = (found[:, :, 0].amin(0), found[:, :, 1].amax(0))
+        pairs = torch.stack(found).unflatten(0, (-1, 2))  # (batches, streams, 2)
+        ends = (pairs[:, :, 0].amin(0), pairs[:, :, 1].amax(0))
         self.ranges.copy_(torch.stack(ends, dim=1))
 
     def forward(self, batch: Batch) -> Output:
@@ -161,7 +161,9 @@ class HierarchicalPerception(Network):
         tokens = tokens_of(batch)
         if self.params.published:  # padding is read as if it were text
             tokens = padded_tokens(tokens, self.params.max_tokens)
-            read = Tokens(tokens.ids, torch.ones_like(tokens.mask), tokens.segments)
+            count = tokens.ids.shape[1]
+            known = None if tokens.on_host is None else torch.full_like(tokens.on_host, count)
+            read = Tokens(tokens.ids, torch.ones_like(tokens.mask), tokens.segments, known)
         else:
             read = tokens
         states = self.encoder(read)  # (B, L, H)

@@ -6,14 +6,17 @@ Shapes: B clips, T words, D features, H hidden size.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from baselines._shared.words import on_words, squared_error, up_to
 from harness.data.batching import Batch
 from harness.system import Card, Dims, Network, Output, System, TrainingParams, param
+
+if TYPE_CHECKING:
+    from harness.data.batching import Sequence
 
 __all__ = ["MCTN", "CyclicTranslation", "MCTNParams", "Translator"]
 
@@ -53,15 +56,17 @@ class CyclicTranslation(Network):
         """Predict one batch from its text; in training, translate it too."""
         (text, audio, vision), last = on_words(batch, padded=False)
         inside = up_to(last, text.shape[1])  # (B, T)
-        states, start = self.first.encode(self._padded(text), inside)  # (B, T, H), (B, H)
-        joint, joint_start = self.second.encode(states, inside)  # (B, T, H), (B, H)
+        words = batch.text
+        assert words is not None
+        states, start = self.first.encode(self._padded(text), words)  # (B, T, H), (B, H)
+        joint, joint_start = self.second.encode(states, words)  # (B, T, H), (B, H)
         prediction = self.regression(joint, inside)
         if not self.training:
             return Output(prediction)
         forcing = self.params.teacher_forcing
         seen = self.first.decode(states, start, inside, self._padded(vision), forcing)
         heard = self.second.decode(joint, joint_start, inside, audio, forcing)
-        told = self._translated_back(seen[..., : vision.shape[2]], text, inside)
+        told = self._translated_back(seen[..., : vision.shape[2]], words, inside)
         losses = {
             "vision": self.params.vision_weight * _error(seen, vision, inside),
             "cycle": self.params.cycle_weight * _error(told, text, inside),
@@ -69,11 +74,11 @@ class CyclicTranslation(Network):
         }
         return Output(prediction, losses)
 
-    def _translated_back(self, seen: Tensor, text: Tensor, inside: Tensor) -> Tensor:
+    def _translated_back(self, seen: Tensor, words: Sequence, inside: Tensor) -> Tensor:
         """(B, T, width): the text that the first translator makes of its own vision."""
-        states, start = self.first.encode(self._padded(seen), inside)
+        states, start = self.first.encode(self._padded(seen), words)
         return self.first.decode(
-            states, start, inside, self._padded(text), self.params.teacher_forcing
+            states, start, inside, self._padded(words.values), self.params.teacher_forcing
         )
 
     def _padded(self, stream: Tensor) -> Tensor:
@@ -100,15 +105,15 @@ class Translator(nn.Module):
         self.project = nn.Linear(2 * hidden, target)
         self.target = target
 
-    def encode(self, source: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, source: Tensor, words: Sequence) -> tuple[Tensor, Tensor]:
         """(B, T, source) -> states (B, T, H), zero after the last, and the writer's start (B, H).
+
+        ``words`` say where each clip of the source ends.
 
         Both are sums over the two directions; the start is tanh of a linear map.
         """
-        lengths = inside.sum(1).cpu()  # packing wants them there
-        packed = pack_padded_sequence(source, lengths, batch_first=True, enforce_sorted=False)
-        outputs, (final, _) = self.reader(packed)
-        states, _ = pad_packed_sequence(outputs, batch_first=True, total_length=source.shape[1])
+        outputs, (final, _) = self.reader(words.packed(source))
+        states = words.unpacked(outputs, source.shape[1])
         forward, backward = states.chunk(2, dim=2)  # (B, T, H) each
         return forward + backward, self.begin(final.sum(0)).tanh()  # final: (2, B, H)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
 from torch.nn.functional import mse_loss
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from baselines._shared.bert import TokenEncoder, audio_vision, masked_mean, tokens_of
 from harness.data.batching import Batch, Sequence, Tokens
@@ -63,10 +63,9 @@ class StackedLSTM(nn.Module):
         self.norm = nn.LayerNorm(2 * size)
         self.upper = nn.LSTM(2 * size, size, batch_first=True, bidirectional=True)
 
-    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Read ``lengths`` (B,) frames of each clip."""
-        packed = pack_padded_sequence(values, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        states, (low, _) = self.lower(packed)  # low: (2, B, D)
+    def forward(self, stream: Sequence) -> Tensor:
+        """Read the true frames of each clip."""
+        states, (low, _) = self.lower(stream.packed())  # low: (2, B, D)
         _, (high, _) = self.upper(PackedSequence(self.norm(states.data), *states[1:]))
         both = torch.cat([low, high], dim=2)  # (directions, B, 2 D)
         return both.transpose(0, 1).flatten(1)  # (B, 4 D)
@@ -118,15 +117,15 @@ class SharedPrivate(Network):
         tokens, (audio, vision) = tokens_of(batch), audio_vision(batch)
         return {
             "text": masked_mean(self.encoder(tokens), tokens),
-            "vision": self.streams["vision"](*self._frames(vision, tokens)),
-            "audio": self.streams["audio"](*self._frames(audio, tokens)),
+            "vision": self.streams["vision"](self._frames(vision, tokens)),
+            "audio": self.streams["audio"](self._frames(audio, tokens)),
         }
 
-    def _frames(self, stream: Sequence, tokens: Tokens) -> tuple[Tensor, Tensor]:
+    def _frames(self, stream: Sequence, tokens: Tokens) -> Sequence:
         """What an LSTM reads: the clip's true frames; as released, as many as it has tokens."""
         if not self.params.published:
-            return stream.values, stream.lengths
-        return stream.untrimmed(), tokens.mask.sum(1).clamp(max=stream.frames)
+            return stream
+        return tokens.stream(stream.untrimmed())
 
     def _losses(
         self,

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from baselines._shared.bert import TokenEncoder, audio_vision, tokens_of
 from harness.data.batching import Batch, BatchSource, Sequence
@@ -72,10 +71,7 @@ class MMIMStreamNet(nn.Module):
 
     def forward(self, stream: Sequence) -> Tensor:
         """Encode a batch of clips."""
-        packed = pack_padded_sequence(
-            stream.values, stream.lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        _, (states, _) = self.lstm(packed)
+        _, (states, _) = self.lstm(stream.packed())
         vector: Tensor = self.project(states.transpose(0, 1).flatten(1))  # from (2, B, hidden)
         return vector
 

@@ -9,11 +9,11 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, smooth_l1_loss
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from baselines._shared.bert import TokenEncoder, audio_vision, bert_groups, tokens_of
 from baselines._shared.missing import (
@@ -43,6 +43,9 @@ from harness.system import (
     TrainingParams,
     param,
 )
+
+if TYPE_CHECKING:
+    from harness.data.batching import Sequence
 
 __all__ = [
     "TFR_NET",
@@ -175,21 +178,19 @@ class GatedSummary(nn.Module):
         self.project = nn.Linear(2 * hidden + size, hidden)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, steps: Tensor, lengths: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, steps: Tensor, stream: Sequence, mask: Tensor | None) -> Tensor:
         """Summarise a stream.
 
         Args:
             steps: (B, T, W).
-            lengths: (B,) true steps, which the GRU reads.
+            stream: Whose true steps the GRU reads.
             mask: (B, T) bool, which steps the maximum looks at; None: all.
 
         Returns:
             (B, K).
         """
-        packed = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(
-            self.gru(packed)[0], batch_first=True, total_length=steps.shape[1]
-        )  # (B, T, 2K), zero in the padding
+        states = stream.unpacked(self.gru(stream.packed(steps))[0], steps.shape[1])
+        # (B, T, 2K), zero in the padding
         gate = self.gate(states.mT).sigmoid().mT  # (B, T, 1)
         answer = self.project(torch.cat([steps, gate * states.tanh()], dim=2)).tanh()  # (B, T, K)
         if mask is not None:
@@ -291,10 +292,10 @@ class ReconstructingNetwork(Network):
     def predict(self, batch: Batch, read: dict[str, Steps]) -> Tensor:
         """(B,) from what each stream read."""
         audio, vision = audio_vision(batch)
-        lengths = tokens_of(batch).mask.sum(1), audio.lengths, vision.lengths
+        streams = tokens_of(batch).stream(read["text"][0]), audio, vision
         parts = [
-            self.summaries[name](read[name][0], length, read[name][1])
-            for name, length in zip(NAMES, lengths, strict=True)
+            self.summaries[name](read[name][0], stream, read[name][1])
+            for name, stream in zip(NAMES, streams, strict=True)
         ]
         prediction: Tensor = self.head(torch.cat(parts, dim=1)).squeeze(1)
         return prediction

@@ -141,6 +141,8 @@ class TextEncoder(nn.Module):
     def forward(self, tokens: Tokens) -> Padded:
         """Last hidden states, (B, L, hidden size of the encoder)."""
         hidden = self.network(
-            input_ids=tokens.ids, attention_mask=tokens.mask, token_type_ids=tokens.segments
+            input_ids=tokens.ids,
+            attention_mask=tokens.attended(self.network),
+            token_type_ids=tokens.segments,
         ).last_hidden_state
         return Padded(hidden, tokens.mask.bool())

@@ -116,7 +116,9 @@ class TokenEncoder(nn.Module):
     def _run(self, tokens: Tokens, embedded: Change | None) -> tuple[Tensor, Tensor | None]:
         with changed(self.network.get_submodule("embeddings"), embedded or _as_is):
             output = self.network(
-                input_ids=tokens.ids, attention_mask=tokens.mask, token_type_ids=tokens.segments
+                input_ids=tokens.ids,
+                attention_mask=tokens.attended(self.network),
+                token_type_ids=tokens.segments,
             )
         return output.last_hidden_state, output.pooler_output
 

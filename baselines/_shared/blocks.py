@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from harness.data.batching import Batch, Sequence
 from harness.data.corpus import EXPLANATIONS
@@ -69,10 +68,7 @@ def last_state(lstm: nn.LSTM, sequence: Sequence, *, padded: bool) -> Tensor:
     if padded:
         _, (hidden, _) = lstm(sequence.untrimmed())
     else:
-        lengths = sequence.lengths.cpu()  # packing wants them there
-        _, (hidden, _) = lstm(
-            pack_padded_sequence(sequence.values, lengths, batch_first=True, enforce_sorted=False)
-        )
+        _, (hidden, _) = lstm(sequence.packed())
     state: Tensor = hidden[-1]  # (B, H)
     return state
 

@@ -39,5 +39,6 @@ class HiddenStates(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tensor:
         """(B, L, H); those of padding carry no meaning."""
-        hidden: Tensor = self.network(input_ids=tokens.ids, attention_mask=tokens.mask)[0]
+        seen = tokens.attended(self.network)
+        hidden: Tensor = self.network(input_ids=tokens.ids, attention_mask=seen)[0]
         return hidden

@@ -37,4 +37,4 @@ def padded_tokens(tokens: Tokens, length: int) -> Tokens:
     ids, mask, segments = (
         pad(part, (0, missing)) for part in (tokens.ids, tokens.mask, tokens.segments)
     )
-    return Tokens(ids, mask, segments)
+    return Tokens(ids, mask, segments, tokens.on_host)

@@ -84,7 +84,7 @@ class ConKITextBranch(_Taught):
         """General and specific knowledge, (B, D) each."""
         run = self.bert.network(
             input_ids=tokens.ids,
-            attention_mask=tokens.mask,
+            attention_mask=tokens.attended(self.bert.network),
             token_type_ids=tokens.segments,
             output_hidden_states=True,
         )

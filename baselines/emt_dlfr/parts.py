@@ -13,7 +13,6 @@ from torch.nn.functional import (
     scaled_dot_product_attention,
     smooth_l1_loss,
 )
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from harness.data.batching import Sequence
 
@@ -44,13 +43,8 @@ class StreamReader(nn.Module):
 
     def forward(self, sequence: Sequence) -> tuple[Tensor, Tensor]:
         """(B, K) of the clip and (B, T, K) of its steps; those beyond its length mean nothing."""
-        packed = pack_padded_sequence(
-            sequence.values, sequence.lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        states, (last, _) = self.lstm(packed)
-        steps, _ = pad_packed_sequence(
-            states, batch_first=True, total_length=sequence.values.shape[1]
-        )  # (B, T, hidden)
+        states, (last, _) = self.lstm(sequence.packed())
+        steps = sequence.unpacked(states, sequence.values.shape[1])  # (B, T, hidden)
         return self.project(last[-1]), self.project(steps)
 
 

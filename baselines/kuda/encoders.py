@@ -96,7 +96,7 @@ class KuDATextBranch(nn.Module):
             tokens = padded_tokens(tokens, self.tokens)
         run = self.bert.network(
             input_ids=tokens.ids,
-            attention_mask=tokens.mask,
+            attention_mask=tokens.attended(self.bert.network),
             token_type_ids=tokens.segments,
             output_hidden_states=True,
         )

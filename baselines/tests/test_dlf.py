@@ -77,7 +77,10 @@ def padded(batch):
     for name in ("audio", "vision"):
         sequence = getattr(batch, name)
         parts[name] = dataclasses.replace(sequence, values=sequence.untrimmed())
-    longer = [nn.functional.pad(part, (0, 4)) for part in vars(batch.tokens).values()]
+    longer = [
+        nn.functional.pad(part, (0, 4))
+        for part in (batch.tokens.ids, batch.tokens.mask, batch.tokens.segments)
+    ]
     return dataclasses.replace(batch, tokens=Tokens(*longer), **parts)
 
 

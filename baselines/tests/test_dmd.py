@@ -163,7 +163,12 @@ def test_losses_of_training_do_not_depend_on_padding(make):
         name: dataclasses.replace(stream, values=stream.untrimmed())
         for name, stream in (("audio", batch.audio), ("vision", batch.vision))
     }
-    tokens = Tokens(*(nn.functional.pad(part, (0, 4)) for part in vars(batch.tokens).values()))
+    tokens = Tokens(
+        *(
+            nn.functional.pad(part, (0, 4))
+            for part in (batch.tokens.ids, batch.tokens.mask, batch.tokens.segments)
+        )
+    )
     plain, padded = network(batch), network(dataclasses.replace(batch, tokens=tokens, **longer))
     for name, value in plain.losses.items():
         assert torch.allclose(value, padded.losses[name], atol=1e-5), name

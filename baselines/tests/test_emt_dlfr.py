@@ -236,7 +236,10 @@ def test_a_view_is_read_clip_by_clip(make):
     view = network.view(batch)
     for clip, words in enumerate((4, 6, 3)):
         tokens = type(batch.tokens)(
-            *(p[clip : clip + 1, :words] for p in vars(batch.tokens).values())
+            *(
+                p[clip : clip + 1, :words]
+                for p in (batch.tokens.ids, batch.tokens.mask, batch.tokens.segments)
+            )
         )
         hidden = network.encoder(tokens)[0]  # (words, H)
         vectors, steps = {"text": hidden[0]}, {"text": hidden[1:-1]}

@@ -117,6 +117,8 @@ def test_other_encoders_are_read_too(kind, tmp_path):
     encoder = Encoder("tiny", Path(tmp_path))
     states = HiddenStates(dataclasses.replace(dims_of("."), encoder=encoder)).eval()
     short = tokens((4,))
-    padded = type(short)(*(torch.nn.functional.pad(p, (0, 3)) for p in vars(short).values()))
+    padded = type(short)(
+        *(torch.nn.functional.pad(p, (0, 3)) for p in (short.ids, short.mask, short.segments))
+    )
     assert states(short).shape == (1, 4, 16)
     assert torch.allclose(states(padded)[:, :4], states(short), atol=1e-5)

@@ -193,8 +193,8 @@ def test_mctn_losses_do_not_depend_on_padding():
 def test_translator_reads_both_ways():
     """States are sums of a forward and a backward LSTM over the clip's own steps."""
     translator, source = Translator(3, 2, 4), torch.randn(2, 5, 3)
-    inside = torch.arange(5) < torch.tensor([[5], [2]])
-    states, start = translator.encode(source, inside)
+    words = Sequence(source, torch.tensor([5, 2]), 5)
+    states, start = translator.encode(source, words)
     for clip, count in enumerate((5, 2)):
         outputs, (final, _) = translator.reader(source[clip : clip + 1, :count])
         assert torch.allclose(

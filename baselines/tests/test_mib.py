@@ -97,7 +97,12 @@ def test_as_released_text_is_read_at_the_last_place_whatever_is_said(make):
 
 def pad(tokens, length):
     missing = length - tokens.ids.shape[1]
-    return Tokens(*(torch.nn.functional.pad(part, (0, missing)) for part in vars(tokens).values()))
+    return Tokens(
+        *(
+            torch.nn.functional.pad(part, (0, missing))
+            for part in (tokens.ids, tokens.mask, tokens.segments)
+        )
+    )
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def test_stacked_lstm_reads_each_clip_as_if_alone():
     torch.manual_seed(0)
     net = StackedLSTM(3)
     values, lengths = torch.randn(3, 6, 3), torch.tensor([6, 2, 4])
-    together = net(values, lengths)
+    together = net(Sequence(values, lengths, 6))
     for clip, length in enumerate(lengths.tolist()):
         states, (low, _) = net.lower(values[clip : clip + 1, :length])
         _, (high, _) = net.upper(net.norm(states))

@@ -136,7 +136,12 @@ def test_roberta_reads_a_text_whatever_padding_follows(roberta, padding):
     ).eval()
     ids = torch.tensor([[0, 7, 9, 8, 2]])
     plain = Tokens(ids, torch.ones_like(ids), torch.zeros_like(ids))
-    padded = Tokens(*(torch.nn.functional.pad(part, (0, padding)) for part in vars(plain).values()))
+    padded = Tokens(
+        *(
+            torch.nn.functional.pad(part, (0, padding))
+            for part in (plain.ids, plain.mask, plain.segments)
+        )
+    )
     hidden = roberta.load()(input_ids=ids).last_hidden_state[:, 0]
     expected = hidden @ network.head.weight.T + network.head.bias
     for tokens in (plain, padded):

@@ -17,6 +17,7 @@ from baselines.tfr_net import (
     damaged,
     reconstruction_loss,
 )
+from harness.data.batching import Sequence
 from harness.errors import SpecError
 
 COUNTS = {"mosi": 124_332_860, "mosei": 128_294_829}
@@ -72,7 +73,7 @@ def test_summary_of_a_clip_is_that_of_the_clip_alone():
     summary, lengths = GatedSummary(4, 3, 2, 0.5).eval(), (5, 1, 3)
     steps = torch.randn(3, 5, 4)
     mask = torch.arange(5) < torch.tensor(lengths).unsqueeze(1)
-    found = summary(steps, torch.tensor(lengths), mask)
+    found = summary(steps, Sequence(steps, torch.tensor(lengths), 5), mask)
     for clip, count in enumerate(lengths):
         own = steps[clip : clip + 1, :count]
         states = summary.gru(own)[0]
@@ -86,7 +87,7 @@ def test_published_summary_also_looks_at_padding():
     summary, steps, length = GatedSummary(4, 3, 1, 0.0).eval(), torch.randn(1, 5, 4), [2]
     other = steps.clone()
     other[:, 2:] = 9.0
-    read = [summary(each, torch.tensor(length), None) for each in (steps, other)]
+    read = [summary(each, Sequence(each, torch.tensor(length), 5), None) for each in (steps, other)]
     assert not torch.allclose(*read, atol=1e-3)
 
 

@@ -1,13 +1,15 @@
-"""On a GPU: the loop, trimmed batches, compiled steps, and how many runs an hour one device does.
+"""On a GPU: the loop, resident and trimmed batches, bfloat16, processes that share it, compilers.
 
-Without a CUDA device the rows are there and say that they were not measured.
+Ten minutes at most. Without a CUDA device the rows are there and say that they were not measured;
+without a compiler those that need one do, and why.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -36,9 +38,14 @@ _EPOCHS = 3
 """Of each run of the study."""
 _REPEATS = 4
 """Epochs of either kind per repeat of the scale."""
+_ROW, _STUDY, _ALL = 25.0, 75.0, 540.0
+"""Seconds for the epochs of a row, for the runs of a study, and until nothing is compiled any more:
+together ten minutes."""
+_COMPILATION = 90.0
+"""Seconds that a row has to have left when it begins to compile."""
 
 Measured = tuple[list[tuple[float, ...]], str]
-"""Seconds of ours and of the reference, and a note."""
+"""Seconds of ours and of the reference, and a note; no values where it cannot be measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +53,20 @@ class _Comparison:
     what: str
     reference: str
     measure: Callable[[Path, Scale, str], Measured]
+    compiles: bool = False
 
 
 def on_a_gpu(folder: Path, scale: Scale, device: str = "cuda") -> list[BenchmarkRow]:
-    """Every comparison; rows without values where there is no such device."""
+    """Every comparison; rows without values where there is no such device, or no compiler."""
     there = torch.device(device).type != "cuda" or torch.cuda.is_available()
-    rows = []
+    rows, began = [], time.perf_counter()
     for comparison in _comparisons(scale):
         values: list[tuple[float, ...]] = [(), ()]
         note = ""
-        if there:
+        left = _ALL - (time.perf_counter() - began)
+        if there and comparison.compiles and left < _COMPILATION:
+            note = f"left out: {left:.0f} s were left, and compiling takes minutes"
+        elif there:
             values, note = comparison.measure(folder, scale, device)
         rows.append(
             BenchmarkRow(
@@ -71,6 +82,7 @@ def on_a_gpu(folder: Path, scale: Scale, device: str = "cuda") -> list[Benchmark
 
 def _comparisons(scale: Scale) -> list[_Comparison]:
     packed, compiled = _STUDIED[: scale.studied], _COMPILED[: scale.studied]
+    alone = _Alone(packed)
     return [
         _Comparison(
             what="Training epoch, LF-DNN as published for MOSI, on a GPU",
@@ -78,30 +90,36 @@ def _comparisons(scale: Scale) -> list[_Comparison]:
             measure=_loop,
         ),
         _Comparison(
+            what="Training epoch of LF-DNN, clips resident on a GPU",
+            reference="each batch sent from the host",
+            measure=_residency,
+        ),
+        _Comparison(
             what="Training epoch of LF-DNN on trimmed batches, on a GPU",
             reference="the same on padded batches",
             measure=_trimming,
+        ),
+        _Comparison(
+            what="Training epoch of the ERM Transformer in bfloat16, on a GPU",
+            reference="in float32",
+            measure=_rounded,
+        ),
+        *(
+            _Comparison(
+                what=f"A run of {_study_of(packed, scale)}, {workers} processes",
+                reference="one process",
+                measure=_Packed(packed, workers, alone),
+            )
+            for workers in scale.study_workers
         ),
         *(
             _Comparison(
                 what=f"Training epoch of {systems[name].card.title} compiled, on a GPU",
                 reference="not compiled",
                 measure=_Compiled(name),
+                compiles=True,
             )
             for name in compiled
-        ),
-        *(
-            _Comparison(
-                what=f"{_study_of(packed, scale)}, {workers} workers",
-                reference="one worker",
-                measure=_Packed(packed, workers=workers),
-            )
-            for workers in scale.study_workers
-        ),
-        _Comparison(
-            what=f"{_study_of(compiled, scale)}, compiled",
-            reference="not compiled",
-            measure=_Packed(compiled, workers=1, changes={"compiled": True}),
         ),
     ]
 
@@ -117,21 +135,40 @@ def _loop(folder: Path, scale: Scale, device: str) -> Measured:
     corpus = data.load(f"mosi-twin@compact{scale.share}", Home(folder))
     loop = ready_loop(corpus, "lf_dnn", {}, device=device)
     bare = BareSteps(loop)
-    measures = (_elapsed(partial(loop.train_epoch, 1)), _elapsed(bare.epoch))
-    return alternate(*measures, repeats=_REPEATS * scale.repeats), ""
+    return _in_turns(partial(loop.train_epoch, 1), bare.epoch, scale), ""
+
+
+def _residency(folder: Path, scale: Scale, device: str) -> Measured:
+    return _other_batches(folder, scale, device, resident=False)
 
 
 def _trimming(folder: Path, scale: Scale, device: str) -> Measured:
+    return _other_batches(folder, scale, device, padded=True)
+
+
+def _other_batches(
+    folder: Path, scale: Scale, device: str, *, padded: bool = False, resident: bool | None = None
+) -> Measured:
+    """Epochs of LF-DNN as they are, and on batches made in another way."""
     corpus = data.load(f"mosi-twin@unaligned-50{scale.share}", Home(folder))
-    trimmed, padded = (ready_loop(corpus, "lf_dnn", {}, device=device) for _ in range(2))
-    padded.sources["train"] = BatchSource(
+    usual, other = (ready_loop(corpus, "lf_dnn", {}, device=device) for _ in range(2))
+    other.sources["train"] = BatchSource(
         corpus.split("train"),
         inputs=systems["lf_dnn"].inputs,
         device=torch.device(device),
-        padded=True,
+        padded=padded,
+        resident=resident,
     )
-    measures = (_elapsed(partial(loop.train_epoch, 1)) for loop in (trimmed, padded))
-    return alternate(*measures, repeats=_REPEATS * scale.repeats), ""
+    return _in_turns(partial(usual.train_epoch, 1), partial(other.train_epoch, 1), scale), ""
+
+
+def _rounded(folder: Path, scale: Scale, device: str) -> Measured:
+    corpus = data.load(f"mosi-twin@compact{scale.share}", Home(folder))
+    ours, theirs = (
+        ready_loop(corpus, "erm_transformer", {"precision": precision}, device=device)
+        for precision in ("bfloat16", "float32")
+    )
+    return _in_turns(partial(ours.train_epoch, 1), partial(theirs.train_epoch, 1), scale), ""
 
 
 @dataclass(frozen=True)
@@ -141,36 +178,59 @@ class _Compiled:
     system: str
 
     def __call__(self, folder: Path, scale: Scale, device: str) -> Measured:
+        from torch._dynamo.exc import BackendCompilerFailed
+
         corpus = data.load(f"mosi-twin@compact{scale.share}", Home(folder))
         loops = [
             ready_loop(corpus, self.system, {"compiled": compiled}, device=device)
             for compiled in (True, False)
         ]
-        ours, theirs = (_elapsed(partial(loop.train_epoch, 1)) for loop in loops)
-        values = alternate(ours, theirs, repeats=_REPEATS * scale.repeats)
-        return values, "compilation left out"
+        ours, theirs = (partial(loop.train_epoch, 1) for loop in loops)
+        try:
+            return _in_turns(ours, theirs, scale), "compilation left out"
+        except BackendCompilerFailed as error:  # Inductor's among them
+            return [(), ()], f"not compiled here: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+class _Alone:
+    """A study by one process, carried out once, however many are held against it."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        self._study: _Study | None = None
+
+    def study(self, folder: Path, scale: Scale, device: str) -> _Study:
+        """The study, with what it took."""
+        if self._study is None:
+            self._study = _Study(self._names, folder, scale, device)
+            self._study.carry_out()
+        return self._study
 
 
 @dataclass(frozen=True)
 class _Packed:
-    """A whole study, workers started and clips loaded, against one worker's.
+    """A study, workers started and clips loaded, against one worker's: seconds a run.
 
     Args:
         names: Of its systems.
         workers: That share the device.
-        changes: Hyper-parameters of every system.
+        alone: The study by one of them.
     """
 
     names: tuple[str, ...]
     workers: int
-    changes: Mapping[str, bool] = field(default_factory=dict)
+    alone: _Alone
 
     def __call__(self, folder: Path, scale: Scale, device: str) -> Measured:
-        ours = _Study(self.names, folder, scale, device, self.workers, self.changes)
-        theirs = _Study(self.names, folder, scale, device)
-        taken, reference = ours.seconds(), theirs.seconds()  # minutes each: once
-        hourly = f"{ours.runs / taken * 3600:,.0f} runs an hour"
-        return [(taken,), (reference,)], f"{hourly}; {ours.memory}{ours.against(theirs)}"
+        theirs = self.alone.study(folder, scale, device)
+        ours = _Study(self.names, folder, scale, device, self.workers)
+        ours.carry_out()
+        hourly = f"{3600 / ours.each:,.0f} runs an hour; {ours.part}against {theirs.part}"
+        return [(ours.each,), (theirs.each,)], f"{hourly}{ours.memory}{ours.against(theirs)}"
 
 
 class _Study:
@@ -183,35 +243,48 @@ class _Study:
         scale: Scale,
         device: str,
         workers: int = 1,
-        changes: Mapping[str, bool] | None = None,
     ) -> None:
         suite = {
             "corpora": [f"mosi-twin@compact{scale.share or '-x12'}"],
             "protocol": {"side_info": "both"},
             "seeds": scale.study_seeds,
-            "defaults": {"epochs": _EPOCHS, **(changes or {})},
+            "defaults": {"epochs": _EPOCHS},
             "systems": [{"name": name, "params": _reading(name)} for name in names],
         }
         plan = make_plan(
             Suite.parse(suite, name="study", where="benchmarks"), Home(folder), device=device
         )
-        self._jobs = [job for job in plan.jobs.values() if job.spec.system in names]
+        jobs = [job for job in plan.jobs.values() if job.spec.system in names]
+        # One run of each system, then the next: when time is up, all have as many.
+        self._jobs = sorted(jobs, key=lambda job: job.spec.seed)
         self._executor = LocalExecutor(workers)
         self._records: dict[tuple[str, int], RunRecord] = {}
+        self.each = 0.0
+        """Seconds a run, of those carried out."""
 
     @property
     def runs(self) -> int:
         """How many runs it takes."""
         return len(self._jobs)
 
-    def seconds(self) -> float:
-        """Carry out every run; elapsed seconds."""
+    @property
+    def part(self) -> str:
+        """How much of it was carried out, with a separator."""
+        return f"{len(self._records)} of {self.runs} runs in their time, "
+
+    def carry_out(self) -> None:
+        """Carry out runs until all are done or time is up."""
         began = time.perf_counter()
-        for done in self._executor.run(self._jobs):
-            if done.record is None:
-                raise RunFailed(f"{done.job.spec.system} of the study failed: {done.failure}")
-            self._records[done.job.spec.system, done.job.spec.seed] = done.record
-        return time.perf_counter() - began
+        taken = 0.0
+        with contextlib.closing(self._executor.run(self._jobs)) as finished:
+            for done in finished:
+                if done.record is None:
+                    raise RunFailed(f"{done.job.spec.system} of the study failed: {done.failure}")
+                self._records[done.job.spec.system, done.job.spec.seed] = done.record
+                taken = time.perf_counter() - began
+                if taken > _STUDY:
+                    break
+        self.each = taken / len(self._records)
 
     @property
     def memory(self) -> str:
@@ -221,7 +294,8 @@ class _Study:
 
     def against(self, other: _Study) -> str:
         """How far predictions are from the other's."""
-        apart = [_apart(record, other._records[cell]) for cell, record in self._records.items()]
+        both = self._records.keys() & other._records.keys()
+        apart = [_apart(self._records[cell], other._records[cell]) for cell in both]
         equal = sum(distance == 0 for distance in apart)
         off = "" if equal == len(apart) else f", others off by up to {max(apart):.2g}"
         return f"predictions of {equal} of {len(apart)} runs equal to the last bit{off}"
@@ -238,6 +312,16 @@ def _device_bytes(record: RunRecord) -> float:
 
 def _apart(one: RunRecord, other: RunRecord) -> float:
     return float(np.abs(one.predictions["pred"] - other.predictions["pred"]).max())
+
+
+def _in_turns(
+    ours: Callable[[], object], theirs: Callable[[], object], scale: Scale
+) -> list[tuple[float, ...]]:
+    """Seconds of either in turns, the first of them left out, as often as the row has time for."""
+    measures = _elapsed(ours), _elapsed(theirs)
+    first = sum(value for (value,) in alternate(*measures, repeats=1))
+    often = max(1, min(_REPEATS * scale.repeats, int(_ROW / max(first, 1e-6)) - 1))
+    return alternate(*measures, repeats=often)
 
 
 def _elapsed(work: Callable[[], object]) -> Measure:

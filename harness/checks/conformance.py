@@ -413,7 +413,8 @@ def _padded(batch: Batch) -> Batch | None:
 
 def _longer(tokens: Tokens) -> Tokens:
     """Four more padding tokens."""
-    return Tokens(*(torch.nn.functional.pad(part, (0, 4)) for part in vars(tokens).values()))
+    parts = (tokens.ids, tokens.mask, tokens.segments)
+    return Tokens(*(torch.nn.functional.pad(part, (0, 4)) for part in parts))
 
 
 def _without(corpus: Corpus, stream: str) -> Corpus:

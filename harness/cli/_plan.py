@@ -23,9 +23,9 @@ _NUMBERS = frozenset({"cells", "stored", "failed", "missing", "each", "memory"})
 
 
 def print_plan(
-    suite: Suite, home: Home, *, device: str, jobs: int, only: Sequence[str], as_json: bool
+    suite: Suite, home: Home, *, device: str, jobs: int | None, only: Sequence[str], as_json: bool
 ) -> None:
-    """Print what a run would do and take."""
+    """Print what a run would do and take; without ``jobs``, also how many workers it would have."""
     from harness.runs.pricing import estimate_suite
 
     estimated = estimate_suite(suite, home, device=device, jobs=jobs, only=only)
@@ -107,5 +107,7 @@ def _summary(estimated: SuiteEstimate) -> Iterator[str]:
         )
     if any(item.lack or any(need.startswith("needs") for need in item.needs) for item in rows):
         yield f"what is not here, and what brings it: msa doctor {estimated.suite}"
-    if device == "cuda" and jobs > 1 and longest is not None:
+    if estimated.sharing:
+        yield f"workers on {device}: {estimated.sharing}"
+    elif device == "cuda" and jobs > 1 and longest is not None:
         yield "these hours take each worker to have a device, or enough of one, to itself"

@@ -90,6 +90,15 @@ OnlyOption = Annotated[
     ),
 ]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes.")]
+_JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="Worker processes; default: 1, and on a GPU as many as its memory has room for.",
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 ExecutorOption = Annotated[str, typer.Option(help="local, or ray for many nodes.")]
 AddressOption = Annotated[
@@ -161,7 +170,7 @@ def _run(
     limit: LimitOption = None,
     seeds: SeedsOption = None,
     only: OnlyOption = None,
-    jobs: JobsOption = 1,
+    jobs: _JobsOption = None,
     device: DeviceOption = "cpu",
     executor: ExecutorOption = "local",
     ray_address: AddressOption = None,
@@ -195,12 +204,12 @@ def _run(
     chosen = _suite(suite, wanted, seeds_of(seeds), home, kept=not plan_only)
     chosen = chosen.with_weights(weights)
     if plan_only:
-        kind = kind_of_device(device)
+        kind_of_device(device)  # refuses what is none
         chosen = chosen if asked is None else _at_last_look(chosen, asked, home)
-        print_plan(chosen, home, device=kind, jobs=jobs, only=only or (), as_json=as_json)
+        print_plan(chosen, home, device=device, jobs=jobs, only=only or (), as_json=as_json)
     else:
         workers = find_executor(
-            executor, home, workers=jobs, address=ray_address, cell_timeout=cell_timeout
+            executor, home, workers=jobs or 1, address=ray_address, cell_timeout=cell_timeout
         )
         run_suite(
             *(chosen, home),
@@ -311,7 +320,7 @@ def run_suite(
     *,
     only: Sequence[str] = (),
     until: Until | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     device: str = "cpu",
     executor: Executor | None = None,
     cell_timeout: float | None = None,

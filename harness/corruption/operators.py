@@ -159,8 +159,9 @@ def _stream(
         values = values + scale * normals
     gone = damage.gone.get(name)
     lengths = stream.lengths if gone is None else stream.lengths.masked_fill(gone, 1)
+    known = stream.on_host if gone is None else None  # draws are made where the batch is
     # Padding is never shown: noise drawn for it becomes zero again.
-    return Sequence(values * shown.unsqueeze(2), lengths, stream.frames), left.any(1)
+    return Sequence(values * shown.unsqueeze(2), lengths, stream.frames, known), left.any(1)
 
 
 def _tokens(tokens: Tokens, damage: Damage, draws: Draws, units: Units) -> tuple[Tokens, Tensor]:

@@ -28,6 +28,7 @@ __all__ = [
     "load",
     "mmsa_export",
     "removing",
+    "residency",
     "spellings",
     "split_labels",
     "store",

@@ -1,5 +1,8 @@
 """Mini-batches: resident tensors, gathered by row and trimmed to the longest clip present.
 
+What decides the shape of a batch, the lengths of its clips, is known on the host: no step of
+training waits for a device.
+
 Shapes: B clips, T frames, D features, L tokens.
 """
 
@@ -7,19 +10,33 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from harness.data.contents import unimodal_labels
 from harness.data.corpus import STREAMS, Split
+from harness.data.residency import has_room
 from harness.errors import SpecError
 
-__all__ = ["Batch", "BatchSource", "Sequence", "Tokens", "balanced_order", "epoch_order"]
+__all__ = [
+    "Batch",
+    "BatchSource",
+    "Rows",
+    "Sequence",
+    "Tokens",
+    "balanced_order",
+    "epoch_order",
+]
+
+_BERTS = frozenset({"bert", "roberta", "xlm-roberta"})
+"""Kinds of encoders whose mask is (B, 1, L, L) where it is not left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +47,13 @@ class Sequence:
         values: (B, T, D) float32, zero from each clip's length on.
         lengths: (B,) int64, 1 to T.
         frames: Padded length in the corpus, T before trimming.
+        on_host: The lengths again, on the host; None where only the device knows them.
     """
 
     values: Tensor
     lengths: Tensor
     frames: int
+    on_host: Tensor | None = None
 
     @property
     def mask(self) -> Tensor:
@@ -47,14 +66,72 @@ class Sequence:
         missing = self.frames - self.values.shape[1]
         return torch.nn.functional.pad(self.values, (0, 0, 0, missing))
 
+    def packed(self, values: Tensor | None = None) -> PackedSequence:
+        """True frames alone, the longest clip first, as recurrent layers read them.
+
+        Args:
+            values: (B, T, D) of these clips, in place of the stream's own.
+        """
+        read = self.values if values is None else values
+        counts, order = (self.lengths.cpu() if self.on_host is None else self.on_host).sort(
+            descending=True
+        )
+        if read.device.type != "cpu":  # sending it there would wait; clips of one length may swap
+            order = self.lengths.argsort(descending=True)
+        whole = pack_padded_sequence(read.index_select(0, order), counts, batch_first=True)
+        return PackedSequence(whole.data, whole.batch_sizes, order)
+
+    @staticmethod
+    def unpacked(packed: PackedSequence, steps: int) -> Tensor:
+        """(B, ``steps``, D) of the clips in their own order, zero beyond the frames of each."""
+        longest_first = PackedSequence(packed.data, packed.batch_sizes)
+        values, _ = pad_packed_sequence(longest_first, batch_first=True, total_length=steps)
+        assert packed.unsorted_indices is not None
+        return values.index_select(0, packed.unsorted_indices)
+
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """Encoder input, each (B, L) int64: ids, attention mask (1 = token), segment ids."""
+    """Encoder input, each (B, L) int64: ids, attention mask (1 = token), segment ids.
+
+    ``on_host`` (B,) are the tokens of each clip, on the host; None where only the device knows.
+    """
 
     ids: Tensor
     mask: Tensor
     segments: Tensor
+    on_host: Tensor | None = None
+
+    def attended(self, network: nn.Module) -> Tensor | None:
+        """What the attention of a text encoder may see, as the encoder takes it.
+
+        Encoders like BERT leave a mask out that hides nothing, and would ask the device for that.
+        """
+        config: Any = getattr(network, "config", None)
+        asks = getattr(config, "model_type", "") in _BERTS and config._attn_implementation == "sdpa"
+        if self.on_host is None or not asks or torch.compiler.is_compiling():
+            return self.mask
+        longest = self.mask.shape[1]
+        if int(self.on_host.min()) == longest:
+            return None
+        return self.mask.bool()[:, None, None].expand(-1, 1, longest, -1)  # (B, 1, L, L)
+
+    def stream(self, values: Tensor) -> Sequence:
+        """(B, T, D) as a stream that ends where the clip's tokens do, or where it ends itself."""
+        frames = values.shape[1]
+        known = None if self.on_host is None else self.on_host.clamp(max=frames)
+        return Sequence(values, self.mask.sum(1).clamp(max=frames), frames, known)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Positions (B,) of a batch's clips within their split, on the host and where batches are."""
+
+    here: Tensor
+    there: Tensor
+
+    def __len__(self) -> int:
+        return len(self.here)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -92,7 +169,10 @@ class Batch:
 
 
 class BatchSource:
-    """The resident tensors of one split.
+    """The resident tensors of one split, in the precision they are stored in.
+
+    They lie where batches are wanted if there is room (``harness.data.residency``); else they stay
+    on the host, and each batch is sent.
 
     Args:
         split: Clips to serve.
@@ -101,6 +181,7 @@ class BatchSource:
         clue_vectors: (n, K H) float32, or None.
         device: Where batches are wanted.
         padded: Whether batches keep the corpus's padding, so that all have one shape.
+        resident: Whether the tensors lie there; None: if there is room.
     """
 
     def __init__(
@@ -112,27 +193,47 @@ class BatchSource:
         clue_vectors: NDArray[np.float32] | None = None,
         device: torch.device | None = None,
         padded: bool = False,
+        resident: bool | None = None,
     ) -> None:
-        self._device = device or torch.device("cpu")
+        self.device = device or torch.device("cpu")
         self._padded = padded
-        self._streams = {
-            name: (torch.from_numpy(stream.values), torch.from_numpy(stream.lengths))
+        streams = {
+            name: stream
             for name in STREAMS
             if name in inputs and (stream := split.stream(name)) is not None
         }
-        self._tokens = {
-            name: torch.from_numpy(np.ascontiguousarray(coded))
-            for name, coded in (tokens or {}).items()
+        coded = {
+            name: torch.from_numpy(np.ascontiguousarray(whole))
+            for name, whole in (tokens or {}).items()
         }
-        self._vectors = None if clue_vectors is None else torch.from_numpy(clue_vectors)
-        self._labels = {
-            name: torch.from_numpy(split.clips[name].to_numpy(dtype=np.float32, copy=True))
-            for name in ("label", *unimodal_labels(split.corpus))
+        self._lengths = {name: torch.from_numpy(s.lengths) for name, s in streams.items()}
+        # Row 1 is the attention mask.
+        self._counts = {name: whole[:, 1].sum(1) for name, whole in coded.items()}
+        self._tables: dict[str, dict[str, Tensor]] = {
+            "values": {name: torch.from_numpy(s.values) for name, s in streams.items()},
+            "lengths": self._lengths,
+            "tokens": coded,
+            "vectors": {} if clue_vectors is None else {"all": torch.from_numpy(clue_vectors)},
+            "labels": {
+                name: torch.from_numpy(split.clips[name].to_numpy(dtype=np.float32, copy=True))
+                for name in ("label", *unimodal_labels(split.corpus))
+            },
+            "domains": _domain_codes(split),
         }
-        self._domains = _domain_codes(split)
+        self.resident = self._fits(split) if resident is None else resident
+        """Whether the clips lie where batches are wanted."""
+        if self.resident:
+            self._tables = {
+                kind: {name: table.to(self.device) for name, table in tables.items()}
+                for kind, tables in self._tables.items()
+            }
         self._size = len(split)
         self._change: Callable[[Batch], Batch] | None = None
         self._changes: Callable[[int], Callable[[Batch], Batch]] | None = None
+
+    def _fits(self, split: Split) -> bool:
+        needed = sum(table.nbytes for kind in self._tables.values() for table in kind.values())
+        return has_room(needed, self.device, f"{split.name} clips of {split.corpus.name}")
 
     def __len__(self) -> int:
         return self._size
@@ -140,17 +241,19 @@ class BatchSource:
     @property
     def labels(self) -> Tensor:
         """(n,) float32 labels of all clips."""
-        return self._move(self._labels["label"])
+        return self._send(self._tables["labels"]["label"])
 
     @property
     def unimodal(self) -> Mapping[str, Tensor]:
         """(n,) float32 by name, see ``Batch.unimodal``."""
-        return {name: self._move(v) for name, v in self._labels.items() if name != "label"}
+        labels = self._tables["labels"]
+        return {name: self._send(v) for name, v in labels.items() if name != "label"}
 
     @property
     def domains(self) -> Tensor | None:
         """(n,) int64, see ``Batch.domains``."""
-        return None if self._domains is None else self._move(self._domains)
+        codes = self._tables["domains"].get("domain")
+        return None if codes is None else self._send(codes)
 
     def through(self, change: Callable[[Batch], Batch]) -> BatchSource:
         """The same clips, every batch changed on its way out."""
@@ -168,57 +271,80 @@ class BatchSource:
         """The clips as the epoch with this seed sees them: as they are, unless they vary."""
         return self if self._changes is None else self.through(self._changes(seed))
 
-    def gather(self, rows: Tensor) -> Batch:
+    def placed(self, order: Iterable[Tensor]) -> list[Rows]:
+        """Rows of batches, on the host, sent to the device all at once."""
+        batches = list(order)
+        if not batches:
+            return []
+        there = self._send(torch.cat(batches)).split([len(rows) for rows in batches])
+        return [Rows(*pair) for pair in zip(batches, there, strict=True)]
+
+    def gather(self, rows: Tensor | Rows) -> Batch:
         """The clips at ``rows`` (B,), each stream trimmed to its longest clip unless ``padded``."""
+        if isinstance(rows, Tensor):
+            rows = Rows(rows.cpu(), self._send(rows))
         batch = self._gather(rows)
         return batch if self._change is None else self._change(batch)
 
-    def _gather(self, rows: Tensor) -> Batch:
-        rows = rows.cpu()  # where the resident tensors are
-        labels = {name: self._move(values[rows]) for name, values in self._labels.items()}
-        coded = {name: self._coded(whole[rows]) for name, whole in self._tokens.items()}
+    def _gather(self, rows: Rows) -> Batch:
+        labels = self._all("labels", rows)
+        coded = {name: self._coded(name, rows) for name in self._tables["tokens"]}
         transcript = coded.pop("tokens", None)
         return Batch(
-            rows=self._move(rows),
-            **{name: self._sequence(name, rows) for name in self._streams},
+            rows=rows.there,
+            **{name: self._sequence(name, rows) for name in self._tables["values"]},
             present={},
             tokens=transcript,
             clues=coded,
-            clue_vectors=None if self._vectors is None else self._move(self._vectors[rows]),
+            clue_vectors=self._all("vectors", rows).get("all"),
             labels=labels.pop("label"),
             unimodal=labels,
-            domains=None if self._domains is None else self._move(self._domains[rows]),
+            domains=self._all("domains", rows).get("domain"),
         )
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """All clips once, in storage order."""
-        for rows in torch.arange(self._size).split(batch_size):
-            yield self.gather(rows)
+        yield from map(self.gather, self.placed(torch.arange(self._size).split(batch_size)))
 
-    def _sequence(self, name: str, rows: Tensor) -> Sequence:
-        values, lengths = self._streams[name]
-        chosen = lengths[rows]  # (B,)
-        kept = int(values.shape[1]) if self._padded else int(chosen.max())
-        trimmed = values[:, :kept].index_select(0, rows)  # (B, T, D)
-        return Sequence(self._move(trimmed), self._move(chosen), int(values.shape[1]))
+    def _sequence(self, name: str, rows: Rows) -> Sequence:
+        values = self._tables["values"][name]
+        frames = int(values.shape[1])
+        chosen = self._lengths[name][rows.here]  # (B,)
+        kept = frames if self._padded else int(chosen.max())
+        trimmed = self._take(values[:, :kept], rows).float()  # (B, T, D)
+        return Sequence(trimmed, self._take(self._tables["lengths"][name], rows), frames, chosen)
 
-    def _coded(self, chosen: Tensor) -> Tokens:
-        """(B, 3, L) -> tokens, trimmed to the longest text unless ``padded``."""
-        # Row 1 is the attention mask; a text without tokens keeps one position.
-        longest = chosen.shape[2] if self._padded else max(int(chosen[:, 1].sum(1).max()), 1)
-        ids, mask, segments = self._move(chosen[:, :, :longest].long()).unbind(1)  # (B, L) each
-        return Tokens(ids, mask, segments)
+    def _coded(self, name: str, rows: Rows) -> Tokens:
+        """Tokens, trimmed to the longest text unless ``padded``."""
+        whole = self._tables["tokens"][name]  # (n, 3, L)
+        counts = self._counts[name][rows.here]  # (B,)
+        # A text without tokens keeps one position.
+        longest = whole.shape[2] if self._padded else max(int(counts.max()), 1)
+        ids, mask, segments = self._take(whole[:, :, :longest], rows).long().unbind(1)  # (B, L)
+        return Tokens(ids, mask, segments, counts)
 
-    def _move(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self._device, non_blocking=True)
+    def _all(self, kind: str, rows: Rows) -> dict[str, Tensor]:
+        return {name: self._take(table, rows) for name, table in self._tables[kind].items()}
+
+    def _take(self, table: Tensor, rows: Rows) -> Tensor:
+        """(n, …) -> (B, …), where batches are wanted."""
+        if self.resident:
+            return table.index_select(0, rows.there)
+        return self._send(table.index_select(0, rows.here))
+
+    def _send(self, tensor: Tensor) -> Tensor:
+        if self.device.type == "cuda" and not tensor.is_cuda:
+            tensor = tensor.pin_memory()  # from other memory the host would wait for the copy
+        return tensor.to(self.device, non_blocking=True)
 
 
-def _domain_codes(split: Split) -> Tensor | None:
+def _domain_codes(split: Split) -> dict[str, Tensor]:
     """(n,) positions of the clips' domains among all of the corpus, in alphabetical order."""
     if "domain" not in split.clips:
-        return None
+        return {}
     known = sorted(set(split.corpus.clips["domain"]))
-    return torch.from_numpy(np.searchsorted(known, split.clips["domain"].to_numpy(dtype=str)))
+    codes = np.searchsorted(known, split.clips["domain"].to_numpy(dtype=str))
+    return {"domain": torch.from_numpy(codes)}
 
 
 def epoch_order(size: int, batch_size: int, generator: np.random.Generator) -> list[Tensor]:

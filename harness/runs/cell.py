@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from harness._util import canonical
 from harness._util.canonical import Json
 from harness.corruption import GridAnswers, answer_grid
+from harness.data import residency
 from harness.data.corpus import Corpus, Split
 from harness.data.store import CorpusStore
 from harness.errors import DataError, RunFailed
@@ -91,6 +92,7 @@ def execute(job: Job, watch: Callable[[Epoch, int], None] | None = None) -> RunR
     if isinstance(params, TrainingParams):
         set_precision(params.precision, job.device)
     provenance.reset_peak_memory()
+    residency.begin()
     began = time.perf_counter()
     fitted = _fit(job, system, params, _task(job, corpus, encoder, watch))
     trained = time.perf_counter()
@@ -322,6 +324,7 @@ def _provenance(job: Job, encoder: Encoder | None) -> Provenance:
         **provenance.environment(),
         "device": torch.device(job.device).type,
         "encoder_revision": None if encoder is None else _commit(encoder.folder),
+        "resident": residency.stayed(),
     }
     return Provenance.of(found, "the provenance of a run")
 

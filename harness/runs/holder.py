@@ -21,7 +21,7 @@ class Running:
 
     Args:
         suite: What it runs.
-        workers: Cells at once; None where a cluster decides.
+        workers: Cells at once; None where a cluster or the memory of a GPU decides.
         process: Its process id.
         born: When that process began, which tells it from a later one of the same id.
         began: When the driver began, seconds since the epoch.

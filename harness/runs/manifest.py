@@ -88,6 +88,7 @@ class Provenance(Record):
         cores: Physical ones.
         packages: Name -> version; None for one that is not installed.
         encoder_revision: Commit on the model hub that the text encoder is from; None for others.
+        resident: Whether all clips lay on the device; None where they lie in memory anyway.
     """
 
     device: str
@@ -99,6 +100,7 @@ class Provenance(Record):
     cores: int | None = None
     packages: Mapping[str, str | None] | None = None
     encoder_revision: str | None = None
+    resident: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

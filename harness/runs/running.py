@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.runs.events import Hear
     from harness.runs.executors import Done, Executor
     from harness.runs.looks import Look, Until
+    from harness.runs.store import RunStore
     from harness.spec import Suite
 
 __all__ = [
@@ -36,7 +37,7 @@ def run(
     suite: Suite | str,
     home: Home | None = None,
     *,
-    workers: int = 1,
+    workers: int | None = None,
     seeds: int | tuple[int, ...] | None = None,
     only: Sequence[str] = (),
     until: Until | None = None,
@@ -57,7 +58,8 @@ def run(
     Args:
         suite: A suite, the name of one in ``home.suites``, or a path to a TOML file.
         home: Where corpora and runs live; ``Home.default()`` when None.
-        workers: Worker processes, one thread each.
+        workers: Worker processes, one thread each; None for one on the CPU, and on a GPU for as
+            many as its memory has room for, by what runs like theirs took.
         seeds: The first so many of the protocol's list, or which; None for the suite's own.
         only: Patterns on rows, systems or corpora to run now: those rows on those corpora; none
             means all.
@@ -101,7 +103,7 @@ def run(
     home = home or Home.default()
     chosen = find_suite(suite, home) if isinstance(suite, str) else suite
     chosen, store = chosen.with_seeds(seeds).with_weights(weights), RunStore(home.store)
-    workplace = workplace_of(executor, workers, device, cell_timeout)
+    workplace = workplace_of(executor, workers, device, cell_timeout, store)
     carry = functools.partial(
         carry_out,
         store=store,
@@ -111,7 +113,8 @@ def run(
         on_done=on_done,
         on_event=on_event,
     )
-    with store.writing(), announced(store, chosen.name, workers if executor is None else None):
+    at_once = workers or (None if kind_of_device(device) == "cuda" else 1)
+    with store.writing(), announced(store, chosen.name, at_once if executor is None else None):
         CorpusStore(home.corpora).sweep()
         sweep(home.cache, shared=True)
         if until is None:
@@ -134,7 +137,11 @@ def _told(report: RunReport) -> str:
 
 
 def workplace_of(
-    executor: Executor | None, workers: int, device: str, cell_timeout: float | None
+    executor: Executor | None,
+    workers: int | None,
+    device: str,
+    cell_timeout: float | None,
+    store: RunStore,
 ) -> Executor:
     """Where cells are executed: on the executor given, else by worker processes on this machine.
 
@@ -142,12 +149,18 @@ def workplace_of(
         SpecError: For a device that is not there, or a time limit that is none or is given besides
             an executor.
     """
+    from harness.runs.costs import known_costs
     from harness.runs.executors.local import LocalExecutor
+    from harness.runs.executors.sharing import room_on
 
     check_timeout(cell_timeout)
     if executor is None:
         refuse_absent(device)
-        return LocalExecutor(workers, cell_timeout)
+        if workers is None and kind_of_device(device) == "cuda":
+            return LocalExecutor(
+                cell_timeout=cell_timeout, room=room_on(device, known_costs(store))
+            )
+        return LocalExecutor(workers or 1, cell_timeout)
     if cell_timeout is not None:
         raise SpecError("cell_timeout goes with workers on this machine", hint="set the executor's")
     return executor

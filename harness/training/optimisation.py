@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from harness.data.batching import Batch, BatchSource
 from harness.system import Network, Output, Pass, Stage, TrainingParams, TrainingProgress
+
+if TYPE_CHECKING:
+    from harness.data.batching import Rows
 
 __all__ = ["OptimiserPass", "clip_losses", "total_loss"]
 
@@ -90,15 +95,15 @@ class OptimiserPass:
         Returns:
             Sum of the batches' losses times their clips, float64, and the number of clips.
         """
-        clips, total = 0, torch.zeros((), dtype=torch.float64)
-        batches = list(order)[: self.batches]
+        clips, total = 0, torch.zeros((), dtype=torch.float64, device=source.device)
+        batches = source.placed(itertools.islice(order, self.batches))
         groups = list(self._groups(batches))
         for group in groups:
             size = sum(map(len, group))
             self.network.zero_grad(set_to_none=True)  # of every part: clipping sees them all
             for rows in group:
                 loss, count = self.backward(source.gather(rows), size), len(rows)
-                total = total.to(loss.device) + loss.double() * count  # no host sync in an epoch
+                total = total + loss.double() * count  # no host sync in an epoch
                 clips += count
                 if self.params.compiled and len(group) > 1:
                     self._own_gradients()
@@ -108,13 +113,13 @@ class OptimiserPass:
         return total, clips
 
     @torch.no_grad()
-    def _read(self, source: BatchSource, rest: list[Tensor]) -> None:
+    def _read(self, source: BatchSource, rest: list[Rows]) -> None:
         """Let the network see batches that it does not learn from."""
         for rows in rest:
             batch = source.gather(rows)
             self.network.after_step(batch, self.network(batch))
 
-    def _groups(self, order: list[Tensor]) -> Iterator[list[Tensor]]:
+    def _groups(self, order: list[Rows]) -> Iterator[list[Rows]]:
         """The batches of each optimiser step."""
         each = self.params.accumulate
         for start in range(0, len(order), each):

@@ -15,7 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 import leaderboards
 from harness.benchmarks import __main__ as command
-from harness.benchmarks import statistics
+from harness.benchmarks import gpu, statistics
 from harness.benchmarks import store as storing
 from harness.benchmarks.compared import against, summary
 from harness.benchmarks.compared import table as table_of
@@ -273,9 +273,30 @@ def test_what_is_measured_on_a_gpu_can_be_measured(tmp_path: Path) -> None:
     """On a CPU, where the figures mean nothing but every step of them is taken."""
     rows = on_a_gpu(tmp_path, TINY, device="cpu")
     assert all(row.ratio > 0 for row in rows)
-    *_, two_workers, compiled = rows
+    *_, two_workers, _ = rows
     assert "predictions of 2 of 2 runs equal to the last bit" in two_workers.note
-    assert "predictions of" in compiled.note
+
+
+@pytest.mark.slow
+def test_without_a_compiler_its_rows_say_so(tmp_path: Path, monkeypatch) -> None:
+    from torch._inductor import config
+
+    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setattr(config, "fx_graph_cache", False)
+    rows = [row for row in gpu._comparisons(TINY) if row.compiles]
+    monkeypatch.setattr(gpu, "_comparisons", lambda scale: rows)
+    (row,) = on_a_gpu(tmp_path, TINY, device="cpu")
+    assert not row.measured
+    assert row.note.startswith("not compiled here: ")
+
+
+def test_nothing_is_compiled_when_time_is_up(tmp_path: Path, monkeypatch) -> None:
+    rows = [row for row in gpu._comparisons(TINY) if row.compiles]
+    monkeypatch.setattr(gpu, "_comparisons", lambda scale: rows)
+    monkeypatch.setattr(gpu, "_ALL", 0.0)
+    (row,) = on_a_gpu(tmp_path, TINY, device="cpu")
+    assert not row.measured
+    assert row.note.startswith("left out")
 
 
 def test_the_study_on_a_gpu_has_every_system_it_names(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from harness.data import residency
 from harness.data.batching import Batch, BatchSource, Sequence, epoch_order
 from harness.data.corpus import Corpus, Split, Stream
 from harness.data.datasets import datasets
@@ -255,3 +257,94 @@ def batch_tensors(batch: Batch) -> list[torch.Tensor]:
 
 def batch_values(batch: Batch) -> list[object]:
     return [tensor.tolist() for tensor in batch_tensors(batch)]
+
+
+# Where clips lie
+
+
+def test_clips_without_room_make_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = {"text": [7, 1, 3, 4], "audio": [2, 2, 9, 5], "vision": [1, 1, 1, 5]}
+    split = split_of({name: stream(lengths[name], *SIZES[name]) for name in SIZES}, 4)
+    tokens = {"tokens": tokens_of([6, 2, 3, 1], 8)}
+    found = []
+    for free in (10**9, 10):
+        monkeypatch.setattr(residency, "free_bytes", lambda device, free=free: free)
+        source = BatchSource(split, inputs=EVERYTHING, tokens=tokens)
+        assert source.resident == (free > 10)
+        found.append([batch_values(batch) for batch in source.in_order(3)])
+    assert found[0] == found[1]
+
+
+def test_only_clips_without_room_are_told_of_and_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    residency._say.cache_clear()
+    monkeypatch.setattr(residency, "free_bytes", lambda device: 1000)
+    device = torch.device("meta")
+    residency.begin()
+    assert residency.stayed() is None
+    assert residency.has_room(int(1000 * residency.SHARE), device, "few clips")
+    assert residency.stayed() is True
+    assert not caplog.records
+    for _ in range(2):
+        assert not residency.has_room(501, device, "train clips of mosi@test")
+    assert residency.stayed() is False
+    (record,) = caplog.records
+    assert "train clips of mosi@test" in record.getMessage()
+    residency.begin()
+    assert residency.stayed() is None
+
+
+def test_features_keep_their_precision_until_they_are_in_a_batch() -> None:
+    whole = stream([2, 3], 3, 2)
+    half = Stream(whole.values.astype(np.float16), whole.lengths)  # type: ignore[arg-type]
+    source = BatchSource(split_of({"audio": half}, 2), inputs=frozenset({"audio"}))
+    assert source._tables["values"]["audio"].dtype == torch.float16
+    got = sequence(source.gather(torch.tensor([1, 0])), "audio").values
+    assert got.dtype == torch.float32
+    np.testing.assert_array_equal(got, half.values[[1, 0]].astype(np.float32))
+
+
+def test_lengths_are_known_on_the_host_wherever_batches_are(source: BatchSource) -> None:
+    split = split_of({name: stream([1, 2], *SIZES[name]) for name in SIZES}, 2)
+    there = BatchSource(
+        split,
+        inputs=EVERYTHING,
+        tokens={"tokens": tokens_of([1, 2], 4)},
+        device=torch.device("meta"),
+    )
+    (rows,) = there.placed([torch.tensor([1, 0])])
+    batch = there.gather(rows)
+    audio, tokens = sequence(batch, "audio"), batch.tokens
+    assert audio.lengths.device.type == "meta" and audio.on_host is not None
+    assert audio.on_host.tolist() == [2, 1]
+    assert tokens is not None and tokens.on_host is not None
+    assert tokens.on_host.tolist() == [2, 1]
+    assert audio.packed().batch_sizes.tolist() == [2, 1]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.booleans())
+def test_packing_is_pytorch_s_own(lengths: list[int], known: bool) -> None:
+    values, counts = torch.randn(len(lengths), max(lengths), 3), torch.tensor(lengths)
+    read = Sequence(values, counts, 6, counts if known else None)
+    expected = pack_padded_sequence(values, counts, batch_first=True, enforce_sorted=False)
+    packed = read.packed()
+    for ours, theirs in zip(packed, expected, strict=True):
+        assert torch.equal(ours, theirs)
+    unpacked, _ = pad_packed_sequence(expected, batch_first=True, total_length=6)
+    assert torch.equal(read.unpacked(packed, 6), unpacked)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("resident", [True, False])
+def test_batches_of_a_gpu_are_those_of_the_cpu(resident: bool) -> None:
+    split = split_of({name: stream([1, 4, 2], *SIZES[name]) for name in SIZES}, 3)
+    tokens = {"tokens": tokens_of([1, 2, 3], 4)}
+    device = torch.device("cuda")
+    there = BatchSource(split, inputs=EVERYTHING, tokens=tokens, device=device, resident=resident)
+    here = BatchSource(split, inputs=EVERYTHING, tokens=tokens)
+    for ours, theirs in zip(there.in_order(2), here.in_order(2), strict=True):
+        assert ours.labels.is_cuda
+        assert batch_values(ours) == batch_values(theirs)

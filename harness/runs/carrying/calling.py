@@ -93,7 +93,7 @@ def carry(
             chosen, home, device=kind_of_device(device), inventory=AtHand(home), only=only
         )
         return look(kept(plan, store), store, wanted)
-    workplace = workplace_of(executor, workers, device, cell_timeout)
+    workplace = workplace_of(executor, workers, device, cell_timeout, store)
     with store.writing(), announced(store, chosen.name, workers if executor is None else None):
         plan = kept(make_plan(chosen, home, device=device, only=only), store)
         return carry_over(plan, store, wanted, workplace, on_start=on_start, on_done=on_done)

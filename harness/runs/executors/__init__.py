@@ -10,7 +10,7 @@ from harness.runs.cell import Job
 from harness.runs.events import Hear
 from harness.runs.record import RunRecord
 
-__all__ = ["Done", "Executor", "TellingExecutor", "heard_by", "local", "ray"]
+__all__ = ["Done", "Executor", "TellingExecutor", "heard_by", "local", "ray", "sharing"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

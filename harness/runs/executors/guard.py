@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import threading
@@ -82,8 +83,13 @@ def measured(job: Job, tell: Tell | None = None) -> RunRecord:
     if torch.device(job.device).type != "cuda":
         return execute(job, watch)
     torch.cuda.reset_peak_memory_stats(job.device)
-    record = execute(job, watch)
-    manifest, taken = record.manifest, torch.cuda.max_memory_reserved(job.device)
+    try:
+        record = execute(job, watch)
+        taken = torch.cuda.max_memory_reserved(job.device)
+    finally:
+        gc.collect()
+        torch.cuda.empty_cache()  # others share the device, whatever comes next here
+    manifest = record.manifest
     cost = replace(manifest.cost, peak_device_memory_bytes=taken)
     return replace(record, manifest=replace(manifest, cost=cost))
 

@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import connection
@@ -27,6 +27,7 @@ from harness.runs.cell import Job, limit_threads
 from harness.runs.events import CellEvent, Hear, unheard
 from harness.runs.executors import Done
 from harness.runs.executors.guard import Answer, measured, overdue, told
+from harness.runs.executors.sharing import Room
 
 __all__ = ["LocalExecutor"]
 
@@ -42,48 +43,55 @@ class LocalExecutor:
         workers: Number of processes at once.
         cell_timeout: Seconds that a cell may take, without the start of its worker; None for any.
         hear: Hears what workers say of their cells.
+        room: Of a GPU that cells share: it decides how many run, in place of ``workers``.
     """
 
     workers: int = 1
     cell_timeout: float | None = None
     hear: Hear = unheard
+    room: Room | None = None
 
     def heard_by(self, hear: Hear) -> LocalExecutor:
         """The same, with another to hear."""
         return replace(self, hear=hear)
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
+    def run(self, jobs: Iterable[Job]) -> Generator[Done, None, None]:
         """Carry out ``jobs``; see ``Executor``."""
-        waiting = iter(jobs)
+        waiting = iter(jobs if self.room is None else self.room.in_order(jobs))
+        job = next(waiting, None)
         busy: dict[Connection, _Worker] = {}
+        idle: list[_Worker] = []
         try:
-            for job in _take(waiting, self.workers):
-                worker = _Worker.start()
-                worker.give(job, self.cell_timeout)
-                busy[worker.pipe] = worker
-            while busy:
+            while busy or job is not None:
+                while job is not None and self._admits(job, busy.values()):
+                    worker = idle.pop() if idle else _Worker.start()
+                    worker.give(job, self.cell_timeout)
+                    busy[worker.pipe] = worker
+                    job = next(waiting, None)
+                while idle and job is None:
+                    idle.pop().dismiss()
                 ready = connection.wait(list(busy))
                 for worker in [worker for pipe, worker in busy.items() if pipe in ready]:
                     done = worker.collect(self.hear)
                     if done is None:
                         continue
+                    if self.room is not None and done.record is not None:
+                        self.room.learn(done.record)
                     yield done
                     del busy[worker.pipe]
-                    following = next(waiting, None)
-                    if following is None:
-                        worker.dismiss()
-                        continue
-                    worker = worker if worker.alive else _Worker.start()
-                    worker.give(following, self.cell_timeout)
-                    busy[worker.pipe] = worker
+                    if worker.alive:
+                        idle.append(worker)
+            while idle:
+                idle.pop().dismiss()
         finally:
-            for worker in busy.values():
+            for worker in (*busy.values(), *idle):
                 worker.kill()
 
-
-def _take(jobs: Iterator[Job], count: int) -> Iterator[Job]:
-    for _, job in zip(range(count), jobs, strict=False):
-        yield job
+    def _admits(self, job: Job, busy: Collection[_Worker]) -> bool:
+        """Whether a cell may start beside those that run."""
+        if self.room is None:
+            return len(busy) < self.workers
+        return self.room.admits(job, [worker.job for worker in busy if worker.job is not None])
 
 
 @dataclass(eq=False)

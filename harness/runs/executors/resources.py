@@ -56,6 +56,7 @@ class Measured:
     def __init__(self, costs: Iterable[Cost] = ()) -> None:
         self._memory: dict[str, int] = {}
         self._device: dict[str, int] = {}
+        self._alike: dict[tuple[str, str], int] = {}  # whatever the hyper-parameters
         for cost in costs:
             self.add(cost)
 
@@ -65,6 +66,16 @@ class Measured:
         self._memory[kind] = max(cost.memory, self._memory.get(kind, 0))
         if cost.device_memory is not None:
             self._device[kind] = max(cost.device_memory, self._device.get(kind, 0))
+            alike = (cost.system, cost.data)
+            self._alike[alike] = max(cost.device_memory, self._alike.get(alike, 0))
+
+    def needed(self, job: Job) -> int | None:
+        """Bytes of a device that a cell will take; None while none like it was measured.
+
+        Without a run of its hyper-parameters, those of others on the same corpus tell.
+        """
+        taken = self._device.get(kind_of(job), self._alike.get((job.spec.system, job.spec.data)))
+        return None if taken is None else _reserved(taken)
 
     def demand(self, job: Job, device_bytes: int | None) -> Demand:
         """What a cell needs.
@@ -95,8 +106,12 @@ def share(taken: int, device_bytes: int) -> float:
         >>> share(2 * 2**30, 80 * 2**30), share(60 * 2**30, 80 * 2**30)
         (0.0625, 0.9375)
     """
-    part = (taken * _MARGIN + _CONTEXT) / device_bytes
+    part = _reserved(taken) / device_bytes
     return min(1.0, math.ceil(part * _STEPS) / _STEPS)
+
+
+def _reserved(taken: int) -> int:
+    return math.ceil(taken * _MARGIN + _CONTEXT)
 
 
 def _kind(system: str, data: str, params: Mapping[str, object], device: str) -> str:

@@ -14,8 +14,11 @@ import torch
 from harness._util.canonical import Json
 from harness.home import Home
 from harness.runs.catalogue import epoch_kept
+from harness.runs.cell import Job
+from harness.runs.costs import Cost
 from harness.runs.driver import select_cells
 from harness.runs.earlier import runs_of_earlier_source, standing_for
+from harness.runs.executors.sharing import room_on
 from harness.runs.inventory import Lack
 from harness.runs.judged import Judged
 from harness.runs.plan import Cell, make_plan
@@ -100,6 +103,7 @@ class SuiteEstimate:
         carried: Stored cells whose run is of an earlier source and counts by evidence.
         changed: Cells to run that have a run of an earlier source: nothing but the code is new.
         changed_seconds: What those runs took.
+        sharing: How many workers share a GPU and why, where that was left open.
     """
 
     suite: str
@@ -109,6 +113,7 @@ class SuiteEstimate:
     carried: int = 0
     changed: int = 0
     changed_seconds: float = 0.0
+    sharing: str = ""
 
     @property
     def unknown(self) -> int:
@@ -152,7 +157,12 @@ class SuiteEstimate:
 
 
 def estimate_suite(
-    suite: Suite, home: Home, *, device: str = "cpu", jobs: int = 1, only: Sequence[str] = ()
+    suite: Suite,
+    home: Home,
+    *,
+    device: str = "cpu",
+    jobs: int | None = 1,
+    only: Sequence[str] = (),
 ) -> SuiteEstimate:
     """Estimate what a suite takes.
 
@@ -160,7 +170,7 @@ def estimate_suite(
         suite: What would run.
         home: Where corpora, encoders and stored runs are, as far as they are.
         device: ``cpu``, ``cuda`` or ``cuda:N``; it need not be here.
-        jobs: Worker processes.
+        jobs: Worker processes; None for one on the CPU, and on a GPU as many as it has room for.
         only: Patterns on rows, systems or corpora; none means all.
 
     Raises:
@@ -183,16 +193,29 @@ def estimate_suite(
             resumes = tuple(_resumes(cells, home, store))
             counted = replace(counted, each=each, needs=target.needs, resumes=resumes)
         estimates.append(counted)
+    at_once, sharing = jobs or 1, ""
+    if jobs is None and kind == "cuda":
+        waiting = [plan.jobs[key] for key in sorted(met) if key not in store and key not in carried]
+        at_once, sharing = _sharing(waiting, device, costs)
     again = runs_of_earlier_source([plan.jobs[k] for k in sorted(met - carried.keys())], store)
     return SuiteEstimate(
         suite=suite.name,
         device=kind,
-        jobs=jobs,
+        jobs=at_once,
+        sharing=sharing,
         rows=tuple(estimates),
         carried=len(met & carried.keys()),
         changed=len(again),
         changed_seconds=sum(run.seconds for run in again),
     )
+
+
+def _sharing(waiting: Sequence[Job], device: str, costs: Sequence[Cost]) -> tuple[int, str]:
+    """How many workers a device has room for, and why, in words."""
+    if not torch.cuda.is_available():
+        return 1, "one, until its memory is known; where it is, this says how many share it"
+    foretold = room_on(device, costs).foretold(waiting)
+    return foretold.workers, f"{foretold.workers} at once ({foretold.why})"
 
 
 def _rows(cells: Iterable[Cell]) -> Iterable[list[Cell]]:

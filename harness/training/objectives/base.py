@@ -66,7 +66,10 @@ class Term(nn.Module):
 
 def training_domains(train: BatchSource) -> Tensor:
     """(D,) the domains that occur in training, ascending; (0,) where the corpus names none."""
-    return torch.empty(0) if train.domains is None else train.domains.unique()
+    if train.domains is None:
+        return torch.empty(0, device=train.device)
+    found: Tensor = train.domains.unique()
+    return found
 
 
 def membership(domains: Tensor, known: Tensor) -> Tensor:
