@@ -182,14 +182,15 @@ def estimate_suite(
     plan = make_plan(suite, home, device=device, inventory=at_hand, only=only)
     corpora = {corpus.name: corpus for corpus in plan.corpora}
     kind = torch.device(device).type
-    costs = alike(cost for cost in stored_costs(store) if cost.device == kind)
+    costs = [cost for cost in stored_costs(store) if cost.device == kind]
+    groups = alike(costs)
     estimates, met = [], set[str]()
     carried = standing_for(plan, Judged(store))
     for cells in _rows(select_cells(plan, only)):
         counted, job = _counts(cells, store, met, carried), cells[0].job
         if job is not None:
             target = Target.of(job, corpora[job.spec.corpus], at_hand)
-            each = estimate(target, costs)
+            each = estimate(target, groups)
             resumes = tuple(_resumes(cells, home, store))
             counted = replace(counted, each=each, needs=target.needs, resumes=resumes)
         estimates.append(counted)
