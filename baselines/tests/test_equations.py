@@ -16,7 +16,7 @@ from baselines.ef_lstm import EF_LSTM, pool_padded, pool_to
 from baselines.lf_dnn import LF_DNN
 from baselines.lmf import LMF, LMFParams, LowRankFusion
 from baselines.tfn import TFN, TensorFusion, TFNParams, tensor_product
-from harness.data.batching import Batch, Sequence
+from harness.data.batching import Batch, Sequence, Tokens
 from harness.errors import SpecError
 from harness.system import Dims
 from harness.text import Encoder
@@ -177,7 +177,7 @@ def test_bert_text_reads_the_first_token(encoder):
     params = BERT_TEXT.resolve("mosi", {"encoder": encoder})
     network = BERT_TEXT.build(Dims(low=-3.0, high=3.0, encoder=folder), params).eval()
     ids = torch.tensor([[2, 7, 8, 3]])
-    tokens = SimpleNamespace(ids=ids, mask=torch.ones_like(ids))
+    tokens = Tokens(ids, torch.ones_like(ids), torch.zeros_like(ids))
     hidden = folder.load()(input_ids=ids).last_hidden_state[:, 0]
     expected = hidden @ network.head.weight.T + network.head.bias
     found = network(SimpleNamespace(tokens=tokens)).prediction

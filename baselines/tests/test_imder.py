@@ -295,7 +295,8 @@ def only(batch, rows):
         )
         for m in ("audio", "vision")
     }
-    tokens = type(batch.tokens)(*(p[part] for p in vars(batch.tokens).values()))
+    told = batch.tokens
+    tokens = Tokens(told.ids[part], told.mask[part], told.segments[part])
     present = {m: values[part] for m, values in batch.present.items()}
     return dataclasses.replace(
         batch,
