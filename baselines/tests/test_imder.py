@@ -18,6 +18,7 @@ from baselines.imder.parts import NAMES, RATES, CrossModalReader, Refiner, dealt
 from baselines.imder.score import ScoreNetwork, StepNorm
 from baselines.mult import MULT, CrossModalFusion
 from baselines.tests.clips import a_batch, build, parameters
+from harness.data.batching import Tokens
 from harness.errors import SpecError
 from harness.system import Dims
 from harness.training import total_loss
