@@ -54,8 +54,9 @@ that a gradient of zero means what the check takes it for."""
 _EPOCHS = 300  # of learning eight clips by heart: one batch each
 _PATIENCE = 20  # for systems in several stages, which train each of them to its end
 _RATE = 1e-3  # of everything: presets fine-tune a trained encoder, here nothing is trained yet
-_FITTED: Mapping[str, Scalar] = {"adapter_heads": 2}
-"""Hyper-parameters of presets that suit an encoder of BERT's width and not the tiny one here."""
+_FITTED: Mapping[str, Scalar] = {"adapter_heads": 2, "diffusion_steps": 5}
+"""Instead of presets: what suits the tiny encoder here and not one of BERT's width, and few steps
+where a stream is drawn step by step."""
 _ENCODERS = {"bert-base-uncased": "en", "bert-base-chinese": "zh"}
 
 
