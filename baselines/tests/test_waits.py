@@ -15,10 +15,15 @@ from harness.testing import NoWaiting, Waits
 from harness.training import Loop, loop_of
 
 WAITING = {
+    "confede fixed": "clips beside those of a batch are drawn on the device",
+    "confede published": "clips beside those of a batch are drawn on the device",
+    "dlf fixed": "a mean over true steps alone, whose sum rounds otherwise",
+    "dmd fixed": "a mean over true steps alone, whose sum rounds otherwise",
+    "imder fixed": "streams are drawn of the clips that lost them, and of no others",
+    "imder published": "streams are drawn of the clips that lost them, and of no others",
     "ithp fixed": "a mean over true tokens alone, whose sum rounds otherwise",
     "midg_approx@simulated": "styles are mixed by a law that PyTorch draws on the host alone",
     "mmim fixed": "clips are parted by the sign of their labels",
-    "mmim published": "clips are parted by the sign of their labels",
     "qa_moe": "words go as draws on the device say, and the encoder asks whether any did",
     "qa_moe@code": "words go as draws on the device say, and the encoder asks whether any did",
     "text": "each expert reads the clips that were sent to it, and no others",
