@@ -7,7 +7,6 @@ measured in processes of their own (``harness.benchmarks.comparing``), start-up 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -16,16 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.benchmarks.finished_suites import store_suites, suite_name
+from harness.benchmarks.finished_suites import SETTLED, store_suites, suite_name
 from harness.benchmarks.many_runs import believe, fill
-from harness.benchmarks.measure import BenchmarkRow, Scale
+from harness.benchmarks.measure import BenchmarkRow, Scale, children_cpu
 from harness.home import Home
 from harness.runs.store import RunStore
 
 __all__ = ["comparing_more", "storing_more"]
 
 _CLIPS_PER_VIDEO = 22  # MOSI's 686 test clips are of 31 videos
-_SETTLED = 3  # seconds; what was written in the last two is not relied on
 _NEAR_LINEAR = 1.2
 _FIGURES: tuple[tuple[str, Literal["s", "B"], str], ...] = (
     ("", "s", "processor seconds of estimates, rank sets and pairs"),
@@ -141,7 +139,7 @@ def storing_more(folder: Path, scale: Scale) -> list[BenchmarkRow]:
         plan = store.plan(suite)
         key = next(cell.key for cell in plan.cells if cell.key)
         keys, runs = fill(store, suite, count), len(plan.keys)
-        time.sleep(_SETTLED)
+        time.sleep(SETTLED)
         believe(store, [*plan.keys, *keys])
     few, many = scale.stored
     rows = []
@@ -170,8 +168,11 @@ def storing_more(folder: Path, scale: Scale) -> list[BenchmarkRow]:
 def _asked(home: Home, *arguments: str) -> tuple[float, float]:
     """Processor seconds and peak memory of a command."""
     command = [sys.executable, "-c", _TELLING, "--home", str(home.root), *arguments]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return seconds, float(done.stderr.rsplit(maxsplit=1)[-1])
+    said: list[str] = []
+
+    def ask() -> None:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        said.append(done.stderr)
+
+    seconds = children_cpu(ask)()
+    return seconds, float(said[0].rsplit(maxsplit=1)[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ __all__ = [
     "Measure",
     "Scale",
     "alternate",
+    "children_cpu",
     "cpu",
     "wall",
 ]
@@ -215,6 +217,16 @@ def wall(work: Callable[[], object]) -> Measure:
 def cpu(work: Callable[[], object]) -> Measure:
     """Processor seconds of ``work`` in this process: less of what other processes do is in them."""
     return _seconds(work, time.process_time)
+
+
+def children_cpu(work: Callable[[], object]) -> Measure:
+    """Processor seconds of the processes that ``work`` starts and waits for."""
+
+    def clock() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    return _seconds(work, clock)
 
 
 def _seconds(work: Callable[[], object], clock: Callable[[], float]) -> Measure:

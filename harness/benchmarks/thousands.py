@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from harness.benchmarks.finished_suites import store_suites, suite_name
-from harness.benchmarks.measure import BenchmarkRow, Measure, Scale, alternate
+from harness.benchmarks.finished_suites import SETTLED, store_suites, suite_name
+from harness.benchmarks.measure import BenchmarkRow, Measure, Scale, alternate, children_cpu
 from harness.home import Home
 
 __all__ = ["thousands"]
-
-_SETTLED = 3  # seconds; what was written in the last two is not relied on
 
 
 def thousands(folder: Path, scale: Scale) -> list[BenchmarkRow]:
@@ -30,7 +28,7 @@ def thousands(folder: Path, scale: Scale) -> list[BenchmarkRow]:
         store_suites(place, numbers=[scale.suites], rows=scale.few_rows, share=scale.share)
         for place in (home, few)
     )
-    time.sleep(_SETTLED)
+    time.sleep(SETTLED)
     for arguments in (("verify",), ("run", suite), ("run", suite)):
         _msa(home, *arguments)()  # what is remembered is learnt here
     start = _msa(home, "--help")
@@ -86,11 +84,5 @@ def _msa(home: Home, *arguments: str) -> Measure:
 
 def _command(*command: str, said: str = "") -> Measure:
     """Processor seconds of a command that is told something."""
-
-    def measure() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, input=said, text=True, check=True, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-
-    return measure
+    asked = partial(subprocess.run, command, input=said, text=True, check=True, capture_output=True)
+    return children_cpu(asked)

@@ -66,6 +66,13 @@ class Sequence:
         missing = self.frames - self.values.shape[1]
         return torch.nn.functional.pad(self.values, (0, 0, 0, missing))
 
+    @property
+    def counts(self) -> Tensor:
+        """The lengths, on the host; a device is asked where nothing else knows them."""
+        if self.on_host is None or self.lengths.device.type == "cpu":
+            return self.lengths.cpu()  # where lengths were replaced, these are
+        return self.on_host
+
     def packed(self, values: Tensor | None = None) -> PackedSequence:
         """True frames alone, the longest clip first, as recurrent layers read them.
 
@@ -73,9 +80,7 @@ class Sequence:
             values: (B, T, D) of these clips, in place of the stream's own.
         """
         read = self.values if values is None else values
-        counts, order = (self.lengths.cpu() if self.on_host is None else self.on_host).sort(
-            descending=True
-        )
+        counts, order = self.counts.sort(descending=True)
         if read.device.type != "cpu":  # sending it there would wait; clips of one length may swap
             order = self.lengths.argsort(descending=True)
         whole = pack_padded_sequence(read.index_select(0, order), counts, batch_first=True)
@@ -112,7 +117,8 @@ class Tokens:
         if self.on_host is None or not asks or torch.compiler.is_compiling():
             return self.mask
         longest = self.mask.shape[1]
-        if int(self.on_host.min()) == longest:
+        counts = self.mask.sum(1) if self.mask.device.type == "cpu" else self.on_host
+        if int(counts.min()) == longest:
             return None
         return self.mask.bool()[:, None, None].expand(-1, 1, longest, -1)  # (B, 1, L, L)
 

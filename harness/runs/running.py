@@ -152,14 +152,14 @@ def workplace_of(
     from harness.runs.costs import known_costs
     from harness.runs.executors.local import LocalExecutor
     from harness.runs.executors.sharing import room_on
+    from harness.runs.remembered_costs import stored_costs
 
     check_timeout(cell_timeout)
     if executor is None:
         refuse_absent(device)
         if workers is None and kind_of_device(device) == "cuda":
-            return LocalExecutor(
-                cell_timeout=cell_timeout, room=room_on(device, known_costs(store))
-            )
+            costs = stored_costs(store, known_costs)
+            return LocalExecutor(cell_timeout=cell_timeout, room=room_on(device, costs))
         return LocalExecutor(workers or 1, cell_timeout)
     if cell_timeout is not None:
         raise SpecError("cell_timeout goes with workers on this machine", hint="set the executor's")

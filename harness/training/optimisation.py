@@ -15,7 +15,7 @@ from harness.data.batching import Batch, BatchSource
 from harness.system import Network, Output, Pass, Stage, TrainingParams, TrainingProgress
 
 if TYPE_CHECKING:
-    from harness.data.batching import Rows
+    from harness.data.batching import Rows  # for types alone: no run depends on it
 
 __all__ = ["OptimiserPass", "clip_losses", "total_loss"]
 

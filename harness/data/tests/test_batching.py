@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -348,3 +349,11 @@ def test_batches_of_a_gpu_are_those_of_the_cpu(resident: bool) -> None:
     for ours, theirs in zip(there.in_order(2), here.in_order(2), strict=True):
         assert ours.labels.is_cuda
         assert batch_values(ours) == batch_values(theirs)
+
+
+def test_lengths_that_were_replaced_are_those_that_are_packed() -> None:
+    values, lengths = torch.ones(2, 3, 1), torch.tensor([3, 2])
+    stream = dataclasses.replace(
+        Sequence(values, lengths, 3, lengths), lengths=torch.tensor([1, 2])
+    )
+    assert stream.packed().batch_sizes.tolist() == [2, 1]
