@@ -281,11 +281,11 @@ def test_what_is_measured_on_a_gpu_can_be_measured(tmp_path: Path) -> None:
 def test_without_a_compiler_its_rows_say_so(tmp_path: Path, monkeypatch) -> None:
     from torch._inductor import config
 
-    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
-    monkeypatch.setattr(config, "fx_graph_cache", False)
     rows = [row for row in gpu._comparisons(TINY) if row.compiles]
     monkeypatch.setattr(gpu, "_comparisons", lambda scale: rows)
-    (row,) = on_a_gpu(tmp_path, TINY, device="cpu")
+    # Its own patch: its values are no attributes, so ``monkeypatch`` would end by deleting them.
+    with config.patch({"cpp.cxx": ("no-such-compiler",), "fx_graph_cache": False}):
+        (row,) = on_a_gpu(tmp_path, TINY, device="cpu")
     assert not row.measured
     assert row.note.startswith("not compiled here: ")
 
