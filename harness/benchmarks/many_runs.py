@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness._util import checksums
 from harness._util.untouched import mark_of
-from harness.runs.judged import Learnt, judging
+from harness.runs.judged import judging
 from harness.runs.store import RunStore
 from harness.runs.stored_plan import PlannedCell
 
@@ -63,7 +63,7 @@ def believe(store: RunStore, keys: Iterable[str]) -> None:
         for key in keys:
             mark = mark_of(store.folder(key))
             assert mark is not None
-            judged.learn(key, Learnt(known.sound._replace(mark=mark), known.labels))
+            judged.learn(key, known._replace(mark=mark))
 
 
 def _runs(store: RunStore, key: str, seeds: Iterable[int]) -> Iterator[str]:

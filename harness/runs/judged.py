@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness._util import canonical
-from harness._util.remembered import Remembered
+from harness._util.remembered_rows import RememberedRows
 from harness._util.untouched import mark_of
 from harness.runs.store import RunStore, StoredRun
 
@@ -33,29 +32,17 @@ _RULES = (
 )
 
 
-class _Sound(NamedTuple):
-    """A run that was judged sound."""
+class Learnt(NamedTuple):
+    """What is remembered of a run that was judged sound."""
 
     data: str
     """Of which label table its clips were compared."""
-    mark: str
-    seconds: float
-
-
-class Learnt(NamedTuple):
-    """What one process tells another of a run that it judged sound."""
-
-    sound: _Sound
     labels: str
-    """Mark of the label table that it saw."""
-
-
-@dataclass(frozen=True)
-class _Memory:
-    """The content of the file: marks of label tables, and sound runs by key."""
-
-    labels: Mapping[str, str] = field(default_factory=dict)
-    runs: Mapping[str, _Sound] = field(default_factory=dict)
+    """Mark of that table."""
+    mark: str
+    """Of its files."""
+    seconds: float
+    """What it took."""
 
 
 class Judged:
@@ -67,18 +54,14 @@ class Judged:
 
     def __init__(self, store: RunStore) -> None:
         self.store = store
-        self._learnt: dict[str, _Sound] = {}
+        self._learnt: dict[str, Learnt] = {}
         self._damaged: set[str] = set()
-        self._looked_at: dict[str, _Sound | None] = {}
+        self._looked_at: dict[str, Learnt | None] = {}
         self._mark_of_labels = functools.cache(self._look_at_labels)
 
     @functools.cached_property
-    def _memory(self) -> _Memory:
-        return self._file.read(_parsed) or _Memory()
-
-    @functools.cached_property
-    def _file(self) -> Remembered:
-        return Remembered(self.store.root / _FILE, _rules())
+    def _memory(self) -> RememberedRows:
+        return RememberedRows(self.store.root / _FILE, _rules())
 
     def damage_of(self, run: StoredRun, *, read: bool = False) -> tuple[str, ...]:
         """What is wrong with a run, one sentence each; judged only where that is not remembered.
@@ -105,8 +88,9 @@ class Judged:
         elif before is not None and before == mark_of(run.folder):
             manifest = run.manifest
             data = manifest.spec.data
-            if self._mark_of_labels(data) is not None:
-                self._learnt[run.key] = _Sound(data, before, manifest.cost.seconds)
+            labels = self._mark_of_labels(data)
+            if labels is not None:
+                self._learnt[run.key] = Learnt(data, labels, before, manifest.cost.seconds)
         return damage
 
     def is_sound(self, key: str) -> bool:
@@ -128,14 +112,12 @@ class Judged:
 
     def learnt(self, key: str) -> Learnt | None:
         """What was learnt of a run by judging it; None where that cannot be remembered."""
-        known = self._learnt.get(key)
-        labels = None if known is None else self._mark_of_labels(known.data)
-        return None if known is None or labels is None else Learnt(known, labels)
+        return self._learnt.get(key)
 
     def learn(self, key: str, learnt: Learnt) -> None:
         """Take over what another process learnt, if it saw the labels that are seen here."""
-        if learnt.labels == self._mark_of_labels(learnt.sound.data):
-            self._learnt[key] = learnt.sound
+        if learnt.labels == self._mark_of_labels(learnt.data):
+            self._learnt[key] = learnt
 
     def mark(self, keys: Iterable[str]) -> str | None:
         """What stays equal while the runs with these keys are sound and nobody touches them.
@@ -146,7 +128,7 @@ class Judged:
         known = {key: self._believed(key) for key in keys}
         if None in known.values():
             return None
-        labels = {one.data: self._mark_of_labels(one.data) for one in known.values() if one}
+        labels = {one.data: one.labels for one in known.values() if one}
         return canonical.digest([labels, {key: one.mark for key, one in known.items() if one}])
 
     def forget(self, key: str) -> None:
@@ -155,13 +137,13 @@ class Judged:
         self._learnt.pop(key, None)
         self._looked_at[key] = None
 
-    def _believed(self, key: str) -> _Sound | None:
+    def _believed(self, key: str) -> Learnt | None:
         """What is remembered of a run, if it still holds."""
-        known = self._memory.runs.get(key)
-        if known is None:
+        row = self._memory.get(key)
+        if row is None:
             return None
-        labels = self._mark_of_labels(known.data)
-        holds = labels is not None and labels == self._memory.labels.get(known.data)
+        known = Learnt._make(row)
+        holds = known.labels == self._mark_of_labels(known.data)
         return known if holds and known.mark == mark_of(self._folder(key)) else None
 
     def _folder(self, key: str) -> str:
@@ -179,32 +161,9 @@ class Judged:
         """Add what was learnt to what is remembered, and forget what is damaged."""
         if not self._learnt and not self._damaged:
             return
-        self._file.write(self._changed)
-
-    def _changed(self) -> dict[str, Any] | None:
-        """What the file is to hold; None where that is what it holds."""
-        old = self._file.read(_parsed) or _Memory()
-        new = self._with_learnt(old)
-        return None if new == old else {"labels": new.labels, "runs": new.runs}
-
-    def _with_learnt(self, old: _Memory) -> _Memory:
-        used = {known.data for known in self._learnt.values()}
-        now = {data: mark for data in used if (mark := self._look_at_labels(data)) is not None}
-        learnt = {key: known for key, known in self._learnt.items() if self._fits(known, now)}
-        stale = {data for data, mark in now.items() if old.labels.get(data) != mark}
-        runs = {
-            key: known
-            for key, known in old.runs.items()
-            if known.data not in stale and key not in self._damaged
-        }
-        if not learnt.items() <= runs.items():
-            there = self.store.keys()
-            runs = {key: known for key, known in runs.items() if key in there} | learnt
-        return _Memory({**old.labels, **now}, runs)
-
-    def _fits(self, known: _Sound, now: Mapping[str, str]) -> bool:
-        """Whether its labels are still those that its clips were compared with."""
-        return now.get(known.data) == self._mark_of_labels(known.data)
+        now = functools.cache(self._look_at_labels)
+        learnt = {key: one for key, one in self._learnt.items() if one.labels == now(one.data)}
+        self._memory.change(learnt, self._damaged, self.store.keys)
 
 
 @contextlib.contextmanager
@@ -217,13 +176,10 @@ def judging(store: RunStore) -> Iterator[Judged]:
         judged.keep()
 
 
-def _parsed(table: Mapping[str, Any]) -> _Memory:
-    return _Memory(table["labels"], {key: _Sound(*known) for key, known in table["runs"].items()})
-
-
 @functools.cache
 def _rules() -> str:
     """What judges: sound by other rules says nothing about these."""
     package = Path(__file__).parents[1]
     files = [*(package / name for name in _RULES), *sorted((package / "spec").rglob("*.py"))]
-    return canonical.digest({str(f.relative_to(package)): canonical.file_digest(f) for f in files})
+    code = {str(f.relative_to(package)): canonical.file_digest(f) for f in files}
+    return canonical.digest([Learnt._fields, code])
