@@ -33,9 +33,6 @@ __all__ = ["training_against_mmsa"]
 
 _TOKENS = 50
 _BASE = {"hidden": 768, "layers": 12, "heads": 12, "intermediate": 3072}
-_LESS = 1 / 5
-"""Aim of the ratio where no large text encoder is trained."""
-_LESS_WITH_BERT = 1 / 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +45,7 @@ class MmsaContest:
         model: MMSA's name.
         variant: Of the twin: the features both read.
         bert: Whether a text encoder of BERT-base's size is trained along.
+        aim: Of the ratio; smaller where the time is not that of operators both must call.
     """
 
     system: str
@@ -55,13 +53,14 @@ class MmsaContest:
     model: str
     variant: str = "unaligned-50"
     bert: bool = False
+    aim: float = 0.95
 
 
 _CONTESTS = (
     MmsaContest(system="ef_lstm", title="EF-LSTM", model="ef_lstm", variant="aligned-50"),
-    MmsaContest(system="tfn", title="TFN", model="tfn"),
+    MmsaContest(system="tfn", title="TFN", model="tfn", aim=0.6),
     MmsaContest(system="lmf", title="LMF", model="lmf"),
-    MmsaContest(system="mult", title="MulT", model="mult", variant="aligned-50-x25"),
+    MmsaContest(system="mult", title="MulT", model="mult", variant="aligned-50-x25", aim=0.6),
     MmsaContest(system="misa", title="MISA", model="misa", variant="unaligned-50-x5", bert=True),
     MmsaContest(
         system="self_mm", title="Self-MM", model="self_mm", variant="unaligned-50-x5", bert=True
@@ -104,7 +103,7 @@ def _row(
         reference=f"MMSA {MMSA_VERSION}",
         ours=measured[0],
         theirs=measured[1],
-        target=_LESS_WITH_BERT if contest.bert else _LESS,
+        target=contest.aim,
         note=f"{parameters:,} parameters in both, {clips[0]:,} and {clips[1]:,} clips of"
         f" mosi-twin@{variant}"
         + ("; BERT-base's size, random weights" if contest.bert else "")
