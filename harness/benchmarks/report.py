@@ -32,6 +32,8 @@ _CELL = re.compile(r"(?<!\\)\|")
 _NUMBER = r"[-+.\de]+"
 _SPREAD = re.compile(rf"({_NUMBER}) to ({_NUMBER}) \(n=\d+\)")
 _UNMEASURED = "not yet measured"
+_ALONE = "measured by itself on "
+_PLACE = ("Processor", "Memory", "System")
 
 _INTRODUCTION = """\
 Every figure is a ratio, ours over a reference measured in the same run: below 1 we are faster or
@@ -161,8 +163,9 @@ def read(text: str) -> Page:
 def updated(page: Page, rows: Sequence[BenchmarkRow], facts: Mapping[str, str]) -> str:
     """The page with some rows measured again, or for the first time, by themselves.
 
-    Their notes say when, and how far conditions differ from those of the page. A row that could
-    not be measured takes the place of none that was.
+    Their notes say when, and how far conditions differ from those of the page; where no row of the
+    page's own conditions is left, these become the page's. A row that could not be measured takes
+    the place of none that was.
 
     Args:
         page: As it is.
@@ -170,28 +173,37 @@ def updated(page: Page, rows: Sequence[BenchmarkRow], facts: Mapping[str, str]) 
         facts: ``conditions()`` of their run.
     """
     every = {(row.what, row.reference): row for row in page.rows}
+    alone = _alone(page.facts, facts)
     for row in map(shown, rows):
         place = (row.what, row.reference)
         if row.measured:
-            alone = _alone(page.facts, facts)
-            note = f"{row.note}; {alone}" if row.note else alone
+            note = "; ".join(part for part in (row.note, alone) if part)
             every[place] = dataclasses.replace(row, note=note)
         elif place not in every:
             every[place] = row
-    return render(list(every.values()), page.facts)
+    kept = list(every.values())
+    if any(row.measured and _ALONE not in row.note for row in kept):
+        return render(kept, page.facts)
+    return render([_without(alone, row) for row in kept], facts)
 
 
 def _alone(page: Mapping[str, str], facts: Mapping[str, str]) -> str:
-    """When and where a row was measured by itself."""
+    """When and where a row was measured by itself; empty where that is as the page says."""
+    if all(facts.get(name) == page.get(name) for name in ("Date", *_PLACE, "Versions")):
+        return ""
     others = [
         f"{name.lower()} {facts[name]}"
-        for name in ("Processor", "Memory", "System")
+        for name in _PLACE
         if name in facts and facts[name] != page.get(name)
     ]
     there = set(page.get("Versions", "").split(", "))
     changed = [each for each in facts.get("Versions", "").split(", ") if each not in there]
     versions = f"versions as below{' but for ' * bool(changed)}{', '.join(changed)}"
-    return ", ".join([f"measured by itself on {facts['Date']}", *others, versions])
+    return ", ".join([f"{_ALONE}{facts['Date']}", *others, versions])
+
+
+def _without(alone: str, row: ShownRow) -> ShownRow:
+    return dataclasses.replace(row, note=row.note.removesuffix(alone).removesuffix("; "))
 
 
 def _escaped(cell: str) -> str:

@@ -227,6 +227,23 @@ def test_rows_measured_by_themselves_keep_the_others_and_say_when() -> None:
     )
 
 
+def test_a_page_takes_new_conditions_when_no_row_of_the_old_ones_is_left() -> None:
+    facts = {"Date": "2026-01-01", "Processor": "A, 2 cores", "Versions": "a 1"}
+    later = {"Date": "2026-02-02", "Processor": "A, 2 cores", "Versions": "a 2"}
+    gpu = dataclasses.replace(row_of(1, "On a GPU"), ours=(), theirs=())
+    page = read(render([ROW, row_of(3.0, "Other"), gpu], facts))
+    first = read(updated(page, [row_of(4.0, "Other")], later))
+    assert first.facts == facts
+    assert updated(first, [ROW], later) == render([ROW, row_of(4.0, "Other"), gpu], later)
+
+
+def test_rows_measured_again_in_the_conditions_of_the_page_need_no_word_on_them() -> None:
+    facts = {"Date": "2026-01-01", "Processor": "A, 2 cores", "Load before": "0.1"}
+    page = read(render([ROW, row_of(3.0, "Other")], facts))
+    again = updated(page, [row_of(4.0, "Other")], {**facts, "Load before": "0.2"})
+    assert again == render([ROW, row_of(4.0, "Other")], facts)
+
+
 def test_operations_of_recurrent_layers_are_counted_as_by_hand() -> None:
     clips, steps, width, hidden = 3, 11, 7, 5
     lstm = torch.nn.LSTM(width, hidden, batch_first=True)
@@ -371,7 +388,8 @@ def test_the_command_says_what_moved_and_writes_nothing(tmp_path, monkeypatch, c
 def test_the_command_replaces_some_rows(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(command, "BENCHMARKS", {"fake": lambda folder, scale: [row_of(9.0)]})
     page = tmp_path / "B.md"
-    page.write_text(render([ROW, row_of(3.0, "Other")], conditions()), "utf-8")
+    earlier = {**conditions(), "Date": "2026-01-01"}
+    page.write_text(render([ROW, row_of(3.0, "Other")], earlier), "utf-8")
     assert command.main(["--only", "fake", "--update", "--out", str(page)]) == 0
     first, other = read(page.read_text("utf-8")).rows
     assert (first.ratio, other.ratio, other.note) == (9.0, 3.0, "")
