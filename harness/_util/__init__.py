@@ -28,6 +28,7 @@ __all__ = [
     "redaction",
     "registry",
     "remembered",
+    "remembered_rows",
     "sealed",
     "seeds",
     "shared_work",
