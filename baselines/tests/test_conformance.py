@@ -1,4 +1,7 @@
-"""Every registered system, in every quirk, passes every conformance check."""
+"""Every registered system, in every quirk, passes every conformance check.
+
+What a quirk that nobody gets unasked adds is among the long tests.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,14 @@ QUIRKS = [
         name,
         quirk,
         id=f"{name}-{quirk}" if quirk else name,
-        marks=pytest.mark.xdist_group(f"{name}-{quirk}"),  # findings are made once per process
+        marks=[
+            pytest.mark.xdist_group(f"{name}-{quirk}"),  # findings are made once per process
+            *([] if quirk == usual else [pytest.mark.slow]),
+        ],
     )
     for name, system in systems.items()
     for field in [{f.name: f for f in dataclasses.fields(system.params)}.get("quirk")]
+    for usual in [field.default if field else ""]
     for quirk in (field.metadata["choices"] if field else ("",))
 ]
 

@@ -57,6 +57,7 @@ def test_learns_eight_clips_by_heart(reaches, fitting, name):
     assert reaches(name, few, "train", 0.5 if noisy else 0.25, epochs=250)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_beats_every_constant_on_new_clips(reaches, fitting, name):
     corpus = fitting(systems[name], clips={"train": 64, "valid": 32, "test": 64}, seed=2)

@@ -251,6 +251,7 @@ def test_rules_name_stages_that_there_are_and_metrics_of_the_dataset(fitting, ta
             assert monitor in {*LOSSES, LAST} or metrics[monitor].defined_on(datasets[dataset])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RULED)
 def test_every_system_with_a_rule_trains_by_it(fitting, task, small, name):
     """The value of the kept epoch is the best of those that may be kept."""
