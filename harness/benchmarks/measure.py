@@ -124,7 +124,7 @@ FULL = Scale(
     seeds=(5, 100),
     stored=(100, 100_000),
 )
-QUICK = dataclasses.replace(FULL, repeats=1, looped=1, limited=2, scan_steps=FULL.scan_steps[:1])
+QUICK = dataclasses.replace(FULL, repeats=3, looped=1, limited=2, scan_steps=FULL.scan_steps[:1])
 """Fewer rows and repeats, each the same work as in full, so that ratios compare."""
 TINY = Scale(
     repeats=1,
