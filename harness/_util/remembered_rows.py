@@ -80,24 +80,20 @@ class RememberedRows:
             forget: Keys of which nothing is to be remembered.
             there: The keys that exist; others are forgotten whenever something is learnt.
         """
-        try:
-            self._change(learn, forget, there)
-        except sqlite3.Error as error:
-            if error.sqlite_errorcode & 0xFF in _REFUSED:
-                return
-            with contextlib.suppress(OSError, sqlite3.Error):
+        texts = {key: json.dumps(value, separators=(",", ":")) for key, value in learn.items()}
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._change(texts, forget, there)
+            except sqlite3.Error as error:
+                if _refused(error):
+                    return
                 self._path.unlink()
-                self._change(learn, (), there)
+                self._change(texts, (), there)
 
     def _change(
-        self,
-        learn: Mapping[str, Sequence[Json]],
-        forget: Iterable[str],
-        there: Callable[[], Set[str]],
+        self, texts: Mapping[str, str], forget: Iterable[str], there: Callable[[], Set[str]]
     ) -> None:
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        texts = {key: json.dumps(value, separators=(",", ":")) for key, value in learn.items()}
         with contextlib.closing(sqlite3.connect(self._path, timeout=_PATIENCE)) as file, file:
             file.execute("BEGIN IMMEDIATE")
             file.execute(_TABLE)
@@ -114,3 +110,9 @@ class RememberedRows:
 
     def _sum(self, key: str, text: str) -> str:
         return hashlib.sha256(f"{self._rules} {key} {text}".encode()).hexdigest()[:32]
+
+
+def _refused(error: sqlite3.Error) -> bool:
+    """Whether the file may be whole; text in it that is none comes without SQLite's code."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _REFUSED
