@@ -35,6 +35,7 @@ from harness.runs.holder import announced
 from harness.runs.plan import find_suite, make_plan
 from harness.runs.store import RunStore
 from harness.testing import small_corpus
+from harness.training import checkpoint
 
 SUITE = """
 corpora = ["mosi@small"]
@@ -93,8 +94,12 @@ slow, broken = make("slow", Slow), make("broken", Broken)
 
 
 @pytest.fixture
-def breaking_systems(install_systems) -> None:
-    """A plug-in distribution of networks called ``breaking_*``; workers see it too."""
+def breaking_systems(install_systems, monkeypatch) -> None:
+    """A plug-in distribution of networks called ``breaking_*``; workers see it too.
+
+    It keeps a training after every epoch, in this process only as long as the test lasts.
+    """
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     install_systems("breaking", ("slow", "broken"), BREAKING)
 
 
