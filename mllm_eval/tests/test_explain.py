@@ -57,7 +57,7 @@ def no_proxy(monkeypatch):
 
 
 def client_of(server, revision="r"):
-    limits = Limits(timeout=5.0, attempts=2, backoff=0.01, start=4, most=4)
+    limits = Limits(timeout=30.0, attempts=2, backoff=0.01, start=4, most=4)
     return Client(base_url=server.url, model="m", revision=revision, engine="fake 1", limits=limits)
 
 

@@ -124,7 +124,7 @@ class Listener:
 
 
 def prober_of(server, **changes):
-    limits = Limits(timeout=5.0, attempts=2, backoff=0.01, start=8, most=8)
+    limits = Limits(timeout=30.0, attempts=2, backoff=0.01, start=8, most=8)
     client = Client(base_url=server.url, model="m", revision="r", engine="fake", limits=limits)
     defaults = {"client": client, "prompt": prompts["en-direct"], "language": "en"}
     return Prober(**{**defaults, "frames": FRAMES, **changes})
