@@ -67,10 +67,19 @@ class DataError(HarnessError):
 
 
 class NotHere(DataError):
-    """What can be brought is not on this machine: a corpus, an encoder, a plug-in (exit code 2).
+    """What can be brought is not at hand: a corpus, an encoder, a plug-in, a server (exit code 2).
 
     A plan makes a hole of it; asked for by itself, it is an error. ``hint`` says how to bring it.
+
+    Args:
+        message: As of every error.
+        hint: As of every error.
+        what: What it is, in a few words, where the place that asks for it cannot know.
     """
+
+    def __init__(self, message: str, *, hint: str | None = None, what: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.what = what
 
 
 class MissingExtra(HarnessError):

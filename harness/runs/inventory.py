@@ -28,7 +28,7 @@ class Lack:
 
     Args:
         kind: What it is.
-        name: As the suite names it.
+        name: As the suite names it; of an input, what it is.
         reason: What was looked for and not found.
         hint: What brings it.
         asked: Whether it was looked for: what only rows need that were not asked for is not.
@@ -43,6 +43,8 @@ class Lack:
     @property
     def title(self) -> str:
         """What it is, in two words."""
+        if self.kind == "input" and self.name:
+            return self.name
         return f"{self.kind} {self.name}".rstrip()
 
 

@@ -354,7 +354,8 @@ def _need_something(plan: Plan, only: Sequence[str]) -> None:
     first, *others = lacks
     row = next(cell.label for cell in asked if cell.lack == first)
     where = "" if first.kind == "corpus" else f"{_row(plan.suite, rows[row])}: "
-    more = f"; {len(others)} more things of suite {plan.suite.name} are not here" if others else ""
+    things = "thing is" if len(others) == 1 else "things are"
+    more = f"; {len(others)} more {things} not here of suite {plan.suite.name}" if others else ""
     hint = f"msa doctor {plan.suite.name} lists all, with the command for each"
     raise NotHere(f"{where}{first.reason}{more}", hint=hint if others else first.hint or hint)
 
@@ -401,7 +402,7 @@ class _CellMaker:
                 pinned = system.pins(params, corpus, self.home.cache)
             except DataError as error:
                 reason = str(error)
-                lack = _lack("input", "", error) if isinstance(error, NotHere) else None
+                lack = _lack("input", error.what, error) if isinstance(error, NotHere) else None
         for seed, checkpoint in _outcomes(system, entry, seeds):
             if checkpoint is not None and reason is None:
                 wrong = self._misfit(corpus, system, entry, params, checkpoint)

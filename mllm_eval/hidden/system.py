@@ -43,6 +43,11 @@ class HiddenParams(AskedParams, RidgeParams):
         language = "zh" if dataset.language == "zh" else "en"
         return (prompts[f"{language}-direct" if self.prompt == _DIRECT else self.prompt],)
 
+    @property
+    def _serving(self) -> str:
+        """States are told by a server of their own kind."""
+        return f"{super()._serving} --hidden"
+
 
 def _pins(params: HiddenParams, corpus: Corpus, cache: Path) -> Mapping[str, str]:
     """As of a model that is asked, training clips included."""

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from harness.data.store import CorpusStore, Draft
-from harness.errors import DataError, RunFailed, SpecError
+from harness.errors import DataError, NotHere, RunFailed, SpecError
 from harness.spec import PredictionCell
 from harness.spec.prediction_cell import CALIBRATED, EXCLUDED, WORST_CASE
 from harness.spec.protocols import protocols
@@ -441,7 +441,7 @@ def test_pins_cover_model_engine_questions_and_recordings(corpus, recordings, pi
 def test_what_is_missing_is_said(pin):
     with pytest.raises(SpecError, match="model is missing"):
         pin(MLLMParams(server="http://127.0.0.1:1/v1"))
-    with pytest.raises(SpecError, match="no server is named to ask m") as caught:
+    with pytest.raises(NotHere, match="no server is named to ask m") as caught:
         pin(MLLMParams(model="m"))
     assert "msa mllm run SUITE --server URL" in caught.value.hint
     with pytest.raises(RunFailed, match="no server answers"):

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from harness._util.canonical import digest
 from harness.data.corpus import Corpus, Split
 from harness.data.datasets import Dataset
-from harness.errors import DataError, HarnessError, RunFailed, SpecError
+from harness.errors import DataError, HarnessError, NotHere, RunFailed, SpecError
 from harness.metrics.affine import Affine, fit_affine
 from harness.system import Card, Fitted, Params, System, Task, param
 from harness.system.zero_shot import CalibrationLine, ZeroShotFacts
@@ -141,7 +141,7 @@ class AskedParams(Params):
         """What the server says of the model; while it is away, what was last said.
 
         Raises:
-            SpecError: When no server is named, of a model that was never met.
+            NotHere: When no server is named, of a model that was never met.
             DataError: When the server has other models only, and this one was never met.
             RunFailed: When it does not answer, and the model was never met.
         """
@@ -198,11 +198,17 @@ class AskedParams(Params):
     def _address(self) -> str:
         address = self.server or self.card.base_url
         if not address:
-            raise SpecError(
+            raise NotHere(
                 f"no server is named to ask {self.model}",
-                hint=f"msa mllm serve {self.model}, then msa mllm run SUITE --server URL",
+                hint=f"{self._serving}, then msa mllm run SUITE --server URL",
+                what=f"a server of {self.model}",
             )
         return address
+
+    @property
+    def _serving(self) -> str:
+        """The command that starts a server of the model."""
+        return f"msa mllm serve {self.model}"
 
     @property
     def _key_variable(self) -> str:

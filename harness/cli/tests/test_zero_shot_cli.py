@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -171,10 +173,35 @@ def test_places_are_no_identity_and_what_is_found_there_is(home, suite):
     assert shown == [{"model": "m", "condition": "text", "prompt": "en-direct"}]
 
 
-def test_a_suite_without_a_server_says_what_to_type(msa, suite):
-    code, _, said = msa("run", suite)
+@pytest.mark.parametrize("command", ["run", "mllm run"])
+def test_rows_of_a_model_without_a_server_wait_and_the_others_run(msa, suite, command, caplog):
+    code, out, _ = msa(*command.split(), suite)
+    assert code == 0 and "0 failed" in out
+    assert "not here: a server of m, for which row" in caplog.text
+    assert "next: msa mllm serve m, then msa mllm run SUITE --server URL" in caplog.text
+    board = json.loads(msa("board", suite, "--json")[1])
+    text = json.dumps(board)
+    assert "no server is named to ask m" in text and "tfidf_ridge" in text
+
+
+def test_nothing_but_rows_of_a_model_without_a_server_says_what_to_type(msa, suite):
+    code, _, said = msa("run", suite, "--only", "M*")
     assert code == 2 and "no server is named to ask m" in said
     assert "msa mllm run SUITE --server URL" in said
+
+
+def test_the_doctor_names_the_server_that_a_suite_lacks(msa, suite, home):
+    text = (home.suites / f"{suite}.toml").read_text()
+    (home.suites / f"{suite}.toml").write_text(
+        text + '[[systems]]\nname = "mllm_hidden"\nparams = { model = "n" }\n'
+    )
+    code, out, _ = msa("doctor", suite, "--json")
+    found = {need["what"]: need for need in json.loads(out)}
+    assert code == 0
+    assert found["a server of m"]["state"] == found["a server of n"]["state"] == "absent"
+    assert found["a server of m"]["next"].startswith("msa mllm serve m, then")
+    assert found["a server of n"]["next"].startswith("msa mllm serve n --hidden, then")
+    assert found["a server of n"]["rows"] == ["mllm_hidden"]
 
 
 def test_rows_of_a_model_that_is_not_served_now_are_holes_or_what_they_were(home, suite):
