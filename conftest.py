@@ -135,6 +135,13 @@ def _outputs_keep_their_schemas() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _drawn_alike() -> None:
+    """What a test draws of PyTorch does not depend on the tests before it."""
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(0)
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """An empty home that the command line and workers of this test use too."""
@@ -201,6 +208,7 @@ def _install(
     lines = ["[msa_harness.systems]", *(f"{kind}_{n} = {kind}_plugin:{n}" for n in names)]
     (info / "entry_points.txt").write_text("\n".join(lines))
     monkeypatch.syspath_prepend(str(site))
+    monkeypatch.delitem(sys.modules, f"{kind}_plugin", raising=False)  # another test's
     assert f"{kind}_{names[0]}" in _fresh_systems(monkeypatch)
 
 

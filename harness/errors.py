@@ -17,6 +17,7 @@ __all__ = [
     "SpecError",
     "StoreError",
     "SubmissionError",
+    "Unreachable",
 ]
 
 
@@ -82,6 +83,19 @@ class NotHere(DataError):
         self.what = what
 
 
+class RunFailed(HarnessError):
+    """One or more cells of a suite failed (exit code 1)."""
+
+
+class Unreachable(NotHere, RunFailed):
+    """What is named does not answer, or refuses: a server (exit code 1).
+
+    A plan makes a hole of it; a run that is left with one fails, once all others are done.
+    """
+
+    exit_code = 1
+
+
 class MissingExtra(HarnessError):
     """An optional package that the work needs is not installed (exit code 2)."""
 
@@ -96,7 +110,3 @@ class SubmissionError(HarnessError):
 
 class StoreError(HarnessError):
     """The run store cannot be read or written (exit code 1)."""
-
-
-class RunFailed(HarnessError):
-    """One or more cells of a suite failed (exit code 1)."""

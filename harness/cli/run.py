@@ -330,7 +330,7 @@ def run_suite(
     """Run what is missing of a suite and write its board; None executes on this machine.
 
     Raises:
-        RunFailed: When interrupted, or when cells failed.
+        RunFailed: When interrupted, when cells failed, or when what rows ask did not answer.
     """
     import harness
     import leaderboards
@@ -382,6 +382,12 @@ def run_suite(
             "failed cells:\n" + "\n".join(_failures(report, RunStore(home.store))),
             hint=f"msa runs show {report.failed_keys[0][:12]} says where it broke; the same command"
             " tries them again",
+        )
+    if report.unanswered:
+        reasons = (f"  {lack.title}: {lack.reason}" for lack in report.unanswered)
+        raise RunFailed(
+            "rows wait for what does not answer:\n" + "\n".join(reasons),
+            hint=report.unanswered[0].hint or "the same command tries them again",
         )
 
 

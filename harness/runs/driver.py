@@ -50,6 +50,11 @@ class RunReport:
     lacks: tuple[Lack, ...] = ()
     """What cells wait for that were asked for: it is not here."""
 
+    @property
+    def unanswered(self) -> tuple[Lack, ...]:
+        """Those of ``lacks`` that do not answer: like failed cells, they leave a run to repeat."""
+        return tuple(lack for lack in self.lacks if lack.failed)
+
 
 def carry_out(
     plan: Plan,

@@ -32,6 +32,7 @@ class Lack:
         reason: What was looked for and not found.
         hint: What brings it.
         asked: Whether it was looked for: what only rows need that were not asked for is not.
+        failed: Whether it is named and does not answer, so that a run without it has failed.
     """
 
     kind: Literal["corpus", "encoder", "system", "input", "checkpoint"]
@@ -39,6 +40,7 @@ class Lack:
     reason: str
     hint: str
     asked: bool = True
+    failed: bool = False
 
     @property
     def title(self) -> str:

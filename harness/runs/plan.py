@@ -23,7 +23,7 @@ from harness.data.corpus import Corpus
 from harness.data.slicing import slices_of, slicings
 from harness.data.transfer import rules as transfer_rules
 from harness.data.trials import is_trial
-from harness.errors import DataError, NotHere, SpecError
+from harness.errors import DataError, NotHere, SpecError, Unreachable
 from harness.home import Home
 from harness.metrics import metrics
 from harness.runs.cell import Job
@@ -330,7 +330,14 @@ def _lack(
     *,
     asked: bool = True,
 ) -> Lack:
-    return Lack(kind=kind, name=name, reason=str(error), hint=error.hint or "", asked=asked)
+    return Lack(
+        kind=kind,
+        name=name,
+        reason=str(error),
+        hint=error.hint or "",
+        asked=asked,
+        failed=isinstance(error, Unreachable),
+    )
 
 
 def _hole(corpus: str, entry: Entry, seed: int, lack: Lack) -> Cell:
@@ -344,6 +351,7 @@ def _need_something(plan: Plan, only: Sequence[str]) -> None:
 
     Raises:
         NotHere: Naming the first thing that is not here, and how many more.
+        Unreachable: Likewise, where the first is one that does not answer.
     """
     rows = {entry.label: entry for entry in (*plan.suite.entries, *plan.unknown)}
     selection = Selection.of(only, rows.values(), plan.suite.corpora)
@@ -357,7 +365,8 @@ def _need_something(plan: Plan, only: Sequence[str]) -> None:
     things = "thing is" if len(others) == 1 else "things are"
     more = f"; {len(others)} more {things} not here of suite {plan.suite.name}" if others else ""
     hint = f"msa doctor {plan.suite.name} lists all, with the command for each"
-    raise NotHere(f"{where}{first.reason}{more}", hint=hint if others else first.hint or hint)
+    kind = Unreachable if first.failed else NotHere
+    raise kind(f"{where}{first.reason}{more}", hint=hint if others else first.hint or hint)
 
 
 def protocol_of(suite: Suite) -> Protocol:
@@ -403,6 +412,9 @@ class _CellMaker:
             except DataError as error:
                 reason = str(error)
                 lack = _lack("input", error.what, error) if isinstance(error, NotHere) else None
+            except SpecError as error:
+                where = _row(self.suite, entry)
+                raise SpecError(f"{where}: {error}", hint=error.hint) from None
         for seed, checkpoint in _outcomes(system, entry, seeds):
             if checkpoint is not None and reason is None:
                 wrong = self._misfit(corpus, system, entry, params, checkpoint)

@@ -76,10 +76,11 @@ def run(
         on_start: Called with the number of cells to run, at each look anew.
         on_done: Called after each cell is committed or recorded as failed.
         on_event: Called with the job and what its worker says: ``harness.runs.events`` lists what.
-        failures: ``raise`` where a cell failed, once all others are done; or ``report`` it only.
+        failures: ``raise`` where a cell failed or what it asks did not answer, once all others are
+            done; or ``report`` it only.
 
     Raises:
-        RunFailed: Naming the cells that failed, each with its reason.
+        RunFailed: Naming the cells that failed, each with its reason, or what did not answer.
         SpecError: For an invalid suite, weights that are no choice, a device that is not there, a
             time limit that is none, or seeds other than those of the look that a suite with
             declared looks has reached.
@@ -123,13 +124,15 @@ def run(
             report = run_until(
                 chosen, until, home, store, device=device, carry=carry, on_look=on_look
             )
-    if failures == "raise" and report.failed:
+    if failures == "raise" and (report.failed or report.unanswered):
         raise RunFailed(_told(report), hint="the others are stored; the same call tries them again")
     return report
 
 
 def _told(report: RunReport) -> str:
-    """Which cells failed and why, the first few."""
+    """Which cells failed and why, the first few; else what did not answer."""
+    if not report.failed:
+        return "; ".join(f"{lack.title}: {lack.reason}" for lack in report.unanswered)
     cells = [f"{cell}: {reason}" for cell, reason in report.failed[:_NAMED]]
     if more := len(report.failed) - len(cells):
         cells.append(f"and {more} more")

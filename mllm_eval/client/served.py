@@ -11,7 +11,7 @@ import httpx
 
 from harness._util.canonical import Json
 from harness._util.redaction import masked
-from harness.errors import DataError, RunFailed
+from harness.errors import DataError, NotHere, RunFailed
 from mllm_eval.client.endpoint import Client
 from mllm_eval.client.listed import arguments_of, entries
 from mllm_eval.model.revision import folder_digest, told
@@ -59,8 +59,9 @@ def ask_served(base_url: str, model: str, *, stated: str = "", key_variable: str
 
     Raises:
         RunFailed: When no server answers, or it refuses the key.
-        DataError: When it serves other models only, or one of several serves the model otherwise
-            than the first: such answers would be of two models.
+        NotHere: When it serves other models only.
+        DataError: When one of several serves the model otherwise than the first: such answers
+            would be of two models.
     """
     client = Client(
         base_url=base_url, model=model, revision="", engine="", key_variable=key_variable or None
@@ -118,10 +119,11 @@ def _get(http: httpx.Client, path: str, client: Client, key: str) -> Any:  # noq
 def _entry(known: Mapping[str, Mapping[str, Any]], model: str, base_url: str) -> Mapping[str, Any]:
     """What the server's list of models says of ``model``."""
     if model not in known:
-        raise DataError(
+        raise NotHere(
             f"expected a server of {model} at {base_url}, found one of"
             f" {', '.join(sorted(known)) or 'nothing'}",
-            hint="set the row's model to a name that the server knows",
+            hint=f"msa mllm serve {model}, or set the row's model to a name that the server knows",
+            what=f"a server of {model}",
         )
     return known[model]
 

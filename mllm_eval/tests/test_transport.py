@@ -453,7 +453,7 @@ def test_run_against_a_server_that_was_never_there(msa, home):
     code, _, errors = msa("mllm", "run", "asked", "--server", "http://127.0.0.1:9/v1")
     assert code == 1
     assert "no server answers at http://127.0.0.1:9/v1" in errors
-    assert not list(RunStore(home.store))
+    assert "mllm" not in {run.spec.system for run in RunStore(home.store)}
 
 
 def test_run_against_a_server_that_has_gone_since(msa, home):

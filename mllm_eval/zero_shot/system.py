@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from harness._util.canonical import digest
 from harness.data.corpus import Corpus, Split
 from harness.data.datasets import Dataset
-from harness.errors import DataError, HarnessError, NotHere, RunFailed, SpecError
+from harness.errors import DataError, HarnessError, NotHere, RunFailed, SpecError, Unreachable
 from harness.metrics.affine import Affine, fit_affine
 from harness.system import Card, Fitted, Params, System, Task, param
 from harness.system.zero_shot import CalibrationLine, ZeroShotFacts
@@ -141,9 +141,9 @@ class AskedParams(Params):
         """What the server says of the model; while it is away, what was last said.
 
         Raises:
-            NotHere: When no server is named, of a model that was never met.
-            DataError: When the server has other models only, and this one was never met.
-            RunFailed: When it does not answer, and the model was never met.
+            NotHere: Of a model that was never met, when no server is named or it has other models.
+            Unreachable: Likewise, when none answers, or it refuses.
+            DataError: Likewise, when several servers do not serve it alike.
         """
         stated = self.revision or (self.card.revision if self.card.hosted else "")
         try:
@@ -153,8 +153,11 @@ class AskedParams(Params):
                 stated=stated,
                 key_variable=self._key_variable,
             )
-        except HarnessError:
+        except HarnessError as error:
             met = recall(cache, self.model, stated)
+            if met is None and isinstance(error, RunFailed):
+                what = f"a server of {self.model}"
+                raise Unreachable(str(error), hint=error.hint, what=what) from error
             if met is None:
                 raise
             return met

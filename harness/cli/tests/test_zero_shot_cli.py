@@ -7,9 +7,11 @@ import json
 import pandas as pd
 import pytest
 
+import harness
 import leaderboards
+from harness.cli.mllm.run import completed
 from harness.data.store import CorpusStore, Draft
-from harness.errors import HarnessError
+from harness.errors import HarnessError, RunFailed
 from harness.runs.cell import execute
 from harness.runs.executors import Done
 from harness.runs.plan import find_suite, make_plan
@@ -182,6 +184,26 @@ def test_rows_of_a_model_without_a_server_wait_and_the_others_run(msa, suite, co
     board = json.loads(msa("board", suite, "--json")[1])
     text = json.dumps(board)
     assert "no server is named to ask m" in text and "tfidf_ridge" in text
+
+
+def test_a_server_that_does_not_answer_fails_a_run_once_the_others_are_done(msa, suite, home):
+    code, out, said = msa("mllm", "run", suite, "--server", "http://127.0.0.1:9/v1")
+    assert code == 1 and "0 failed" in out and "board: " in out
+    assert "rows wait for what does not answer:\n  a server of m: no server answers at" in said
+    assert json.loads(msa("status", suite, "--json")[1])
+    code, _, said = msa(
+        *("mllm", "run", suite, "--server", "http://127.0.0.1:9/v1", "--only", "M*")
+    )
+    assert code == 1 and "no server answers at" in said
+    with pytest.raises(RunFailed, match="a server of m: no server answers at"):
+        harness.run(completed(find_suite(suite, home), {"server": "http://127.0.0.1:9/v1"}), home)
+
+
+def test_an_invalid_question_names_its_row(msa, suite, home):
+    file = home.suites / f"{suite}.toml"
+    file.write_text(file.read_text().replace('prompt = "en-direct"', 'prompt = "xx-direct"'))
+    code, _, said = msa("run", suite)
+    assert code == 2 and "row 'M'" in said
 
 
 def test_nothing_but_rows_of_a_model_without_a_server_says_what_to_type(msa, suite):
