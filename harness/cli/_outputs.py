@@ -123,6 +123,14 @@ _PLANNED = {
     "schedule": MAYBE_WHOLE,
     "resumes": _list(_table(seed=WHOLE, after_epoch=WHOLE)),
 }
+_FORECAST = _table(
+    **dict.fromkeys(("corpus", "row", "model", "rate_from"), TEXT),
+    **dict.fromkeys(("clips", "not_shown", "questions", "completion_tokens", "media_bytes"), WHOLE),
+    **dict.fromkeys(("rate", "price", "hours"), MAYBE),
+    prompt_tokens=MAYBE_WHOLE,
+)
+"""What asking models takes, by ``--plan``."""
+
 _PLAN = _table(suite=TEXT, device=TEXT, jobs=WHOLE, totals=OBJECT, rows=_list(_open(**_PLANNED)))
 
 _CELL = {
@@ -345,7 +353,10 @@ OUTPUTS: Final[Mapping[str, Schema]] = {
         kept=WHOLE, known=WHOLE, open=WHOLE, foreign=WHOLE, damaged=TEXTS, left=WHOLE
     ),
     "mllm.canary": _table(model=TEXT, revision=TEXT, engine=TEXT, findings=_list(OBJECT)),
-    "mllm.explain": _table(corpus=TEXT, data=TEXT, side_info=ANY, explanations=ANY),
+    "mllm.explain": _one_of(
+        _table(corpus=TEXT, data=TEXT, side_info=ANY, explanations=ANY),
+        _table(corpus=TEXT, rows=_list(_FORECAST)),
+    ),
     "mllm.probe": _table(
         corpus=TEXT,
         data=TEXT,
@@ -417,7 +428,7 @@ OUTPUTS: Final[Mapping[str, Schema]] = {
             next=TEXTS,
         )
     ),
-    "mllm.run": _table(suite=TEXT, rows=_list(OBJECT)),
+    "mllm.run": _table(suite=TEXT, rows=_list(_FORECAST)),
     "run": _PLAN,
     "plans.list": _list(
         _one_of(

@@ -48,7 +48,14 @@ class Served:
         return {**known, **({"arguments": self.arguments} if self.arguments else {})}
 
 
-def ask_served(base_url: str, model: str, *, stated: str = "", key_variable: str = "") -> Served:
+def ask_served(
+    base_url: str,
+    model: str,
+    *,
+    stated: str = "",
+    key_variable: str = "",
+    bring: str | None = None,
+) -> Served:
     """Ask a server which weights and which engine answer for ``model``.
 
     Args:
@@ -56,16 +63,23 @@ def ask_served(base_url: str, model: str, *, stated: str = "", key_variable: str
         model: Name the server knows.
         stated: A revision or snapshot that the server cannot tell; it is taken as it is.
         key_variable: Environment variable that holds the API key; empty: none is sent.
+        bring: What to type where no server is named; None: how to serve the model.
 
     Raises:
         RunFailed: When no server answers, or it refuses the key.
-        NotHere: When it serves other models only.
+        NotHere: When no server is named, or it serves other models only.
         DataError: When one of several serves the model otherwise than the first: such answers
             would be of two models.
     """
     client = Client(
         base_url=base_url, model=model, revision="", engine="", key_variable=key_variable or None
     )
+    if not client.addresses:
+        raise NotHere(
+            f"no server is named to ask {model}",
+            hint=bring or f"msa mllm serve {model}, then name its address: --server URL",
+            what=f"a server of {model}",
+        )
     first, *others = client.addresses
     found = _ask_one(client.at(first), stated)
     for other in others:

@@ -44,6 +44,7 @@ from mllm_eval.media.clips import donors, media_identity
 from mllm_eval.media.content import show
 from mllm_eval.media.sampling import Clip
 from mllm_eval.prompt.instruction import Instructions, Language, instructions
+from mllm_eval.prompt.prompt import Rendered
 
 __all__ = [
     "LONGEST_NOTE",
@@ -52,6 +53,7 @@ __all__ = [
     "Explained",
     "Explainer",
     "ExplanationStage",
+    "Sense",
     "shuffled",
 ]
 
@@ -236,14 +238,35 @@ class Explainer:
             checked[clip.id] |= read_fields(answer, [*notes, _SUMMARY], self.rules)
         return Explained(checked=checked, answers=[*first, *second])
 
-    def _note_of(self, clip: Clip, sense: Sense) -> Request:
+    def note_words(self, clip: Clip, sense: Sense) -> Rendered:
+        """What is said to have a note, beside the media shown."""
         name = _QUESTION[sense]
         if self.from_words:
             words = self.questions[f"{name}_from_words"].render(transcript=clip.text)
-            words = words.after(self.notes.system)
+        else:
+            words = self.questions[name].render()
+        return words.after(self.notes.system)
+
+    def rewriting_words(self, clip: Clip, notes: Mapping[str, str]) -> Rendered:
+        """What is said to have notes rewritten.
+
+        Args:
+            clip: The clip.
+            notes: Field -> note.
+        """
+        words = self.questions["rewrite"].render(
+            transcript=clip.text,
+            notes="\n\n".join(f"{field}: {text}" for field, text in notes.items()),
+            fields=", ".join((*notes, _SUMMARY)),
+        )
+        return words.after(self.rewriting.system)
+
+    def _note_of(self, clip: Clip, sense: Sense) -> Request:
+        words = self.note_words(clip, sense)
+        if self.from_words:
             return show(words, sampling=self.notes.sampling, extra=self.notes.extra, about=clip.id)
         return show(
-            self.questions[name].render().after(self.notes.system),
+            words,
             media=media_identity(clip, [sense], self.frames),
             content=partial(media.parts, clip, sense, self.frames),
             sampling=self.notes.sampling,
@@ -252,15 +275,14 @@ class Explainer:
         )
 
     def _rewriting_of(self, clip: Clip, notes: Mapping[str, str]) -> Request:
-        words = self.questions["rewrite"].render(
-            transcript=clip.text,
-            notes="\n\n".join(f"{field}: {text}" for field, text in notes.items()),
-            fields=", ".join((*notes, _SUMMARY)),
-        )
-        schema = text_schema([*notes, _SUMMARY])
         stage = self.rewriting
-        words = words.after(stage.system)
-        return show(words, sampling=stage.sampling, schema=schema, extra=stage.extra, about=clip.id)
+        return show(
+            self.rewriting_words(clip, notes),
+            sampling=stage.sampling,
+            schema=text_schema([*notes, _SUMMARY]),
+            extra=stage.extra,
+            about=clip.id,
+        )
 
     def provenance(
         self, explained: Explained, control: Control, accepted: float = 0.0

@@ -14,8 +14,9 @@ from harness.data.store import CorpusStore, Draft
 from harness.errors import SpecError
 from harness.home import Home
 from harness.testing.server import serve_chat
+from mllm_eval.explain.write import LONGEST_NOTE, LONGEST_REWRITING
+from mllm_eval.forecast.surveys import forecast
 from mllm_eval.model.card import ModelCard, models
-from mllm_eval.zero_shot.forecast import forecast
 from mllm_eval.zero_shot.system import MLLMParams
 
 NOBODY = (None, "never asked here")
@@ -83,6 +84,89 @@ def test_frames_and_sound_are_sized_by_what_is_sent(corpus, tmp_path):
     sees = asked(corpus, condition="vision", **shown)
     assert (sees.not_shown, sees.questions) == (1, 39)
     assert sees.prompt_tokens is None, "its card does not tell what a frame takes"
+
+
+def test_states_are_read_of_all_splits_and_nothing_is_answered(corpus, tmp_path, msa):
+    suite = tmp_path / "states.toml"
+    suite.write_text(SUITE.replace('"mllm"', '"mllm_hidden"').replace("zero_shot", "in_domain"))
+    code, out, errors = msa("mllm", "run", suite, "--plan", "--rate", 4, "--json")
+    assert code == 0, errors
+    (row,) = json.loads(out)["rows"]
+    assert (row["clips"], row["questions"], row["completion_tokens"]) == (60, 60, 0)
+    assert row["hours"] == pytest.approx(60 / 4 / 3600)
+    (row,) = json.loads(msa("mllm", "run", suite, "--plan", "--json")[1])["rows"]
+    assert (row["hours"], row["rate_from"]) == (None, "states are not timed")
+
+
+def planned_explanations(msa, *arguments):
+    code, out, errors = msa(
+        *("mllm", "explain", "mosi@told", "--as", "x", "--plan", "--json", *arguments)
+    )
+    assert code == 0, errors
+    return {row["row"]: row for row in json.loads(out)["rows"]}
+
+
+def test_explanations_imagined_from_words_are_counted_without_a_server(corpus, msa, home):
+    found = planned_explanations(
+        *(msa, "--model", "gpt-4o", "--control", "transcript", "--rate", 3)
+    )
+    assert [found[name]["questions"] for name in ("notes", "rewriting")] == [120, 60]
+    assert found["notes"]["completion_tokens"] == 120 * LONGEST_NOTE
+    assert found["rewriting"]["completion_tokens"] == 60 * LONGEST_REWRITING
+    assert found["rewriting"]["prompt_tokens"] > 60 * 2 * LONGEST_NOTE, "it reads both notes"
+    assert found["notes"]["hours"] == pytest.approx(120 / 3 / 3600)
+    for stage in found.values():
+        price = models["gpt-4o"].price
+        dollars = (
+            price["prompt"] * stage["prompt_tokens"]
+            + price["completion"] * stage["completion_tokens"]
+        )
+        assert stage["price"] == pytest.approx(dollars / 1e6)
+    assert not (home.cache / "mllm").exists() and "mosi@x" not in CorpusStore(home.corpora)
+
+
+def test_explanations_from_recordings_are_counted_by_what_can_be_shown(corpus, tmp_path, msa):
+    ids = [clip for name in ("train", "valid", "test") for clip in corpus.split(name).ids]
+    folder = recordings(tmp_path / "media", ids, absent=ids[:3])
+    shown = ("--media", folder, "--frames", 2, "--size", 64)
+    both = planned_explanations(msa, "--model", "gemma-4-e2b", *shown)
+    assert (both["notes"]["questions"], both["rewriting"]["questions"]) == (2 * 57, 57)
+    assert (both["notes"]["not_shown"], both["rewriting"]["media_bytes"]) == (3, 0)
+    half_a_second = 16_000 / 2 * 2 * 4 / 3
+    assert 57 * half_a_second < both["notes"]["media_bytes"] < 2 * 57 * half_a_second
+    sees = planned_explanations(msa, "--model", "gpt-4o", *shown)
+    assert sees["notes"]["questions"] == 57
+    assert sees["notes"]["prompt_tokens"] is None, "its card does not tell what a frame takes"
+
+
+def test_a_rate_belongs_to_a_plan(corpus, msa):
+    code, _, errors = msa(
+        *("mllm", "explain", "mosi@told", "--as", "x", "--model", "m", "--control", "transcript"),
+        *("--rate", 2),
+    )
+    assert code == 2 and "--rate goes with --plan" in errors
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("explain", "mosi@told", "--as", "x", "--control", "transcript", "--model", "m"),
+        ("probe", "mosi@told", "--model", "m"),
+        ("canary", "smollm2-135m"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_whoever_asks_without_a_server_is_told_what_to_type(corpus, msa, command):
+    code, _, errors = msa("mllm", *command)
+    assert code == 2 and "no server is named to ask" in errors
+    assert "next: msa mllm serve" in errors
+
+
+def test_a_hosted_model_is_asked_where_its_card_says(corpus, msa, monkeypatch):
+    card = models["gpt-4o"]
+    monkeypatch.delenv(card.key_variable, raising=False)
+    code, _, errors = msa("mllm", "probe", "mosi@told", "--model", "gpt-4o", "--only", "wording")
+    assert code == 1 and f"{card.base_url} needs an API key in {card.key_variable}" in errors
 
 
 @pytest.fixture

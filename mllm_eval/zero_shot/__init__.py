@@ -2,4 +2,4 @@
 
 from mllm_eval.zero_shot.system import MLLM
 
-__all__ = ["MLLM", "forecast", "survey", "system"]
+__all__ = ["MLLM", "survey", "system"]

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from harness._util.canonical import digest
 from harness.data.corpus import Corpus, Split
 from harness.data.datasets import Dataset
-from harness.errors import DataError, HarnessError, NotHere, RunFailed, SpecError, Unreachable
+from harness.errors import DataError, HarnessError, RunFailed, SpecError, Unreachable
 from harness.metrics.affine import Affine, fit_affine
 from harness.system import Card, Fitted, Params, System, Task, param
 from harness.system.zero_shot import CalibrationLine, ZeroShotFacts
@@ -148,10 +148,11 @@ class AskedParams(Params):
         stated = self.revision or (self.card.revision if self.card.hosted else "")
         try:
             found = ask_served(
-                self._address,
+                self.server or self.card.base_url,
                 self.card.asked_as or self.model,
                 stated=stated,
                 key_variable=self._key_variable,
+                bring=f"{self._serving}, then msa mllm run SUITE --server URL",
             )
         except HarnessError as error:
             met = recall(cache, self.model, stated)
@@ -196,17 +197,6 @@ class AskedParams(Params):
                 "concurrency is a whole number and timeout a number of seconds;"
                 f" found {self.concurrency!r}, {self.timeout!r}"
             ) from None
-
-    @property
-    def _address(self) -> str:
-        address = self.server or self.card.base_url
-        if not address:
-            raise NotHere(
-                f"no server is named to ask {self.model}",
-                hint=f"{self._serving}, then msa mllm run SUITE --server URL",
-                what=f"a server of {self.model}",
-            )
-        return address
 
     @property
     def _serving(self) -> str:

@@ -25,7 +25,7 @@ __all__ = [
     "LanguageOption",
     "MediaOption",
     "ModelOption",
-    "OptionalServerOption",
+    "RateOption",
     "RevisionOption",
     "ServerOption",
     "SizeOption",
@@ -36,13 +36,14 @@ __all__ = [
     "journal_of",
     "language_of",
     "limits_of",
+    "unconnected",
 ]
 
-_SERVER = "Base URL of the server, up to /v1; repeat it for several that serve the model alike."
-ServerOption = Annotated[list[str], typer.Option(help=_SERVER, metavar="URL")]
-OptionalServerOption = Annotated[
-    list[str] | None, typer.Option("--server", help=_SERVER, metavar="URL")
-]
+_SERVER = (
+    "Base URL of the server, up to /v1; repeat it for several that serve the model alike. Default:"
+    " what the model's card names."
+)
+ServerOption = Annotated[list[str] | None, typer.Option("--server", help=_SERVER, metavar="URL")]
 ModelOption = Annotated[str, typer.Option(help="Name of the model that the server knows.")]
 RevisionOption = Annotated[
     str, typer.Option(help="Of the weights or snapshot, where the server cannot tell.")
@@ -78,6 +79,15 @@ TimeoutOption = Annotated[
         "--timeout", min=0.001, help="Seconds that an answer may take; default: 120.", metavar="S"
     ),
 ]
+RateOption = Annotated[
+    float | None,
+    typer.Option(
+        "--rate",
+        min=0.001,
+        metavar="R",
+        help="With --plan: answers a second; default: measured, where ratings were asked for.",
+    ),
+]
 FramesOption = Annotated[int, typer.Option(help="Frames shown of a clip.")]
 SizeOption = Annotated[int, typer.Option(help="Longest side of a frame, pixels.")]
 
@@ -97,13 +107,19 @@ def addresses_of(servers: Sequence[str] | None) -> str:
 def connect(
     server: str, model: str, revision: str, key: str, limits: Limits | None = None
 ) -> Client:
-    """A client that knows which weights and which engine answer; None tries as hard as usual."""
+    """A client that knows which weights and which engine answer; None tries as hard as usual.
+
+    Raises:
+        NotHere: When neither a server is named nor the card names one.
+        RunFailed: When it does not answer or refuses.
+    """
     from mllm_eval.client import Client, Limits, ask_served
 
     card = card_of(model)
     asked_as = card.asked_as if card else ""
     if card and card.hosted:
         key, revision = key or card.key_variable, revision or card.revision
+        server = server or card.base_url
     served = ask_served(server, asked_as or model, stated=revision, key_variable=key)
     return Client(
         asked_as=asked_as,
@@ -117,6 +133,13 @@ def connect(
         key_variable=key or None,
         limits=limits or Limits(),
     )
+
+
+def unconnected(model: str) -> Client:
+    """A client for counting what would be asked: it knows no server."""
+    from mllm_eval.client import Client
+
+    return Client(base_url="", model=model, revision="", engine="")
 
 
 def limits_of(concurrency: int | None, timeout: float | None) -> Limits:

@@ -1,8 +1,8 @@
-"""``msa mllm run --plan``: what asking takes, as a table and a few lines."""
+"""``--plan`` of what asks models: what asking takes, as a table and a few lines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,9 +11,7 @@ from harness._util.printed import duration
 from harness.cli._output import echo_json, echo_table
 
 if TYPE_CHECKING:
-    from harness.home import Home
-    from harness.spec import Suite
-    from mllm_eval.zero_shot.forecast import Forecast
+    from mllm_eval.forecast.estimates import Forecast
 
 __all__ = ["print_forecasts"]
 
@@ -21,23 +19,16 @@ _NUMBERS = frozenset({"clips", "questions", "tokens in", "tokens out", "media", 
 _UNKNOWN = "?"
 
 
-def print_forecasts(
-    suite: Suite, home: Home, *, rate: float | None, only: Sequence[str], as_json: bool
-) -> None:
-    """Print what the rows with language models would ask, whether or not it was asked before.
+def print_forecasts(of: Mapping[str, str], found: Sequence[Forecast], *, as_json: bool) -> None:
+    """Print what models would be asked, whether or not it was asked before.
 
     Args:
-        suite: With what was given for its language models.
-        home: Of corpora, and of runs that tell how fast a model answers.
-        rate: Answers a second; None: as measured here.
-        only: Patterns on rows and corpora.
+        of: What it is about, as JSON has it.
+        found: A row each.
         as_json: Whether to print JSON.
     """
-    from mllm_eval.zero_shot.forecast import forecasts
-
-    found = list(forecasts(suite, home, rate=rate, only=only))
     if as_json:
-        echo_json({"suite": suite.name, "rows": [one.record() for one in found]})
+        echo_json({**of, "rows": [one.record() for one in found]})
         return
     echo_table([_row(one) for one in found], right=_NUMBERS)
     for line in _remarks(found):
@@ -69,6 +60,9 @@ def _remarks(found: Sequence[Forecast]) -> Iterator[str]:
     if hidden := sum(one.not_shown for one in found):
         yield f"{hidden} clips cannot be shown and are not asked about"
     if any(one.rate is None for one in found):
-        yield "time: --rate R says how many answers a second; a trial measures it: --limit 20"
+        yield (
+            "time: --rate R says how many answers a second; for ratings, a trial measures it:"
+            " --limit 20"
+        )
     if any(one.price is None for one in found):
         yield "price: none on the card, or tokens that its card does not tell"

@@ -44,7 +44,7 @@ def _canary(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Card, hub id or folder, as it is served.")
     ],
-    server: ServerOption,
+    server: ServerOption = None,
     reference: Annotated[
         Literal["transformers", "none"], typer.Option(help="Engine to compare with.")
     ] = "transformers",

@@ -19,6 +19,7 @@ from harness.cli.mllm._client import (
     LanguageOption,
     MediaOption,
     ModelOption,
+    RateOption,
     RevisionOption,
     ServerOption,
     SizeOption,
@@ -29,7 +30,9 @@ from harness.cli.mllm._client import (
     journal_of,
     language_of,
     limits_of,
+    unconnected,
 )
+from harness.cli.mllm._forecasts import print_forecasts
 from harness.errors import DataError, RunFailed, SpecError
 
 if TYPE_CHECKING:
@@ -49,11 +52,11 @@ def register(mllm_app: typer.Typer) -> None:
 def _explain(
     context: typer.Context,
     corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="As msa list corpora names it.")],
-    server: ServerOption,
     model: ModelOption,
     feature_set: Annotated[
         str, typer.Option("--as", help="Feature set of the explained corpus.", metavar="NAME")
     ],
+    server: ServerOption = None,
     media: MediaOption = None,
     rewrite_model: Annotated[
         str | None, typer.Option(help="Model that rewrites the notes; default: the same.")
@@ -87,6 +90,11 @@ def _explain(
     rewrite_revision: RevisionOption = "",
     key_variable: KeyOption = "",
     rewrite_key_variable: KeyOption = "",
+    plan_only: Annotated[
+        bool,
+        typer.Option("--plan", help="Count questions, tokens, bytes, price; no server is asked."),
+    ] = False,
+    rate: RateOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Have a model explain the clips of a corpus: audio clue, visual clue, summary.
@@ -102,6 +110,7 @@ def _explain(
     from harness.data.trials import trial_name
     from mllm_eval.client import Journal
     from mllm_eval.explain.write import LONGEST_NOTE, LONGEST_REWRITING, Explainer, shuffled
+    from mllm_eval.forecast.explanations import explanation_forecasts
     from mllm_eval.media.sampling import SENSES, FrameSampling
 
     home = home_of(context)
@@ -113,17 +122,22 @@ def _explain(
     if card and media is not None:
         card.check_senses(SENSES, f"--media with prompt explain-{spoken}")
         card.check_budget(frames, size, "--media")
-    limits = limits_of(concurrency, timeout)
-    writer = connect(addresses_of(server), model, revision, key_variable, limits)
-    rewriter = writer
-    if rewrite_model or rewrite_server:
-        rewriter = connect(
-            addresses_of(rewrite_server or server),
-            rewrite_model or model,
-            rewrite_revision or revision,
-            rewrite_key_variable or key_variable,
-            limits,
-        )
+    if rate is not None and not plan_only:
+        raise SpecError("--rate goes with --plan: a run takes as long as it takes")
+    if plan_only:
+        writer, rewriter = unconnected(model), unconnected(rewrite_model or model)
+    else:
+        limits = limits_of(concurrency, timeout)
+        writer = connect(addresses_of(server), model, revision, key_variable, limits)
+        rewriter = writer
+        if rewrite_model or rewrite_server:
+            rewriter = connect(
+                addresses_of(rewrite_server or server),
+                rewrite_model or model,
+                rewrite_revision or revision,
+                rewrite_key_variable or key_variable,
+                limits,
+            )
     explainer = Explainer(
         notes=_stage(writer, LONGEST_NOTE),
         rewriting=_stage(rewriter, LONGEST_REWRITING),
@@ -133,6 +147,10 @@ def _explain(
         ratings=ratings,
     )
     clips = _clips(known, media, explainer)
+    if plan_only:
+        found = explanation_forecasts(explainer, clips, known.name, rate)
+        print_forecasts({"corpus": known.name}, found, as_json=as_json)
+        return
     with Journal(journal_of(home, f"explain-{known.name}")) as journal:
         explained = explainer.explain(clips, journal)
     accepted = 1.0 if leave_failed else accept_failed

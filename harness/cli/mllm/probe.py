@@ -52,8 +52,8 @@ def register(mllm_app: typer.Typer) -> None:
 def _probe(
     context: typer.Context,
     corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="As msa list corpora names it.")],
-    server: ServerOption,
     model: ModelOption,
+    server: ServerOption = None,
     media: MediaOption = None,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
     most: Annotated[

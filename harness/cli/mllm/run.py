@@ -14,7 +14,8 @@ from harness.cli._plan import print_plan
 from harness.cli.mllm._client import (
     AcceptOption,
     ConcurrencyOption,
-    OptionalServerOption,
+    RateOption,
+    ServerOption,
     TimeoutOption,
     addresses_of,
 )
@@ -46,7 +47,7 @@ def register(mllm_app: typer.Typer) -> None:
 def _run(
     context: typer.Context,
     suite: SuiteArgument,
-    server: OptionalServerOption = None,
+    server: ServerOption = None,
     media: Annotated[
         Path | None, typer.Option(help="Folder of the recordings.", metavar="FOLDER")
     ] = None,
@@ -57,15 +58,7 @@ def _run(
     concurrency: ConcurrencyOption = None,
     timeout: TimeoutOption = None,
     limit: LimitOption = None,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            "--rate",
-            min=0.001,
-            metavar="R",
-            help="With --plan: answers a second; default: measured.",
-        ),
-    ] = None,
+    rate: RateOption = None,
     seeds: SeedsOption = None,
     only: OnlyOption = None,
     jobs: JobsOption = 1,
@@ -96,7 +89,10 @@ def _run(
         named = limited(named, limit, home, kept=not plan_only)
     chosen = completed(named, {name: value for name, value in given.items() if value})
     if plan_only:
-        print_forecasts(chosen, home, rate=rate, only=only or (), as_json=as_json)
+        from mllm_eval.forecast.surveys import forecasts
+
+        found = list(forecasts(chosen, home, rate=rate, only=only or ()))
+        print_forecasts({"suite": chosen.name}, found, as_json=as_json)
         if server and not as_json:
             typer.echo("")
             print_plan(chosen, home, device="cpu", jobs=jobs, only=only or (), as_json=False)

@@ -1,0 +1,3 @@
+"""What asking a model takes, said before anything is asked and without a server."""
+
+__all__ = ["estimates", "explanations", "surveys"]
