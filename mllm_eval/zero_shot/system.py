@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from harness._util.canonical import digest
 from harness.data.corpus import Corpus, Split
 from harness.data.datasets import Dataset
-from harness.errors import DataError, HarnessError, RunFailed, SpecError, Unreachable
+from harness.errors import HarnessError, NotHere, RunFailed, SpecError, Unreachable
 from harness.metrics.affine import Affine, fit_affine
 from harness.system import Card, Fitted, Params, System, Task, param
 from harness.system.zero_shot import CalibrationLine, ZeroShotFacts
@@ -260,16 +260,18 @@ def pins(
     """Digests of the model as served, of what it is asked, and of the recordings shown.
 
     Raises:
-        DataError: When the model is not served here, or nothing could be shown.
-        SpecError: See ``MLLMParams.check_senses`` and ``MLLMParams.served``.
-        RunFailed: See ``MLLMParams.served``.
+        NotHere: When no server of the model is known, or no recordings are, and nothing else could
+            be shown.
+        Unreachable, DataError: See ``AskedParams.served``.
+        SpecError: See ``AskedParams.check_senses``.
     """
     params.check_senses(corpus.dataset)
     served, setting = params.served(cache), params.setting
     if setting.folder is None and params.condition in ("audio", "vision"):
-        raise DataError(
+        raise NotHere(
             f"condition {params.condition} needs recordings",
             hint="msa mllm run SUITE --media FOLDER",
+            what=f"recordings of {corpus.name}",
         )
     asked = {
         "prompts": [prompt.digest for prompt in params.asks(corpus.dataset)],

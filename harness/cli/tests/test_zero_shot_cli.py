@@ -36,6 +36,12 @@ name = "mllm"
 label = "M, all prompts"
 params = { model = "m", condition = "text" }
 """
+HEARD = """
+[[systems]]
+name = "mllm"
+label = "heard"
+params = { model = "m", condition = "audio" }
+"""
 MOODS = ["a good film", "a bad film", "a very good film", "a very bad film"]
 
 
@@ -184,6 +190,16 @@ def test_rows_of_a_model_without_a_server_wait_and_the_others_run(msa, suite, co
     board = json.loads(msa("board", suite, "--json")[1])
     text = json.dumps(board)
     assert "no server is named to ask m" in text and "tfidf_ridge" in text
+
+
+def test_recordings_that_nobody_named_are_something_not_here(suite, home):
+    file = home.suites / f"{suite}.toml"
+    file.write_text(file.read_text() + HEARD)
+    with serving(rate) as server:
+        plan = make_plan(completed(find_suite(suite, home), {"server": server.url}), home)
+    (lack,) = {cell.lack for cell in plan.cells if cell.label == "heard"}
+    assert lack.title == "recordings of mosi@told"
+    assert lack.hint == "msa mllm run SUITE --media FOLDER"
 
 
 def test_a_server_that_does_not_answer_fails_a_run_once_the_others_are_done(msa, suite, home):
