@@ -26,6 +26,8 @@ BOARDS = (
     ("real_text", "sims", "in_domain"),
     ("zero_shot_text", "mosi", "zero_shot"),
     ("zero_shot_text", "sims", "zero_shot"),
+    ("hidden_text", "mosi", "in_domain"),
+    ("hidden_text", "sims", "in_domain"),
     ("sliced_text", "sims", "in_domain"),
     ("chinese_text", "simsv2", "in_domain"),
 )
