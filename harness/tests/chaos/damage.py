@@ -52,6 +52,7 @@ TYPES = {
     "labels: digest": FileType("store/truth/*.sha256"),
     "plan": FileType("store/plans/*.json"),
     "what was judged sound": FileType("store/.judged", before=("verify",)),
+    "what boards computed": FileType("store/.computed/*/*.f8"),
     "failure": FileType("store/failures/*.json"),
     "submission: manifest.json": FileType(f"{_GIVEN}/manifest.json"),
     "submission: predictions.parquet": FileType(f"{_GIVEN}/predictions.parquet"),
