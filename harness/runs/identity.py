@@ -123,7 +123,7 @@ _SAME = {
     "3f10005ecc854138": "88107bf78a334349ceb206f324327d12fe577db65f36ce2489fceb6bf27b4b2e",
     # A server that nobody named, has other models or does not answer is something not here.
     "0778dbc62e38d615": "96055f9873b728f12f99529d527ed88591837eb570d8f49b9ebafe3df42883c2",
-    "a01429317fa1567c": "3b04d0fba7f30ed80b707a39b3b7edd08a392a7866ab09e6d7ea7b5d9b3c198f",
+    "e21d9d7e6519f621": "3b04d0fba7f30ed80b707a39b3b7edd08a392a7866ab09e6d7ea7b5d9b3c198f",
     "58064246a6c268c4": "9cbf64665a7772ea19db608add8dcedabdb644856d451ae6a45d8b39a0878ecb",
 }
 """Digest of a module (16 digits) -> of an earlier one that computes the same numbers.

@@ -362,11 +362,13 @@ def _need_something(plan: Plan, only: Sequence[str]) -> None:
     first, *others = lacks
     row = next(cell.label for cell in asked if cell.lack == first)
     where = "" if first.kind == "corpus" else f"{_row(plan.suite, rows[row])}: "
-    things = "thing is" if len(others) == 1 else "things are"
-    more = f"; {len(others)} more {things} not here of suite {plan.suite.name}" if others else ""
     hint = f"msa doctor {plan.suite.name} lists all, with the command for each"
     kind = Unreachable if first.failed else NotHere
-    raise kind(f"{where}{first.reason}{more}", hint=hint if others else first.hint or hint)
+    if not others:
+        raise kind(f"{where}{first.reason}", hint=first.hint or hint)
+    things, are = ("thing", "is") if len(others) == 1 else ("things", "are")
+    more = f"{len(others)} more {things} of suite {plan.suite.name} {are} not here"
+    raise kind(f"{where}{first.reason}; {more}", hint=hint)
 
 
 def protocol_of(suite: Suite) -> Protocol:

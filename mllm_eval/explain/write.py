@@ -47,6 +47,7 @@ from mllm_eval.prompt.instruction import Instructions, Language, instructions
 from mllm_eval.prompt.prompt import Rendered
 
 __all__ = [
+    "CLUES",
     "LONGEST_NOTE",
     "LONGEST_REWRITING",
     "Control",
@@ -61,7 +62,8 @@ Control = Literal["none", "transcript", "shuffled"]
 
 Sense = Literal["audio", "vision"]
 
-_CLUE: Final[Mapping[Sense, str]] = {"audio": "audio_clue", "vision": "visual_clue"}
+CLUES: Final[Mapping[Sense, str]] = {"audio": "audio_clue", "vision": "visual_clue"}
+"""Sense -> the field of what is noted of it."""
 _QUESTION: Final[Mapping[Sense, str]] = {"audio": "heard", "vision": "seen"}
 _SUMMARY: Final = "summary"
 
@@ -194,9 +196,9 @@ class Explainer:
         Nothing of a clip whose recording cannot be shown.
         """
         if self.from_words:
-            return tuple(_CLUE) if clip.text.strip() else ()
+            return tuple(CLUES) if clip.text.strip() else ()
         held = media.look(clip, "all", self.notes.senses).shown
-        return tuple(sense for sense in _CLUE if sense in held)
+        return tuple(sense for sense in CLUES if sense in held)
 
     def _unavailable(self, clip: Clip) -> dict[str, CheckedText]:
         """Texts before anything is asked: which ones there cannot be, and why."""
@@ -207,7 +209,7 @@ class Explainer:
         if found.fault:
             return dict.fromkeys(EXPLANATIONS, CheckedText(status=TextStatus.NO_MEDIA))
         held = (media.SENSES - self.notes.senses).intersection(found.shown)
-        clues = [clue for sense, clue in _CLUE.items() if sense in held]
+        clues = [clue for sense, clue in CLUES.items() if sense in held]
         return checked | dict.fromkeys(clues, CheckedText(status=TextStatus.WITHHELD))
 
     def explain(
@@ -229,7 +231,7 @@ class Explainer:
             first = ask_all(requests, self.notes.client, journal, on_answer=on_answer)
         checked = {clip.id: self._unavailable(clip) for clip in clips}
         for (clip, sense), answer in zip(wanted, first, strict=True):
-            checked[clip.id][_CLUE[sense]] = read_note(answer, self.rules)
+            checked[clip.id][CLUES[sense]] = read_note(answer, self.rules)
         noted = [(clip, notes) for clip in clips if (notes := _noted(checked[clip.id]))]
         requests = [self._rewriting_of(clip, notes) for clip, notes in noted]
         with counting(requests, self.rewriting.client, journal):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from mllm_eval.explain.write import Explainer, Sense
+from mllm_eval.explain.write import CLUES, Explainer
 from mllm_eval.forecast.estimates import Forecast, media_bytes, price_of, tokens_of
 from mllm_eval.media import sampling as media
 from mllm_eval.media.sampling import Clip
@@ -26,12 +27,15 @@ def explanation_forecasts(
         rate: Answers a second of either stage; None: not known, for ratings are far shorter.
     """
     wanted = [(clip, sense) for clip in clips for sense in explainer.senses(clip)]
-    noted: dict[str, list[Sense]] = {}
+    noted: dict[str, list[str]] = {}
     for clip, sense in wanted:
-        noted.setdefault(clip.id, []).append(sense)
+        noted.setdefault(clip.id, []).append(CLUES[sense])
     notes, rewriting = explainer.notes, explainer.rewriting
     longest = notes.sampling.max_tokens
-    heard_and_seen = [] if explainer.from_words else wanted
+    shown = {  # apart, for frames and sound are not of one size
+        sense: [clip for clip, of in wanted if of == sense and not explainer.from_words]
+        for sense in CLUES
+    }
     return (
         _stage(
             *("notes", notes.client.model, corpus),
@@ -40,13 +44,17 @@ def explanation_forecasts(
             questions=len(wanted),
             sent=_with_frames(
                 sum(_words(explainer.note_words(clip, sense)) for clip, sense in wanted),
-                sum(sense == "vision" for _, sense in heard_and_seen) * explainer.frames.frames,
+                len(shown["vision"]) * explainer.frames.frames,
                 known(notes.client.model),
                 explainer.frames.size,
             ),
             received=len(wanted) * (longest + notes.sampling.thinking),
-            media_bytes=media_bytes(
-                heard_and_seen, lambda one: media.parts(*one, explainer.frames)
+            media_bytes=sum(
+                media_bytes(
+                    clips_of_it,
+                    partial(media.parts, condition=sense, sampling=explainer.frames),
+                )
+                for sense, clips_of_it in shown.items()
             ),
             rate=rate,
         ),

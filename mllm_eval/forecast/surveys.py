@@ -12,7 +12,7 @@ from harness.data.corpus import Corpus
 from harness.data.datasets import SPLITS
 from harness.errors import NotHere
 from harness.home import Home
-from harness.runs.plan import complete
+from harness.runs.plan import complete, expand_queries, with_known_systems
 from harness.runs.selection import Selection
 from harness.runs.store import RunStore
 from harness.spec import Suite
@@ -31,7 +31,7 @@ from mllm_eval.media.sampling import Clip
 from mllm_eval.prompt.letters import Letters
 from mllm_eval.prompt.prompt import Prompt
 from mllm_eval.zero_shot.survey import SurveySetting
-from mllm_eval.zero_shot.system import AskedParams
+from mllm_eval.zero_shot.system import MLLM, AskedParams
 
 __all__ = ["forecast", "forecasts"]
 
@@ -55,13 +55,14 @@ def forecasts(
     Raises:
         SpecError, DataError: See ``forecast``.
     """
-    whole, store = complete(suite), RunStore(home.store)
+    known, absent = with_known_systems(expand_queries(suite))
+    whole, store = complete(known, absent=absent), RunStore(home.store)
     selection = Selection.of(only, whole.entries, whole.corpora)
     for name in whole.corpora:
         entries = [
             entry
             for entry in whole.entries
-            if issubclass(systems[entry.system].params, AskedParams)
+            if entry.system in (MLLM.name, MLLM_HIDDEN.name)
             and (entry.corpora is None or name in entry.corpora)
             and selection.holds(name, entry)
         ]

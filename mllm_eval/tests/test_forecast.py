@@ -98,6 +98,14 @@ def test_states_are_read_of_all_splits_and_nothing_is_answered(corpus, tmp_path,
     assert (row["hours"], row["rate_from"]) == (None, "states are not timed")
 
 
+def test_a_plug_in_that_is_absent_leaves_the_other_rows_of_a_plan(corpus, tmp_path, msa):
+    suite = tmp_path / "partial.toml"
+    suite.write_text(SUITE + '[[systems]]\nname = "somebodys_own_fusion"\n')
+    code, out, errors = msa("mllm", "run", suite, "--plan", "--json")
+    assert code == 0, errors
+    assert [row["row"] for row in json.loads(out)["rows"]] == ["mllm"]
+
+
 def planned_explanations(msa, *arguments):
     code, out, errors = msa(
         *("mllm", "explain", "mosi@told", "--as", "x", "--plan", "--json", *arguments)

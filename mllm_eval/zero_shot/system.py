@@ -156,12 +156,12 @@ class AskedParams(Params):
             )
         except HarnessError as error:
             met = recall(cache, self.model, stated)
-            if met is None and isinstance(error, RunFailed):
+            if met is not None:
+                return met
+            if isinstance(error, RunFailed):
                 what = f"a server of {self.model}"
                 raise Unreachable(str(error), hint=error.hint, what=what) from error
-            if met is None:
-                raise
-            return met
+            raise
         remember(cache, self.model, stated, found)
         return found
 

@@ -32,6 +32,7 @@ __all__ = [
     "TimeoutOption",
     "addresses_of",
     "card_of",
+    "check_rate",
     "connect",
     "journal_of",
     "language_of",
@@ -140,6 +141,12 @@ def unconnected(model: str) -> Client:
     from mllm_eval.client import Client
 
     return Client(base_url="", model=model, revision="", engine="")
+
+
+def check_rate(rate: float | None, *, plan_only: bool) -> None:
+    """Refuse a rate where something is asked."""
+    if rate is not None and not plan_only:
+        raise SpecError("--rate goes with --plan: a run takes as long as it takes")
 
 
 def limits_of(concurrency: int | None, timeout: float | None) -> Limits:

@@ -26,6 +26,7 @@ from harness.cli.mllm._client import (
     TimeoutOption,
     addresses_of,
     card_of,
+    check_rate,
     connect,
     journal_of,
     language_of,
@@ -122,8 +123,7 @@ def _explain(
     if card and media is not None:
         card.check_senses(SENSES, f"--media with prompt explain-{spoken}")
         card.check_budget(frames, size, "--media")
-    if rate is not None and not plan_only:
-        raise SpecError("--rate goes with --plan: a run takes as long as it takes")
+    check_rate(rate, plan_only=plan_only)
     if plan_only:
         writer, rewriter = unconnected(model), unconnected(rewrite_model or model)
     else:

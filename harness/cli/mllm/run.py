@@ -18,6 +18,7 @@ from harness.cli.mllm._client import (
     ServerOption,
     TimeoutOption,
     addresses_of,
+    check_rate,
 )
 from harness.cli.mllm._forecasts import print_forecasts
 from harness.cli.run import (
@@ -71,8 +72,7 @@ def _run(
     """
     from harness.runs.suite_files import find_suite
 
-    if rate is not None and not plan_only:
-        raise SpecError("--rate goes with --plan: a run takes as long as it takes")
+    check_rate(rate, plan_only=plan_only)
     if as_json and not plan_only:
         raise SpecError("--json goes with --plan", hint="msa board SUITE --json")
     home = home_of(context)
@@ -104,7 +104,8 @@ def completed(suite: Suite, given: dict[str, Scalar]) -> Suite:
     """The suite with what is given for its language models; what a row says itself comes first."""
     from harness.system import systems
 
-    served = {entry.system for entry in suite.entries if systems[entry.system].locations}
+    named = {entry.system for entry in suite.entries if entry.system in systems}
+    served = {name for name in named if systems[name].locations}
     if not served:
         raise SpecError(
             f"suite {suite.name} has no row with a language model",
